@@ -1,0 +1,44 @@
+# Every target needs only python3, venv and make: .venv is built when it is missing or pyproject.toml changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-slow test-timm lint format cards tables clean
+
+help:
+	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
+	@echo "make test       the test suite (under 10 minutes on 2 cores)"
+	@echo "make test-slow  the long tests as well"
+	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
+	@echo "make lint       ruff and mypy"
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/ready
+	$(BIN)/python -m pytest -m "not gpu and not network"
+
+test-timm: $(VENV)/ready
+	$(BIN)/python -m pytest -m network -s tests/test_timm_suite.py
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,21 @@
+"""GMConv (arXiv 2302.04544) wherever a timm model is usable. Importing this package registers its models."""
+
+from . import models as _models
+from ._version import __version__
+from .conversion import conversion_report, convert, fuse
+from .layers import DGMConv2d, SGMConv2d
+from .saving import load, save
+from .sigmas import param_groups, sigmas
+
+__all__ = [
+    "DGMConv2d",
+    "SGMConv2d",
+    "__version__",
+    "conversion_report",
+    "convert",
+    "fuse",
+    "load",
+    "param_groups",
+    "save",
+    "sigmas",
+]

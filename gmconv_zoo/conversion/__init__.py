@@ -1,0 +1,18 @@
+"""Standard network -> GMConv twin and back, on any CNN."""
+
+from .config import CONVERSION_KEYS, Conversion
+from .convert import convert, divide_by_initial_mask
+from .fuse import fuse
+from .plan import PlannedConv
+from .report import ConversionReport, conversion_report
+
+__all__ = [
+    "CONVERSION_KEYS",
+    "Conversion",
+    "ConversionReport",
+    "PlannedConv",
+    "conversion_report",
+    "convert",
+    "divide_by_initial_mask",
+    "fuse",
+]

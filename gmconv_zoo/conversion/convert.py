@@ -1,0 +1,131 @@
+"""Turn any CNN into its GMConv twin that computes the same function, with sigmas free to learn."""
+
+import copy
+import logging
+
+import torch
+from torch import nn
+from timm.layers import Conv2dSame
+
+from ..layers import DGMConv2d, SGMConv2d, circular_mask
+from .config import Conversion
+from .plan import PlannedConv, plan_conversion
+
+__all__ = ["convert", "divide_by_initial_mask"]
+
+_logger = logging.getLogger(__name__)
+
+
+def convert(
+    model: nn.Module,
+    *,
+    stem: str | None = "dynamic",
+    body: str | None = "static",
+    stages: tuple[int, ...] | None = None,
+    sigma_init: float = 5.0,
+    sigma_design: str = "ratio",
+    preserve: bool = True,
+    inplace: bool = False,
+) -> nn.Module:
+    """Replace a network's convolutions by Gaussian mask convolutions.
+
+    A mask value is never 0, so with ``preserve`` every kernel W is stored as W / mask: the converted network
+    computes what the plain one did. Device, dtype, memory format, train mode and ``requires_grad`` are kept.
+    Convolutions that cannot carry a mask are left (`conversion_report` says why). Convert before creating an
+    optimizer: the parameters are new ones.
+
+    Args:
+        model: any network with at least one convolution that can be masked.
+        stem: "dynamic" (the paper's GMConv), "static" (its S-GMConv) or None, for the first convolution.
+        body: the same for all other convolutions; "dynamic" there was hard to train in the paper.
+        stages: stages counted from 1 that the body setting reaches; None for the whole network.
+        sigma_init: initial sigma in kernel taps.
+        sigma_design: what a dynamic layer predicts (Table IV): "ratio", "pair" or "single".
+        preserve: divide the weights by the initial mask, so that outputs stay the same; with False the weights
+            stay as they are, as in training from scratch.
+        inplace: change the model itself rather than a deep copy.
+
+    Returns:
+        The converted network (for a network that is itself one convolution, the new layer).
+
+    Raises:
+        ValueError: for a value outside these, a network without convolutions or converted already, stages that
+            it does not have, or a sigma so small that W / mask would blow up; nothing has been changed then.
+    """
+    conversion = Conversion(stem, body, stages, sigma_init, sigma_design)
+    plan = plan_conversion(model, conversion, preserve=preserve)
+    if any(row.target == "dynamic" and not row.is_stem for row in plan):
+        _logger.warning("body='dynamic': the paper found networks of dynamic layers alone hard to train.")
+    for row in plan:
+        if row.is_stem and row.target is None and conversion.stem is not None:
+            _logger.warning("the stem %s stays as it is: %s.", row.name, row.reason)
+    if not inplace:
+        model = copy.deepcopy(model)
+    model = _replace(model, plan, conversion, preserve)
+    model.gmconv_conversion = conversion
+    return model
+
+
+def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, preserve: bool) -> nn.Module:
+    replaced: dict[int, nn.Module] = {}  # a module used under two names stays one module
+    for row in plan:
+        if row.target is None:
+            continue
+        conv = model.get_submodule(row.name)
+        if id(conv) not in replaced:
+            replaced[id(conv)] = _masked(conv, row.target, conversion, preserve)
+        new = replaced[id(conv)]
+        if not row.name:
+            return new
+        parent, _, child = row.name.rpartition(".")
+        setattr(model.get_submodule(parent), child, new)
+    return model
+
+
+def _masked(conv: nn.Conv2d, target: str, conversion: Conversion, preserve: bool) -> nn.Module:
+    """A mask layer with the convolution's geometry, parameters, hooks and mode."""
+    args = (conv.in_channels, conv.out_channels, conv.kernel_size)
+    geometry = {
+        "stride": conv.stride,
+        "padding": "same" if isinstance(conv, Conv2dSame) else conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "bias": conv.bias is not None,
+        "padding_mode": conv.padding_mode,
+        "device": conv.weight.device,
+        "dtype": conv.weight.dtype,
+    }
+    new: SGMConv2d | DGMConv2d
+    if target == "dynamic":
+        new = DGMConv2d(
+            *args, sigma_init=conversion.sigma_init, sigma_design=conversion.sigma_design, **geometry
+        )
+        sigmas = new.sigma_module.parameters()
+    else:
+        new = SGMConv2d(*args, sigma_init=conversion.sigma_init, **geometry)
+        sigmas = iter([new.sigma])
+    for parameter in sigmas:
+        parameter.requires_grad_(conv.weight.requires_grad)
+    weight = conv.weight.detach()
+    if preserve:
+        weight = divide_by_initial_mask(weight, conversion.sigma_init)
+    new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    new.bias = conv.bias
+    for name, hooks in vars(conv).items():
+        if "hook" in name:
+            setattr(new, name, hooks)
+    return new.train(conv.training)
+
+
+def divide_by_initial_mask(weight: torch.Tensor, sigma_init: float) -> torch.Tensor:
+    """W / M(sigma), the kernel that a mask of that sigma turns back into W.
+
+    Args:
+        weight: (O, I, kH, kW) kernel of a standard convolution.
+        sigma_init: sigma in kernel taps.
+
+    Returns:
+        (O, I, kH, kW) in the weight's dtype and memory format.
+    """
+    sigma = weight.new_full((1,), sigma_init)  # rounded as the parameter will be
+    return (weight / circular_mask(sigma, (weight.shape[2], weight.shape[3]))).to(weight.dtype)

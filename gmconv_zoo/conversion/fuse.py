@@ -1,0 +1,41 @@
+"""Fold static masks into their kernels: the same outputs from plain convolutions (paper Sec. III, Static GMConv)."""
+
+import copy
+
+from torch import nn
+
+from ..layers import SGMConv2d
+from .config import Conversion
+
+__all__ = ["fuse"]
+
+
+def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
+    """Replace every static mask convolution by the plain convolution it computes.
+
+    Dynamic layers stay, because their kernels depend on the input. A network whose masks were all static has
+    afterwards exactly the plain network's state-dict keys and loads into it. Fuse before other passes that read
+    convolution weights directly (folding of BatchNorm, re-parameterisation of branches).
+
+    Args:
+        model: any network, or a single layer.
+        inplace: change the model itself rather than a deep copy.
+
+    Returns:
+        The fused network; for a model that is itself a static layer, the plain layer.
+    """
+    if not inplace:
+        model = copy.deepcopy(model)
+    if isinstance(model, SGMConv2d):
+        return model.fuse()
+    fused: dict[int, nn.Module] = {}  # a module used under two names stays one module
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if isinstance(child, SGMConv2d):
+                if id(child) not in fused:
+                    fused[id(child)] = child.fuse()
+                setattr(parent, name, fused[id(child)])
+    conversion = getattr(model, "gmconv_conversion", None)
+    if isinstance(conversion, Conversion):
+        model.gmconv_conversion = conversion.without_static()
+    return model

@@ -1,0 +1,78 @@
+"""Which convolution is a network's stem, and which stage every other one belongs to."""
+
+from torch import nn
+
+__all__ = ["stage_of_modules", "stem_names"]
+
+
+def stem_names(model: nn.Module, conv_names: list[str]) -> tuple[str, ...]:
+    """Names of the stem convolutions: timm's ``first_conv``, else the first convolution.
+
+    Args:
+        model: any network.
+        conv_names: names of its convolutions in module order, at least one.
+
+    Returns:
+        One name, or more where timm lists several first convolutions.
+    """
+    declared = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv") or ()
+    declared = (declared,) if isinstance(declared, str) else tuple(declared)
+    # timm's feature extractors rename a.b to a_b
+    present = [name for d in declared for name in (d, d.replace(".", "_")) if name in conv_names]
+    return tuple(dict.fromkeys(present)) or (conv_names[0],)
+
+
+def stage_of_modules(model: nn.Module, stems: tuple[str, ...]) -> dict[str, int] | None:
+    """The stage, counted from 1, of every module that lies in one.
+
+    A network tells its stages by ``conv_stages`` (a tuple of tuples of module names: a user's own network may
+    set it), or by timm's ``feature_info``, whose modules end a stage each.
+
+    Args:
+        model: any network.
+        stems: names of its stem convolutions; what lies with them before the first stage is in none.
+
+    Returns:
+        A mapping from module name to stage, or None for a network without known stages.
+    """
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    if declared := getattr(model, "conv_stages", None):
+        roots = [tuple(stage) for stage in declared]
+        return {
+            name: number
+            for number, stage in enumerate(roots, start=1)
+            for name in names
+            if any(name == root or name.startswith(f"{root}.") for root in stage)
+        }
+    ends = _feature_modules(model)
+    if not ends or not set(ends) <= set(names):
+        return None
+    return _split_at(model, names, ends, stems)
+
+
+def _feature_modules(model: nn.Module) -> list[str]:
+    info = getattr(model, "feature_info", None)
+    info = getattr(info, "info", info)  # timm's FeatureInfo wraps the list
+    if not isinstance(info, (list, tuple)):
+        return []
+    return [str(entry.get("module", "")) for entry in info]
+
+
+def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[str, ...]) -> dict[str, int]:
+    """Cut the module order behind the last descendant of every end; a stem with no stage of its own is cut off."""
+    last = {end: max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}.")) for end in ends}
+    if any(last[a] >= last[b] for a, b in zip(ends, ends[1:], strict=False)):
+        return {}
+    first_holds_stage = any(
+        isinstance(module, nn.modules.conv._ConvNd) and name not in stems and name.startswith(f"{ends[0]}.")
+        for name, module in model.named_modules()
+    )
+    ends = ends if first_holds_stage else ends[1:]
+    start = 0 if first_holds_stage else last[next(iter(last))] + 1
+    stages = {}
+    for number, end in enumerate(ends, start=1):
+        for name in names[start : last[end] + 1]:
+            if name and name not in stems:
+                stages[name] = number
+        start = last[end] + 1
+    return stages

@@ -1,0 +1,18 @@
+"""The Gaussian mask convolutions as drop-in layers."""
+
+from .dynamic import SIGMA_DESIGNS, DGMConv2d, SigmaModule
+from .masks import circular_mask, elliptical_mask, smallest_mask_value
+from .per_sample_conv import FORMS, per_sample_conv2d
+from .static import SGMConv2d
+
+__all__ = [
+    "FORMS",
+    "SIGMA_DESIGNS",
+    "DGMConv2d",
+    "SGMConv2d",
+    "SigmaModule",
+    "circular_mask",
+    "elliptical_mask",
+    "per_sample_conv2d",
+    "smallest_mask_value",
+]

@@ -1,0 +1,219 @@
+"""D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from timm.layers import pad_same
+from timm.models import register_notrace_module
+
+from .masks import elliptical_mask
+from .per_sample_conv import per_sample_conv2d
+from .static import check_masked_conv_arguments, init_conv2d, needs_input_padding
+
+__all__ = ["SIGMA_DESIGNS", "DGMConv2d", "SigmaModule"]
+
+# Table IV: what the sigma module predicts. "ratio" is sigma1 and sigma2 / sigma1, the paper's choice.
+SIGMA_DESIGNS = ("ratio", "pair", "single")
+# floor(2C / r) with r = 4/3 at C = 3; kept for every C, so that weights adapt to other channel counts.
+HIDDEN_CHANNELS = 4
+
+
+class SigmaModule(nn.Module):
+    """Predicts the standard deviations of every sample's mask from its pooled input (Eq. 7, Fig. 5).
+
+    The first layer on the concatenation of maximum and average is written as two 1x1 convolutions whose outputs
+    are added, which is the same map; each can then be named in timm's ``first_conv`` and adapts to other channel
+    counts. The last layer starts at zero weight with the wanted sigma as bias, so that training begins at the
+    static mask. Everything runs in at least float32, under autocast too.
+
+    Args:
+        in_channels: C of the input.
+        hidden_channels: width of the hidden layer (4 in the paper for RGB).
+        sigma_design: one of `SIGMA_DESIGNS`.
+        sigma_init: the sigma every sample starts with, in kernel taps.
+        device, dtype: as in `torch.nn.Linear`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = HIDDEN_CHANNELS,
+        *,
+        sigma_design: str = "ratio",
+        sigma_init: float = 5.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if sigma_design not in SIGMA_DESIGNS:
+            raise ValueError(f"sigma_design={sigma_design!r}: pass one of {SIGMA_DESIGNS}.")
+        if hidden_channels < 1:
+            raise ValueError(f"hidden_channels={hidden_channels}: pass at least 1.")
+        self.sigma_design = sigma_design
+        self.in_channels = in_channels
+        start = {"ratio": (sigma_init, 1.0), "pair": (sigma_init, sigma_init), "single": (sigma_init,)}[sigma_design]
+        self.fc_max = _Conv1x1(in_channels, hidden_channels, 1, bias=False, device=device, dtype=dtype)
+        self.fc_avg = _Conv1x1(in_channels, hidden_channels, 1, bias=False, device=device, dtype=dtype)
+        self.act = nn.ReLU()
+        self.fc = _Linear(hidden_channels, len(start), device=device, dtype=dtype)
+        with torch.no_grad():
+            self.fc.weight.zero_()
+            self.fc.bias.copy_(torch.tensor(start))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """The (B, hidden_channels) hidden units after the ReLU, for (B, C, H, W) inputs.
+
+        A unit that is 0 for every image is dead; when all of them are, sigma no longer depends on the image.
+        """
+        _check_channels(x, self.in_channels)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        largest = x.amax((2, 3), keepdim=True).to(dtype)
+        mean = x.mean((2, 3), keepdim=True, dtype=dtype)
+        return self.act(self.fc_max(largest) + self.fc_avg(mean)).flatten(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
+        predicted = self.fc(self.hidden(x))
+        sigma1 = predicted[:, 0]
+        if self.sigma_design == "ratio":
+            return sigma1, sigma1 * predicted[:, 1]
+        if self.sigma_design == "pair":
+            return sigma1, predicted[:, 1]
+        return sigma1, sigma1
+
+
+@register_notrace_module  # a leaf for timm's fx feature extraction
+class DGMConv2d(nn.Conv2d):
+    """Dynamic Gaussian mask convolution: ``conv2d(x[b], weight * mask(sigma(x[b])))`` for every sample b.
+
+    Takes every argument of `torch.nn.Conv2d`, and ``padding="same"`` with a stride as `SGMConv2d` does. There is
+    no ``fuse()``: the kernel depends on the input.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: height and width in taps, each at least 1 and not both 1.
+        stride, padding, dilation, groups, bias, padding_mode, device, dtype: as in `torch.nn.Conv2d`.
+        sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper).
+        sigma_design: what is predicted (Table IV): "ratio" (sigma1 and sigma2 / sigma1), "pair" or "single".
+        hidden_channels: width of the sigma module's hidden layer.
+
+    Shape:
+        - input (B, C, H, W) or (C, H, W), output (B, O, H', W') or (O, H', W')
+        - weight (O, I, kH, kW), bias (O,)
+
+    Attributes:
+        form: one of `per_sample_conv.FORMS`, or None (the default) to choose by device and by export.
+
+    Raises:
+        ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or inputs with another
+            number of channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *args: Any,
+        sigma_init: float = 5.0,
+        sigma_design: str = "ratio",
+        hidden_channels: int = HIDDEN_CHANNELS,
+        **kwargs: Any,
+    ) -> None:
+        init_conv2d(self, in_channels, out_channels, *args, **kwargs)
+        check_masked_conv_arguments(self.kernel_size, sigma_init)
+        self.pads_to_input = needs_input_padding(self)
+        self.explicit_pad_mode = _explicit_pad_mode(self)
+        self.conv_padding = _zero_padding(self)
+        self.form: str | None = None
+        self.sigma_module = SigmaModule(
+            in_channels,
+            hidden_channels,
+            sigma_design=sigma_design,
+            sigma_init=sigma_init,
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        )
+
+    def mask(self, x: Tensor) -> Tensor:
+        """The (B, kH, kW) masks of (B, C, H, W) inputs, in at least float32."""
+        sigma1, sigma2 = self.sigma_module(x)
+        return elliptical_mask(sigma1, sigma2, self.kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch = _as_batch(x)
+        mask = self.mask(batch)
+        weight = (self.weight.unsqueeze(0) * mask.unsqueeze(1).unsqueeze(1)).to(self.weight.dtype)
+        if self.pads_to_input:
+            batch = pad_same(batch, list(self.kernel_size), list(self.stride), list(self.dilation))
+        elif self.explicit_pad_mode:
+            batch = F.pad(batch, self._reversed_padding_repeated_twice, mode=self.explicit_pad_mode)
+        out = per_sample_conv2d(
+            batch, weight, self.bias, self.stride, self.conv_padding, self.dilation, self.groups, self.form
+        )
+        return _batched_like(out, x)
+
+    @torch.jit.ignore
+    def extra_repr(self) -> str:
+        bias = self.sigma_module.fc.bias
+        start = "meta" if bias.is_meta else ", ".join(f"{value:.4g}" for value in bias.tolist())
+        return f"{super().extra_repr()}, sigma=dynamic ({self.sigma_module.sigma_design}, bias {start})"
+
+
+class _Conv1x1(nn.Conv2d):
+    """A 1x1 convolution of pooled (B, C, 1, 1) features in the input's dtype, whatever autocast is set to.
+
+    Written without a matrix product, because autocast would round sigma to 8 bits of precision.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.flatten(1).to(x.dtype)
+        return (x.flatten(1).unsqueeze(1) * weight).sum(2).unsqueeze(2).unsqueeze(3)
+
+
+class _Linear(nn.Linear):
+    """A linear layer of (B, C) features in the input's dtype, whatever autocast is set to."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.unsqueeze(1) * self.weight.to(x.dtype)).sum(2) + self.bias.to(x.dtype)
+
+
+def _check_channels(x: Tensor, in_channels: int) -> None:
+    if x.shape[1] != in_channels:
+        raise ValueError(
+            f"expected an input of shape (batch, {in_channels}, height, width), got {list(x.shape)}: "
+            f"create the model with in_chans={x.shape[1]}, or convert the images to {in_channels} channels."
+        )
+
+
+def _as_batch(x: Tensor) -> Tensor:
+    return x.unsqueeze(0) if x.ndim == 3 else x
+
+
+def _batched_like(out: Tensor, x: Tensor) -> Tensor:
+    return out.squeeze(0) if x.ndim == 3 else out
+
+
+def _explicit_pad_mode(conv: nn.Conv2d) -> str:
+    """The mode to pad with before the convolution; empty where the convolution's own zeros do."""
+    if conv.padding_mode != "zeros":
+        return conv.padding_mode
+    return "constant" if conv.padding == "same" else ""
+
+
+def _zero_padding(conv: nn.Conv2d) -> tuple[int, int]:
+    """The zero padding left to the convolution itself."""
+    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+        return (0, 0)
+    return (int(conv.padding[0]), int(conv.padding[1]))
+
+
+# Leaves for torch.fx, whose proxies cannot enter branches on shapes.
+torch.fx.wrap("per_sample_conv2d")
+torch.fx.wrap("pad_same")
+torch.fx.wrap("_check_channels")
+torch.fx.wrap("_as_batch")
+torch.fx.wrap("_batched_like")
+

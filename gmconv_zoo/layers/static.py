@@ -1,0 +1,146 @@
+"""S-GMConv: a convolution under one circular Gaussian mask with a learnable sigma (paper Sec. III, Eq. 2-4)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from timm.layers import Conv2dSame, pad_same
+from timm.models import register_notrace_module
+
+from .masks import circular_mask
+
+__all__ = ["SGMConv2d", "check_masked_conv_arguments", "init_conv2d"]
+
+
+@register_notrace_module  # a leaf for timm's fx feature extraction, as any convolution is
+class SGMConv2d(nn.Conv2d):
+    """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
+
+    Takes every argument of `torch.nn.Conv2d`. Beyond it, ``padding="same"`` may be combined with a stride, and
+    then pads as TensorFlow's SAME does, which at stride 1 is what torch does.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: height and width in taps, each at least 1 and not both 1 (a 1x1 mask is identically 1).
+        stride, padding, dilation, groups, bias, padding_mode, device, dtype: as in `torch.nn.Conv2d`.
+        sigma_init: initial sigma in kernel taps, above 0 (5 in the paper).
+
+    Shape:
+        - input (B, C, H, W) or (C, H, W), output (B, O, H', W') or (O, H', W')
+        - weight (O, I, kH, kW), bias (O,), sigma (1,)
+
+    Raises:
+        ValueError: for a 1x1 kernel, a sigma that is not above 0, or what `torch.nn.Conv2d` refuses.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *args: Any,
+        sigma_init: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        init_conv2d(self, in_channels, out_channels, *args, **kwargs)
+        check_masked_conv_arguments(self.kernel_size, sigma_init)
+        self.pads_to_input = needs_input_padding(self)
+        self.sigma = nn.Parameter(self.weight.new_full((1,), sigma_init))
+
+    def mask(self) -> Tensor:
+        """The (kH, kW) mask in at least float32."""
+        return circular_mask(self.sigma, self.kernel_size)
+
+    def masked_weight(self) -> Tensor:
+        """The (O, I, kH, kW) kernel that is really applied, in the weight's dtype (Eq. 2)."""
+        return (self.weight * self.mask()).to(self.weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pads_to_input:
+            x = pad_same(x, list(self.kernel_size), list(self.stride), list(self.dilation))
+            return F.conv2d(x, self.masked_weight(), self.bias, self.stride, (0, 0), self.dilation, self.groups)
+        return self._conv_forward(x, self.masked_weight(), self.bias)
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def fuse(self) -> nn.Conv2d:
+        """The plain convolution with the mask folded into its weight: same outputs, no cost of its own.
+
+        Returns:
+            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the same
+            state-dict keys as an ordinary layer. `timm.utils.reparameterize_model` calls this on every child.
+        """
+        cls = Conv2dSame if self.pads_to_input else nn.Conv2d
+        fused = cls(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=0 if self.pads_to_input else self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias is not None,
+            device="meta",
+            **({} if self.pads_to_input else {"padding_mode": self.padding_mode}),
+        )
+        fused.weight = nn.Parameter(self.masked_weight(), requires_grad=self.weight.requires_grad)
+        fused.bias = self.bias
+        return fused.train(self.training)
+
+    @torch.jit.ignore
+    def extra_repr(self) -> str:
+        sigma = "meta" if self.sigma.is_meta else f"{self.sigma.item():.4g}"
+        return f"{super().extra_repr()}, sigma={sigma}"
+
+
+def init_conv2d(conv: nn.Conv2d, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> None:
+    """Run `nn.Conv2d.__init__`, allowing ``padding="same"`` beside a stride.
+
+    Args:
+        conv: the layer under construction.
+        in_channels, out_channels, args, kwargs: as for `torch.nn.Conv2d`.
+    """
+    names = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "device", "dtype")
+    if len(args) > len(names):
+        raise TypeError(f"{type(conv).__name__} takes at most {len(names) + 2} positional arguments.")
+    options = dict(zip(names, args, strict=False))
+    if repeated := sorted(options.keys() & kwargs.keys()):
+        raise TypeError(f"{type(conv).__name__} got {', '.join(repeated)} twice.")
+    options.update(kwargs)
+    same = options.get("padding") == "same"
+    if same and options.get("stride", 1) not in (1, (1, 1)):
+        if options.get("padding_mode", "zeros") != "zeros":
+            raise ValueError("padding='same' with a stride pads with zeros: leave padding_mode at 'zeros'.")
+        options["padding"] = 0
+        nn.Conv2d.__init__(conv, in_channels, out_channels, **options)
+        conv.padding = "same"  # type: ignore[assignment]
+    else:
+        nn.Conv2d.__init__(conv, in_channels, out_channels, **options)
+
+
+def needs_input_padding(conv: nn.Conv2d) -> bool:
+    """Whether padding depends on the input's size ("same" with a stride), which `F.conv2d` itself cannot do."""
+    return conv.padding == "same" and tuple(conv.stride) != (1, 1)
+
+
+def check_masked_conv_arguments(kernel_size: tuple[int, int], sigma_init: float) -> None:
+    """Refuse a kernel or an initial sigma that no mask can be made of.
+
+    Args:
+        kernel_size: (kH, kW) in taps.
+        sigma_init: initial sigma in taps.
+
+    Raises:
+        ValueError: naming what was received and what is allowed.
+    """
+    if min(kernel_size) < 1:
+        raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")
+    if max(kernel_size) == 1:
+        raise ValueError("kernel_size=(1, 1): a 1x1 mask is identically 1; use torch.nn.Conv2d.")
+    if not 0 < sigma_init < float("inf"):
+        raise ValueError(f"sigma_init={sigma_init}: pass a finite number of taps above 0, e.g. 5.0.")
+
+
+# A leaf for torch.fx, whose proxies cannot enter branches on shapes.
+torch.fx.wrap("pad_same")

@@ -1,0 +1,165 @@
+"""One way to build every model: timm's class, the conversion, and the checked weights of a spec."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from timm.models import build_model_with_cfg
+from timm.models._builder import resolve_pretrained_cfg
+
+from ..conversion import CONVERSION_KEYS, Conversion, convert
+from ..sigmas import sigma_parameter_names
+from ..weights.adapt import StateDict, adapt_checkpoint
+from ..weights.fetch import fetch
+from ..weights.specs import SPECS, WeightSpec, specs_of
+
+__all__ = ["SigmaNoDecay", "build_gmconv", "default_cfgs_of"]
+
+
+class SigmaNoDecay:
+    """Mixin for timm model classes: weight decay must not narrow the masks."""
+
+    @torch.jit.ignore
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that timm's optimizer factory leaves undecayed."""
+        return sigma_parameter_names(self)  # type: ignore[arg-type]
+
+
+def build_gmconv(
+    model_cls: Callable[..., nn.Module],
+    variant: str,
+    pretrained: bool,
+    *,
+    masks: Conversion | None,
+    rename: Callable[[StateDict, nn.Module], StateDict] | None = None,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: dict[str, Any] | None = None,
+    cache_dir: Any = None,
+    **kwargs: Any,
+) -> nn.Module:
+    """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
+
+    Args:
+        model_cls: the plain network's class.
+        variant: the entrypoint's name.
+        pretrained: load the weights of the resolved tag.
+        masks: the family's conversion, whose fields ``kwargs`` may override; None for a plain network.
+        rename: see `adapt_checkpoint`.
+        pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
+        **kwargs: constructor arguments, conversion keywords and timm's ``features_only`` and friends.
+
+    Returns:
+        The network, or timm's feature extractor around it.
+
+    Raises:
+        RuntimeError: when the weights cannot be had or do not fit.
+        ValueError: for conversion keywords outside their range.
+    """
+    cfg = resolve_pretrained_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
+    conversion = None
+    if masks is not None:
+        asked = {key: kwargs.pop(key) for key in CONVERSION_KEYS if key in kwargs}
+        conversion = Conversion.from_dict({**masks.to_dict(), **asked})
+    first_conv = _first_conv(cfg.first_conv, conversion)
+    spec = _spec_of(variant, cfg)
+    overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
+    if pretrained and spec is not None and not _names_a_file(cfg, spec):
+        overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
+    if pretrained and not (cfg.has_weights or cfg.state_dict):
+        raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
+
+    def construct(**model_kwargs: Any) -> nn.Module:
+        return _masked(model_cls(**model_kwargs), conversion)
+
+    def adapt(state_dict: StateDict, model: nn.Module) -> StateDict:
+        classifier = cfg.classifier or ()
+        return adapt_checkpoint(
+            state_dict,
+            model,
+            declared=spec.conversion if spec is not None else "native",
+            rename=rename,
+            first_conv=(first_conv,) if isinstance(first_conv, str) else first_conv,
+            classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
+        )
+
+    model = build_model_with_cfg(
+        construct,
+        variant,
+        pretrained,
+        pretrained_cfg=cfg.to_dict(),
+        pretrained_cfg_overlay=overlay,
+        pretrained_filter_fn=adapt,
+        cache_dir=cache_dir,
+        **kwargs,
+    )
+    if "file" in overlay and not cfg.file:
+        model.pretrained_cfg.pop("file", None)  # a path on this machine is no part of the configuration
+    if conversion is not None:
+        model.gmconv_conversion = conversion  # a feature extractor is a new module
+    return model
+
+
+def default_cfgs_of(model: str, **common: Any) -> dict[str, dict[str, Any]]:
+    """timm's ``default_cfgs`` entries of a model, made from its specs.
+
+    Args:
+        model: the entrypoint's name.
+        **common: what all tags share (first_conv, classifier, pool_size and the like).
+
+    Returns:
+        "model.tag" -> configuration, the default tag first; one untagged entry for a model without weights.
+    """
+    common = {"paper_ids": "arXiv:2302.04544", "origin_url": "https://arxiv.org/abs/2302.04544", **common}
+    if not specs_of(model):
+        return {model: {"license": "apache-2.0", **common}}
+    return {spec.name: {**_cfg(spec), **common} for spec in specs_of(model)}
+
+
+def _cfg(spec: WeightSpec) -> dict[str, Any]:
+    hub_id = f"{spec.hf_hub_id}@{spec.revision}" if spec.revision else spec.hf_hub_id
+    return {
+        "hf_hub_id": hub_id or None,
+        "hf_hub_filename": spec.filename if hub_id else None,
+        "url": spec.url or None,
+        "file": spec.packaged or None,
+        "num_classes": spec.num_classes,
+        "input_size": spec.input_size,
+        "test_input_size": spec.test_input_size,
+        "pool_size": tuple(-(-side // 32) for side in spec.input_size[1:]),
+        "crop_pct": spec.crop_pct,
+        "test_crop_pct": spec.test_crop_pct,
+        "interpolation": spec.interpolation,
+        "mean": spec.mean,
+        "std": spec.std,
+        "license": spec.licence,
+    }
+
+
+def _masked(model: nn.Module, conversion: Conversion | None) -> nn.Module:
+    if conversion is None or not conversion.masks_anything:
+        return model
+    return convert(model, **conversion.to_dict(), preserve=False, inplace=True)
+
+
+def _first_conv(plain: Any, conversion: Conversion | None) -> Any:
+    """The layers timm adapts to other channel counts: a dynamic stem has two more than the convolution."""
+    name = plain if isinstance(plain, str) else plain[0]
+    if conversion is None or conversion.stem != "dynamic":
+        return name
+    return (name, f"{name}.sigma_module.fc_max", f"{name}.sigma_module.fc_avg")
+
+
+def _spec_of(variant: str, cfg: Any) -> WeightSpec | None:
+    """The spec behind a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native."""
+    return None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
+
+
+def _names_a_file(cfg: Any, spec: WeightSpec) -> bool:
+    """Whether the user handed in a file or state dict of their own."""
+    return bool(cfg.state_dict) or bool(cfg.file and cfg.file != spec.packaged)
+
+
+def _what_exists(variant: str) -> str:
+    tags = [spec.name for spec in specs_of(variant)]
+    return f"pass one of {tags}" if tags else "create it with pretrained=False and train it, or load a 'local-dir:'"

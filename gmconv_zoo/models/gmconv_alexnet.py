@@ -1,0 +1,236 @@
+"""AlexNet, plain and with Gaussian masks (paper Table II): torchvision's network with timm's interface.
+
+One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997. timm has no AlexNet.
+"""
+
+from typing import Any
+
+import torch
+from timm.layers import get_device_dtype
+from timm.models import generate_default_cfgs, register_model, register_notrace_module
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..conversion import Conversion
+from ..weights.adapt import StateDict
+from ._base import ChainNet
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+
+__all__ = ["AlexNet"]
+
+
+@register_notrace_module  # fx cannot enter the choice of pooling
+class AlexNetMlp(nn.Module):
+    """Pool to 6x6, then two fully connected layers with dropout before each.
+
+    Args:
+        in_channels: channels of the feature map.
+        hidden: width of both layers.
+        drop_rate: dropout probability.
+        device, dtype: of every tensor created.
+    """
+
+    def __init__(
+        self, in_channels: int, hidden: int = 4096, drop_rate: float = 0.5, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d((6, 6))
+        self.drop1 = nn.Dropout(drop_rate)
+        self.fc1 = nn.Linear(in_channels * 36, hidden, device=device, dtype=dtype)
+        self.act1 = nn.ReLU(inplace=True)
+        self.drop2 = nn.Dropout(drop_rate)
+        self.fc2 = nn.Linear(hidden, hidden, device=device, dtype=dtype)
+        self.act2 = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, hidden)."""
+        x = self.pool(x).flatten(1)
+        x = self.act1(self.fc1(self.drop1(x)))
+        return self.act2(self.fc2(self.drop2(x)))
+
+
+class AlexNet(SigmaNoDecay, ChainNet):
+    """AlexNet as torchvision has it, 61.1 M parameters.
+
+    Args:
+        num_classes: outputs of the classifier, 0 for none.
+        in_chans: image channels.
+        global_pool: "avg" (to 6x6 before the fully connected layers, whose weights depend on it), or "" to end in
+            the (B, 256, H', W') feature map.
+        drop_rate: dropout before the fully connected layers.
+        device, dtype: of every tensor created.
+    """
+
+    # the paper's body: every convolution behind the stem is a stage of its own
+    conv_stages = (("features.3",), ("features.6",), ("features.8",), ("features.10",))
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.5,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.drop_rate = drop_rate
+        self.grad_checkpointing = False
+        self.features = nn.Sequential(
+            nn.Conv2d(in_chans, 64, 11, stride=4, padding=2, **dd),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2, **dd),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1, **dd),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(384, 256, 3, padding=1, **dd),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1, **dd),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.feature_info = [
+            {"num_chs": 64, "reduction": 4, "module": "features.1"},
+            {"num_chs": 192, "reduction": 8, "module": "features.4"},
+            {"num_chs": 256, "reduction": 16, "module": "features.11"},
+            {"num_chs": 256, "reduction": 32, "module": "features.12"},
+        ]
+        self.num_features = 256
+        self.head_hidden_size = 4096
+        self.global_pool = _checked_pool(global_pool)
+        self.pre_logits: nn.Module = AlexNetMlp(256, self.head_hidden_size, drop_rate, **dd)
+        self.fc = _classifier(self.head_hidden_size, num_classes, dd)
+
+    @torch.jit.ignore
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's patterns for layer-wise learning rates."""
+        return {"stem": r"^features\.0\.", "blocks": [(r"^features\.(\d+)", None), (r"^pre_logits", (99999,))]}
+
+    @torch.jit.ignore
+    def get_classifier(self, name_only: bool = False) -> str | nn.Module:
+        """The classifier, or its name."""
+        return "fc" if name_only else self.fc
+
+    @torch.jit.ignore
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Give the network a new classifier on its own device, in its dtype and mode.
+
+        Args:
+            num_classes: outputs, 0 for none.
+            global_pool: "avg", "" for the bare feature map, or None to keep the present choice.
+
+        Raises:
+            ValueError: for another pooling, or for classes without pooling.
+        """
+        pool = self.global_pool if global_pool is None else _checked_pool(global_pool)
+        if num_classes and not pool:
+            raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs global_pool='avg'.")
+        self.num_classes = num_classes
+        self.global_pool = pool
+        self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
+
+    @torch.jit.ignore
+    def drop_head(self) -> None:
+        self.pre_logits = nn.Identity()
+        self.head_hidden_size = self.num_features
+        self.reset_classifier(0, "")
+
+    @torch.jit.ignore
+    def drop_behind(self, tap: str) -> None:
+        self.features = self.features[: int(tap.rpartition(".")[2]) + 1]
+
+    @torch.jit.ignore
+    def chain(self) -> list[tuple[str, nn.Module]]:
+        taps = {info["module"] for info in self.feature_info}
+        segments, start = [], 0
+        for end in range(1, len(self.features) + 1):
+            # an in-place ReLU stays with its convolution: recomputed alone it would undo its own input
+            if end == len(self.features) or not isinstance(self.features[end], nn.ReLU):
+                name = f"features.{end - 1}"
+                segments.append((name if name in taps else "", self.features[start:end]))
+                start = end
+        return segments
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) images to the (B, 256, H', W') map behind the last pooling."""
+        if not torch.jit.is_scripting() and self.grad_checkpointing:
+            return self._run_chain(x)
+        return self.features(x)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Fully connected layers and classifier; the map itself where global_pool is ""."""
+        if not self.global_pool:
+            return x
+        x = self.pre_logits(x)
+        return x if pre_logits else self.fc(x)
+
+
+_STATIC = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
+_DYNAMIC = {
+    **_STATIC,
+    "first_conv": ("features.0", "features.0.sigma_module.fc_max", "features.0.sigma_module.fc_avg"),
+}
+
+default_cfgs = generate_default_cfgs(
+    {
+        **default_cfgs_of("gmconv_alexnet", **_DYNAMIC),
+        **default_cfgs_of("sgmconv_alexnet", **_STATIC),
+        **default_cfgs_of("stdconv_alexnet", **_STATIC),
+    }
+)
+
+
+def _create(variant: str, pretrained: bool, masks: Conversion | None, kwargs: dict[str, Any]) -> AlexNet:
+    return build_gmconv(
+        AlexNet,
+        variant,
+        pretrained,
+        masks=masks,
+        rename=_rename,
+        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
+        **kwargs,
+    )
+
+
+def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
+    """torchvision's names for the fully connected layers to ours."""
+    names = {"classifier.1.": "pre_logits.fc1.", "classifier.4.": "pre_logits.fc2.", "classifier.6.": "fc."}
+    renamed = {}
+    for key, value in state_dict.items():
+        for old, new in names.items():
+            key = key.replace(old, new, 1) if key.startswith(old) else key
+        renamed[key] = value
+    return renamed
+
+
+def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Module:
+    return nn.Linear(in_features, num_classes, **dd) if num_classes else nn.Identity()
+
+
+def _checked_pool(global_pool: str) -> str:
+    if global_pool not in ("avg", ""):
+        raise ValueError(f"global_pool={global_pool!r}: AlexNet knows 'avg' and ''.")
+    return global_pool
+
+
+@register_model
+def gmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
+    """AlexNet with a dynamic stem and static masks elsewhere."""
+    return _create("gmconv_alexnet", pretrained, Conversion(), kwargs)
+
+
+@register_model
+def sgmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
+    """AlexNet with static masks everywhere."""
+    return _create("sgmconv_alexnet", pretrained, Conversion(stem="static"), kwargs)
+
+
+@register_model
+def stdconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
+    """AlexNet with standard convolutions: the paper's baseline."""
+    return _create("stdconv_alexnet", pretrained, None, kwargs)

@@ -1,0 +1,1 @@
+"""Which weights exist, and how a file becomes a model's tensors."""

@@ -1,0 +1,158 @@
+"""From a checkpoint file's tensors to a model's: rename, convert where the spec says so, and check every key."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..conversion import divide_by_initial_mask
+from ..conversion.plan import SMALLEST_DIVISOR
+from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
+
+__all__ = ["StateDict", "adapt_checkpoint", "plain_keys", "rename_by_order"]
+
+StateDict = dict[str, Tensor]
+
+
+def adapt_checkpoint(
+    state_dict: StateDict,
+    model: nn.Module,
+    *,
+    declared: Literal["standard", "native"],
+    rename: Callable[[StateDict, nn.Module], StateDict] | None = None,
+    first_conv: tuple[str, ...] = (),
+    classifier: tuple[str, ...] = (),
+) -> StateDict:
+    """Make a checkpoint's state dict fit a model, or say exactly why it does not.
+
+    Args:
+        state_dict: what the file holds.
+        model: the network it is meant for.
+        declared: "standard" for a plain network's weights, which are divided by the model's initial masks;
+            "native" for weights that carry their sigmas.
+        rename: maps a standard checkpoint's keys to the model's, where its source spells them otherwise.
+        first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
+        classifier: layers that may be missing or of another size; timm drops or checks them afterwards.
+
+    Returns:
+        A state dict with every key of the model except, possibly, the classifier's.
+
+    Raises:
+        RuntimeError: for missing, unexpected, wrongly shaped or non-finite tensors, for a file that is not what
+            its spec declares, and for some but not all of the sigmas.
+        ValueError: for a sigma_init so small that dividing by its mask is ill-conditioned.
+    """
+    state_dict = dict(state_dict)
+    expected = model.state_dict()
+    sigmas = {key for key in expected if _is_sigma(key)}
+    carried = {key for key in state_dict if _is_sigma(key)}
+    if declared == "standard":
+        if carried:
+            raise RuntimeError(
+                f"the checkpoint is declared a standard one but carries sigmas ({_some(carried)}): load it through "
+                "'local-dir:' or 'hf-hub:', whose checkpoints are native."
+            )
+        if rename is not None:
+            state_dict = rename(state_dict, model)
+        state_dict = _convert_standard(state_dict, model)
+    elif sigmas and not carried:
+        raise RuntimeError(
+            "the checkpoint carries no sigma: it looks like a plain network's. Load it into the plain network and "
+            "call gmconv_zoo.convert(...) on that."
+        )
+    elif carried and (missing := sigmas - carried):
+        raise RuntimeError(f"the checkpoint carries some of the sigmas but not {_some(missing)}: it is damaged.")
+    _check(state_dict, expected, first_conv, classifier)
+    return state_dict
+
+
+def plain_keys(model: nn.Module) -> list[str]:
+    """The state-dict keys that the plain network has, in order: the model's without its sigmas."""
+    return [key for key in model.state_dict() if not _is_sigma(key)]
+
+
+def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
+    """Give a checkpoint of the same layers in the same order the model's names.
+
+    Args:
+        state_dict: a plain network's tensors, in the order of its layers.
+        model: the network they are meant for; a classifier at the end may have been removed from it.
+
+    Returns:
+        The same tensors under the model's keys, or unchanged where they already have them.
+    """
+    keys = plain_keys(model)
+    if set(keys) <= set(state_dict):
+        return state_dict
+    return dict(zip(keys, state_dict.values(), strict=False))
+
+
+def _convert_standard(state_dict: StateDict, model: nn.Module) -> StateDict:
+    """Divide kernels by the masks the model starts with, and add those masks' parameters."""
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        weight = state_dict.get(f"{prefix}weight")
+        if not isinstance(module, (SGMConv2d, DGMConv2d)) or weight is None:
+            continue
+        sigma = _initial_sigma(module)
+        smallest = smallest_mask_value(sigma, module.kernel_size)
+        if smallest < SMALLEST_DIVISOR:
+            raise ValueError(
+                f"sigma_init={sigma:g}: the mask of {name} falls to {smallest:.2g}, and dividing pretrained weights "
+                f"by less than {SMALLEST_DIVISOR} is ill-conditioned; pass a larger sigma_init."
+            )
+        state_dict[f"{prefix}weight"] = divide_by_initial_mask(weight, sigma)
+        if isinstance(module, SGMConv2d):
+            state_dict[f"{prefix}sigma"] = weight.new_full((1,), sigma)
+        else:
+            for key, value in module.sigma_module.state_dict().items():
+                state_dict[f"{prefix}sigma_module.{key}"] = _with_channels(key, value.cpu(), weight.shape[1])
+    return state_dict
+
+
+def _initial_sigma(module: SGMConv2d | DGMConv2d) -> float:
+    sigma = module.sigma if isinstance(module, SGMConv2d) else module.sigma_module.fc.bias
+    return float(sigma.detach().flatten()[0])
+
+
+def _with_channels(key: str, value: Tensor, channels: int) -> Tensor:
+    """An untrained input layer of the sigma module for the checkpoint's channels; timm adapts it with the stem."""
+    if key not in ("fc_max.weight", "fc_avg.weight") or value.shape[1] == channels:
+        return value
+    fresh = nn.Conv2d(channels, value.shape[0], 1, bias=False)
+    return fresh.weight.detach().to(value.dtype)
+
+
+def _check(
+    state_dict: StateDict, expected: StateDict, first_conv: tuple[str, ...], classifier: tuple[str, ...]
+) -> None:
+    heads = tuple(f"{name}." for name in classifier)
+    inputs = {f"{name}.weight" for name in first_conv}
+    problems = []
+    # BatchNorm counters were added to torch late; load_state_dict fills them in
+    optional = (key for key in expected if key.endswith("num_batches_tracked"))
+    if missing := set(expected) - set(state_dict) - set(optional) - {k for k in expected if k.startswith(heads)}:
+        problems.append(f"missing {_some(missing)}")
+    if extra := {key for key in set(state_dict) - set(expected) if not key.startswith(heads)}:
+        problems.append(f"unexpected {_some(extra)}")
+    for key in expected.keys() & state_dict.keys():
+        found, wanted = state_dict[key].shape, expected[key].shape
+        if key in inputs and len(found) == len(wanted):
+            found, wanted = found[:1] + found[2:], wanted[:1] + wanted[2:]
+        if found != wanted and not key.startswith(heads):
+            problems.append(f"{key} has shape {tuple(state_dict[key].shape)}, expected {tuple(expected[key].shape)}")
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            problems.append(f"{key} has values that are not finite")
+    if problems:
+        raise RuntimeError("the checkpoint does not fit the model, nothing was loaded: " + "; ".join(problems) + ".")
+
+
+def _is_sigma(key: str) -> bool:
+    return key == "sigma" or key.endswith(".sigma") or "sigma_module." in key
+
+
+def _some(keys: set[str], most: int = 3) -> str:
+    names = sorted(keys)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

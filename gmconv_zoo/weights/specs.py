@@ -1,0 +1,197 @@
+"""Every weight the zoo knows: where it is, what it is, how it is checked and how good it is. Standard library only.
+
+To add a weight, add one `WeightSpec` here: timm's configuration, the model card and the tests are made from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["SPECS", "Metric", "WeightSpec", "get_spec", "specs_of"]
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Top-1 and top-5 accuracy in percent, and where the numbers come from.
+
+    Attributes:
+        top1, top5: accuracy in percent; top5 is None where it was not recorded.
+        dataset: the set and split, e.g. "ImageNet-1k validation".
+        origin: who says so: a paper's table, a project's results table, or the command and machine that measured it.
+        date: ISO date of the measurement; empty for a published number.
+    """
+
+    top1: float
+    top5: float | None
+    dataset: str
+    origin: str
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """One downloadable weight of one model.
+
+    Attributes:
+        model: timm entrypoint, e.g. "gmconv_resnet18".
+        tag: timm tag, e.g. "from_tv_in1k".
+        conversion: "standard" for a plain network's weights that are converted on loading, "native" for weights
+            that carry their sigmas. Declared here, never guessed from a file's keys.
+        licence: SPDX identifier in the Hub's spelling.
+        source: what the weights are derived from, e.g. "resnet18.tv_in1k of timm".
+        hf_hub_id, revision, filename: a file on the Hugging Face Hub; a revision is a full commit hash.
+        url: a file on another server. Exactly one of hf_hub_id, url and packaged is set.
+        packaged: a file inside this package, beside this module.
+        sha256: of the file's content; empty where nobody has published it.
+        sha256_prefix: the first digits of it, as torchvision writes them into its file names.
+        num_classes, input_size, test_input_size, crop_pct, test_crop_pct, interpolation, mean, std: evaluation
+            settings, sizes as (channels, height, width) in pixels.
+        upstream: what the source's authors publish for it; a converted network computes the same function.
+        paper: what the GMConv paper reports for a network trained this way; never set for converted weights.
+        measured: what this project measured with these very weights.
+        recipe: name of the recipe that trained the masks; empty for converted weights.
+    """
+
+    model: str
+    tag: str
+    conversion: Literal["standard", "native"]
+    licence: str
+    source: str
+    hf_hub_id: str = ""
+    revision: str = ""
+    filename: str = "model.safetensors"
+    url: str = ""
+    packaged: str = ""
+    sha256: str = ""
+    sha256_prefix: str = ""
+    num_classes: int = 1000
+    input_size: tuple[int, int, int] = (3, 224, 224)
+    test_input_size: tuple[int, int, int] | None = None
+    crop_pct: float = 0.875
+    test_crop_pct: float | None = None
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    upstream: Metric | None = None
+    paper: Metric | None = None
+    measured: Metric | None = None
+    recipe: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.hf_hub_id, self.url, self.packaged))) != 1:
+            raise ValueError(f"{self.name}: set exactly one of hf_hub_id, url and packaged.")
+        if self.conversion == "standard" and self.paper is not None:
+            raise ValueError(f"{self.name}: the paper's number belongs to trained masks, not to converted weights.")
+
+    @property
+    def name(self) -> str:
+        """The name timm knows it by: model.tag."""
+        return f"{self.model}.{self.tag}"
+
+
+def _upstream(top1: float, top5: float, origin: str) -> Metric:
+    return Metric(top1, top5, "ImageNet-1k validation", origin)
+
+
+_TIMM, _TORCHVISION = "timm's results table", "torchvision's weights documentation"
+# timm's "A1" recipe is evaluated at 288 with crop 1.0; its 224 figure is the one listed.
+_A1 = {
+    "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, "interpolation": "bicubic",
+    "licence": "apache-2.0",
+}  # fmt: skip
+
+# Sources: (tag, fields) by network. The first is the default tag, the one comparable with the paper's baseline.
+_SOURCES: dict[str, dict[str, dict]] = {
+    "resnet18": {
+        "tv_in1k": {
+            "hf_hub_id": "timm/resnet18.tv_in1k",
+            "licence": "bsd-3-clause",
+            "upstream": _upstream(69.752, 89.082, _TIMM),
+        },
+        "a1_in1k": {
+            "hf_hub_id": "timm/resnet18.a1_in1k",
+            "upstream": _upstream(71.504, 90.086, f"{_TIMM}, at 224"),
+            **_A1,
+        },
+    },
+    "resnet50": {
+        "tv_in1k": {
+            "hf_hub_id": "timm/resnet50.tv_in1k",
+            "licence": "bsd-3-clause",
+            "upstream": _upstream(76.156, 92.866, _TIMM),
+        },
+        "a1_in1k": {
+            "hf_hub_id": "timm/resnet50.a1_in1k",
+            "upstream": _upstream(80.382, 94.598, f"{_TIMM}, at 224"),
+            **_A1,
+        },
+        "tv2_in1k": {
+            "hf_hub_id": "timm/resnet50.tv2_in1k",
+            "licence": "bsd-3-clause",
+            "input_size": (3, 176, 176),
+            "test_input_size": (3, 224, 224),
+            "crop_pct": 0.875,
+            "test_crop_pct": 0.965,
+            "upstream": _upstream(80.846, 95.430, f"{_TIMM}, at 224"),
+        },
+    },
+    "mobilenetv2": {
+        "tv_in1k": {
+            "url": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+            "sha256_prefix": "b0353104",
+            "licence": "bsd-3-clause",
+            "upstream": _upstream(71.878, 90.286, _TORCHVISION),
+        },
+        "ra_in1k": {
+            "hf_hub_id": "timm/mobilenetv2_100.ra_in1k",
+            "licence": "apache-2.0",
+            "interpolation": "bicubic",
+            "upstream": _upstream(72.910, 91.000, _TIMM),
+        },
+    },
+    "alexnet": {
+        "tv_in1k": {
+            "url": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            "sha256_prefix": "7be5be79",
+            "licence": "bsd-3-clause",
+            "upstream": _upstream(56.522, 79.066, _TORCHVISION),
+        },
+    },
+}
+
+
+def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
+    origin = fields.get("hf_hub_id", "").removeprefix("timm/") or fields["url"].rsplit("/", 1)[-1]
+    source = f"{origin} of {'timm' if fields.get('hf_hub_id') else 'torchvision'}"
+    for family in ("gmconv", "sgmconv"):
+        yield WeightSpec(f"{family}_{net}", f"from_{tag}", "standard", source=source, **fields)
+    if net == "alexnet":  # timm has no AlexNet, so the plain network is registered too
+        yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
+
+
+SPECS: dict[str, WeightSpec] = {
+    spec.name: spec
+    for net, sources in _SOURCES.items()
+    for tag, fields in sources.items()
+    for spec in _converted(net, tag, fields)
+}
+
+
+def get_spec(name: str) -> WeightSpec:
+    """The spec of a ``model.tag`` name; a bare model name gives its default tag.
+
+    Raises:
+        ValueError: for a name without weights, listing what there is.
+    """
+    spec = SPECS.get(name) or next(iter(specs_of(name)), None)
+    if spec is None:
+        raise ValueError(f"no weights are known for {name!r}; there are: {', '.join(SPECS)}.")
+    return spec
+
+
+def specs_of(model: str) -> list[WeightSpec]:
+    """All specs of a model, its default tag first."""
+    return [spec for spec in SPECS.values() if spec.model == model]

@@ -1,0 +1,92 @@
+"""Runs client code in a process of its own, because huggingface_hub reads HF_ENDPOINT when it is imported."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Outcome", "client_env", "run_client"]
+
+ROOT = Path(__file__).parents[2]
+OURS = ("HF_", "HUGGING", "TORCH_HOME", "TIMM_", "TRANSFORMERS_", "XDG_CACHE")
+PRELUDE = """
+import json as _json, os as _os
+def report(**values):
+    with open(_os.environ["CLIENT_REPORT"], "w") as _file:
+        _json.dump(values, _file)
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a client ended.
+
+    Attributes:
+        returncode: 0 for success.
+        result: what it passed to ``report``; empty where it did not.
+        stdout, stderr: what it printed.
+    """
+
+    returncode: int
+    result: dict[str, Any]
+    stdout: str
+    stderr: str
+
+
+def client_env(home: Path, *, endpoint: str = "", token: str = "", offline: bool = False) -> dict[str, str]:
+    """Environment of a client whose caches all lie below one folder and that never leaves this machine.
+
+    Args:
+        home: holds hf/ (HF_HOME) and torch/ (TORCH_HOME).
+        endpoint: the Hub's address; a dead one by default.
+        token: Hub token.
+        offline: set HF_HUB_OFFLINE.
+    """
+    env = {
+        "HF_ENDPOINT": endpoint or "http://127.0.0.1:9",
+        "HF_HOME": str(home / "hf"),
+        "TORCH_HOME": str(home / "torch"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "CLIENT_REPORT": str(home / "report.json"),
+        "no_proxy": "127.0.0.1,localhost",
+        "OMP_NUM_THREADS": "1",
+    }
+    return env | ({"HF_TOKEN": token} if token else {}) | ({"HF_HUB_OFFLINE": "1"} if offline else {})
+
+
+def run_client(code: str, env: dict[str, str], *, timeout: float = 240, check: bool = True) -> Outcome:
+    """Run Python code from the repository's root; it may call ``report(key=value, ...)`` once.
+
+    Importing torch and timm takes seconds, so let one client work through many cases.
+
+    Args:
+        code: the program.
+        env: from `client_env`, with whatever else it needs.
+        timeout: seconds.
+        check: fail with the client's output where it ends with an error.
+
+    Raises:
+        AssertionError: for a client that failed, when ``check`` is set.
+    """
+    report = Path(env["CLIENT_REPORT"])
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        env={**kept, "PYTHONPATH": str(ROOT), **env},
+        cwd=ROOT,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"the client ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}")
+    result = json.loads(report.read_text()) if report.exists() else {}
+    return Outcome(done.returncode, result, done.stdout, done.stderr)

@@ -1,0 +1,193 @@
+"""What both halves of the loopback Hub share: faults, the journal, authorisation and answers."""
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from .store import HubError, Store
+
+__all__ = ["Config", "HubHandler"]
+
+WRITER, STRANGER = "hf_loopback_writer", "hf_loopback_other"
+
+
+@dataclass
+class Config:
+    """One server's settings and state.
+
+    Attributes:
+        store: where repositories lie.
+        host, port: where it listens.
+        tokens: {bearer token: namespaces it may write to}.
+        cdn: send LFS downloads to another origin, as the Hub does, so that a leaked token is seen.
+        multipart: size in bytes above which an LFS upload comes in parts.
+        xet_cas: "local:///folder", hf_xet's own on-disk store, or "" for no Xet.
+        faults: what goes wrong next, see `HubServer.fault`.
+        journal: one entry per request.
+    """
+
+    store: Store
+    host: str = "127.0.0.1"
+    port: int = 0
+    tokens: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
+    )
+    cdn: bool = True
+    multipart: int = 5 << 30
+    xet_cas: str = ""
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    journal: list[dict[str, Any]] = field(default_factory=list)
+
+
+class HubHandler(BaseHTTPRequestHandler):
+    """Plumbing of one request; subclasses have routes as (method, pattern, function) rows."""
+
+    protocol_version, server_version = "HTTP/1.1", "loopback-hub/1"
+    config: Config
+    routes: list[tuple[str, str, str]] = []  # noqa: RUF012
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def handle_request(self) -> None:
+        self.fault, self.status, self.namespaces = {}, 0, ()
+        url = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        started = time.time()
+        try:
+            data = b"" if self.command in ("GET", "HEAD") else self.read_body()
+            self.fault = self.next_fault()
+            if not self.suffer():
+                return
+            self.authorise()
+            self.dispatch(unquote(url.path), data)
+        except HubError as error:
+            headers = {"X-Error-Message": error.message, **error.headers}
+            if error.code:
+                headers["X-Error-Code"] = error.code
+            self.answer(error.status, {"error": error.message} if error.body is None else error.body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        finally:
+            self.config.journal.append(
+                {
+                    "method": self.command,
+                    "path": self.path,
+                    "status": self.status,
+                    "host": self.headers.get("Host"),
+                    "authorised": bool(self.headers.get("Authorization")),
+                    "range": self.headers.get("Range"),
+                    "fault": self.fault.get("kind"),
+                    "ms": round((time.time() - started) * 1e3),
+                }
+            )
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = handle_request
+
+    def dispatch(self, path: str, data: bytes) -> None:
+        for methods, pattern, name in self.routes:
+            found = re.match(pattern, path)
+            if found and self.command in methods.split():
+                getattr(self, name)(data=data, **found.groupdict())
+                return
+        raise HubError(404, message=f"no such route: {self.command} {path}")
+
+    def read_body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while True:
+            size = int(self.rfile.readline().split(b";")[0], 16)
+            body += self.rfile.read(size)
+            self.rfile.readline()
+            if not size:
+                return body
+
+    def next_fault(self) -> dict[str, Any]:
+        for fault in self.config.faults:
+            if fault["times"] and re.search(fault["match"], f"{self.command} {self.path}"):
+                fault["times"] -= 1
+                return dict(fault)
+        return {}
+
+    def suffer(self) -> bool:
+        """Apply a fault that comes before the answer; False when the request ends here."""
+        kind = self.fault.get("kind")
+        if kind == "drop":
+            self.close_connection = True
+            return False
+        if kind == "stall":
+            time.sleep(self.fault["seconds"])
+        if kind == "status":
+            raise HubError(self.fault["code"], message="injected", headers=self.fault.get("headers"))
+        return True
+
+    def answer(
+        self,
+        status: int,
+        data: Any = b"",
+        headers: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> None:
+        body = data if isinstance(data, (bytes, bytearray)) else json.dumps(data).encode()
+        standard = {
+            "Content-Type": content_type,
+            "Content-Length": str(len(body)),
+            "X-Request-Id": f"{time.time_ns():x}",
+        }
+        hidden = {name.lower() for name in self.fault.get("headers", ())} if self.fault.get("kind") == "strip" else ()
+        self.status = status
+        self.send_response(status)
+        for key, value in {**standard, **(headers or {})}.items():
+            if key.lower() not in hidden:
+                self.send_header(key, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.fault.get("kind") == "truncate":  # the promised length, then the line is dead
+            self.wfile.write(body[: self.fault["at"]])
+            self.wfile.flush()
+            self.close_connection = True
+        elif self.fault.get("kind") == "slow":  # so that a client can be ended midway
+            step = max(1, self.fault["bytes_per_second"] // 10)
+            for start in range(0, len(body), step):
+                self.wfile.write(body[start : start + step])
+                time.sleep(0.1)
+        else:
+            self.wfile.write(body)
+
+    def base(self, host: str = "") -> str:
+        return f"http://{host or self.config.host}:{self.config.port}"
+
+    def authorise(self) -> None:
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer":
+            if token not in self.config.tokens:
+                raise HubError(401, message="Invalid credentials in Authorization header")
+            self.namespaces = self.config.tokens[token]
+
+    def need_write(self, repo_id: str) -> None:
+        if not self.namespaces:
+            raise HubError(401, message="Invalid username or password.")
+        if repo_id.split("/")[0] not in self.namespaces:
+            raise HubError(403, message=f"You don't have the rights to write to {repo_id}")
+
+    def repo(self, repo_id: str, *, content: bool = False) -> dict[str, Any]:
+        """A repository the client may see; with content, one whose files it may read."""
+        store = self.config.store
+        if repo_id in store.moved:  # a renamed repository redirects for good, by a relative address
+            raise HubError(307, headers={"Location": self.path.replace(repo_id, store.moved[repo_id], 1)})
+        repo = store.repos.get(repo_id)
+        own = repo_id.split("/")[0] in self.namespaces
+        if repo is None or (repo["private"] and not own):
+            if self.namespaces:
+                raise HubError(404, "RepoNotFound", "Repository not found")
+            raise HubError(401, "RepoNotFound", "Invalid username or password.")  # existence is not told to strangers
+        if content and repo["gated"] and not own:
+            message = f"Access to model {repo_id} is restricted. Visit {self.base()}/{repo_id} to ask for access."
+            raise HubError(403 if self.namespaces else 401, "GatedRepo", message)
+        return repo

@@ -1,0 +1,113 @@
+"""A loopback Hugging Face Hub that runs in this process: pull, push, LFS, optionally Xet, and faults on request."""
+
+import threading
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from .handler import STRANGER, WRITER, Config
+from .pull import PullRoutes
+from .push import PushRoutes
+from .store import Store
+
+__all__ = ["STRANGER", "WRITER", "HubServer"]
+
+ALL_ROUTES = [*PushRoutes.routes, *PullRoutes.routes]
+
+
+class Handler(PushRoutes, PullRoutes):
+    """All routes."""
+
+    routes = ALL_ROUTES
+
+
+class HubServer:
+    """A running server; close it with `close`.
+
+    Args:
+        root: folder for what it stores.
+        xet_cas: "local:///folder" to serve and take files through Xet; clients without it need HF_HUB_DISABLE_XET=1.
+        **settings: further fields of `Config`.
+
+    Attributes:
+        url: value for HF_ENDPOINT.
+        token: may write to gmconv/ and gmconv-zoo/.
+        stranger: a valid token without rights.
+    """
+
+    token, stranger = WRITER, STRANGER
+
+    def __init__(self, root: Path, *, xet_cas: str = "", **settings: Any) -> None:
+        self.config = Config(Store(root), xet_cas=xet_cas, **settings)
+        self.store = self.config.store
+        handler = type("BoundHandler", (Handler,), {"config": self.config})
+        self._server = ThreadingHTTPServer((self.config.host, self.config.port), handler)
+        self._server.daemon_threads = True
+        self.config.port = self._server.server_address[1]
+        self.url = f"http://{self.config.host}:{self.config.port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
+        """Commit files as if they had been pushed, and return the commit's hash.
+
+        Args:
+            repo_id: created where it does not exist.
+            files: file name -> content; weights are stored as LFS files, as the Hub does.
+            revision: a branch; a new one starts at main.
+        """
+        with self.store.lock:
+            if repo_id not in self.store.repos:
+                self.store.create(repo_id)
+            refs = self.store.repos[repo_id]["refs"]
+            refs.setdefault(revision, refs["main"])
+            suffixes = ("safetensors", "bin", "pt", "pth", "onnx")
+            adds = {name: self.store.entry(data, lfs=name.endswith(suffixes)) for name, data in files.items()}
+            return self.store.commit(repo_id, revision, "put", adds=adds)
+
+    def tag(self, repo_id: str, name: str, revision: str = "main") -> None:
+        """Tag a revision."""
+        self.store.repos[repo_id]["tags"][name] = self.store.resolve(repo_id, revision)
+
+    def read(self, repo_id: str, filename: str, revision: str = "main") -> bytes:
+        """The content of a stored file."""
+        return self.store.read(self.store.tree(repo_id, revision)[filename]["sha"])
+
+    def files(self, repo_id: str, revision: str = "main") -> list[str]:
+        """Names of the files of a revision."""
+        return sorted(self.store.tree(repo_id, revision))
+
+    def flags(self, repo_id: str, **flags: bool) -> None:
+        """Set private=... or gated=... of a repository."""
+        self.store.repos[repo_id].update(flags)
+
+    def fault(self, match: str, kind: str, *, times: int = 1, **details: Any) -> None:
+        """Make the next requests go wrong.
+
+        Args:
+            match: regular expression searched in "METHOD /path".
+            kind: "status" (code, headers), "drop", "stall" (seconds), "truncate" (at bytes, then the connection
+                ends), "short" (by bytes, with consistent headers), "corrupt" (at byte), "slow" (bytes_per_second),
+                "strip" (headers), "norange" (ranges are ignored).
+            times: how many requests it hits.
+            **details: as listed with the kinds.
+        """
+        self.config.faults.append({"match": match, "kind": kind, "times": times, **details})
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What was asked since the last reset: method, path, status, host, authorised, range, fault, ms."""
+        return list(self.config.journal)
+
+    def forget(self) -> None:
+        """Clear journal and faults, and keep the repositories."""
+        self.config.faults.clear()
+        self.config.journal.clear()
+
+    def reset(self) -> None:
+        """Clear everything."""
+        self.forget()
+        self.store.clear()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,154 @@
+"""Small image sets held in memory and augmented a batch at a time."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+__all__ = ["EpochSampler", "TensorImages", "tensor_loader"]
+
+
+class TensorImages(Dataset[tuple[Tensor, Tensor]]):
+    """Images in memory, cropped, mirrored and normalised a batch at a time.
+
+    Augmentation depends on the seed, the epoch and the image's index alone: not on the batch it falls into, the
+    number of processes or what was drawn before. A key ``epoch * len(self) + index`` says which is meant, so the
+    keys below ``len(self)`` are the images of epoch 0.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        mean, std: per channel, for images in [0, 1].
+        crop_padding: black pixels added on each side before a random crop of the original size.
+        flip: mirror half of the images left to right.
+        seed: of the augmentation.
+
+    Raises:
+        ValueError: for tensors of another shape or type.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        crop_padding: int = 0,
+        flip: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if images.ndim != 4 or images.dtype != torch.uint8:
+            raise ValueError(f"images: pass (N, C, H, W) uint8, got {images.dtype} of shape {list(images.shape)}.")
+        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+            raise ValueError(f"labels: pass ({len(images)},) int64, got {labels.dtype} of shape {list(labels.shape)}.")
+        if not len(mean) == len(std) == images.shape[1]:
+            raise ValueError(f"mean={mean}, std={std}: pass one value for each of the {images.shape[1]} channels.")
+        self.images, self.labels = images, labels
+        self.scale = 1 / (255 * torch.tensor(std)).view(-1, 1, 1)
+        self.shift = (torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1)
+        self.crop_padding, self.flip, self.seed = crop_padding, flip, seed
+        self._drawn: tuple[int, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: int) -> tuple[Tensor, Tensor]:
+        """One (C, H, W) image and its label."""
+        images, labels = self.__getitems__([key])
+        return images[0], labels[0]
+
+    def __getitems__(self, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A (B, C, H, W) float32 batch and its (B,) labels; torch's loader calls this with a whole batch."""
+        wanted = torch.tensor(keys)
+        index = wanted % len(self)
+        images = self.images[index]
+        if self.crop_padding or self.flip:
+            images = _crop_and_flip(images, self._offsets(wanted // len(self), index), self.crop_padding)
+        return images * self.scale - self.shift, self.labels[index]
+
+    def _offsets(self, epochs: Tensor, index: Tensor) -> Tensor:
+        """(B, 3): vertical and horizontal start of the crop, and whether to mirror."""
+        offsets = torch.empty(len(index), 3, dtype=torch.int64)
+        for epoch in epochs.unique().tolist():  # one, but for a loader that mixes epochs
+            here = epochs == epoch
+            offsets[here] = self._draw(epoch)[index[here]]
+        return offsets
+
+    def _draw(self, epoch: int) -> Tensor:
+        """The (N, 3) offsets of every image in an epoch."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            generator = torch.Generator().manual_seed(_mix(self.seed, epoch, 1))
+            crops = torch.randint(2 * self.crop_padding + 1, (len(self), 2), generator=generator)
+            mirrored = torch.randint(2, (len(self), 1), generator=generator) * self.flip
+            self._drawn = epoch, torch.cat([crops, mirrored], dim=1)
+        return self._drawn[1]
+
+
+class EpochSampler(Sampler[int]):
+    """Every image once, in an order that depends on the seed and the epoch alone.
+
+    Args:
+        size: images in the set.
+        seed: of the order.
+
+    Yields the keys of `TensorImages`. accelerate calls `set_epoch` before every pass.
+    """
+
+    def __init__(self, size: int, *, seed: int = 0) -> None:
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the pass, counted from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch, 0))
+        order = torch.randperm(self.size, generator=generator)
+        return iter((order + self.epoch * self.size).tolist())
+
+
+def tensor_loader(
+    images: TensorImages, batch_size: int, *, shuffle: bool = False, drop_last: bool = False
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """A loader over images in memory.
+
+    Args:
+        images: the set; its seed is also that of the order.
+        batch_size: images per batch over all processes.
+        shuffle: a new order every epoch; otherwise the set's own.
+        drop_last: leave out a last partial batch.
+
+    Returns:
+        A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: pass at least 1.")
+    if drop_last and batch_size > len(images):
+        raise ValueError(f"batch_size={batch_size} with drop_last: only {len(images)} images, no batch would be left.")
+    sampler = EpochSampler(len(images), seed=images.seed) if shuffle else None
+    return DataLoader(images, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_is)
+
+
+def _as_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch
+
+
+def _mix(seed: int, epoch: int, stream: int) -> int:
+    """One generator seed per (seed, epoch, stream), far apart for neighbours."""
+    return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % (1 << 63)
+
+
+def _crop_and_flip(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    height, width = images.shape[2:]
+    padded = torch.nn.functional.pad(images, [padding] * 4)
+    rows = offsets[:, :1] + torch.arange(height)
+    columns = torch.arange(width).expand(len(images), -1)
+    columns = offsets[:, 1:2] + torch.where(offsets[:, 2:] > 0, columns.flip(1), columns)
+    sample = torch.arange(len(images)).view(-1, 1, 1)
+    picked = padded.permute(0, 2, 3, 1)[sample, rows.unsqueeze(2), columns.unsqueeze(1)]
+    return picked.permute(0, 3, 1, 2)

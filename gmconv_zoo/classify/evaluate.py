@@ -1,0 +1,96 @@
+"""Top-1 and top-5 accuracy as exact integer counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Score", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many images were classified correctly.
+
+    Attributes:
+        count: images evaluated.
+        top1: images whose label has the largest logit.
+        top5: images whose label is among the five largest logits (of all, where there are fewer classes).
+    """
+
+    count: int
+    top1: int
+    top5: int
+
+    @property
+    def top1_percent(self) -> float:
+        """Top-1 accuracy in percent."""
+        return 100 * self.top1 / self.count
+
+    @property
+    def top5_percent(self) -> float:
+        """Top-5 accuracy in percent."""
+        return 100 * self.top5 / self.count
+
+    def to_dict(self) -> dict[str, float]:
+        """Counts and percentages, for records."""
+        return {
+            "count": self.count,
+            "top1": self.top1,
+            "top5": self.top5,
+            "top1_percent": self.top1_percent,
+            "top5_percent": self.top5_percent,
+        }
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    *,
+    accelerator: "Accelerator | None" = None,
+) -> Score:
+    """Classify every image of a loader once, in eval mode.
+
+    Args:
+        model: maps (B, C, H, W) images to (B, classes) logits; its modules keep their train or eval mode.
+        loader: yields (B, C, H, W) images and (B,) int64 labels; the last batch may be partial.
+        accelerator: for several processes and mixed precision; model and loader must be prepared by it. Images
+            that it repeats to fill the last batch are not counted.
+
+    Returns:
+        Counts over all processes. An image with a NaN among its logits counts as wrong.
+
+    Raises:
+        ValueError: when the loader is empty.
+    """
+    tensor = next(iter(model.parameters()), torch.empty(0))
+    counts = torch.zeros(3, dtype=torch.int64, device=tensor.device)
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        for images, labels in loader:
+            labels = labels.to(tensor.device)
+            hits = _hits(model(images.to(tensor.device)), labels)
+            if accelerator is not None:
+                hits = accelerator.gather_for_metrics(hits)
+            counts += hits.sum(0)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    count, top1, top5 = counts.tolist()
+    if not count:
+        raise ValueError("the loader gave no images: pass one with at least one batch.")
+    return Score(count, top1, top5)
+
+
+def _hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, 3) int64: one, whether the label is first, whether it is among the first five."""
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    found = (best == labels.unsqueeze(1)) & ~logits.isnan().any(1, keepdim=True)
+    return torch.stack([torch.ones_like(labels), found[:, 0].long(), found.any(1).long()], dim=1)

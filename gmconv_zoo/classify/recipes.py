@@ -1,0 +1,93 @@
+"""Training recipes: the paper's for CIFAR and ImageNet, and one for finetuning.
+
+The paper's numbers (Sec. IV-A, "Training") stand here and nowhere else. It does not say whether sigma, norms and
+biases are decayed; plain SGD decays every parameter, so the paper's recipes do. Override `sigma_weight_decay` to
+train without.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ..engine.optim import OptimSettings
+
+__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(OptimSettings):
+    """Everything that decides a classifier's training, beside the network, the images and the seed.
+
+    Attributes:
+        batch_size: images per optimizer update, over all processes.
+        label_smoothing: in [0, 1).
+        crop_padding: black pixels added on each side before a random crop of the original size.
+        flip: mirror half of the images left to right; not for digits or text.
+        epochs, lr, ...: see `OptimSettings`.
+
+    Raises:
+        ValueError: for a value outside its range, naming the field.
+    """
+
+    batch_size: int
+    label_smoothing: float = 0.0
+    crop_padding: int = 0
+    flip: bool = False
+
+    AT_LEAST_ONE = (*OptimSettings.AT_LEAST_ONE, "batch_size")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing!r}: pass a number in [0, 1).")
+        if isinstance(self.crop_padding, bool) or not isinstance(self.crop_padding, int) or self.crop_padding < 0:
+            raise ValueError(f"crop_padding={self.crop_padding!r}: pass a whole number of pixels, 0 for no crop.")
+
+    def override(self, **values: Any) -> "Recipe":
+        """The recipe with some fields changed.
+
+        Raises:
+            ValueError: for a field that no recipe has, or a value outside its range.
+        """
+        names = [field.name for field in fields(self)]
+        if unknown := sorted(set(values) - set(names)):
+            raise ValueError(f"a recipe has no {', '.join(unknown)}: its fields are {', '.join(names)}.")
+        return replace(self, **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as JSON-ready values; ``Recipe(**values)`` is the inverse."""
+        return {**asdict(self), "milestones": list(self.milestones)}
+
+
+def _plain_sgd(weight_decay: float, **values: Any) -> Recipe:
+    """SGD that decays every parameter alike."""
+    return Recipe(weight_decay=weight_decay, sigma_weight_decay=weight_decay, decay_norm_and_bias=True, **values)
+
+
+_CIFAR = {"batch_size": 128, "lr": 0.1, "momentum": 0.9, "schedule": "multistep", "crop_padding": 4, "flip": True}
+_CIFAR_DEEP = _plain_sgd(1e-4, epochs=160, milestones=(80, 120), decay_rate=0.1, **_CIFAR)
+_IMAGENET = {"batch_size": 256, "momentum": 0.9, "flip": True}
+_IMAGENET_RESNET = _plain_sgd(4e-5, epochs=90, lr=0.1, schedule="step", decay_epochs=30, decay_rate=0.1, **_IMAGENET)
+
+# Keyed by the network's name without its family prefix (gmconv_, sgmconv_, stdconv_).
+PAPER_RECIPES: dict[str, Recipe] = {
+    "cifar_resnet20": _CIFAR_DEEP,
+    "cifar_resnet56": _CIFAR_DEEP,
+    "cifar_resnet18": _plain_sgd(5e-4, epochs=200, milestones=(60, 120, 160), decay_rate=0.2, **_CIFAR),
+    "resnet18": _IMAGENET_RESNET,
+    "resnet50": _IMAGENET_RESNET,
+    "alexnet": _IMAGENET_RESNET.override(lr=0.01, schedule="multistep", milestones=(30, 60)),
+    "mobilenetv2": _IMAGENET_RESNET.override(epochs=300, lr=0.01, decay_epochs=1, decay_rate=0.98),
+}
+
+# A few epochs from good weights: the masks start wide and no decay narrows them.
+FINETUNE = Recipe(
+    epochs=20,
+    batch_size=64,
+    lr=0.05,
+    optimizer="sgd",
+    weight_decay=5e-4,
+    schedule="cosine",
+    warmup_epochs=1.0,
+    label_smoothing=0.1,
+    clip_grad=5.0,
+)

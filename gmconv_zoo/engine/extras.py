@@ -1,0 +1,24 @@
+"""Optional dependencies: a missing one says which extra to install."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["needs_extra"]
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Wrap the imports of an optional dependency.
+
+    Args:
+        extra: the extra of this package that installs it, "train" or "demo".
+
+    Raises:
+        ImportError: in place of ModuleNotFoundError, naming the missing module and the command to run.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'{error.name} is not installed: run pip install "gmconv_zoo[{extra}]".', name=error.name
+        ) from error

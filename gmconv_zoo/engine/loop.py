@@ -1,0 +1,157 @@
+"""The epoch loop: optimizer steps on accelerate, a progress bar, callbacks, and a stop where numbers go bad."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from .extras import needs_extra
+from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+__all__ = ["BatchLoss", "EpochCallback", "TrainState", "run_epochs"]
+
+
+@dataclass
+class TrainState:
+    """What a run consists of, and all that it needs to go on after an interruption.
+
+    Attributes:
+        accelerator: has prepared model and optimizer.
+        model: the network, perhaps wrapped.
+        optimizer: over its parameters.
+        scheduler: stepped after every update, with the count of updates.
+        epoch: epochs finished.
+        step: optimizer updates done.
+        stop: a callback sets it to end the run after the present epoch.
+    """
+
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: Scheduler
+    epoch: int = 0
+    step: int = 0
+    stop: bool = False
+
+    @property
+    def network(self) -> nn.Module:
+        """The network without accelerate's wrappers."""
+        return self.accelerator.unwrap_model(self.model)
+
+
+# The mean loss of a batch, and how many samples it is the mean of.
+BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
+# Called after every epoch with the state and the epoch's row, to which it may add columns.
+EpochCallback = Callable[[TrainState, dict[str, Any]], None]
+
+
+def run_epochs(
+    state: TrainState,
+    loader: DataLoader[Any],
+    *,
+    epochs: int,
+    batch_loss: BatchLoss,
+    clip_grad: float | None = None,
+    callbacks: Sequence[EpochCallback] = (),
+    progress: bool = True,
+) -> None:
+    """Train from ``state.epoch`` on until ``epochs`` are done or a callback stops the run.
+
+    Args:
+        state: changed in place.
+        loader: prepared by the accelerator.
+        epochs: epochs in all, those already done included.
+        batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
+        clip_grad: largest gradient norm, None for no clipping.
+        callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
+            "step", "lr", "train_loss" (the mean over samples) and "seconds".
+        progress: show a bar on stderr (on the main process).
+
+    Raises:
+        NonFiniteError: at a loss that is NaN or infinite, or parameters that are after an epoch; no callback of
+            that epoch has run then, so what callbacks have saved is from before.
+    """
+    bar = _bar(len(loader) * epochs, len(loader) * state.epoch, shown=progress and state.accelerator.is_main_process)
+    with bar:
+        while state.epoch < epochs and not state.stop:
+            bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
+            started, lr = time.perf_counter(), _learning_rate(state.optimizer)
+            train_loss = _run_epoch(state, loader, batch_loss, clip_grad, bar)
+            _check_parameters(state)
+            state.epoch += 1
+            row = {
+                "epoch": state.epoch,
+                "step": state.step,
+                "lr": lr,
+                "train_loss": train_loss,
+                "seconds": time.perf_counter() - started,
+            }
+            for callback in callbacks:
+                callback(state, row)
+
+
+def _run_epoch(
+    state: TrainState, loader: DataLoader[Any], batch_loss: BatchLoss, clip_grad: float | None, bar: tqdm
+) -> float:
+    """One pass; the mean loss over the samples of all processes."""
+    state.model.train()
+    loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
+    total = torch.zeros(2, dtype=torch.float64)
+    for batch in loader:
+        loss, samples = _update(state, batch, batch_loss, clip_grad)
+        total += torch.tensor([loss * samples, samples], dtype=torch.float64)
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        bar.update()
+    total = state.accelerator.reduce(total.to(state.accelerator.device), reduction="sum")
+    return (total[0] / total[1]).item()
+
+
+def _update(
+    state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None
+) -> tuple[float, int]:
+    """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
+    accelerator = state.accelerator
+    with accelerator.accumulate(state.model):
+        with accelerator.autocast():
+            loss, samples = batch_loss(state.model, batch)
+        value = loss.item()
+        if value != value or abs(value) == float("inf"):
+            state.optimizer.zero_grad()
+            loss.backward()  # unscaled: only to see where it goes bad
+            raise NonFiniteError(nonfinite_message(state.network, f"the loss is {value}", state.step + 1))
+        accelerator.backward(loss)
+        if accelerator.sync_gradients and clip_grad is not None:
+            accelerator.clip_grad_norm_(state.model.parameters(), clip_grad)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        if accelerator.sync_gradients:
+            state.step += 1
+            state.scheduler.step_update(state.step)
+    return value, samples
+
+
+def _check_parameters(state: TrainState) -> None:
+    name = first_nonfinite(dict(state.network.named_parameters()))
+    if name is not None:
+        raise NonFiniteError(nonfinite_message(state.network, "a parameter went bad", state.step))
+
+
+def _learning_rate(optimizer: Optimizer) -> float:
+    """That of the first group, which is never the sigmas' where anything else is trained."""
+    return optimizer.param_groups[0]["lr"]
+
+
+def _bar(total: int, done: int, *, shown: bool) -> tqdm:
+    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
+    return tqdm(total=total, initial=done, disable=not shown, mininterval=interval, unit="step", dynamic_ncols=True)

@@ -1,0 +1,150 @@
+"""Optimizer and learning-rate schedule from one set of settings; timm makes both."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from torch import nn
+from torch.optim import Optimizer
+
+from ..sigmas import param_groups
+
+__all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler"]
+
+SCHEDULES = ("constant", "cosine", "step", "multistep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSettings:
+    """How long to train, with what steps, and what they decay.
+
+    Attributes:
+        epochs: passes over the training set.
+        lr: largest learning rate of everything but the sigmas.
+        optimizer: timm's name; "momentum" is plain SGD with momentum, "sgd" the same with Nesterov's.
+        momentum: of the optimizer, in [0, 1).
+        weight_decay: decay of kernels and linear weights.
+        sigma_weight_decay: decay of the sigmas. Plain SGD on all parameters decays them as it does the weights,
+            which narrows masks that have no gradient.
+        sigma_lr_scale: the sigmas' learning rate is ``lr`` times this.
+        decay_norm_and_bias: whether other one-dimensional parameters are decayed, as plain SGD does.
+        schedule: one of `SCHEDULES`.
+        milestones: epochs at which "multistep" multiplies the learning rate by ``decay_rate``.
+        decay_epochs: epochs between two multiplications of "step".
+        decay_rate: what the learning rate is multiplied by, in (0, 1].
+        warmup_epochs: linear rise from 0 at the start; may be a fraction of an epoch.
+        clip_grad: largest gradient norm; None for no clipping.
+
+    Raises:
+        ValueError: for a value outside its range, naming the field.
+    """
+
+    epochs: int
+    lr: float
+    optimizer: str = "momentum"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    sigma_weight_decay: float = 0.0
+    sigma_lr_scale: float = 1.0
+    decay_norm_and_bias: bool = False
+    schedule: str = "cosine"
+    milestones: tuple[int, ...] = ()
+    decay_epochs: int = 30
+    decay_rate: float = 0.1
+    warmup_epochs: float = 0.0
+    clip_grad: float | None = None
+
+    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = ("epochs", "decay_epochs")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
+        "lr", "weight_decay", "sigma_weight_decay", "sigma_lr_scale", "warmup_epochs",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name in self.AT_LEAST_ONE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r}: pass a whole number of at least 1.")
+        for name in self.NOT_NEGATIVE:
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name}={value!r}: pass a finite number of at least 0.")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum={self.momentum!r}: pass a number in [0, 1).")
+        if not 0 < self.decay_rate <= 1:
+            raise ValueError(f"decay_rate={self.decay_rate!r}: pass a number in (0, 1].")
+        if self.clip_grad is not None and not self.clip_grad > 0:
+            raise ValueError(f"clip_grad={self.clip_grad!r}: pass a gradient norm above 0, or None.")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r}: pass one of {SCHEDULES}.")
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if list(self.milestones) != sorted(set(self.milestones)) or any(m < 1 for m in self.milestones):
+            raise ValueError(f"milestones={self.milestones}: pass rising epochs of at least 1, e.g. (80, 120).")
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError(
+                f"schedule={self.schedule!r} with milestones={self.milestones}: 'multistep' needs milestones, and "
+                "they are for it alone."
+            )
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs}: must be below epochs={self.epochs}.")
+
+
+def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
+    """The optimizer over a network's trainable parameters, the sigmas in a group of their own.
+
+    Args:
+        model: any network.
+        settings: gives rates and decays.
+
+    Returns:
+        An optimizer whose groups are named "decay", "no_decay" and "sigma".
+
+    Raises:
+        ValueError: when nothing is trainable or timm does not know the optimizer.
+    """
+    groups = param_groups(
+        model,
+        settings.lr,
+        weight_decay=settings.weight_decay,
+        sigma_lr_scale=settings.sigma_lr_scale,
+        sigma_weight_decay=settings.sigma_weight_decay,
+        decay_norm_and_bias=settings.decay_norm_and_bias,
+    )
+    # every group carries its own decay; the default here would only hide a missing one
+    return create_optimizer_v2(
+        groups, opt=settings.optimizer, lr=settings.lr, momentum=settings.momentum, weight_decay=0.0
+    )
+
+
+def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_per_epoch: int) -> Scheduler:
+    """The schedule, to be stepped after every update with ``step_update(updates done)``.
+
+    timm's own factory is not used for "multistep" because its scheduler fires one step before the milestone.
+
+    Args:
+        optimizer: its groups keep the ratio of their learning rates.
+        settings: gives schedule and warm-up.
+        updates_per_epoch: optimizer steps in one epoch, at least 1.
+
+    Returns:
+        A timm scheduler that counts updates.
+    """
+    if updates_per_epoch < 1:
+        raise ValueError(f"updates_per_epoch={updates_per_epoch}: pass at least 1.")
+    warmup: dict[str, Any] = {
+        "warmup_t": round(settings.warmup_epochs * updates_per_epoch),
+        "warmup_lr_init": 0.0,
+        "t_in_epochs": False,
+    }
+    if settings.schedule == "cosine":
+        return CosineLRScheduler(optimizer, t_initial=settings.epochs * updates_per_epoch, lr_min=0.0, **warmup)
+    if settings.schedule == "multistep":
+        ends = [milestone * updates_per_epoch + 1 for milestone in settings.milestones]
+        return MultiStepLRScheduler(optimizer, decay_t=ends, decay_rate=settings.decay_rate, **warmup)
+    rate = settings.decay_rate if settings.schedule == "step" else 1.0
+    decay_t = settings.decay_epochs * updates_per_epoch
+    return StepLRScheduler(optimizer, decay_t=decay_t, decay_rate=rate, **warmup)

@@ -1,0 +1,113 @@
+"""Records of a run: one row per epoch in summary.csv, the outcome with machine and versions in results.json."""
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+
+from .._version import __version__
+
+__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "write_results"]
+
+SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
+
+
+class Summary:
+    """The rows of a run, kept in memory and, with a folder, in summary.csv.
+
+    The file is replaced as a whole at every row, so that it is complete whenever the run is killed.
+
+    Args:
+        folder: where the file is written; None to keep rows in memory only.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.path = None if folder is None else Path(folder) / SUMMARY_NAME
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a row; it may have columns that earlier rows had not."""
+        self.rows.append(dict(row))
+        if self.path is not None:
+            columns = list(dict.fromkeys(column for row in self.rows for column in row))
+            text = io.StringIO()
+            writer = csv.DictWriter(text, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: _short(value) for key, value in row.items()} for row in self.rows)
+            _replace(self.path, text.getvalue())
+
+
+def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
+    """Write results.json: what is given, and the machine and versions it was measured with.
+
+    Args:
+        folder: created when missing.
+        results: JSON-ready values.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: when the results have an "environment" of their own.
+    """
+    if "environment" in results:
+        raise ValueError("results: leave 'environment' out, it is filled in here.")
+    path = Path(folder) / RESULTS_NAME
+    _replace(path, json.dumps({**results, "environment": environment()}, indent=2) + "\n")
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and, in a checkout, the commit: what a measured number depends on."""
+    return {
+        "gmconv_zoo": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.part")
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _commit() -> str | None:
+    """The commit of the checkout this package lies in, "-dirty" where tracked files differ; None outside of one."""
+    here = Path(__file__)
+    try:
+        for question in (["ls-files", "--error-unmatch", here.name], ["describe", "--always", "--dirty", "--abbrev=40"]):
+            answer = subprocess.run(
+                ["git", *question], cwd=here.parent, capture_output=True, text=True, timeout=10, check=True
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,241 @@
+"""Model cards: what a weight is, said from its spec and from counts, in the form the Hub reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..weights.specs import SPECS, Metric, WeightSpec
+from .profile import Profile, profile_registered
+
+__all__ = ["ALLOWED_LICENCES", "CardSubject", "Kind", "check_cards", "render_card", "subject_of", "write_cards"]
+
+# Licences under which weights derived from the source may be passed on, in the Hub's spelling.
+ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
+
+Kind = Literal["plain", "converted", "untrained", "mask-trained", "fused"]
+# What the weights are: the card's title, and the sentence below it.
+_KINDS: dict[Kind, tuple[str, str]] = {
+    "plain": (
+        "standard convolutions, no masks",
+        "Standard weights without Gaussian masks: {source}, the plain network that the masked ones are compared with.",
+    ),
+    "converted": (
+        "converted weights, masks untrained",
+        "Converted weights, masks untrained: {source}, divided on loading by the Gaussian masks they then lie under. "
+        "The network computes what its source computes, and its masks are ready to be trained.",
+    ),
+    "untrained": (
+        "masks untrained",
+        "Masks untrained: every sigma still has its initial value. Source of the weights: {source}.",
+    ),
+    "mask-trained": (
+        "mask-trained weights",
+        "Mask-trained weights: kernels and Gaussian masks were trained together. Source of the weights: {source}.",
+    ),
+    "fused": (
+        "fused weights, plain convolutions",
+        "Fused weights: static Gaussian masks were folded into the kernels, which leaves the plain network of timm; "
+        "gmconv_zoo is not needed to use it. Source of the weights: {source}.",
+    ),
+}
+_TEMPLATE = Path(__file__).with_name("card_template.md.jinja")
+_PAPERS = {
+    "resnet": ("Deep Residual Learning for Image Recognition", "https://arxiv.org/abs/1512.03385"),
+    "mobilenetv2": ("MobileNetV2: Inverted Residuals and Linear Bottlenecks", "https://arxiv.org/abs/1801.04381"),
+    "alexnet": ("One weird trick for parallelizing convolutional neural networks", "https://arxiv.org/abs/1404.5997"),
+}
+# A metric's data set in words -> its identifier on the Hub
+_DATASETS = {"ImageNet-1k": "imagenet-1k", "CIFAR-10": "cifar10", "CIFAR-100": "cifar100"}
+
+
+@dataclass(frozen=True)
+class CardSubject:
+    """What a card is about.
+
+    Attributes:
+        spec: where the weights are and what is known about them.
+        kind: what they are.
+        profile: size and cost of the network.
+        load_name: what ``timm.create_model`` is given to load them.
+    """
+
+    spec: WeightSpec
+    kind: Kind
+    profile: Profile
+    load_name: str
+
+
+def subject_of(spec: WeightSpec) -> CardSubject:
+    """The card subject of one of the zoo's own specs."""
+    kind: Kind = "mask-trained" if spec.conversion == "native" else "converted"
+    if spec.model.startswith("stdconv_"):
+        kind = "plain"
+    counts = profile_registered(spec.model, num_classes=spec.num_classes, input_size=spec.input_size)
+    return CardSubject(spec, kind, counts, spec.name)
+
+
+def render_card(subject: CardSubject) -> str:
+    """The card as Markdown with the Hub's metadata block.
+
+    Args:
+        subject: what it is about.
+
+    Returns:
+        The text, ending in one newline.
+
+    Raises:
+        ValueError: when the licence is not one that lets derived weights be passed on.
+    """
+    spec = subject.spec
+    title, sentence = _KINDS[subject.kind]
+    card = ModelCard.from_template(
+        _metadata(subject),
+        template_path=str(_TEMPLATE),
+        title=f"{subject.load_name}: {title}",
+        headline=sentence.format(source=spec.source),
+        kind=subject.kind,
+        load_name=subject.load_name,
+        imports="import timm" if subject.kind == "fused" else "import gmconv_zoo  # registers the models\nimport timm",
+        licence=spec.licence,
+        details=_details(subject),
+        metrics=_metric_rows(subject),
+        origins=_origins(spec),
+        size=subject.profile.input_size,
+        notes=spec.notes,
+        dynamic_stem=spec.model.startswith("gmconv_"),
+    )
+    return str(card).rstrip() + "\n"
+
+
+def write_cards(folder: Path) -> list[Path]:
+    """Write ``<model>.<tag>.md`` for every spec.
+
+    Args:
+        folder: created when missing; other files in it are left alone.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, spec in SPECS.items():
+        paths.append(folder / f"{name}.md")
+        paths[-1].write_text(render_card(subject_of(spec)), encoding="utf-8")
+    return paths
+
+
+def check_cards(folder: Path) -> list[str]:
+    """Compare a folder of cards with the specs.
+
+    Returns:
+        One sentence per card that differs, is missing or belongs to no spec; empty when all is well.
+    """
+    problems = []
+    for name, spec in SPECS.items():
+        path = folder / f"{name}.md"
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif path.read_text(encoding="utf-8") != render_card(subject_of(spec)):
+            problems.append(f"{path} differs from its spec")
+    problems += [f"{path} belongs to no spec" for path in sorted(folder.glob("*.md")) if path.stem not in SPECS]
+    return problems
+
+
+def _metadata(subject: CardSubject) -> ModelCardData:
+    spec = subject.spec
+    if spec.licence not in ALLOWED_LICENCES:
+        raise ValueError(f"{spec.name}: licence {spec.licence!r} is not one of {', '.join(ALLOWED_LICENCES)}.")
+    known = spec.measured or spec.upstream or spec.paper
+    return ModelCardData(
+        license=spec.licence,
+        library_name="timm",
+        pipeline_tag="image-classification",
+        tags=["image-classification", "timm", "gmconv"],
+        datasets=[_dataset_id(known.dataset)] if known else None,
+        base_model=spec.hf_hub_id if spec.conversion == "standard" and spec.hf_hub_id else None,
+        model_name=spec.name if spec.measured else None,
+        eval_results=_eval_results(spec.measured) if spec.measured else None,
+    )
+
+
+def _eval_results(metric: Metric) -> list[EvalResult]:
+    values = {"Top-1 accuracy": metric.top1, "Top-5 accuracy": metric.top5}
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=_dataset_id(metric.dataset),
+            dataset_name=metric.dataset,
+            metric_type="accuracy",
+            metric_name=name,
+            metric_value=value,
+        )
+        for name, value in values.items()
+        if value is not None
+    ]
+
+
+def _dataset_id(dataset: str) -> str:
+    words = dataset.split()
+    return _DATASETS.get(words[0], words[0].lower())
+
+
+def _details(subject: CardSubject) -> dict[str, str]:
+    spec, counts = subject.spec, subject.profile
+    size = _pixels(counts.input_size)
+    images = f"{size}, crop {spec.crop_pct:g}, {spec.interpolation}"
+    if spec.test_input_size:
+        images += f"; for testing {_pixels(spec.test_input_size)}, crop {spec.test_crop_pct or spec.crop_pct:g}"
+    details = {
+        "Parameters": f"{counts.parameters:,} ({counts.parameters / 1e6:.2f} M)",
+        "GMACs": f"{counts.macs / 1e9:.3g} at {size}",
+        "Activations": f"{counts.activations / 1e6:.3g} M at {size}",
+        "Image size": images,
+        "Classes": str(spec.num_classes),
+        "Method": "GMConv: Modulating Effective Receptive Fields for Convolutional Kernels, "
+        "https://arxiv.org/abs/2302.04544",
+    }
+    for net, (title, address) in _PAPERS.items():
+        if net in spec.model:
+            details["Architecture"] = f"{title}, {address}"
+    details["Original weights"] = _original(spec)
+    if spec.recipe:
+        details["Recipe"] = spec.recipe
+    return details
+
+
+def _original(spec: WeightSpec) -> str:
+    if spec.conversion == "native":
+        return spec.source
+    return f"{spec.source}, {spec.url or f'https://huggingface.co/{spec.hf_hub_id}'}"
+
+
+def _pixels(size: tuple[int, int, int]) -> str:
+    return f"{size[1]} x {size[2]}"
+
+
+def _metric_rows(subject: CardSubject) -> list[tuple[str, ...]]:
+    spec = subject.spec
+    no_paper = "none reported" if subject.kind == "mask-trained" else "does not apply: masks untrained"
+    if subject.kind in ("plain", "fused"):
+        no_paper = "does not apply"
+    columns = ((spec.measured, "not measured"), (spec.upstream, "none published"), (spec.paper, no_paper))
+    return [
+        (label, *(_value(getattr(metric, name, None), absent) for metric, absent in columns))
+        for label, name in (("top-1 (%)", "top1"), ("top-5 (%)", "top5"))
+    ]
+
+
+def _value(value: float | None, absent: str) -> str:
+    return absent if value is None else f"{value:g}"
+
+
+def _origins(spec: WeightSpec) -> list[str]:
+    named = (("Measured", spec.measured), ("Published for the source", spec.upstream), ("Paper", spec.paper))
+    return [_origin(label, metric) for label, metric in named if metric]
+
+
+def _origin(label: str, metric: Metric) -> str:
+    date = f", {metric.date}" if metric.date else ""
+    return f"{label}: {metric.dataset}, {metric.origin}{date}."

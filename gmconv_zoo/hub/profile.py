@@ -1,0 +1,76 @@
+"""How large a network is and what one image costs, counted without weights and without computing anything."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["Profile", "profile", "profile_registered"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The size of a network and the cost of one image.
+
+    Attributes:
+        parameters: number of parameters.
+        macs: multiply-accumulates of its convolutions and linear layers.
+        activations: output elements of its convolutions and linear layers.
+        input_size: of the image, as (channels, height, width) in pixels.
+    """
+
+    parameters: int
+    macs: int
+    activations: int
+    input_size: tuple[int, int, int]
+
+
+def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
+    """Count a network that lies on the meta device, where a forward pass computes shapes only.
+
+    Args:
+        model: a network on the meta device; it is put into eval mode.
+        input_size: of the image, as (channels, height, width) in pixels.
+
+    Returns:
+        Its size and the cost of one image.
+    """
+    activations = 0
+
+    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal activations
+        activations += output.numel()
+
+    layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model.eval()(torch.empty(1, *input_size, device="meta"))
+    finally:
+        for handle in handles:
+            handle.remove()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Profile(parameters, counter.get_total_flops() // 2, activations, input_size)
+
+
+def profile_registered(
+    name: str, *, num_classes: int | None = None, input_size: tuple[int, int, int] | None = None
+) -> Profile:
+    """Count a model that timm's registry knows.
+
+    Args:
+        name: e.g. "gmconv_resnet18"; a tag is allowed.
+        num_classes: outputs of its classifier; None for the configuration's.
+        input_size: (channels, height, width) in pixels; None for the configuration's.
+
+    Returns:
+        Its size and the cost of one image.
+    """
+    kwargs: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    with torch.device("meta"):
+        model = timm.create_model(name, pretrained=False, **kwargs)
+    size: Any = input_size or model.pretrained_cfg["input_size"]  # type: ignore[index]
+    return profile(model, tuple(size))

@@ -1,0 +1,202 @@
+"""Model cards are held to the specs, to counts and to what huggingface_hub reads."""
+
+import re
+import runpy
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+
+import gmconv_zoo
+from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_of, write_cards
+from gmconv_zoo.hub.profile import profile, profile_registered
+from gmconv_zoo.hub.tables import BEGIN, END, models_table, write_table
+from gmconv_zoo.weights.specs import SPECS, Metric, get_spec
+
+ROOT = Path(__file__).parents[2]
+MEASURED = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", date="2026-01-02")
+PAPER = Metric(91.81, None, "CIFAR-10 test", "Table I of the paper")
+
+
+def mask_trained() -> CardSubject:
+    """A card subject as publishing makes one, with a measured and a paper metric that differ."""
+    spec = replace(
+        get_spec("gmconv_resnet18.from_tv_in1k"),
+        model="gmconv_cifar_resnet20",
+        tag="gm_cifar10",
+        conversion="native",
+        num_classes=10,
+        input_size=(3, 32, 32),
+        source="trained from scratch",
+        upstream=None,
+        measured=MEASURED,
+        paper=PAPER,
+    )
+    return subject_of(spec)
+
+
+def run_script(monkeypatch, name: str, *args: str) -> int:
+    """A script's exit status, run as a main program inside this process."""
+    monkeypatch.setattr(sys, "argv", [name, *args])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
+    return status.value.code
+
+
+def snippets(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_cards_in_the_repository_are_those_of_the_specs():
+    assert check_cards(ROOT / "model_cards") == []
+
+
+def test_check_names_changed_missing_and_foreign_cards(tmp_path):
+    paths = write_cards(tmp_path)
+    paths[0].write_text(paths[0].read_text() + "edited by hand\n")
+    paths[1].unlink()
+    (tmp_path / "stranger.md").write_text("")
+    problems = check_cards(tmp_path)
+    assert [problem.rpartition("/")[2] for problem in problems] == [
+        f"{paths[0].name} differs from its spec",
+        f"{paths[1].name} is missing",
+        "stranger.md belongs to no spec",
+    ]
+
+
+def test_script_check_fails_for_a_changed_card(tmp_path, monkeypatch, capsys):
+    write_cards(tmp_path)
+    next(tmp_path.glob("*.md")).write_text("edited by hand\n")
+    assert run_script(monkeypatch, "make_cards.py", "--check", "--folder", str(tmp_path)) == 1
+    assert "differs from its spec" in capsys.readouterr().out
+    assert run_script(monkeypatch, "make_cards.py", "--folder", str(tmp_path)) == 0
+    assert check_cards(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_first_line_says_what_the_weights_are(name):
+    spec = SPECS[name]
+    text = ModelCard.load(ROOT / "model_cards" / f"{name}.md").text.lstrip().splitlines()
+    expected = "no masks" if spec.model.startswith("stdconv_") else "converted weights, masks untrained"
+    assert text[0].startswith(f"# {name}: ")
+    assert expected in text[0]
+    assert spec.source in text[2]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_converted_card_claims_no_measured_and_no_paper_number(name):
+    card = ModelCard.load(ROOT / "model_cards" / f"{name}.md")
+    row = next(line for line in card.text.splitlines() if line.startswith("| top-1"))
+    _, _, measured, published, paper, _ = (cell.strip() for cell in row.split("|"))
+    assert measured == "not measured"
+    assert float(published) == SPECS[name].upstream.top1
+    assert paper.startswith("does not apply")
+    assert card.data.eval_results is None
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_metadata_carries_licence_and_source(name):
+    data = ModelCard.load(ROOT / "model_cards" / f"{name}.md").data
+    assert data.license == SPECS[name].licence
+    assert data.library_name == "timm"
+    assert data.base_model == (SPECS[name].hf_hub_id or None)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_snippet_imports_the_package_first(name):
+    found = snippets((ROOT / "model_cards" / f"{name}.md").read_text())
+    assert len(found) == (4 if name.startswith("stdconv_") else 5)
+    assert all(snippet.startswith("import gmconv_zoo") for snippet in found)
+
+
+def test_snippets_run(tmp_path, monkeypatch):
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **kwargs: create(name, **kwargs))
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (300, 260)).save("image.jpg")
+    results = {}
+    for snippet in snippets((ROOT / "model_cards" / "gmconv_resnet18.from_tv_in1k.md").read_text()):
+        exec(snippet, results)
+    assert results["values"].shape == (1, 5)
+    assert results["shapes"][-1] == (1, 512, 7, 7)
+    assert results["embedding"].shape == (1, 512)
+    assert [row.target for row in gmconv_zoo.conversion_report(results["fused"]).converted] == ["dynamic"]
+
+
+def test_measured_and_paper_numbers_stand_in_their_own_columns():
+    text = render_card(mask_trained())
+    assert "| top-1 (%) | 91.25 | none published | 91.81 |" in text
+    assert "| top-5 (%) | 99.5 | none published | none reported |" in text
+    assert "Measured: CIFAR-10 test, evaluated on one CPU, 2026-01-02." in text
+    assert "Mask-trained weights" in text
+
+
+def test_only_measured_numbers_reach_the_model_index():
+    card = ModelCard(render_card(mask_trained()))
+    assert card.data.model_name == "gmconv_cifar_resnet20.gm_cifar10"
+    assert [(r.metric_name, r.metric_value) for r in card.data.eval_results] == [
+        ("Top-1 accuracy", 91.25),
+        ("Top-5 accuracy", 99.5),
+    ]
+    assert {r.dataset_type for r in card.data.eval_results} == {"cifar10"}
+    again = ModelCard(str(card))
+    assert again.data.to_dict() == card.data.to_dict()
+
+
+def test_licence_outside_the_list_is_refused():
+    subject = mask_trained()
+    with pytest.raises(ValueError, match=r"licence 'cc-by-nc-4.0' is not one of apache-2.0"):
+        render_card(replace(subject, spec=replace(subject.spec, licence="cc-by-nc-4.0")))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "gmacs"),
+    [  # parameters counted by hand, multiply-accumulates as published for the plain networks
+        ("gmconv_resnet18", 11_689_562, 1.81),
+        ("sgmconv_resnet50", 25_557_049, 4.09),
+        ("gmconv_mobilenetv2", 3_504_923, 0.30),
+        ("stdconv_alexnet", 61_100_840, 0.71),
+        ("gmconv_cifar_resnet56", 853_106, 0.126),
+    ],
+)
+def test_profile_counts_published_sizes(name, parameters, gmacs):
+    counts = profile_registered(name)
+    assert counts.parameters == parameters
+    assert counts.macs / 1e9 == pytest.approx(gmacs, rel=0.02)
+
+
+def test_profile_counts_a_layer_as_its_formula_does():
+    with torch.device("meta"):
+        conv = gmconv_zoo.SGMConv2d(3, 8, 5, padding=2, stride=2)
+    counts = profile(conv, (3, 12, 10))
+    outputs = 8 * 6 * 5
+    assert counts.activations == outputs
+    assert counts.macs == outputs * 3 * 5 * 5
+    assert counts.parameters == 8 * 3 * 5 * 5 + 8 + 1
+
+
+def test_table_lists_every_registered_model():
+    rows = models_table().splitlines()[2:]
+    assert {row.split("`")[1] for row in rows} == set(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
+    (row,) = (row for row in rows if "`gmconv_resnet50`" in row)
+    assert "| 25,557,082 | 4.09 | 224 x 224 | `from_tv_in1k`, `from_a1_in1k`, `from_tv2_in1k` |" in row
+
+
+def test_table_script_writes_between_the_markers_and_checks(tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 1
+    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme)) == 0
+    assert readme.read_text() == f"before\n{BEGIN}\n{models_table()}\n{END}\nafter\n"
+    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 0
+
+
+def test_table_without_markers_is_refused(tmp_path):
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ValueError, match="models:begin"):
+        write_table(tmp_path / "README.md")

@@ -1,0 +1,86 @@
+"""torch.hub's view of the repository: what it lists, loads and refuses."""
+
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import gmconv_zoo  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
+MODELS = timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"])
+
+
+@pytest.fixture(scope="module")
+def hubconf():
+    spec = importlib.util.spec_from_file_location("hubconf_under_test", ROOT / "hubconf.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_list_shows_our_models_and_nothing_else():
+    assert sorted(_listed()) == sorted(MODELS)
+
+
+def _listed():
+    """What torch.hub.list reports; it has no local source, so its rule is applied to the module as it is loaded."""
+    with torch.hub._add_to_sys_path(str(ROOT)):
+        module = torch.hub._import_module("hubconf.py", str(ROOT / "hubconf.py"))
+    return [name for name in dir(module) if callable(getattr(module, name)) and not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_entry_point_is_documented_and_has_the_common_signature(hubconf, name):
+    function = getattr(hubconf, name)
+    assert function.__doc__
+    parameters = inspect.signature(function).parameters
+    assert [(p.name, p.default) for p in parameters.values()][:2] == [("pretrained", False), ("tag", None)]
+    assert parameters["kwargs"].kind is inspect.Parameter.VAR_KEYWORD
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_entry_point_builds_the_model_it_is_named_after(hubconf, name):
+    with torch.device("meta"):
+        model = getattr(hubconf, name)(num_classes=3)
+    assert model.pretrained_cfg["architecture"] == name
+    assert model.num_classes == 3
+
+
+def test_local_source_loads():
+    model = torch.hub.load(str(ROOT), "sgmconv_cifar_resnet20", source="local", num_classes=7, sigma_init=2.0)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    assert model.conv1.sigma.item() == 2.0
+
+
+def test_tag_chooses_the_weights(hubconf):
+    with torch.device("meta"):
+        model = hubconf.gmconv_resnet18(tag="from_a1_in1k")
+    assert model.pretrained_cfg["tag"] == "from_a1_in1k"
+
+
+def test_unknown_tag_is_refused_with_the_known_ones(hubconf):
+    with pytest.raises(ValueError, match=r"tag='nope'.*from_tv_in1k.*from_a1_in1k"):
+        hubconf.gmconv_resnet18(tag="nope")
+
+
+def test_tag_of_a_model_without_weights_is_refused(hubconf):
+    with pytest.raises(ValueError, match="no weights exist"):
+        hubconf.stdconv_cifar_resnet18(tag="nope")
+
+
+def test_missing_package_is_reported_by_torch_hub():
+    code = (
+        "import importlib.util as u, sys, torch\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *args: None if name == 'timm' else find(name, *args)\n"
+        "sys.modules['timm'] = None\n"
+        f"torch.hub.load({str(ROOT)!r}, 'gmconv_resnet18', source='local')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Missing dependencies: timm" in run.stderr

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 from timm.models import build_model_with_cfg
 from timm.models._builder import resolve_pretrained_cfg
+from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert
 from ..sigmas import sigma_parameter_names
 from ..weights.adapt import StateDict, adapt_checkpoint
+from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import SPECS, WeightSpec, specs_of
 
@@ -73,17 +74,22 @@ def build_gmconv(
         return _masked(model_cls(**model_kwargs), conversion)
 
     def adapt(state_dict: StateDict, model: nn.Module) -> StateDict:
-        classifier = cfg.classifier or ()
-        return adapt_checkpoint(
-            state_dict,
-            model,
-            declared=spec.conversion if spec is not None else "native",
-            rename=rename,
-            first_conv=(first_conv,) if isinstance(first_conv, str) else first_conv,
-            classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
-        )
+        # timm drops a classifier of another size; one of the same size has to be in the file
+        same_head = model.num_classes == cfg.num_classes and not kwargs.get("features_only")
+        try:
+            return adapt_checkpoint(
+                state_dict,
+                model,
+                declared=spec.conversion if spec is not None else "native",
+                rename=rename,
+                first_conv=_names(first_conv),
+                classifier=() if same_head else _names(cfg.classifier),
+            )
+        except RuntimeError as error:
+            source = overlay.get("file") or cfg.file or cfg.hf_hub_id or cfg.url or "the state dict"
+            raise WeightsError(f"{spec.name if spec else variant}, from {source}: {error}") from error
 
-    model = build_model_with_cfg(
+    model: Any = build_model_with_cfg(
         construct,
         variant,
         pretrained,
@@ -148,6 +154,10 @@ def _first_conv(plain: Any, conversion: Conversion | None) -> Any:
     if conversion is None or conversion.stem != "dynamic":
         return name
     return (name, f"{name}.sigma_module.fc_max", f"{name}.sigma_module.fc_avg")
+
+
+def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _spec_of(variant: str, cfg: Any) -> WeightSpec | None:

@@ -33,7 +33,7 @@ def adapt_checkpoint(
             "native" for weights that carry their sigmas.
         rename: maps a standard checkpoint's keys to the model's, where its source spells them otherwise.
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
-        classifier: layers that may be missing or of another size; timm drops or checks them afterwards.
+        classifier: layers that may be missing or of another size, because timm drops them afterwards.
 
     Returns:
         A state dict with every key of the model except, possibly, the classifier's.
@@ -44,6 +44,8 @@ def adapt_checkpoint(
         ValueError: for a sigma_init so small that dividing by its mask is ill-conditioned.
     """
     state_dict = dict(state_dict)
+    if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
+        raise RuntimeError(f"the checkpoint holds more than tensors ({_some(strays)}): it is not a state dict.")
     expected = model.state_dict()
     sigmas = {key for key in expected if _is_sigma(key)}
     carried = {key for key in state_dict if _is_sigma(key)}
@@ -80,11 +82,19 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
         model: the network they are meant for; a classifier at the end may have been removed from it.
 
     Returns:
-        The same tensors under the model's keys, or unchanged where they already have them.
+        The same tensors under the model's keys, or unchanged where they already have such names.
+
+    Raises:
+        RuntimeError: for another number of tensors.
     """
     keys = plain_keys(model)
-    if set(keys) <= set(state_dict):
+    if set(keys) & set(state_dict):
         return state_dict
+    if not any(_is_counter(key) for key in state_dict):
+        keys = [key for key in keys if not _is_counter(key)]
+    behind = list(state_dict)[len(keys) :]
+    if len(state_dict) < len(keys) or not all(key.startswith("classifier.") for key in behind):
+        raise RuntimeError(f"the checkpoint holds {len(state_dict)} tensors and the model {len(keys)}.")
     return dict(zip(keys, state_dict.values(), strict=False))
 
 
@@ -96,7 +106,8 @@ def _convert_standard(state_dict: StateDict, model: nn.Module) -> StateDict:
         if not isinstance(module, (SGMConv2d, DGMConv2d)) or weight is None:
             continue
         sigma = _initial_sigma(module)
-        smallest = smallest_mask_value(sigma, module.kernel_size)
+        kH, kW = module.kernel_size
+        smallest = smallest_mask_value(sigma, (kH, kW))
         if smallest < SMALLEST_DIVISOR:
             raise ValueError(
                 f"sigma_init={sigma:g}: the mask of {name} falls to {smallest:.2g}, and dividing pretrained weights "
@@ -131,7 +142,7 @@ def _check(
     inputs = {f"{name}.weight" for name in first_conv}
     problems = []
     # BatchNorm counters were added to torch late; load_state_dict fills them in
-    optional = (key for key in expected if key.endswith("num_batches_tracked"))
+    optional = (key for key in expected if _is_counter(key))
     if missing := set(expected) - set(state_dict) - set(optional) - {k for k in expected if k.startswith(heads)}:
         problems.append(f"missing {_some(missing)}")
     if extra := {key for key in set(state_dict) - set(expected) if not key.startswith(heads)}:
@@ -147,6 +158,10 @@ def _check(
             problems.append(f"{key} has values that are not finite")
     if problems:
         raise RuntimeError("the checkpoint does not fit the model, nothing was loaded: " + "; ".join(problems) + ".")
+
+
+def _is_counter(key: str) -> bool:
+    return key.endswith("num_batches_tracked")
 
 
 def _is_sigma(key: str) -> bool:

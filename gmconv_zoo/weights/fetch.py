@@ -1,63 +1,129 @@
-"""Download a weight by its spec, check the file's content, and return where it lies."""
+"""Find or download a weight by its spec, check the file's content, and return where it lies."""
 
-import hashlib
+import logging
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import OfflineModeIsEnabled
 
+from .check import check_file, discard
+from .errors import WeightsError, explain
 from .specs import WeightSpec
 
-__all__ = ["check_sha256", "fetch"]
+__all__ = ["cached_file", "check_sha256", "fetch"]
+
+_logger = logging.getLogger(__name__)
+
+FULL_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
     """The checked local file of a spec, downloaded when it is not cached.
 
+    A file of a pinned revision that is cached causes no request. For another revision the Hub is asked for a newer
+    file; where it does not answer, the cached one is used with a warning.
+
     Args:
         spec: which weight.
-        cache_dir: where downloads are kept; None for the Hub's and torch.hub's own caches.
+        cache_dir: where downloads are kept; None for the Hub's (HF_HOME) and torch.hub's (TORCH_HOME) own caches.
 
     Returns:
-        A path whose content has the spec's sha256, where that is known.
+        A path whose content has been checked against every hash that is known for it.
 
     Raises:
-        RuntimeError: when the content is not what the spec says.
+        WeightsError: when the file cannot be had, or is not what its spec or the Hub says.
     """
-    if spec.packaged:
-        path = Path(__file__).parent / spec.packaged
-    elif spec.hf_hub_id:
-        path = Path(
-            hf_hub_download(spec.hf_hub_id, spec.filename, revision=spec.revision or None, cache_dir=cache_dir)
-        )
-    else:
-        folder = Path(cache_dir or Path(torch.hub.get_dir()) / "checkpoints")
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / Path(urlsplit(spec.url).path).name
-        if not path.exists():
-            torch.hub.download_url_to_file(spec.url, str(path), hash_prefix=spec.sha256_prefix or None)
+    if spec.hf_hub_id and not spec.filename.endswith(".safetensors"):
+        raise WeightsError(f"{spec.name}: {spec.location} is not in the safetensors format; no other is loaded.")
+    try:
+        path = _hub_file(spec, cache_dir) if spec.hf_hub_id else _other_file(spec, cache_dir)
+    except Exception as error:  # every transport has error types of its own
+        raise explain(spec, error, folder=str(_cache_folder(spec, cache_dir))) from error
     check_sha256(path, spec)
     return path
 
 
 def check_sha256(path: Path, spec: WeightSpec) -> None:
-    """Compare a file's content with what its spec says.
+    """Make sure that a file's content is what its spec and the Hub say, and delete a damaged download.
 
     Raises:
-        RuntimeError: naming the file, the expected and the found digest, and what to do.
+        WeightsError: naming the file, the expected and the found digest, and what to do.
     """
-    expected = spec.sha256 or spec.sha256_prefix
-    if not expected:
-        return
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-    if not found.startswith(expected):
-        raise RuntimeError(f"{path}: sha256 {found} is not {expected}; delete the file and try again.")
+    verdict = check_file(path, spec)
+    if verdict.status == "unchecked":
+        _logger.warning("%s: %s could not be checked, %s.", spec.name, path, verdict.detail)
+    elif verdict.status == "damaged":
+        raise WeightsError(f"{spec.name}: {path} is damaged, {verdict.detail}. {_removal(path, spec)}")
+    elif verdict.status == "unexpected":
+        raise WeightsError(
+            f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {verdict.detail}. It was left "
+            f"where it is. Update gmconv_zoo, or pass a file of your own, pretrained_cfg_overlay=dict(file=...)."
+        )
 
 
-def _digest(file) -> str:  # noqa: ANN001
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+def cached_file(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path | None:
+    """Where a spec's file lies on this disk, or None; unchecked and without a request."""
+    if spec.hf_hub_id:
+        found = try_to_load_from_cache(
+            spec.hf_hub_id, spec.filename, cache_dir=cache_dir, revision=spec.revision or None
+        )
+        return Path(found) if isinstance(found, str) else None
+    path = _cache_folder(spec, cache_dir) / spec.basename
+    return path if path.exists() else None
+
+
+def _hub_file(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
+    cached = cached_file(spec, cache_dir=cache_dir)
+    if cached and (FULL_COMMIT.fullmatch(spec.revision) or _is_newest(spec, cached)):
+        return cached
+    return Path(hf_hub_download(spec.hf_hub_id, spec.filename, revision=spec.revision or None, cache_dir=cache_dir))
+
+
+def _is_newest(spec: WeightSpec, cached: Path) -> bool:
+    """Whether the Hub still means the cached file; also true, with a warning, where the Hub does not answer."""
+    try:
+        url = hf_hub_url(spec.hf_hub_id, spec.filename, revision=spec.revision or None)
+        commit = get_hf_file_metadata(url).commit_hash
+    except OfflineModeIsEnabled:
+        return True
+    except Exception as error:  # every transport has error types of its own
+        _logger.warning("%s: the Hub does not offer it (%s); using the cached file %s.", spec.name, error, cached)
+        return True
+    return commit in cached.parts  # .../snapshots/<commit>/<file name>
+
+
+def _other_file(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
+    path = _cache_folder(spec, cache_dir) / spec.basename
+    if spec.url and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = spec.sha256 or spec.sha256_prefix
+        # writes to a temporary name and moves the file here once its hash is right
+        torch.hub.download_url_to_file(spec.url, str(path), hash_prefix=known or None, progress=False)
+    return path
+
+
+def _cache_folder(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
+    if spec.packaged:
+        return Path(__file__).parent
+    if spec.hf_hub_id:
+        return Path(cache_dir or constants.HF_HUB_CACHE)
+    return Path(cache_dir or Path(torch.hub.get_dir()) / "checkpoints")
+
+
+def _removal(path: Path, spec: WeightSpec) -> str:
+    """Delete a damaged download, since other programs would load it unseen, and say so."""
+    if spec.packaged:
+        return "Install gmconv_zoo again."
+    try:
+        discard(path)
+    except OSError as error:
+        return f"It could not be deleted ({error}): delete it, then try again."
+    return "It was deleted from the cache: try again to download it afresh."

@@ -91,6 +91,17 @@ class WeightSpec:
         """The name timm knows it by: model.tag."""
         return f"{self.model}.{self.tag}"
 
+    @property
+    def location(self) -> str:
+        """Where it is, for people: a Hub file, an address, or a file of this package."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.hf_hub_id}{revision}/{self.filename}" if self.hf_hub_id else self.url or self.packaged
+
+    @property
+    def basename(self) -> str:
+        """The name of its file, without a folder."""
+        return self.location.rsplit("/", 1)[-1]
+
 
 def _upstream(top1: float, top5: float, origin: str) -> Metric:
     return Metric(top1, top5, "ImageNet-1k validation", origin)

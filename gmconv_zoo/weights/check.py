@@ -1,0 +1,96 @@
+"""Whether a file on this disk is the weight its spec means. Its content is hashed; names are only what to expect."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+
+from .specs import WeightSpec
+
+__all__ = ["Verdict", "check_file", "declared_sha256", "discard", "sha256_of"]
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+BLOCK = 1 << 20  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What checking a file gave.
+
+    Attributes:
+        status: "ok"; "damaged", differs from what its own source declares; "unexpected", is what its source declares
+            today but not what this release knows; "unchecked", nothing is known to compare with.
+        detail: one sentence without a full stop.
+        sha256: of the content.
+    """
+
+    status: Literal["ok", "damaged", "unexpected", "unchecked"]
+    detail: str
+    sha256: str
+
+
+def check_file(path: Path, spec: WeightSpec) -> Verdict:
+    """Compare a file's content with what the spec, and for a Hub download the Hub itself, say about it.
+
+    Args:
+        path: an existing file.
+        spec: the weight it should be.
+    """
+    found = sha256_of(path)
+    declared = declared_sha256(path) if spec.hf_hub_id else ""
+    known = spec.sha256 or spec.sha256_prefix
+    if declared and found != declared:
+        return Verdict("damaged", f"its sha256 is {found} but the Hub declared {declared}", found)
+    if known and not found.startswith(known):
+        reason = f"its sha256 is {found} but {spec.name} is {known}"
+        return Verdict("unexpected" if declared else "damaged", reason, found)
+    if path.suffix == ".safetensors" and not _is_safetensors(path):
+        reason = "it is not in the safetensors format, and no other is loaded from the Hub"
+        return Verdict("unexpected" if declared or known else "damaged", reason, found)
+    if not (declared or known):
+        return Verdict("unchecked", "neither this release nor the cache knows its sha256", found)
+    return Verdict("ok", "its sha256 is what it should be", found)
+
+
+def declared_sha256(path: Path) -> str:
+    """The sha256 under which the Hub announced a cached file; "" where its cache does not tell.
+
+    A snapshot is a link to a blob that huggingface_hub names after the announced hash. That blob may itself be a
+    link, to a store that is named otherwise, so only the first link counts.
+    """
+    if not path.is_symlink():
+        return ""
+    name = Path(os.readlink(path)).name
+    return name if SHA256.fullmatch(name) else ""
+
+
+def discard(path: Path) -> None:
+    """Delete a file together with the cache entries that it links to.
+
+    Raises:
+        OSError: where the cache is not writable.
+    """
+    entries = [path, path.parent / os.readlink(path), path.resolve()] if path.is_symlink() else [path]
+    for entry in entries:
+        entry.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        return False

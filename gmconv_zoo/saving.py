@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 # The families whose entrypoints convert by themselves; any other converted network is rebuilt by `convert`.
 _OWN_FAMILIES = ("gmconv_", "sgmconv_")
+_LABEL_KEYS = ("label_names", "label_descriptions")
 
 
 def save(
@@ -47,8 +48,8 @@ def save(
         The folder.
 
     Raises:
-        ValueError: when the network could not be rebuilt from what would be written, naming the difference;
-            nothing has been written then.
+        ValueError: when the network could not be rebuilt from what would be written, naming the difference, or for
+            a wrong number of label names; nothing has been written then.
     """
     folder = Path(folder)
     config = _timm_config(model, model_args, label_names) if _known_to_timm(model) else _foreign_config(model)
@@ -90,9 +91,7 @@ def _known_to_timm(model: nn.Module) -> bool:
     return bool(architecture) and is_model(architecture) and hasattr(model, "num_classes")
 
 
-def _timm_config(
-    model: nn.Module, model_args: dict[str, Any] | None, label_names: list[str] | None
-) -> dict[str, Any]:
+def _timm_config(model: nn.Module, model_args: dict[str, Any] | None, label_names: list[str] | None) -> dict[str, Any]:
     """timm's own configuration, so that timm rebuilds the network; plus the conversion where timm cannot."""
     conversion = getattr(model, "gmconv_conversion", None)
     architecture = _architecture(model, conversion)
@@ -102,8 +101,13 @@ def _timm_config(
         args = {**conversion.to_dict(), **args}
     extra: dict[str, Any] = {"pretrained_cfg": {"architecture": architecture}}
     if label_names is not None:
+        if len(label_names) != model.num_classes:
+            raise ValueError(f"label_names has {len(label_names)} names for {model.num_classes} outputs.")
         extra["label_names"] = list(label_names)
     config = _capture_timm_config(model, extra, args)
+    for key in _LABEL_KEYS:  # what the network was loaded with stays, at the top level where timm looks for it
+        if value := config["pretrained_cfg"].pop(key, None):
+            config.setdefault(key, value)
     recorded = config.get("model_args", {})
     if not own:
         for key in CONVERSION_KEYS:
@@ -118,7 +122,8 @@ def _timm_config(
 
 def _architecture(model: nn.Module, conversion: Conversion | None) -> str:
     """The entrypoint that builds this very structure: a fully fused network is the plain one."""
-    architecture = model.pretrained_cfg["architecture"]
+    cfg: Any = model.pretrained_cfg
+    architecture: str = cfg["architecture"]
     if conversion is not None and not conversion.masks_anything:
         family, _, net = architecture.partition("_")
         if f"{family}_" in _OWN_FAMILIES:
@@ -193,7 +198,9 @@ def _rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[
                 "or update timm."
             )
         net = _build(config)
-        net.pretrained_cfg.update({k: v for k, v in config.get("pretrained_cfg", {}).items() if v is not None})
+        known = {**config.get("pretrained_cfg", {}), **{key: config.get(key) for key in _LABEL_KEYS}}
+        cfg: Any = net.pretrained_cfg
+        cfg.update({key: value for key, value in known.items() if value is not None})
         return net
     if model is None:
         raise ValueError(

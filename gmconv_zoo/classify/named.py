@@ -1,0 +1,60 @@
+"""A trained classifier by whatever name a user has for it: a timm tag, a folder, a repository on the Hub."""
+
+import json
+import re
+from pathlib import Path
+
+import timm
+from huggingface_hub import hf_hub_download, snapshot_download
+from timm.models import is_model, split_model_name_tag
+from torch import nn
+
+from ..saving import CONFIG_NAME, WEIGHTS_NAME, load
+
+__all__ = ["open_model"]
+
+_HUB_PREFIX = "hf-hub:"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def open_model(name: str) -> nn.Module:
+    """Build a network with its trained weights.
+
+    Args:
+        name: a name timm knows ("gmconv_resnet18.from_tv_in1k"), a folder that `gmconv_zoo.save` wrote, or a Hub
+            repository ("ORG/NAME", "hf-hub:ORG/NAME", either with "@REVISION"). A folder comes before a repository
+            of the same name.
+
+    Returns:
+        The network in eval mode, on the CPU.
+
+    Raises:
+        ValueError: when the name is none of these.
+        RuntimeError: when the weights cannot be had or do not fit.
+    """
+    if Path(name).is_dir():
+        return load(name)
+    if is_model(split_model_name_tag(name)[0]):
+        return timm.create_model(name, pretrained=True).eval()
+    hub_id = name.removeprefix(_HUB_PREFIX)
+    if not _HUB_ID.fullmatch(hub_id):
+        raise ValueError(
+            f"{name!r} is no folder, no model of timm's and no Hub repository: pass a name that "
+            'timm.list_pretrained("*gmconv*") lists, a folder that gmconv_zoo.save wrote, or ORG/NAME.'
+        )
+    try:
+        return _from_hub(hub_id)
+    except OSError as error:  # what huggingface_hub raises for all the Hub's answers, and for a full disk
+        raise RuntimeError(
+            f"{name}: the Hub does not give it ({type(error).__name__}: {error}). If this is a folder, check its path; "
+            "else check the name and the connection, and set HF_TOKEN for a private or gated repository."
+        ) from error
+
+
+def _from_hub(hub_id: str) -> nn.Module:
+    repo_id, _, revision = hub_id.partition("@")
+    config = json.loads(Path(hf_hub_download(repo_id, CONFIG_NAME, revision=revision or None)).read_text())
+    if config.get("gmconv"):  # converted after it was built, which timm cannot repeat
+        files = [CONFIG_NAME, WEIGHTS_NAME]
+        return load(snapshot_download(repo_id, revision=revision or None, allow_patterns=files))
+    return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()

@@ -1,0 +1,150 @@
+"""Classify image files: the most probable classes of each, with their names."""
+
+import glob
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_model_data_config
+from timm.data.readers.img_extensions import IMG_EXTENSIONS
+from torch import Tensor, nn
+
+__all__ = ["ClassScore", "Prediction", "find_images", "label_names", "predict"]
+
+_logger = logging.getLogger(__name__)
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class of a prediction.
+
+    Attributes:
+        index: of the output.
+        label: its name, or its index in words where no names are known.
+        probability: softmax output, 0 to 1.
+    """
+
+    index: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The outcome for one image.
+
+    Attributes:
+        image: its path.
+        classes: the most probable ones, best first; empty for an image that could not be read.
+        error: why it could not be read; empty otherwise.
+    """
+
+    image: Path
+    classes: tuple[ClassScore, ...] = ()
+    error: str = ""
+
+
+def find_images(patterns: Iterable[str | Path]) -> list[Path]:
+    """The image files that paths, folders and patterns name.
+
+    Args:
+        patterns: files (of any ending), folders (searched to the bottom for the endings timm knows), and patterns
+            such as "photos/*.jpg" or "photos/**/*.png".
+
+    Returns:
+        Files in the order of the patterns, those of one pattern sorted; each file once.
+
+    Raises:
+        ValueError: when one of the patterns names no image.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMG_EXTENSIONS]
+        elif path.exists():
+            files = [path]
+        else:
+            files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
+        if not files:
+            raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def label_names(model: nn.Module) -> list[str]:
+    """The classes' names in the order of the outputs.
+
+    Args:
+        model: a classifier.
+
+    Returns:
+        The names its configuration carries; else ImageNet's, for a network with ImageNet's number of classes; else
+        the outputs' numbers.
+    """
+    config = getattr(model, "pretrained_cfg", None) or {}
+    count = int(model.num_classes)  # type: ignore[arg-type]
+    names = config.get("label_names")
+    if names and len(names) == count:
+        descriptions = config.get("label_descriptions") or {}
+        listed = [names.get(str(i), names.get(i, str(i))) for i in range(count)] if isinstance(names, dict) else names
+        return [str(descriptions.get(name, name)) for name in listed]
+    if subset := infer_imagenet_subset(model):
+        return list(ImageNetInfo(subset).label_descriptions())
+    return [str(index) for index in range(count)]
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, images: Sequence[Path], *, topk: int = 5, batch_size: int = 32, device: str = "cpu"
+) -> Iterator[Prediction]:
+    """Classify image files with a network's own preprocessing, one batch in memory at a time.
+
+    Args:
+        model: a classifier of timm's interface; it is moved to the device and put into eval mode.
+        images: files.
+        topk: classes to report per image, at most as many as there are.
+        batch_size: images per forward pass.
+        device: where to compute, e.g. "cuda".
+
+    Yields:
+        One prediction per image, in order. An image that cannot be read has an error instead of classes.
+
+    Raises:
+        ValueError: for a topk or batch_size below 1, or a network without a classifier.
+    """
+    for name, value in {"topk": topk, "batch_size": batch_size}.items():
+        if value < 1:
+            raise ValueError(f"{name}={value}: pass at least 1.")
+    if not getattr(model, "num_classes", 0):
+        raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
+    config = resolve_model_data_config(model)
+    transform, mode = create_transform(**config, is_training=False), _MODES.get(config["input_size"][0], "RGB")
+    labels = label_names(model)
+    model = model.to(device).eval()
+    for start in range(0, len(images), batch_size):
+        batch = [(path, *_read(path, mode, transform)) for path in images[start : start + batch_size]]
+        tensors = [tensor for _, tensor, _ in batch if tensor is not None]
+        scores = iter(model(torch.stack(tensors).to(device)).float().softmax(1).cpu() if tensors else ())
+        for path, tensor, error in batch:
+            yield Prediction(path, () if tensor is None else _best(next(scores), topk, labels), error)
+
+
+def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
+    try:
+        with Image.open(path) as image:
+            return transform(image.convert(mode)), ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        _logger.warning("%s cannot be read: %s", path, error)
+        return None, str(error)
+
+
+def _best(probabilities: Tensor, topk: int, labels: list[str]) -> tuple[ClassScore, ...]:
+    values, indices = probabilities.topk(min(topk, len(labels)))
+    pairs = zip(indices.tolist(), values.tolist(), strict=True)
+    return tuple(ClassScore(index, labels[index], value) for index, value in pairs)

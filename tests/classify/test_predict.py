@@ -1,0 +1,206 @@
+"""Prediction from image files, with class names, by every way of naming a model."""
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import gmconv_zoo
+from gmconv_zoo.classify import named
+from gmconv_zoo.classify.named import open_model
+from gmconv_zoo.classify.predict import find_images, label_names, predict
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
+NAMES = ["cat", "dog", "fish", "bird"]
+
+
+class ByBrightness(torch.nn.Module):
+    """A classifier whose answer is known: class 0 for a dark image, class 3 for a bright one."""
+
+    num_classes = 4
+
+    def __init__(self, in_chans: int = 3) -> None:
+        super().__init__()
+        self.pretrained_cfg = {
+            "input_size": (in_chans, 8, 8), "num_classes": 4, "label_names": NAMES, "crop_pct": 1.0,
+            "mean": (0.0,) * in_chans, "std": (1.0,) * in_chans, "interpolation": "bilinear",
+        }  # fmt: skip
+        self.batches = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(x))
+        level = x.mean((1, 2, 3), keepdim=False).unsqueeze(1) * 3
+        return -((level - torch.arange(4.0)) ** 2) * 10
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Four grey images whose brightness is that of the classes, in two folders, and a text file between them."""
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    for index in range(4):
+        path = folder / ("deep" if index == 3 else ".") / f"{index}.png"
+        Image.fromarray(np.full((20, 30, 3), 85 * index, np.uint8)).save(path)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=4)
+    return gmconv_zoo.save(model, tmp_path / "saved", label_names=NAMES)
+
+
+def run(monkeypatch, *args) -> int | str:
+    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, args)])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return status.value.code
+
+
+def test_folder_is_searched_and_other_files_are_left(photos):
+    assert [path.name for path in find_images([photos])] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_patterns_files_and_folders_give_each_image_once(photos):
+    found = find_images([photos / "2.png", str(photos / "*.png"), photos])
+    assert [path.name for path in found] == ["2.png", "0.png", "1.png", "3.png"]
+
+
+@pytest.mark.parametrize("pattern", ["missing.jpg", "*.gif"])
+def test_pattern_without_images_is_named(photos, pattern):
+    with pytest.raises(ValueError, match=r"names no image: pass files, folders or patterns"):
+        find_images([photos / pattern])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10])
+def test_each_image_gets_its_own_class_whatever_the_batch_size(photos, batch_size):
+    model = ByBrightness()
+    found = list(predict(model, find_images([photos]), topk=2, batch_size=batch_size))
+    assert [prediction.classes[0].label for prediction in found] == NAMES
+    assert max(model.batches) == min(batch_size, 4)
+    for prediction in found:
+        first, second = prediction.classes
+        assert 1 >= first.probability > second.probability >= 0
+
+
+def test_unreadable_images_are_named_and_do_not_shift_the_others(photos):
+    (photos / "1.png").write_bytes(b"not an image")
+    found = list(predict(ByBrightness(), find_images([photos]), batch_size=2))
+    assert [prediction.classes[0].label for prediction in found if prediction.classes] == ["cat", "fish", "bird"]
+    (broken,) = (prediction for prediction in found if prediction.error)
+    assert broken.image.name == "1.png"
+    assert "cannot identify" in broken.error
+
+
+def test_probabilities_are_the_softmax_of_the_networks_output(photos, saved):
+    model = gmconv_zoo.load(saved)
+    data = timm.data.resolve_model_data_config(model)
+    image = timm.data.create_transform(**data, is_training=False)(Image.open(photos / "2.png").convert("RGB"))
+    expected = model(image.unsqueeze(0)).softmax(1)[0]
+    (found,) = predict(model, [photos / "2.png"], topk=4)
+    for score in found.classes:
+        assert score.probability == pytest.approx(expected[score.index].item(), rel=1e-5)
+
+
+def test_one_channel_network_gets_grey_images(photos):
+    found = list(predict(ByBrightness(in_chans=1), find_images([photos])))
+    assert [prediction.classes[0].label for prediction in found] == NAMES
+
+
+@pytest.mark.parametrize("settings", [{"topk": 0}, {"batch_size": 0}])
+def test_settings_below_one_are_refused(photos, settings):
+    with pytest.raises(ValueError, match="pass at least 1"):
+        list(predict(ByBrightness(), find_images([photos]), **settings))
+
+
+def test_network_without_classifier_is_refused(photos):
+    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=0)
+    with pytest.raises(ValueError, match="has no classifier"):
+        list(predict(model, find_images([photos])))
+
+
+def test_imagenet_classes_are_named():
+    with torch.device("meta"):
+        names = label_names(timm.create_model("gmconv_resnet18"))
+    assert (names[0], names[207], names[999]) == (
+        "tench, Tinca tinca",
+        "golden retriever",
+        "toilet tissue, toilet paper, bathroom tissue",
+    )
+
+
+def test_classes_without_names_are_numbered():
+    assert label_names(timm.create_model("sgmconv_cifar_resnet20", num_classes=3)) == ["0", "1", "2"]
+
+
+def test_names_of_a_saved_network_survive_loading_and_saving(saved, tmp_path):
+    model = gmconv_zoo.load(saved)
+    assert label_names(model) == NAMES
+    again = gmconv_zoo.save(model, tmp_path / "again")
+    assert label_names(gmconv_zoo.load(again)) == NAMES
+    assert label_names(timm.create_model(f"local-dir:{again}", pretrained=True)) == NAMES
+
+
+def test_wrong_number_of_names_is_refused_on_saving(saved, tmp_path):
+    with pytest.raises(ValueError, match="3 names for 4 outputs"):
+        gmconv_zoo.save(gmconv_zoo.load(saved), tmp_path / "again", label_names=NAMES[:3])
+
+
+def test_names_of_timms_own_configurations_are_understood():
+    model = ByBrightness()
+    model.pretrained_cfg |= {"label_names": {"0": "n0", "1": "n1", "2": "n2", "3": "n3"}}
+    model.pretrained_cfg |= {"label_descriptions": {"n2": "salmon"}}
+    assert label_names(model) == ["n0", "n1", "salmon", "n3"]
+
+
+def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    args = (saved, photos, "--topk", "2", "--csv", f"{out}.csv", "--json", f"{out}.json")
+    assert run(monkeypatch, *args) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    with open(f"{out}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    objects = json.loads(Path(f"{out}.json").read_text())
+    for i, row in enumerate(rows):
+        score = objects[i // 2]["classes"][i % 2]
+        assert (row["image"], int(row["rank"])) == (objects[i // 2]["image"], i % 2 + 1)
+        assert (int(row["index"]), row["label"]) == (score["index"], NAMES[score["index"]])
+        assert float(row["probability"]) == score["probability"]
+        assert lines[i].endswith(f"{100 * score['probability']:6.2f} %  {row['label']}")
+
+
+def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, capsys):
+    (photos / "1.png").write_bytes(b"not an image")
+    assert run(monkeypatch, saved, photos) == 1
+    assert "1.png  unreadable: cannot identify" in capsys.readouterr().out
+
+
+def test_script_says_what_is_wrong_with_the_model(photos, monkeypatch):
+    assert "is no folder, no model of timm's and no Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
+
+
+def test_tag_loads_through_timm(monkeypatch):
+    asked = []
+
+    def create(name, pretrained):
+        asked.append((name, pretrained))
+        return torch.nn.Identity()
+
+    monkeypatch.setattr(named.timm, "create_model", create)
+    assert not open_model("gmconv_resnet18.from_a1_in1k").training
+    assert asked == [("gmconv_resnet18.from_a1_in1k", True)]
+
+
+def test_folder_without_a_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"has no config.json"):
+        open_model(str(tmp_path))

@@ -1,10 +1,11 @@
 """Small image sets held in memory and augmented a batch at a time."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 __all__ = ["EpochSampler", "TensorImages", "tensor_loader"]
 
@@ -134,7 +135,7 @@ def tensor_loader(
     return DataLoader(images, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_is)
 
 
-def _as_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _as_is(batch: Any) -> Any:
     return batch
 
 

@@ -75,7 +75,7 @@ def run_epochs(
         batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
         callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
-            "step", "lr", "train_loss" (the mean over samples) and "seconds".
+            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples) and "seconds".
         progress: show a bar on stderr (on the main process).
 
     Raises:
@@ -117,9 +117,7 @@ def _run_epoch(
     return (total[0] / total[1]).item()
 
 
-def _update(
-    state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None
-) -> tuple[float, int]:
+def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None) -> tuple[float, int]:
     """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
     accelerator = state.accelerator
     with accelerator.accumulate(state.model):

@@ -103,11 +103,11 @@ def _processor() -> str:
 def _commit() -> str | None:
     """The commit of the checkout this package lies in, "-dirty" where tracked files differ; None outside of one."""
     here = Path(__file__)
+    tracked = ["git", "ls-files", "--error-unmatch", here.name]
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        for question in (["ls-files", "--error-unmatch", here.name], ["describe", "--always", "--dirty", "--abbrev=40"]):
-            answer = subprocess.run(
-                ["git", *question], cwd=here.parent, capture_output=True, text=True, timeout=10, check=True
-            )
+        subprocess.run(tracked, cwd=here.parent, capture_output=True, timeout=10, check=True)
+        answer = subprocess.run(describe, cwd=here.parent, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

@@ -7,7 +7,6 @@ it. So the share of live units and the spread of sigma over images are part of e
 import logging
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..layers import DGMConv2d

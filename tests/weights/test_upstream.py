@@ -1,0 +1,157 @@
+"""Every published source, end to end: served under its real name, pulled, converted, the same outputs as the source."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gmconv_zoo.weights.specs import SPECS, WeightSpec
+from tests.servers.client import client_env, run_client
+from tests.servers.files import FileServer
+from tests.servers.hub import HubServer
+from tests.weights.sources import architecture_of, file_of, plain_network, source_of
+
+TOLERANCE = 1e-4  # of the largest value
+ALTERED = (
+    {"num_classes": 7},
+    {"in_chans": 1},
+    {"sigma_init": 2.0},
+    {"stem": "static", "stages": (1, 2)},
+    {"features_only": True},
+)
+
+CLIENT = """
+import os, sys
+import timm, torch
+from tests.weights.client_tools import move_urls
+move_urls(os.environ["FILES"], sha256_prefix="")
+outputs = []
+for name, kwargs in _json.loads(os.environ["CASES"]):
+    model = timm.create_model(name, pretrained=True, **kwargs).eval()
+    x = torch.load(os.environ["IMAGES"])[:, : kwargs.get("in_chans", 3)]
+    with torch.no_grad():
+        maps = list(model(x)) if kwargs.get("features_only") else [model.forward_features(x), model(x)]
+    sigmas = {key: float(value) for key, value in model.state_dict().items() if key.endswith("sigma")}
+    outputs.append({"maps": maps, "sigmas": sigmas})
+torch.save(outputs, os.environ["OUTPUTS"])
+"""
+
+
+def is_slow(spec: WeightSpec) -> bool:
+    """Large files, and second tags of the same network."""
+    return "resnet50" in spec.model or "a1_in1k" in spec.tag
+
+
+PLAIN = [(name, {}) for name, spec in SPECS.items() if spec.source]
+PLAIN_CASES = {slow: [case for case in PLAIN if is_slow(SPECS[case[0]]) is slow] for slow in (False, True)}
+ALTERED_CASES = {
+    False: [(f"gmconv_{net}.from_tv_in1k", kwargs) for net in ("resnet18", "mobilenetv2") for kwargs in ALTERED],
+    True: [(f"{family}_alexnet.from_tv_in1k", kwargs) for family in ("gmconv", "sgmconv") for kwargs in ALTERED],
+}
+
+
+def parameters(cases: dict[bool, list[tuple[str, dict]]]) -> list:
+    rows = [(slow, name, kwargs) for slow, group in cases.items() for name, kwargs in group]
+    return [
+        pytest.param(slow, name, kwargs, id=f"{name}-{kwargs}", marks=[pytest.mark.slow] if slow else [])
+        for slow, name, kwargs in rows
+    ]
+
+
+class Pulled:
+    """What a client got for some cases; it runs when the first result is asked for."""
+
+    def __init__(self, cases: list[tuple[str, dict]], folder: Path) -> None:
+        self.cases, self.folder = cases, folder
+
+    @cached_property
+    def results(self) -> list[dict]:
+        hub, files = HubServer(self.folder / "hub"), FileServer()
+        specs = [SPECS[name] for name, _ in self.cases]
+        for spec in {spec.location: spec for spec in specs}.values():
+            if spec.hf_hub_id:
+                hub.put(spec.hf_hub_id, {spec.filename: file_of(spec)})
+            else:
+                files.files[f"/models/{spec.basename}"] = file_of(spec)
+        torch.save(images(), self.folder / "images.pt")
+        env = {
+            **client_env(self.folder, endpoint=hub.url),
+            "FILES": files.url,
+            "CASES": json.dumps(self.cases),
+            "IMAGES": str(self.folder / "images.pt"),
+            "OUTPUTS": str(self.folder / "outputs.pt"),
+        }
+        run_client(CLIENT, env)
+        hub.close()
+        files.close()
+        return torch.load(self.folder / "outputs.pt")
+
+    def result(self, name: str, kwargs: dict) -> dict:
+        return self.results[self.cases.index((name, kwargs))]
+
+
+def images() -> Tensor:
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory):
+    def group(slow: bool) -> Pulled:
+        return Pulled(PLAIN_CASES[slow] + ALTERED_CASES[slow], tmp_path_factory.mktemp("pulled"))
+
+    return {slow: group(slow) for slow in (False, True)}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("slow", "name", "kwargs"), parameters(PLAIN_CASES))
+def test_pretrained_equals_its_source(pulled, slow, name, kwargs):
+    expected = source_of(SPECS[name])(images())
+    assert (expected[0] - expected[1]).std() > 0.05, "outputs that hardly vary would prove nothing"
+    assert_same(pulled[slow].result(name, kwargs)["maps"][-1], expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("slow", "name", "kwargs"), parameters(ALTERED_CASES))
+def test_pretrained_honours_keywords(pulled, slow, name, kwargs):
+    source, result = source_of(SPECS[name]), pulled[slow].result(name, kwargs)
+    maps, sigmas = result["maps"], result["sigmas"]
+    if "features_only" in kwargs:
+        for found, expected in zip(maps, feature_maps(SPECS[name]), strict=True):
+            assert_same(found, expected)
+    elif "num_classes" in kwargs:
+        assert maps[-1].shape == (2, kwargs["num_classes"])
+        expected = source.features(images()) if hasattr(source, "features") else source.forward_features(images())
+        assert_same(maps[0], expected)
+    else:
+        x = images()[:, :1].expand(-1, 3, -1, -1) if "in_chans" in kwargs else images()  # timm sums the stem's channels
+        assert_same(maps[-1], source(x))
+    if "sigma_init" in kwargs:
+        assert set(sigmas.values()) == {kwargs["sigma_init"]}
+    if "stages" in kwargs:
+        elsewhere = ("layer3", "layer4", "blocks.3", "blocks.5", "features.8", "features.10")
+        assert sigmas
+        assert not any(key.startswith(elsewhere) for key in sigmas)
+
+
+def assert_same(found: Tensor, expected: Tensor) -> None:
+    atol = TOLERANCE * max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+def feature_maps(spec: WeightSpec) -> list[Tensor]:
+    """The source's own feature maps: timm's extractor, or torchvision's layers read by hand."""
+    source, x, maps = source_of(spec), images(), []
+    if spec.hf_hub_id:
+        extractor = plain_network(spec, features_only=True).eval()
+        missing, _ = extractor.load_state_dict(source.state_dict(), strict=False)
+        assert not missing
+        return extractor(x)
+    taps = {"alexnet": (1, 4, 11, 12), "mobilenet_v2": (1, 3, 6, 13, 17)}[architecture_of(spec)]
+    for number, layer in enumerate(source.features):
+        x = layer(x)
+        if number in taps:
+            maps.append(x.clone())
+    return maps

@@ -23,9 +23,10 @@ __all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
 
 _logger = logging.getLogger(__name__)
 
-# A mask as wide as sigma 5 changes a 3x3 kernel little, so its gradient is small: a larger rate lets it move in
-# a minute's training.
-DEMO_RECIPE = FINETUNE.override(epochs=12, crop_padding=4, sigma_lr_scale=100.0)
+# Without weights to start from, the masks start narrow and learn fast: at the usual sigma of 5 a 3x3 mask is nearly
+# flat, has hardly a gradient, and would not move visibly in a minute's training.
+START_SIGMA = 1.0
+DEMO_RECIPE = FINETUNE.override(epochs=15, crop_padding=4, sigma_lr_scale=10.0)
 # Fusing reorders roundings and no more; logits are of the order of 10.
 LARGEST_FUSED_DIFFERENCE = 1e-3
 EVAL_BATCH = 256
@@ -81,7 +82,7 @@ def run_demo(
     output = Path(output)
     recipe = DEMO_RECIPE if epochs is None else _shortened(DEMO_RECIPE, epochs)
     torch.manual_seed(seed)
-    net = timm.create_model(model, pretrained="." in model, num_classes=10)
+    net = _start(model)
     data = digits(images)
     train_loader, held_out = _loaders(net, data, recipe, seed)
     probe = _all_images(held_out)
@@ -114,6 +115,13 @@ def run_demo(
     )
     say(f"masks before and after, and the training curve: {picture}")
     return DemoResult(before, result.score, difference, folder, picture)
+
+
+def _start(model: str) -> nn.Module:
+    if not model.startswith(("gmconv_", "sgmconv_")):
+        raise ValueError(f"model={model!r} has no Gaussian masks: pass a gmconv_ or sgmconv_ name.")
+    options = {"pretrained": True} if "." in model else {"sigma_init": START_SIGMA}
+    return timm.create_model(model, num_classes=10, **options)
 
 
 def _shortened(recipe: Recipe, epochs: int) -> Recipe:

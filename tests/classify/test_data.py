@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torchvision.transforms import functional as reference
+
+from gmconv_zoo.classify.data import EpochSampler, TensorImages, tensor_loader
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def pictures(count=10, **options):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, 6, 5), generator=generator, dtype=torch.uint8)
+    return TensorImages(images, torch.arange(count), mean=MEAN, std=STD, **options)
+
+
+def epoch_of(loader, epoch):
+    if isinstance(loader.sampler, EpochSampler):
+        loader.sampler.set_epoch(epoch)
+    batches = list(loader)
+    return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches])
+
+
+def test_images_are_normalised_as_torchvision_does():
+    data = pictures()
+    images, labels = epoch_of(tensor_loader(data, 4), 0)
+    expected = torch.stack([reference.normalize(image.float() / 255, MEAN, STD) for image in data.images])
+    torch.testing.assert_close(images, expected, rtol=1e-5, atol=1e-5)
+    assert labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
+def test_every_image_comes_exactly_once_in_a_new_order_each_epoch(batch_size):
+    loader = tensor_loader(pictures(), batch_size, shuffle=True)
+    orders = [epoch_of(loader, epoch)[1].tolist() for epoch in range(3)]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_order_and_augmentation_depend_on_the_seed_alone():
+    options = {"crop_padding": 2, "flip": True}
+    runs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(len(runs))
+        runs.append(epoch_of(tensor_loader(pictures(seed=seed, **options), 4, shuffle=True), 3))
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert torch.equal(runs[0][1], runs[1][1])
+    assert not torch.equal(runs[0][1], runs[2][1])
+
+
+def test_augmentation_of_an_image_does_not_depend_on_its_batch():
+    loaders = [tensor_loader(pictures(20, crop_padding=2, flip=True), size, shuffle=True) for size in (3, 20)]
+    (small, labels), (large, same) = (epoch_of(loader, 5) for loader in loaders)
+    assert labels.tolist() == same.tolist()
+    assert torch.equal(small, large)
+
+
+def test_augmentation_changes_from_epoch_to_epoch():
+    data = pictures(20, crop_padding=2)
+    first, second = (data.__getitems__([epoch * 20 + index for index in range(20)])[0] for epoch in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_every_augmented_image_is_a_crop_of_the_padded_original():
+    data = pictures(200, crop_padding=1, flip=True)
+    seen = set()
+    for index in range(200):
+        image, _ = data[index]
+        padded = torch.nn.functional.pad(data.images[index], [1] * 4)
+        candidates = {}
+        for top in range(3):
+            for left in range(3):
+                crop = padded[:, top : top + 6, left : left + 5]
+                for mirrored in (False, True):
+                    pixels = crop.flip(2) if mirrored else crop
+                    candidates[top, left, mirrored] = reference.normalize(pixels.float() / 255, MEAN, STD)
+        found = [key for key, pixels in candidates.items() if torch.allclose(image, pixels, atol=1e-5)]
+        assert len(found) == 1, index
+        seen.update(found)
+    assert len(seen) == 18
+
+
+def test_flip_is_off_unless_asked_for():
+    data = TensorImages(
+        torch.arange(30, dtype=torch.uint8).reshape(1, 1, 6, 5), torch.zeros(1).long(), mean=(0,), std=(1,)
+    )
+    for epoch in range(8):
+        assert torch.equal((data[epoch][0] * 255).round().to(torch.uint8), data.images[0])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(2, 3, 4, 4), torch.zeros(2).long(), "images: pass"),
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(2).long(), "images: pass"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(3).long(), "labels: pass"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2), "labels: pass"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2).long(), "mean="),
+    ],
+)
+def test_other_tensors_are_refused(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        TensorImages(images, labels, mean=MEAN, std=STD)
+
+
+def test_loader_without_batches_is_refused():
+    with pytest.raises(ValueError, match="no batch would be left"):
+        tensor_loader(pictures(), 11, drop_last=True)

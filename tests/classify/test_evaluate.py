@@ -1,0 +1,68 @@
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from gmconv_zoo.classify.evaluate import Score, evaluate
+
+
+def problem(count=37, classes=12):
+    """Random logits through a layer that returns its input, and random labels."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(count, classes, generator=generator)
+    return logits, torch.randint(classes, (count,), generator=generator)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 37, 64])
+def test_counts_equal_a_plain_loop_for_any_batch_size(batch_size):
+    logits, labels = problem()
+    top1 = top5 = 0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        rank = sum(value > row[label] for value in row)
+        top1 += rank == 0
+        top5 += rank < 5
+    assert 0 < top1 < top5 < 37
+    loader = DataLoader(TensorDataset(logits, labels), batch_size)
+    assert evaluate(nn.Identity(), loader) == Score(37, top1, top5)
+
+
+def test_counts_are_the_same_under_accelerate():
+    from accelerate import Accelerator
+
+    logits, labels = problem()
+    accelerator = Accelerator(cpu=True)
+    loader = accelerator.prepare(DataLoader(TensorDataset(logits, labels), 8))
+    assert evaluate(nn.Identity(), loader, accelerator=accelerator) == evaluate(nn.Identity(), [(logits, labels)])
+
+
+def test_fewer_than_five_classes_count_all_as_top5():
+    logits, labels = problem(classes=3)
+    score = evaluate(nn.Identity(), [(logits, labels)])
+    assert score.top5 == score.count
+    assert score.top1 < score.count
+
+
+def test_nan_logits_count_as_wrong():
+    logits, labels = problem()
+    assert evaluate(nn.Identity(), [(torch.full_like(logits, float("nan")), labels)]) == Score(37, 0, 0)
+
+
+def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
+    net = nn.Sequential(nn.BatchNorm1d(12), nn.Dropout(0.9)).train()
+    net[0].eval()
+    statistics = net[0].running_mean.clone()
+    logits, labels = problem()
+    expected = evaluate(nn.Identity(), [(logits, labels)])
+    assert evaluate(net, [(logits, labels)]) == expected
+    assert (net.training, net[0].training, net[1].training) == (True, False, True)
+    assert torch.equal(net[0].running_mean, statistics)
+
+
+def test_percentages():
+    score = Score(200, 150, 190)
+    assert (score.top1_percent, score.top5_percent) == (75.0, 95.0)
+
+
+def test_empty_loader_is_refused():
+    with pytest.raises(ValueError, match="no images"):
+        evaluate(nn.Identity(), [])

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe
+
+
+def test_paper_recipes_are_the_paper_s():
+    # Sec. IV-A: epochs, batch, lr, weight decay, schedule
+    said = {
+        "cifar_resnet20": (160, 128, 0.1, 1e-4, ("multistep", (80, 120), 0.1)),
+        "cifar_resnet56": (160, 128, 0.1, 1e-4, ("multistep", (80, 120), 0.1)),
+        "cifar_resnet18": (200, 128, 0.1, 5e-4, ("multistep", (60, 120, 160), 0.2)),
+        "resnet18": (90, 256, 0.1, 4e-5, ("step", 30, 0.1)),
+        "resnet50": (90, 256, 0.1, 4e-5, ("step", 30, 0.1)),
+        "alexnet": (90, 256, 0.01, 4e-5, ("multistep", (30, 60), 0.1)),
+        "mobilenetv2": (300, 256, 0.01, 4e-5, ("step", 1, 0.98)),
+    }
+    assert {name: _summary(recipe) for name, recipe in PAPER_RECIPES.items()} == said
+
+
+def _summary(recipe: Recipe):
+    when = recipe.milestones if recipe.schedule == "multistep" else recipe.decay_epochs
+    decay = (recipe.schedule, when, recipe.decay_rate)
+    return recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay, decay
+
+
+@pytest.mark.parametrize("name", PAPER_RECIPES)
+def test_paper_recipes_are_plain_sgd_that_decays_every_parameter(name):
+    recipe = PAPER_RECIPES[name]
+    assert (recipe.optimizer, recipe.momentum) == ("momentum", 0.9)
+    assert recipe.sigma_weight_decay == recipe.weight_decay
+    assert recipe.decay_norm_and_bias
+    assert (recipe.sigma_lr_scale, recipe.label_smoothing, recipe.warmup_epochs) == (1.0, 0.0, 0.0)
+    assert recipe.flip
+    assert recipe.crop_padding == (4 if name.startswith("cifar") else 0)
+
+
+def test_finetuning_decays_no_sigma():
+    assert FINETUNE.sigma_weight_decay == 0
+    assert not FINETUNE.decay_norm_and_bias
+
+
+def test_recipe_survives_json():
+    recipe = PAPER_RECIPES["cifar_resnet18"]
+    assert Recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_override_changes_only_what_is_named():
+    changed = FINETUNE.override(lr=0.2)
+    assert changed.lr == 0.2
+    assert changed.override(lr=FINETUNE.lr) == FINETUNE
+
+
+def test_override_refuses_an_unknown_field():
+    with pytest.raises(ValueError, match=r"a recipe has no learning_rate: its fields are .*weight_decay"):
+        FINETUNE.override(learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
+        ({"crop_padding": -1}, "crop_padding=-1"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"lr": -0.1}, "lr=-0.1"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(values, message):
+    with pytest.raises(ValueError, match=message):
+        FINETUNE.override(**values)

@@ -1,0 +1,99 @@
+import csv
+import json
+
+import pytest
+import torch
+
+from gmconv_zoo.classify.data import TensorImages, tensor_loader
+from gmconv_zoo.classify.evaluate import evaluate
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.train import default_accelerator, train
+from gmconv_zoo.engine.nonfinite import NonFiniteError
+from tests.engine.nets import tiny_net
+
+RECIPE = FINETUNE.override(epochs=2, batch_size=8, warmup_epochs=0.5)
+
+
+def loaders(count=21, batch_size=8, shuffle=True):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % 3
+    noise = torch.randint(60, (count, 3, 8, 8), generator=generator)
+    images = (noise + 90 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+    data = TensorImages(images, labels, mean=(0.5,) * 3, std=(0.25,) * 3)
+    return tensor_loader(data, batch_size, shuffle=shuffle), tensor_loader(data, 16)
+
+
+def test_training_learns_and_reports_the_final_score():
+    net = tiny_net()
+    before = evaluate(net, loaders()[1])
+    result = train(net, *loaders(), RECIPE.override(epochs=25), progress=False)
+    assert before.top1_percent < 60
+    assert result.score.top1_percent > 90
+    assert result.score == evaluate(net, loaders()[1])
+    assert len(result.rows) == 25
+
+
+def test_same_seed_gives_the_same_weights():
+    nets = [tiny_net(), tiny_net(), tiny_net()]
+    for net, seed in zip(nets, (0, 0, 1), strict=True):
+        with torch.no_grad():
+            torch.rand(seed + 3)
+        net.insert(5, torch.nn.Dropout(0.5))
+        train(net, *loaders(), RECIPE, seed=seed, progress=False)
+    weights = [torch.cat([p.flatten() for p in net.parameters()]) for net in nets]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_records_are_written(tmp_path):
+    result = train(tiny_net(), *loaders(), RECIPE, output=tmp_path / "run", seed=5, progress=False)
+    with (tmp_path / "run" / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {"train_loss", "val_top1", "val_count", "sigma/2", "sigma/0.live", "sigma/0.horizontal_spread"} <= set(
+        rows[0]
+    )
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["score"] == result.score.to_dict()
+    assert results["seed"] == 5
+    assert results["recipe"]["sigma_weight_decay"] == 0
+    assert results["environment"]["torch"]
+
+
+def test_callbacks_add_columns_before_the_row_is_recorded():
+    result = train(
+        tiny_net(),
+        *loaders(),
+        RECIPE,
+        callbacks=[lambda state, row: row.update(double=2 * state.epoch)],
+        progress=False,
+    )
+    assert [row["double"] for row in result.rows] == [2, 4]
+
+
+def test_sigma_settings_of_the_recipe_reach_training():
+    frozen, free = tiny_net(), tiny_net()
+    train(frozen, *loaders(), RECIPE.override(sigma_lr_scale=0.0), progress=False)
+    train(free, *loaders(), RECIPE.override(sigma_lr_scale=50.0), progress=False)
+    assert frozen[2].sigma.item() == 5.0
+    assert free[2].sigma.item() != 5.0
+
+
+def test_gradient_accumulation_counts_toward_the_batch_size():
+    accelerator = default_accelerator(gradient_accumulation_steps=2)
+    result = train(tiny_net(), *loaders(24, batch_size=4), RECIPE, accelerator=accelerator, progress=False)
+    assert result.rows[-1]["step"] == 6
+
+
+def test_loader_with_another_batch_size_than_the_recipe_is_refused():
+    with pytest.raises(ValueError, match=r"gives 4 images .* batch_size=8.*override\(batch_size=4\)"):
+        train(tiny_net(), *loaders(batch_size=4), RECIPE, progress=False)
+
+
+def test_bad_weights_stop_training_by_name_and_leave_no_row(tmp_path):
+    net = tiny_net()
+    with torch.no_grad():
+        net[3].weight[0] = float("inf")
+    with pytest.raises(NonFiniteError, match=r"step 1: .*3\.weight is the first parameter"):
+        train(net, *loaders(), RECIPE, output=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,29 @@
+"""Networks and loaders small enough that a training test takes a moment."""
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+
+
+def tiny_net(seed: int = 0, classes: int = 3) -> nn.Module:
+    """A dynamic stem, a static layer with a norm, and a classifier, for 8x8 RGB images."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        DGMConv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        SGMConv2d(4, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, classes),
+    )
+
+
+def tiny_loader(count: int = 24, batch_size: int = 8, classes: int = 3, seed: int = 0) -> DataLoader:
+    """Random images, each class with a brightness of its own so that it can be learned."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    images = torch.randn(count, 3, 8, 8, generator=generator) + labels.view(-1, 1, 1, 1)
+    return DataLoader(TensorDataset(images, labels), batch_size)

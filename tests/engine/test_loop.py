@@ -1,0 +1,137 @@
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from gmconv_zoo.engine.loop import TrainState, run_epochs
+from gmconv_zoo.engine.nonfinite import NonFiniteError
+from gmconv_zoo.engine.optim import OptimSettings, build_optimizer, build_scheduler
+
+from .nets import tiny_loader, tiny_net
+
+SETTINGS = OptimSettings(epochs=3, lr=0.05, schedule="cosine", weight_decay=1e-3)
+
+
+def cross_entropy(model, batch):
+    images, labels = batch
+    return nn.functional.cross_entropy(model(images), labels), len(labels)
+
+
+def start(net, loader, settings=SETTINGS, **options):
+    accelerator = Accelerator(cpu=True, **options)
+    optimizer = build_optimizer(net, settings)
+    scheduler = build_scheduler(optimizer, settings, updates_per_epoch=len(loader))
+    model, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+    return TrainState(accelerator, model, optimizer, scheduler), loader
+
+
+def test_loop_equals_plain_training_steps():
+    reference, net = tiny_net(), tiny_net()
+    optimizer = build_optimizer(reference, SETTINGS)
+    scheduler = build_scheduler(optimizer, SETTINGS, updates_per_epoch=3)
+    losses = []
+    for _ in range(SETTINGS.epochs):
+        for batch in tiny_loader(20):
+            loss, samples = cross_entropy(reference, batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(reference.parameters(), 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append((loss.item() * samples, samples))
+            scheduler.step_update(len(losses))
+    rows = []
+    state, loader = start(net, tiny_loader(20))
+    run_epochs(
+        state, loader, epochs=3, batch_loss=cross_entropy, clip_grad=0.5, callbacks=[lambda _, row: rows.append(row)],
+        progress=False,
+    )  # fmt: skip
+    for name, parameter in reference.named_parameters():
+        torch.testing.assert_close(net.get_parameter(name), parameter, rtol=0, atol=0, msg=name)
+    last_epoch = losses[-3:]
+    assert rows[-1]["train_loss"] == pytest.approx(sum(x for x, _ in last_epoch) / sum(n for _, n in last_epoch))
+    assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 6), (3, 9)]
+
+
+def test_loop_goes_on_from_the_epochs_done():
+    state, loader = start(tiny_net(), tiny_loader())
+    state.epoch = 2
+    rows = []
+    run_epochs(
+        state, loader, epochs=3, batch_loss=cross_entropy, callbacks=[lambda _, r: rows.append(r)], progress=False
+    )
+    assert [row["epoch"] for row in rows] == [3]
+
+
+def test_callback_can_stop_the_run():
+    def stop(state, row):
+        state.stop = row["epoch"] == 2
+
+    state, loader = start(tiny_net(), tiny_loader())
+    run_epochs(state, loader, epochs=9, batch_loss=cross_entropy, callbacks=[stop], progress=False)
+    assert state.epoch == 2
+
+
+def test_accumulated_gradients_make_one_update():
+    state, loader = start(tiny_net(), tiny_loader(24, batch_size=4), gradient_accumulation_steps=3)
+    run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
+    assert state.step == 2
+
+
+def test_nan_loss_stops_naming_step_and_bad_parameter():
+    net = tiny_net()
+    state, loader = start(net, tiny_loader())
+    steps = []
+
+    def poisoned(model, batch):
+        steps.append(1)
+        if len(steps) == 3:
+            with torch.no_grad():
+                model[2].sigma.fill_(math.nan)
+        return cross_entropy(model, batch)
+
+    called = []
+    with pytest.raises(NonFiniteError, match=r"step 3: the loss is nan; 2\.sigma is the first parameter"):
+        run_epochs(
+            state, loader, epochs=1, batch_loss=poisoned, callbacks=[lambda *_: called.append(1)], progress=False
+        )
+    assert not called
+
+
+def test_nan_loss_of_finite_parameters_names_the_first_bad_gradient():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    state, loader = start(net, tiny_loader())
+
+    def overflow(model, batch):
+        return (model(batch[0]) * 1e38 * 1e38).sum(), 8
+
+    with pytest.raises(NonFiniteError, match=r"parameters are finite still; 1\.weight is the first whose gradient"):
+        run_epochs(state, loader, epochs=1, batch_loss=overflow, progress=False)
+
+
+def test_parameter_gone_bad_in_the_last_update_stops_before_callbacks():
+    net = tiny_net()
+    state, loader = start(net, tiny_loader())
+
+    def bad_gradient(model, batch):
+        loss, samples = cross_entropy(model, batch)
+        return loss + (model[6].bias * 0).sum().sqrt(), samples  # finite, with a NaN gradient
+
+    called = []
+    one_batch = tiny_loader(8)
+    state, loader = start(net, one_batch)
+    with pytest.raises(NonFiniteError, match=r"6\.bias is the first parameter"):
+        run_epochs(
+            state, loader, epochs=1, batch_loss=bad_gradient, callbacks=[lambda *_: called.append(1)], progress=False
+        )
+    assert not called
+
+
+def test_progress_bar_counts_every_step(capsys):
+    state, loader = start(tiny_net(), tiny_loader())
+    run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, progress=True)
+    shown = capsys.readouterr()
+    assert "6/6" in shown.err
+    assert "epoch 2/2" in shown.err
+    assert not shown.out

@@ -1,0 +1,110 @@
+import pytest
+import torch
+from torch import nn
+
+from gmconv_zoo.engine.optim import OptimSettings, build_optimizer, build_scheduler
+from gmconv_zoo.layers import SGMConv2d
+
+from .nets import tiny_net
+
+
+def learning_rates(settings: OptimSettings, updates_per_epoch: int, group: int = 0) -> list[float]:
+    """The rate that each update of the whole run is made with."""
+    optimizer = build_optimizer(tiny_net(), settings)
+    scheduler = build_scheduler(optimizer, settings, updates_per_epoch=updates_per_epoch)
+    rates = []
+    for update in range(settings.epochs * updates_per_epoch):
+        rates.append(optimizer.param_groups[group]["lr"])
+        scheduler.step_update(update + 1)
+    return rates
+
+
+def test_multistep_drops_exactly_at_its_milestones():
+    settings = OptimSettings(epochs=6, lr=1.0, schedule="multistep", milestones=(2, 4), decay_rate=0.1)
+    rates = learning_rates(settings, updates_per_epoch=3)
+    assert rates == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01] * 6)
+
+
+def test_step_drops_every_decay_epochs():
+    settings = OptimSettings(epochs=4, lr=1.0, schedule="step", decay_epochs=1, decay_rate=0.98)
+    rates = learning_rates(settings, updates_per_epoch=2)
+    assert rates == pytest.approx([0.98 ** (update // 2) for update in range(8)])
+
+
+def test_cosine_warms_up_from_zero_and_ends_near_zero():
+    rates = learning_rates(OptimSettings(epochs=10, lr=1.0, schedule="cosine", warmup_epochs=0.5), updates_per_epoch=8)
+    assert rates[:4] == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert 0 < rates[-1] < 0.001
+
+
+def test_schedule_keeps_the_scale_of_the_sigma_group():
+    settings = OptimSettings(epochs=5, lr=0.1, sigma_lr_scale=7.0, schedule="cosine", warmup_epochs=1)
+    plain, sigma = learning_rates(settings, 4, group=0), learning_rates(settings, 4, group=-1)
+    assert sigma == pytest.approx([7 * rate for rate in plain])
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_sigma_without_gradient_decays_as_its_own_setting_says(decay):
+    layer = SGMConv2d(2, 2, 3)
+    settings = OptimSettings(
+        epochs=1, lr=0.1, momentum=0.0, weight_decay=0.5, sigma_weight_decay=decay, sigma_lr_scale=2.0,
+        schedule="constant",
+    )  # fmt: skip
+    optimizer = build_optimizer(layer, settings)
+    for _ in range(10):
+        layer.sigma.grad = torch.zeros_like(layer.sigma)
+        optimizer.step()
+    assert layer.sigma.item() == pytest.approx(5.0 * (1 - 0.1 * 2.0 * decay) ** 10, rel=1e-6)
+
+
+def test_plain_sgd_takes_sigma_from_5_to_a_quarter_by_the_first_milestone():
+    # lr 0.1, momentum 0.9, decay 1e-4, no gradient, 391 updates in each of 80 epochs: computed in closed form
+    layer = SGMConv2d(1, 1, 3)
+    settings = OptimSettings(epochs=80, lr=0.1, sigma_weight_decay=1e-4, schedule="constant")
+    optimizer = build_optimizer(layer, settings)
+    for _ in range(80 * 391 // 10):
+        layer.sigma.grad = torch.zeros_like(layer.sigma)
+        optimizer.step()
+    # a tenth of the updates: 5 * exp(-t * lr * decay / (1 - momentum))
+    assert layer.sigma.item() == pytest.approx(5 * 2.718281828 ** (-3128 * 1e-4), rel=2e-3)
+
+
+def test_momentum_is_not_nesterov_unless_asked_for():
+    plain = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1))
+    nesterov = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, optimizer="sgd"))
+    assert isinstance(plain, torch.optim.SGD)
+    assert not plain.param_groups[0]["nesterov"]
+    assert nesterov.param_groups[0]["nesterov"]
+
+
+def test_norms_and_biases_are_decayed_only_when_asked_for():
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    undecayed = build_optimizer(net, OptimSettings(epochs=1, lr=0.1, weight_decay=0.3))
+    decays = {group["name"]: (len(group["params"]), group["weight_decay"]) for group in undecayed.param_groups}
+    assert decays == {"decay": (1, 0.3), "no_decay": (3, 0.0)}
+    all_decayed = build_optimizer(net, OptimSettings(epochs=1, lr=0.1, weight_decay=0.3, decay_norm_and_bias=True))
+    assert [(len(group["params"]), group["weight_decay"]) for group in all_decayed.param_groups] == [(4, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"epochs": 2.5}, "epochs=2.5"),
+        ({"lr": -1.0}, "lr=-1.0"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"sigma_lr_scale": -1}, "sigma_lr_scale=-1"),
+        ({"momentum": 1.0}, "momentum=1.0"),
+        ({"decay_rate": 0.0}, "decay_rate=0.0"),
+        ({"clip_grad": 0.0}, "clip_grad=0.0"),
+        ({"schedule": "linear"}, "schedule='linear'"),
+        ({"schedule": "multistep"}, "needs milestones"),
+        ({"milestones": (3,)}, "needs milestones"),
+        ({"schedule": "multistep", "milestones": (4, 2)}, "rising"),
+        ({"warmup_epochs": 10}, "must be below epochs=10"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(values, message):
+    with pytest.raises(ValueError, match=message):
+        OptimSettings(**{"epochs": 10, "lr": 0.1, **values})

@@ -1,0 +1,82 @@
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from gmconv_zoo.classify.demo import run_demo
+from gmconv_zoo.classify.digits import digits
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a script as `python scripts/NAME ARGS` does, in this process; gives what it printed."""
+
+    def run(name, *args):
+        monkeypatch.setattr(sys, "argv", [name, *args])
+        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
+        return capsys.readouterr()
+
+    return run
+
+
+def test_demo_script_leaves_every_artefact(tmp_path, monkeypatch, run_script):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("demo.py", "--epochs", "1", "--images", "80", "--output", "out")
+    assert "held-out accuracy before:" in done.out
+    assert "held-out accuracy after:" in done.out
+    assert "largest logit difference" in done.out
+    assert "epoch 1/1" in done.err
+    rows = re.findall(r"^ +(\d) +(\d) +(\d+\.\d)%$", done.out, re.MULTILINE)
+    labels = digits(80).held_out_labels[:8].tolist()
+    assert [int(digit) for digit, _, _ in rows] == labels
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {"model", "summary.csv", "results.json", "masks_and_curve.png"}
+    assert {path.name for path in (out / "model").iterdir()} == {"config.json", "model.safetensors"}
+    assert json.loads((out / "results.json").read_text())["score"]["count"] == 20
+    net = timm.create_model(f"local-dir:{out / 'model'}", pretrained=True)
+    assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_demo_says_what_went_wrong_for_a_model_without_masks(tmp_path):
+    with pytest.raises(ValueError, match=r"stdconv_cifar_resnet20. has no Gaussian masks: pass a gmconv_ or sgmconv_"):
+        run_demo("stdconv_cifar_resnet20", tmp_path, images=80, epochs=1, progress=False)
+
+
+def test_demo_is_deterministic_by_seed(tmp_path):
+    lines = []
+    for run in range(2):
+        said = []
+        run_demo("sgmconv_cifar_resnet20", tmp_path / str(run), epochs=1, images=80, progress=False, say=said.append)
+        lines.append([line.replace(str(tmp_path / str(run)), "") for line in said])
+    assert lines[0] == lines[1]
+    first, second = ((tmp_path / str(run) / "model" / "model.safetensors").read_bytes() for run in range(2))
+    assert first == second
+
+
+def test_draw_masks_script_writes_the_picture(tmp_path, run_script):
+    run_script("draw_masks.py", "--output", str(tmp_path / "masks.png"))
+    assert (tmp_path / "masks.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("script", ["demo.py", "draw_masks.py"])
+def test_help_shows_an_example(script, run_script, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run_script(script, "--help")
+    assert f"python scripts/{script}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_demo_reaches_97_percent(tmp_path):
+    result = run_demo(output=tmp_path, progress=False)
+    assert result.before.top1_percent < 50
+    assert result.after.count == 450
+    assert result.after.top1_percent >= 97
+    assert result.fused_difference < 1e-3

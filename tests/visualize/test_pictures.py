@@ -1,0 +1,65 @@
+import pytest
+import torch
+from matplotlib.image import imread
+from torch import nn
+
+from gmconv_zoo.layers import SGMConv2d
+from gmconv_zoo.visualize.diagram import draw_diagram
+from gmconv_zoo.visualize.masks import layer_masks
+from gmconv_zoo.visualize.training import draw_training
+from tests.engine.nets import tiny_net
+
+ROWS = [{"epoch": epoch, "train_loss": 1 / epoch, "val_top1_percent": 30.0 * epoch} for epoch in (1, 2, 3)]
+
+
+def images():
+    return torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_layer_masks_are_the_masks_the_layers_apply():
+    net = tiny_net()
+    with torch.no_grad():
+        net[2].sigma.fill_(-0.8)
+        net[0].sigma_module.fc.bias.copy_(torch.tensor([1.5, 0.5]))  # the same for every image
+    stem, body = layer_masks(net, images())
+    assert (stem.name, stem.dynamic, body.name, body.dynamic) == ("0", True, "2", False)
+    torch.testing.assert_close(body.values(), net[2].mask().detach())
+    torch.testing.assert_close(stem.values(), net[0].mask(images())[0].detach())
+    assert (stem.horizontal, stem.vertical) == pytest.approx((1.5, 0.75))
+
+
+def test_a_network_without_masks_or_a_dynamic_one_without_images_is_refused():
+    with pytest.raises(ValueError, match="no Gaussian mask"):
+        layer_masks(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="pass images"):
+        layer_masks(tiny_net())
+
+
+def test_training_picture_shows_changed_masks(tmp_path):
+    net = tiny_net()
+    before = layer_masks(net, images())
+    with torch.no_grad():
+        net[2].sigma.fill_(0.5)
+    after = layer_masks(net, images())
+    same = imread(draw_training(before, before, ROWS, tmp_path / "same.png", accuracy_before=9.0))
+    changed = imread(draw_training(before, after, ROWS, tmp_path / "new" / "changed.png", accuracy_before=9.0))
+    assert min(changed.shape[:2]) > 500
+    assert (same != changed).any()
+
+
+def test_many_layers_are_thinned_out(tmp_path):
+    masks = layer_masks(nn.Sequential(*[SGMConv2d(1, 1, 3) for _ in range(60)]))
+    assert draw_training(masks, masks, ROWS, tmp_path / "deep.png").is_file()
+
+
+def test_training_picture_refuses_other_layers_and_no_rows(tmp_path):
+    masks = layer_masks(tiny_net(), images())
+    with pytest.raises(ValueError, match="the same layers"):
+        draw_training(masks, masks[:1], ROWS, tmp_path / "x.png")
+    with pytest.raises(ValueError, match="rows is empty"):
+        draw_training(masks, masks, [], tmp_path / "x.png")
+
+
+def test_diagram_is_small_enough_for_the_readme(tmp_path):
+    path = draw_diagram(tmp_path / "masks.png")
+    assert 10_000 < path.stat().st_size < 150_000

@@ -1,0 +1,231 @@
+"""Converting keeps outputs and everything else about a network."""
+
+import copy
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+import gmconv_zoo
+from gmconv_zoo import DGMConv2d, SGMConv2d, convert
+
+from .networks import OwnNet, plain, randomised
+
+FAMILIES = [
+    "resnext26ts", "densenet121", "tf_efficientnet_b0", "convnext_atto", "regnetx_002", "vgg11_bn",
+    "mobilenetv3_small_050", "hrnet_w18_small",
+]  # fmt: skip
+MORE_FAMILIES = [
+    "resnet18", "resnet26d", "mobilenetv2_100", "efficientnet_b0", "mixnet_s", "ghostnet_050", "inception_v3",
+    "cspresnet50", "dla34", "dpn48b", "res2net50_26w_4s", "seresnet18", "repvgg_a0", "rexnet_100", "selecsls42",
+    "xception41", "fbnetc_100",
+]  # fmt: skip
+
+
+def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(((a - b).abs().max() / b.abs().max()).detach())
+
+
+@torch.no_grad()
+def check_family(name: str) -> None:
+    net = plain(name, num_classes=10)
+    size = max(96, (net.pretrained_cfg.get("min_input_size") or (3, 96))[1])
+    x = torch.randn(2, 3, size, size)
+    expected = net(x)
+    converted = convert(net)
+    assert relative_difference(converted(x), expected) < 1e-4
+    report = gmconv_zoo.conversion_report(converted)
+    convs = [m for m in net.modules() if isinstance(m, nn.modules.conv._ConvNd)]
+    assert len({row.name for row in report}) == len(report) >= len(convs)
+    assert all(bool(row.target) != bool(row.reason) for row in report)
+    assert len(report.converted) == sum(isinstance(m, SGMConv2d | DGMConv2d) for m in converted.modules())
+    assert report.converted[0].target == "dynamic"
+    assert all(row.reason for row in report if 1 in row.kernel and set(row.kernel) == {1})
+    assert relative_difference(gmconv_zoo.fuse(converted)(x), expected) < 1e-4
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_convert_keeps_the_outputs_of_a_family(name):
+    check_family(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE_FAMILIES)
+def test_convert_keeps_the_outputs_of_more_families(name):
+    check_family(name)
+
+
+KINDS = ["dynamic", "static", None]
+
+
+@pytest.mark.parametrize(("stem", "body"), [(s, b) for s in KINDS for b in KINDS if s or b])
+@pytest.mark.parametrize("sigma_init", [0.5, 1.0, 5.0])
+def test_every_combination_keeps_outputs(stem, body, sigma_init):
+    net, x = plain("stdconv_cifar_resnet20"), torch.randn(3, 3, 32, 32)
+    converted = convert(net, stem=stem, body=body, sigma_init=sigma_init)
+    assert relative_difference(converted(x), net(x)) < 1e-4
+    kinds = {"dynamic": DGMConv2d, "static": SGMConv2d, None: nn.Conv2d}
+    assert type(converted.conv1) is kinds[stem]
+    assert type(converted.layer1[0].conv1) is kinds[body]
+
+
+def test_a_mask_changes_the_kernel_once_sigma_moves():
+    """The guard of all tests above: equality is not for lack of a mask."""
+    net, x = plain("stdconv_cifar_resnet20"), torch.randn(1, 3, 32, 32)
+    converted = convert(net, stem="static")
+    nn.init.constant_(converted.layer1[0].conv1.sigma, 0.7)
+    assert relative_difference(converted(x), net(x)) > 1e-2
+
+
+def test_preserve_off_keeps_weights_instead_of_outputs():
+    net, x = plain("stdconv_cifar_resnet20"), torch.randn(1, 3, 32, 32)
+    converted = convert(net, sigma_init=1.0, preserve=False)
+    assert torch.equal(converted.conv1.weight, net.conv1.weight)
+    assert relative_difference(converted(x), net(x)) > 1e-2
+
+
+def test_the_original_is_untouched_unless_inplace():
+    net = plain("stdconv_cifar_resnet20")
+    before = copy.deepcopy(net.state_dict())
+    assert convert(net) is not net
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert convert(net, inplace=True) is net
+    assert isinstance(net.conv1, DGMConv2d)
+
+
+def test_dtype_device_mode_memory_format_requires_grad_and_hooks_are_kept():
+    net = plain("stdconv_cifar_resnet20").double().to(memory_format=torch.channels_last)
+    net.layer2.requires_grad_(False)
+    net.layer3.train()
+    seen = []
+    net.layer1[0].conv1.register_forward_hook(lambda *_: seen.append(1))
+    converted = convert(net)
+    assert {p.dtype for p in converted.parameters()} == {torch.float64}
+    assert not any(p.requires_grad for p in converted.layer2.parameters())
+    assert all(p.requires_grad for p in converted.layer1.parameters())
+    assert converted.layer3[0].conv1.training
+    assert not converted.layer1[0].conv1.training
+    assert converted.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    converted(torch.randn(1, 3, 32, 32, dtype=torch.float64))
+    assert seen == [1]
+    assert next(convert(timm.create_model("resnet18", device="meta")).parameters()).is_meta
+
+
+def test_torchvision_and_own_networks():
+    for net in (randomised(torchvision.models.resnet18()), randomised(OwnNet())):
+        x = torch.randn(2, 3, 48, 48)
+        assert relative_difference(convert(net)(x), net(x)) < 1e-4
+
+
+def test_shared_layers_stay_shared_and_the_rest_is_reported():
+    converted = convert(OwnNet())
+    assert converted.twice is converted.again
+    assert isinstance(converted.twice, SGMConv2d)
+    reasons = {row.name: row.reason for row in gmconv_zoo.conversion_report(converted)}
+    assert reasons["stem"] == reasons["twice"] == reasons["again"] == ""
+    assert "shared with another" in reasons["tied_a"]
+    assert "1x1" in reasons["point"]
+    assert "parametrized" in reasons["normed"]
+    assert "not a Conv2d" in reasons["up"]
+    assert len(reasons) == 8
+
+
+def test_weight_standardised_convolutions_are_left():
+    converted = gmconv_zoo.conversion_report(plain("dm_nfnet_f0", num_classes=1))
+    assert all("in its own way" in row.reason for row in converted if max(row.kernel) > 1)
+
+
+def test_a_single_layer_can_be_the_whole_model():
+    conv, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    layer = convert(conv, stem="static")
+    assert isinstance(layer, SGMConv2d)
+    torch.testing.assert_close(layer(x), conv(x))
+    assert type(gmconv_zoo.fuse(layer)) is nn.Conv2d
+
+
+def test_features_only_networks_convert():
+    net = randomised(timm.create_model("resnet18", features_only=True))
+    converted, x = convert(net, stages=(1,)), torch.randn(1, 3, 64, 64)
+    for a, b in zip(converted(x), net(x), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert isinstance(converted["conv1"], DGMConv2d)
+    assert isinstance(converted["layer1"][0].conv1, SGMConv2d)
+    assert type(converted["layer2"][0].conv1) is nn.Conv2d
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "masked"),
+    [
+        ("resnet18", (1, 2), {"layer1", "layer2"}),
+        ("resnet18", (4,), {"layer4"}),
+        ("resnet26d", (1,), {"layer1"}),
+        ("mobilenetv2_100", (1, 4), {"blocks.0", "blocks.3", "blocks.4"}),
+        ("stdconv_alexnet", (1, 3), {"features.3", "features.8"}),
+        ("stdconv_cifar_resnet20", (3,), {"layer3"}),
+        ("convnext_atto", (2,), {"stages.1"}),
+    ],
+)
+def test_stages_reach_their_own_blocks(name, stages, masked):
+    with torch.device("meta"):
+        net = timm.create_model(name)
+    report = gmconv_zoo.conversion_report(convert(net, stages=stages))
+    body = [row.name for row in report.converted if not row.is_stem]
+    depth = max(len(prefix.split(".")) for prefix in masked)
+    assert {".".join(row.split(".")[:depth]) for row in body} == masked
+
+
+def test_a_network_can_declare_its_stages():
+    net = OwnNet()
+    net.conv_stages = (("twice", "again"), ("point",))
+    report = gmconv_zoo.conversion_report(convert(net, stages=(1,)))
+    assert {row.name for row in report.converted} == {"stem", "twice", "again"}
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "message"),
+    [
+        ("stdconv_cifar_resnet20", {"stem": "elliptic"}, "stem='elliptic': pass 'dynamic', 'static' or None"),
+        ("stdconv_cifar_resnet20", {"body": 3}, "body=3"),
+        ("stdconv_cifar_resnet20", {"stem": None, "body": None}, "nothing would be converted"),
+        ("stdconv_cifar_resnet20", {"sigma_init": 0}, "sigma_init=0"),
+        ("stdconv_cifar_resnet20", {"sigma_init": "5"}, "sigma_init='5'"),
+        ("stdconv_cifar_resnet20", {"sigma_design": "r"}, "sigma_design='r': pass one of"),
+        ("stdconv_cifar_resnet20", {"stages": (1, 4)}, "this network has stages 1 to 3"),
+        ("stdconv_cifar_resnet20", {"stages": (0,)}, "counted from 1"),
+        ("stdconv_cifar_resnet20", {"stages": 2}, "pass a sequence"),
+        ("stdconv_cifar_resnet20", {"stages": ()}, "at least one stage"),
+        ("stdconv_cifar_resnet20", {"sigma_init": 0.2}, "ill-conditioned"),
+        ("resnet18", {"sigma_init": 1.0}, r"the mask of conv1 \(kernel \(7, 7\)\) falls to 0.00012"),
+        ("gmconv_cifar_resnet20", {}, "has Gaussian mask convolutions already"),
+        ("sgmconv_cifar_resnet20", {}, "has Gaussian mask convolutions already"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_changes(build, arguments, message):
+    net = timm.create_model(build)
+    before = {name: (type(m), id(m)) for name, m in net.named_modules()}
+    with pytest.raises(ValueError, match=message):
+        convert(net, **arguments, inplace=True)
+    assert {name: (type(m), id(m)) for name, m in net.named_modules()} == before
+
+
+def test_networks_that_cannot_be_converted_are_named():
+    with pytest.raises(ValueError, match="Linear has no convolution"):
+        convert(nn.Linear(3, 3))
+    with pytest.raises(ValueError, match="none of the 1 convolutions .* 1x1"):
+        convert(nn.Sequential(nn.Conv2d(3, 3, 1)))
+    with pytest.raises(ValueError, match="OwnNet has no known stages"):
+        convert(OwnNet(), stages=(1,))
+
+
+def test_a_dynamic_body_is_warned_about(caplog):
+    convert(plain("stdconv_cifar_resnet20"), body="dynamic")
+    assert "hard to train" in caplog.text
+
+
+def test_a_stem_that_cannot_be_masked_is_warned_about(caplog):
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3))
+    converted = convert(net)
+    assert "the stem 0 stays as it is: 1x1" in caplog.text
+    assert isinstance(converted[1], SGMConv2d)

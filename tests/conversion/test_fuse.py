@@ -1,0 +1,69 @@
+"""Fusing folds static masks away and leaves a plain network."""
+
+import timm
+import torch
+from torch import nn
+
+import gmconv_zoo
+from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
+
+from .networks import plain
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """As after training: every sigma somewhere else."""
+    for i, module in enumerate(model.modules()):
+        if isinstance(module, SGMConv2d):
+            nn.init.constant_(module.sigma, 0.6 + 0.1 * (i % 9))
+    return model
+
+
+def test_a_static_network_becomes_the_plain_one():
+    net, x = plain("resnet18"), torch.randn(2, 3, 64, 64)
+    masked = trained(convert(net, stem="static"))
+    fused = fuse(masked)
+    assert (fused(x) - masked(x)).abs().max() <= 1e-6 * masked(x).abs().max()
+    assert list(fused.state_dict()) == list(net.state_dict())
+    fresh = timm.create_model("resnet18").eval()
+    fresh.load_state_dict(fused.state_dict())
+    torch.testing.assert_close(fresh(x), fused(x))
+    assert {type(m) for m in fused.modules()} == {type(m) for m in net.modules()}
+
+
+def test_a_dynamic_stem_stays():
+    masked = trained(convert(plain("stdconv_cifar_resnet20")))
+    fused, x = fuse(masked), torch.randn(2, 3, 32, 32)
+    assert isinstance(fused.conv1, DGMConv2d)
+    assert not any(isinstance(m, SGMConv2d) for m in fused.modules())
+    torch.testing.assert_close(fused(x), masked(x), rtol=1e-5, atol=1e-5)
+
+
+def test_timms_reparameterize_gives_the_same():
+    masked = trained(convert(plain("tf_efficientnet_b0", num_classes=5), stem="static"))
+    ours, timms = fuse(masked).state_dict(), timm.utils.reparameterize_model(masked).state_dict()
+    assert ours.keys() == timms.keys()
+    assert all(torch.equal(ours[key], timms[key]) for key in ours)
+
+
+def test_the_model_itself_is_untouched_unless_inplace():
+    masked = convert(plain("stdconv_cifar_resnet20"))
+    fuse(masked)
+    assert isinstance(masked.layer1[0].conv1, SGMConv2d)
+    assert fuse(masked, inplace=True) is masked
+    assert not any(isinstance(m, SGMConv2d) for m in masked.modules())
+
+
+def test_a_layer_at_the_root_and_a_shared_layer():
+    layer = SGMConv2d(3, 4, 3)
+    assert type(fuse(layer)) is nn.Conv2d
+    shared = SGMConv2d(3, 3, 3, padding=1)
+    fused = fuse(nn.Sequential(shared, shared))
+    assert fused[0] is fused[1]
+    assert type(fused[0]) is nn.Conv2d
+
+
+def test_the_report_of_a_fused_network_says_so():
+    fused = fuse(convert(plain("stdconv_cifar_resnet20")))
+    rows = {row.name: row for row in gmconv_zoo.conversion_report(fused)}
+    assert rows["conv1"].target == "dynamic"
+    assert rows["layer1.0.conv1"].reason == "body=None"

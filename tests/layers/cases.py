@@ -1,0 +1,20 @@
+"""Geometries that every convolution layer is tried with: odd, even, non-square, strided, grouped, dilated, padded."""
+
+IN, OUT = 4, 8
+
+GEOMETRIES = [
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": 4, "stride": 2, "bias": False},
+    {"kernel_size": (5, 2), "stride": (2, 1), "padding": (2, 0), "groups": 2, "dilation": (1, 2)},
+    {"kernel_size": (1, 5), "padding": (0, 2)},
+    {"kernel_size": 3, "padding": "same", "dilation": 2},
+    {"kernel_size": 4, "padding": "same"},
+    {"kernel_size": 3, "padding": "valid"},
+    {"kernel_size": 3, "padding": 1, "padding_mode": "circular"},
+    {"kernel_size": 3, "padding": 1, "padding_mode": "reflect", "bias": False},
+    {"kernel_size": 3, "padding": "same", "padding_mode": "replicate"},
+    {"kernel_size": 3, "padding": 1, "groups": 4},
+    {"kernel_size": 7, "stride": 2, "padding": 3},
+]
+
+SAME_WITH_STRIDE = {"kernel_size": 5, "stride": 2, "padding": "same"}

@@ -1,0 +1,225 @@
+"""D-GMConv against one masked convolution per sample, in every form and every way it is compiled or exported."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d
+
+from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE
+from .test_masks import gaussian_by_loop
+
+
+def images(batch: int = 5, dtype: torch.dtype = torch.float32, size: tuple[int, int] = (13, 12)) -> torch.Tensor:
+    """Samples whose channel means differ, so that mixed-up masks show."""
+    means = torch.linspace(-2, 3, max(batch * IN, 1), dtype=dtype)[: batch * IN].reshape(batch, IN, 1, 1)
+    return torch.randn(batch, IN, *size, dtype=dtype) + means
+
+
+def dynamic(geometry: dict, **kwargs) -> DGMConv2d:
+    """A layer whose sigmas really depend on the sample: the last layer does not start at zero here."""
+    layer = DGMConv2d(IN, OUT, **geometry, sigma_init=1.5, **kwargs)
+    module = layer.sigma_module
+    with torch.no_grad():
+        module.fc_max.weight.copy_(torch.linspace(-0.2, 0.6, 4 * IN).reshape(4, IN, 1, 1))
+        module.fc_avg.weight.copy_(torch.linspace(0.5, -0.1, 4 * IN).reshape(4, IN, 1, 1))
+        module.fc.weight.copy_(torch.linspace(-0.2, 0.3, module.fc.weight.numel()).reshape(-1, 4))
+    return layer
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_every_sample_is_convolved_with_its_own_masked_kernel(geometry, form):
+    layer = dynamic(geometry, dtype=torch.float64)
+    layer.form = form
+    x = images(dtype=torch.float64)
+    out = layer(x)
+    sigma1, sigma2 = layer.sigma_module(x)
+    assert sigma1.unique().numel() == len(x)
+    plain = nn.Conv2d(IN, OUT, **geometry, dtype=torch.float64)
+    for b in range(len(x)):
+        mask = gaussian_by_loop(float(sigma1[b]), float(sigma2[b]), layer.kernel_size).abs()
+        with torch.no_grad():
+            plain.weight.copy_(layer.weight * mask)
+            if plain.bias is not None:
+                plain.bias.copy_(layer.bias)
+        torch.testing.assert_close(out[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
+
+
+def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools():
+    layer = dynamic(GEOMETRIES[0], dtype=torch.float64)
+    module, x = layer.sigma_module, images(dtype=torch.float64)
+    pooled = torch.cat([F.adaptive_max_pool2d(x, 1), F.adaptive_avg_pool2d(x, 1)], dim=1).flatten(1)
+    first = torch.cat([module.fc_max.weight, module.fc_avg.weight], dim=1).flatten(1)
+    predicted = F.linear(F.relu(F.linear(pooled, first)), module.fc.weight, module.fc.bias)
+    sigma1, sigma2 = module(x)
+    torch.testing.assert_close(sigma1, predicted[:, 0])
+    torch.testing.assert_close(sigma2, predicted[:, 0] * predicted[:, 1])
+
+
+@pytest.mark.parametrize(("design", "outputs"), [("ratio", 2), ("pair", 2), ("single", 1)])
+def test_designs_of_table_4_start_at_the_static_mask(design, outputs):
+    layer = DGMConv2d(IN, OUT, 5, sigma_init=2.0, sigma_design=design)
+    static = SGMConv2d(IN, OUT, 5, sigma_init=2.0)
+    static.load_state_dict({"weight": layer.weight, "bias": layer.bias, "sigma": static.sigma})
+    x = images()
+    assert layer.sigma_module.fc.out_features == outputs
+    torch.testing.assert_close(layer(x), static(x))
+    if design == "single":
+        sigma1, sigma2 = dynamic(GEOMETRIES[0], sigma_design=design).sigma_module(x)
+        assert torch.equal(sigma1, sigma2)
+
+
+@pytest.mark.parametrize("form", [*FORMS, None])
+def test_output_does_not_depend_on_batch_mates(form):
+    layer = dynamic(GEOMETRIES[2])
+    layer.form = form
+    x = images()
+    together = layer(x)
+    alone = torch.cat([layer(sample[None]) for sample in x])
+    reversed_order = layer(x.flip(0)).flip(0)
+    torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(together, reversed_order)
+
+
+@pytest.mark.parametrize("form", [*FORMS, None])
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
+def test_batches_of_none_and_one_and_unbatched_images(geometry, form):
+    layer = dynamic(geometry)
+    layer.form = form
+    x = images()
+    expected = layer(x)
+    assert layer(x[:0]).shape == (0, *expected.shape[1:])
+    torch.testing.assert_close(layer(x[:1]), expected[:1])
+    torch.testing.assert_close(layer(x[0]), expected[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_agree_between_forms(form):
+    layer = dynamic(GEOMETRIES[2], dtype=torch.float64)
+    x = images(dtype=torch.float64)
+    results = []
+    for each in (form, "matmul"):
+        layer.zero_grad()
+        layer.form = each
+        leaf = x.clone().requires_grad_()
+        layer(leaf).square().sum().backward()
+        results.append([leaf.grad, *(p.grad.clone() for p in layer.parameters())])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("design", SIGMA_DESIGNS)
+def test_gradcheck(form, design):
+    layer = dynamic({"kernel_size": 3, "padding": 1}, sigma_design=design, dtype=torch.float64)
+    layer.form = form
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(x, *parameters):
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+
+    x = images(2, torch.float64, (4, 5)).requires_grad_()
+    assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-8, -5.0, 1e4])
+def test_extreme_sigmas_give_finite_outputs_and_gradients(sigma):
+    layer = DGMConv2d(IN, OUT, 5)
+    nn.init.constant_(layer.sigma_module.fc.bias, sigma)
+    out = layer(images())
+    out.square().sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+def test_sigmas_stay_float32_under_autocast():
+    layer, x = dynamic(GEOMETRIES[0]), images()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside, out = layer.sigma_module(x), layer(x)
+    for a, b in zip(inside, layer.sigma_module(x), strict=True):
+        assert torch.equal(a, b)
+    assert out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("form", ["loop", "grouped"])
+def test_channels_last_is_kept(form):
+    layer = dynamic(GEOMETRIES[0])
+    layer.form = form
+    x = images().contiguous(memory_format=torch.channels_last)
+    out = layer(x)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(out, layer(x.contiguous()))
+
+
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
+def test_script_trace_and_fx_keep_the_numbers_at_another_batch_size(geometry):
+    layer, x = dynamic(geometry).eval(), images()
+    expected = layer(x)
+    for exported in (torch.jit.script(layer), torch.jit.trace(layer, x[:2]), torch.fx.symbolic_trace(layer)):
+        torch.testing.assert_close(exported(x), expected)
+
+
+@pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], SAME_WITH_STRIDE])
+def test_export_has_a_dynamic_batch(geometry):
+    layer, x = dynamic(geometry).eval(), images()
+    program = torch.export.export(layer, (x[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    for batch in (1, 2, 5):
+        torch.testing.assert_close(program.module()(x[:batch]), layer(x[:batch]))
+
+
+def test_compile_in_one_graph():
+    layer, x = dynamic(GEOMETRIES[0]).eval(), images()
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for batch in (3, 5):
+        torch.testing.assert_close(compiled(x[:batch]), layer(x[:batch]))
+
+
+def test_vmap_and_per_sample_gradients():
+    layer, x = dynamic(GEOMETRIES[0]), images()
+    mapped = torch.func.vmap(layer)(x)
+    torch.testing.assert_close(mapped, layer(x))
+
+    def loss(weight, sample):
+        return torch.func.functional_call(layer, {"weight": weight}, (sample[None],)).square().sum()
+
+    per_sample = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(layer.weight.detach(), x)
+    for b in range(len(x)):
+        torch.testing.assert_close(per_sample[b], torch.func.grad(loss)(layer.weight.detach(), x[b]))
+
+
+def test_repr_shows_how_sigma_is_made():
+    assert "sigma=dynamic (ratio, bias 5, 1)" in repr(DGMConv2d(3, 4, 3))
+
+
+def test_it_has_no_fuse_and_is_no_static_layer():
+    assert not hasattr(DGMConv2d, "fuse")
+    assert not issubclass(DGMConv2d, SGMConv2d)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernel_size": 1}, "1x1 mask"),
+        ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
+        ({"kernel_size": 3, "sigma_design": "triple"}, "sigma_design='triple': pass one of"),
+        ({"kernel_size": 3, "hidden_channels": 0}, "hidden_channels=0"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DGMConv2d(IN, OUT, **arguments)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_wrong_channel_count_is_refused(channels):
+    with pytest.raises(ValueError, match=rf"\(batch, 4, height, width\), got \[2, {channels}, 8, 8\]"):
+        DGMConv2d(IN, OUT, 3)(torch.randn(2, channels, 8, 8))
+
+
+def test_unknown_form_is_refused():
+    layer = DGMConv2d(IN, OUT, 3)
+    layer.form = "fft"
+    with pytest.raises(ValueError, match="form='fft': pass one of"):
+        layer(images())

@@ -1,0 +1,132 @@
+"""S-GMConv against a plain convolution with an explicitly masked kernel."""
+
+import pytest
+import torch
+from timm.layers import Conv2dSame
+from torch import nn
+
+from gmconv_zoo.layers import SGMConv2d
+
+from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE
+from .test_masks import gaussian_by_loop
+
+
+def layer_and_plain(geometry: dict, sigma: float = 1.5, dtype: torch.dtype = torch.float64):
+    """The layer, and torch's own convolution holding weight * mask."""
+    layer = SGMConv2d(IN, OUT, **geometry, sigma_init=sigma, dtype=dtype)
+    plain = nn.Conv2d(IN, OUT, **geometry, dtype=dtype)
+    with torch.no_grad():
+        plain.weight.copy_(layer.weight * gaussian_by_loop(sigma, sigma, layer.kernel_size))
+        if plain.bias is not None:
+            plain.bias.copy_(layer.bias)
+    return layer, plain
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_output_is_the_convolution_with_the_masked_kernel(geometry):
+    layer, plain = layer_and_plain(geometry)
+    x = torch.randn(2, IN, 13, 12, dtype=torch.float64)
+    torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(layer(x[0]), plain(x[0]), rtol=0, atol=1e-12)
+
+
+def test_same_padding_with_a_stride_is_tensorflows():
+    layer = SGMConv2d(IN, OUT, **SAME_WITH_STRIDE, dtype=torch.float64)
+    plain = Conv2dSame(IN, OUT, 5, stride=2, dtype=torch.float64)
+    with torch.no_grad():
+        plain.weight.copy_(layer.masked_weight())
+        plain.bias.copy_(layer.bias)
+    for size in (11, 12, 17):
+        x = torch.randn(1, IN, size, size + 1, dtype=torch.float64)
+        torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
+    assert isinstance(layer.fuse(), Conv2dSame)
+
+
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_fuse_keeps_outputs(geometry, dtype, tolerance):
+    layer = SGMConv2d(IN, OUT, **geometry, sigma_init=0.8, dtype=dtype).eval()
+    fused = layer.fuse()
+    x = torch.randn(2, IN, 13, 12, dtype=dtype)
+    expected = layer(x)
+    assert not isinstance(fused, SGMConv2d)
+    assert set(fused.state_dict()) == set(layer.state_dict()) - {"sigma"}
+    assert (fused(x) - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], GEOMETRIES[4]])
+def test_gradcheck(geometry):
+    layer = SGMConv2d(IN, OUT, **geometry, sigma_init=1.2, dtype=torch.float64)
+
+    def run(x, weight, sigma):
+        return torch.func.functional_call(layer, {"weight": weight, "sigma": sigma}, (x,))
+
+    x = torch.randn(2, IN, 6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(run, (x, layer.weight, layer.sigma))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-8, -5.0, 1e4])
+def test_extreme_sigmas_give_finite_outputs_and_gradients(sigma):
+    layer = SGMConv2d(IN, OUT, 5)
+    nn.init.constant_(layer.sigma, sigma)
+    out = layer(torch.randn(2, IN, 9, 9))
+    out.square().sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+def test_autocast_masks_in_float32():
+    layer = SGMConv2d(IN, OUT, 11, padding=5, sigma_init=2.0)
+    x = torch.randn(2, IN, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        mask, out = layer.mask(), layer(x)
+    assert mask.dtype == torch.float32
+    assert out.dtype == torch.bfloat16
+
+
+def test_bfloat16_layer_computes_in_its_dtype():
+    layer = SGMConv2d(IN, OUT, 3).bfloat16()
+    out = layer(torch.randn(2, IN, 8, 8, dtype=torch.bfloat16))
+    assert out.dtype == torch.bfloat16
+    assert layer.fuse().weight.dtype == torch.bfloat16
+
+
+def test_channels_last_is_kept():
+    layer = SGMConv2d(IN, OUT, 3).to(memory_format=torch.channels_last)
+    x = torch.randn(2, IN, 8, 8).contiguous(memory_format=torch.channels_last)
+    assert layer(x).is_contiguous(memory_format=torch.channels_last)
+    assert layer.fuse().weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_repr_shows_sigma():
+    assert "sigma=2.5" in repr(SGMConv2d(3, 4, 3, sigma_init=2.5))
+    assert "sigma=meta" in repr(SGMConv2d(3, 4, 3, device="meta"))
+
+
+def test_parameters_are_made_on_the_given_device_and_dtype():
+    layer = SGMConv2d(3, 4, 3, device="meta", dtype=torch.float16)
+    assert {(p.device.type, p.dtype) for p in layer.parameters()} == {("meta", torch.float16)}
+    assert layer.sigma.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernel_size": 1}, "1x1 mask is identically 1"),
+        ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
+        ({"kernel_size": 3, "sigma_init": -2.0}, "above 0"),
+        ({"kernel_size": 3, "sigma_init": float("nan")}, "finite"),
+        ({"kernel_size": (0, 3)}, "at least 1 tap"),
+        ({"kernel_size": 3, "padding": "sane"}, "Invalid padding string"),
+        ({"kernel_size": 3, "stride": 2, "padding": "same", "padding_mode": "circular"}, "pads with zeros"),
+        ({"kernel_size": 3, "groups": 3}, "divisible by groups"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SGMConv2d(IN, OUT, **arguments)
+
+
+def test_wrong_channel_count_is_refused():
+    with pytest.raises(RuntimeError, match="to have 4 channels, but got 3"):
+        SGMConv2d(IN, OUT, 3)(torch.randn(1, 3, 8, 8))

@@ -1,0 +1,124 @@
+"""Folders hold a network completely: timm, or `load`, rebuilds it with the same outputs."""
+
+import json
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+import gmconv_zoo
+from gmconv_zoo import convert, fuse, load, save
+
+from .conversion.networks import OwnNet, plain, randomised
+
+REGISTERED = [
+    ("gmconv_resnet18", {"stages": (1, 2), "num_classes": 7, "in_chans": 1}),
+    ("sgmconv_mobilenetv2", {"num_classes": 5, "body": "none"}),
+    ("gmconv_cifar_resnet20", {"sigma_design": "pair", "sigma_init": 2.0}),
+    ("stdconv_cifar_resnet20", {"num_classes": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), REGISTERED)
+def test_a_registered_model_loads_through_timm_and_through_load(tmp_path, name, arguments):
+    net = plain(name, **arguments)
+    x = torch.randn(2, arguments.get("in_chans", 3), 64, 64)
+    save(net, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    through_timm = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    assert torch.equal(through_timm(x), net(x))
+    assert torch.equal(load(tmp_path)(x), net(x))
+    assert load(tmp_path).state_dict().keys() == net.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("gmconv_cifar_resnet20", "gmconv_cifar_resnet20"),
+        ("sgmconv_cifar_resnet20", "stdconv_cifar_resnet20"),
+        ("sgmconv_mobilenetv2", "mobilenetv2_100"),
+        ("sgmconv_resnet18", "resnet18"),
+    ],
+)
+def test_a_fused_model_is_saved_as_what_it_is(tmp_path, name, architecture):
+    fused, x = fuse(plain(name)), torch.randn(1, 3, 64, 64)
+    save(fused, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architecture"] == architecture
+    assert torch.equal(timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()(x), fused(x))
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "tf_efficientnet_b0"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_timm_network_converted_by_hand_loads_back(tmp_path, name, fused):
+    net, x = convert(plain(name, num_classes=3)), torch.randn(1, 3, 64, 64)
+    net = fuse(net) if fused else net
+    save(net, tmp_path)
+    back = load(tmp_path)
+    assert torch.equal(back(x), net(x))
+    assert back.gmconv_conversion == net.gmconv_conversion
+
+
+@pytest.mark.parametrize("build", [OwnNet, torchvision.models.resnet18])
+def test_a_network_unknown_to_timm_loads_with_its_plain_twin(tmp_path, build):
+    net, x = convert(randomised(build())), torch.randn(1, 3, 48, 48)
+    save(net, tmp_path)
+    assert torch.equal(load(tmp_path, model=build)(x), net(x))
+    assert torch.equal(load(tmp_path, model=build())(x), net(x))
+    with pytest.raises(ValueError, match="that timm cannot build: pass the plain network"):
+        load(tmp_path)
+
+
+def test_label_names_and_pretrained_cfg_survive(tmp_path):
+    net = plain("gmconv_cifar_resnet20", num_classes=2)
+    save(net, tmp_path, label_names=["cat", "dog"])
+    back = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
+    assert back.pretrained_cfg["label_names"] == ["cat", "dog"]
+    assert back.pretrained_cfg["input_size"] == (3, 32, 32) or back.pretrained_cfg["input_size"] == [3, 32, 32]
+
+
+def test_a_finetuned_head_is_saved_with_its_new_size(tmp_path):
+    net = plain("gmconv_cifar_resnet20")
+    net.reset_classifier(4)
+    save(net, tmp_path)
+    assert load(tmp_path).num_classes == 4
+
+
+def test_saving_what_could_not_be_rebuilt_is_refused(tmp_path):
+    net = plain("gmconv_cifar_resnet20")
+    net.layer1[0].conv1 = gmconv_zoo.SGMConv2d(16, 16, 5, padding=2)
+    with pytest.raises(ValueError, match=r"another network than this one .*of another shape layer1.0.conv1.weight"):
+        save(net, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_incomplete_and_foreign_folders_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"has no config.json"):
+        load(tmp_path)
+    save(plain("gmconv_cifar_resnet20"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for text, message in [
+        ("{", "is not JSON"),
+        ("{}", "names no architecture"),
+        (json.dumps({**config, "architecture": "resnet18x"}), "knows no architecture 'resnet18x'"),
+        (json.dumps({"architecture": "resnet18", "gmconv": {"sigma": 1}}), "unknown conversion keys"),
+    ]:
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="rebuilds itself as 'gmconv_cifar_resnet20': leave model out"):
+        load(tmp_path, model=OwnNet)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"has no model.safetensors"):
+        load(tmp_path)
+
+
+def test_tensors_that_do_not_fit_are_refused(tmp_path):
+    save(plain("gmconv_cifar_resnet20"), tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["layer1.0.conv1.sigma"]
+    save_file({**tensors, "extra": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RuntimeError, match=r"missing layer1.0.conv1.sigma; unexpected extra"):
+        load(tmp_path)

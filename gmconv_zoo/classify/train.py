@@ -23,7 +23,7 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, set_seed
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "default_accelerator", "train"]
 
 _logger = logging.getLogger(__name__)
 
@@ -105,15 +105,18 @@ def train(
             images = images.contiguous(memory_format=torch.channels_last)
         return F.cross_entropy(model(images).float(), labels, label_smoothing=recipe.label_smoothing), len(labels)
 
-    run_epochs(
-        state,
-        train_loader,
-        epochs=recipe.epochs,
-        batch_loss=batch_loss,
-        clip_grad=recipe.clip_grad,
-        callbacks=(validate, SigmaLog(probe), *callbacks, record),
-        progress=progress,
-    )
+    try:
+        run_epochs(
+            state,
+            train_loader,
+            epochs=recipe.epochs,
+            batch_loss=batch_loss,
+            clip_grad=recipe.clip_grad,
+            callbacks=(validate, SigmaLog(probe), *callbacks, record),
+            progress=progress,
+        )
+    finally:
+        accelerator.unwrap_model(state.model, keep_fp32_wrapper=False)  # mixed precision patches forward
     last = summary.rows[-1]
     score = Score(last["val_count"], last["val_top1"], last["val_top5"])
     if output is not None and accelerator.is_main_process:
@@ -121,13 +124,15 @@ def train(
     return TrainResult(score, summary.rows, None if output is None else Path(output))
 
 
-def default_accelerator(**options: Any) -> Accelerator:
+def default_accelerator(*, mixed_precision: str = "no", **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
     Args:
-        **options: of `accelerate.Accelerator`, e.g. ``mixed_precision="bf16"``.
+        mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
+        **options: others of `accelerate.Accelerator`.
     """
-    return Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True), **options)
+    config = DataLoaderConfiguration(split_batches=True)
+    return Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
 
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:

@@ -19,6 +19,7 @@ __all__ = ["draw_training"]
 
 # More layers than this are thinned out evenly: their masks would be too small to see.
 MOST_LAYERS = 24
+MASK_LEGEND = "masks by layer, from 1 (yellow: the weight is kept) to 0 (dark: it is faded out), and their sigma"
 BEFORE_COLOUR, AFTER_COLOUR = "#9ca3af", "#b45309"
 
 
@@ -28,7 +29,7 @@ def draw_training(
     rows: Sequence[dict[str, Any]],
     path: str | Path,
     *,
-    title: str = "",
+    title: str = "Gaussian masks before and after training",
     accuracy_before: float | None = None,
 ) -> Path:
     """Write a picture of a training run.
@@ -37,7 +38,7 @@ def draw_training(
         before, after: the masks of the same layers, from `layer_masks`.
         rows: of the run, one per epoch.
         path: of the picture; its ending chooses the format.
-        title: a line above it.
+        title: the line above it, not empty.
         accuracy_before: held-out accuracy before training, in percent.
 
     Returns:
@@ -55,7 +56,8 @@ def draw_training(
     before, after = before[::step], after[::step]
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.06)
     figure = Figure(figsize=(12, 6.4), dpi=110, layout=layout, facecolor="white")
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=13)
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontweight="bold", fontsize=13)
+    figure.text(0.01, 0.945, MASK_LEGEND, fontsize=9, color="#4b5563", va="top")
     grid = figure.add_gridspec(3, 1, height_ratios=(1.5, 1.2, 1.5))
     _draw_masks(figure, grid[0], before, after)
     _draw_sigmas(figure.add_subplot(grid[1]), before, after)

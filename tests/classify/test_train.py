@@ -97,3 +97,19 @@ def test_bad_weights_stop_training_by_name_and_leave_no_row(tmp_path):
     with pytest.raises(NonFiniteError, match=r"step 1: .*3\.weight is the first parameter"):
         train(net, *loaders(), RECIPE, output=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_network_is_left_in_float32_after_mixed_precision():
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        net, twin = tiny_net(), tiny_net()
+        accelerator = default_accelerator(mixed_precision="bf16")
+        result = train(net, *loaders(), RECIPE, accelerator=accelerator, progress=False)
+        twin.load_state_dict(net.state_dict())
+        images, _ = next(iter(loaders()[1]))
+        assert result.score.count == 21
+        assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

@@ -87,7 +87,8 @@ def build_gmconv(
             )
         except RuntimeError as error:
             source = overlay.get("file") or cfg.file or cfg.hf_hub_id or cfg.url or "the state dict"
-            raise WeightsError(f"{spec.name if spec else variant}, from {source}: {error}") from error
+            remedy = "Pass another file, pretrained_cfg_overlay=dict(file=...), or pretrained=False."
+            raise WeightsError(f"{spec.name if spec else variant}, from {source}: {error} {remedy}") from error
 
     model: Any = build_model_with_cfg(
         construct,

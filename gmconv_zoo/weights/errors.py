@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 
 from .specs import WeightSpec
 
-__all__ = ["WeightsError", "explain"]
+__all__ = ["WeightsError", "diagnose", "explain"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -38,11 +38,16 @@ def explain(spec: WeightSpec, error: Exception, *, folder: str) -> WeightsError:
     Returns:
         The error to raise, with the spec's name, what happened and what to do.
     """
-    happened, remedy = _hub_answer(spec, error) or _local_cause(spec, error, folder) or _connection(spec, error)
+    happened, remedy = diagnose(spec, error, folder=folder)
     return WeightsError(
-        f"{spec.name}: {happened}. {remedy} Or pass your own copy of the file, "
-        f"pretrained_cfg_overlay=dict(file={spec.basename!r}), or pretrained=False."
+        f"{spec.name}: {happened}. {remedy} Or pass a copy of {spec.basename} that you have, "
+        "pretrained_cfg_overlay=dict(file=...), or pretrained=False."
     )
+
+
+def diagnose(spec: WeightSpec, error: Exception, *, folder: str) -> tuple[str, str]:
+    """What happened, without a full stop, and what to do, as a sentence; arguments as for `explain`."""
+    return _hub_answer(spec, error) or _local_cause(spec, error, folder) or _connection(spec, error)
 
 
 def _hub_answer(spec: WeightSpec, error: Exception) -> tuple[str, str] | None:
@@ -86,6 +91,8 @@ def _connection(spec: WeightSpec, error: Exception) -> tuple[str, str]:
     status = next((code for cause in _causes(error) if (code := _http_status(cause))), 0)
     if status in BUSY:
         return f"the server of {spec.location} is busy or down (HTTP {status})", "Try again in a few minutes."
+    if status in (404, 410):
+        return f"there is no {spec.location} (HTTP {status})", "Update gmconv_zoo."
     if status:
         return f"the server refused {spec.location} (HTTP {status})", "Check HF_ENDPOINT, HF_TOKEN and your proxy."
     causes = [cause for cause in _causes(error) if not isinstance(cause, LocalEntryNotFoundError)]

@@ -15,7 +15,7 @@ from huggingface_hub import (
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from .check import check_file, discard
-from .errors import WeightsError, explain
+from .errors import WeightsError, diagnose, explain
 from .specs import WeightSpec
 
 __all__ = ["cached_file", "check_sha256", "fetch"]
@@ -95,7 +95,8 @@ def _is_newest(spec: WeightSpec, cached: Path) -> bool:
     except OfflineModeIsEnabled:
         return True
     except Exception as error:  # every transport has error types of its own
-        _logger.warning("%s: the Hub does not offer it (%s); using the cached file %s.", spec.name, error, cached)
+        happened, _ = diagnose(spec, error, folder=str(cached.parent))
+        _logger.warning("%s: %s. Using the cached file %s.", spec.name, happened, cached)
         return True
     return commit in cached.parts  # .../snapshots/<commit>/<file name>
 

@@ -59,7 +59,9 @@ def client_env(home: Path, *, endpoint: str = "", token: str = "", offline: bool
     return env | ({"HF_TOKEN": token} if token else {}) | ({"HF_HUB_OFFLINE": "1"} if offline else {})
 
 
-def run_client(code: str, env: dict[str, str], *, timeout: float = 240, check: bool = True) -> Outcome:
+def run_client(
+    code: str, env: dict[str, str], *, timeout: float = 240, check: bool = True, wrapper: tuple[str, ...] = ()
+) -> Outcome:
     """Run Python code from the repository's root; it may call ``report(key=value, ...)`` once.
 
     Importing torch and timm takes seconds, so let one client work through many cases.
@@ -68,6 +70,7 @@ def run_client(code: str, env: dict[str, str], *, timeout: float = 240, check: b
         code: the program.
         env: from `client_env`, with whatever else it needs.
         timeout: seconds.
+        wrapper: a command that runs the client, e.g. in a namespace of its own.
         check: fail with the client's output where it ends with an error.
 
     Raises:
@@ -78,7 +81,7 @@ def run_client(code: str, env: dict[str, str], *, timeout: float = 240, check: b
     report.unlink(missing_ok=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code],
+        [*wrapper, sys.executable, "-c", PRELUDE + code],
         env={**kept, "PYTHONPATH": str(ROOT), **env},
         cwd=ROOT,
         timeout=timeout,

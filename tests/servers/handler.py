@@ -110,8 +110,10 @@ class HubHandler(BaseHTTPRequestHandler):
     def next_fault(self) -> dict[str, Any]:
         for fault in self.config.faults:
             if fault["times"] and re.search(fault["match"], f"{self.command} {self.path}"):
-                fault["times"] -= 1
-                return dict(fault)
+                fault["after"] -= 1
+                if fault["after"] < 0:
+                    fault["times"] -= 1
+                    return dict(fault)
         return {}
 
     def suffer(self) -> bool:

@@ -80,7 +80,7 @@ class HubServer:
         """Set private=... or gated=... of a repository."""
         self.store.repos[repo_id].update(flags)
 
-    def fault(self, match: str, kind: str, *, times: int = 1, **details: Any) -> None:
+    def fault(self, match: str, kind: str, *, times: int = 1, after: int = 0, **details: Any) -> None:
         """Make the next requests go wrong.
 
         Args:
@@ -89,9 +89,10 @@ class HubServer:
                 ends), "short" (by bytes, with consistent headers), "corrupt" (at byte), "slow" (bytes_per_second),
                 "strip" (headers), "norange" (ranges are ignored).
             times: how many requests it hits.
+            after: how many matching requests it lets pass first.
             **details: as listed with the kinds.
         """
-        self.config.faults.append({"match": match, "kind": kind, "times": times, **details})
+        self.config.faults.append({"match": match, "kind": kind, "times": times, "after": after, **details})
 
     def journal(self) -> list[dict[str, Any]]:
         """What was asked since the last reset: method, path, status, host, authorised, range, fault, ms."""

@@ -1,0 +1,71 @@
+"""Check the weights in the cache: whether each file's content is what its spec and the Hub say, without the network."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..weights.check import check_file
+from ..weights.fetch import cached_file
+from ..weights.specs import SPECS, WeightSpec
+
+__all__ = ["Record", "verify"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was found for one weight.
+
+    Attributes:
+        name: its model.tag.
+        status: "ok"; "missing", not in the cache; "damaged", not what its source declared; "unexpected", what its
+            source offers but not what this release knows; "unchecked", nothing is known to compare with.
+        path: the file; None where it is missing.
+        sha256: of its content; "" where it is missing.
+        detail: one sentence without a full stop.
+    """
+
+    name: str
+    status: str
+    path: Path | None
+    sha256: str
+    detail: str
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether loading this weight would be refused."""
+        return self.status in ("damaged", "unexpected")
+
+
+def verify(names: str | Iterable[str] | None = None, *, cache_dir: str | Path | None = None) -> list[Record]:
+    """Check what lies in the cache; nothing is downloaded, changed or deleted.
+
+    Args:
+        names: "model.tag" names or patterns such as "*resnet50*", one or several; None for every weight.
+        cache_dir: where downloads are kept; None for the Hub's and torch.hub's own caches.
+
+    Returns:
+        One record per weight, in the order of the specs.
+
+    Raises:
+        ValueError: for a name or pattern that fits no weight.
+    """
+    patterns = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
+    for pattern in patterns:
+        if not any(_fits(name, pattern) for name in SPECS):
+            raise ValueError(f"no weight is called {pattern!r}; there are: {', '.join(SPECS)}.")
+    asked = [spec for name, spec in SPECS.items() if any(_fits(name, pattern) for pattern in patterns)]
+    return [_record(spec, cache_dir) for spec in asked]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """A model's bare name stands for all of its weights."""
+    return fnmatch(name, pattern) or name.split(".")[0] == pattern
+
+
+def _record(spec: WeightSpec, cache_dir: str | Path | None) -> Record:
+    path = cached_file(spec, cache_dir=cache_dir)
+    if path is None:
+        return Record(spec.name, "missing", None, "", f"{spec.location} is not in the cache")
+    verdict = check_file(path, spec)
+    return Record(spec.name, verdict.status, path, verdict.sha256, verdict.detail)

@@ -1,0 +1,95 @@
+"""gmconv_zoo.hub.verify and its script, on caches written by huggingface_hub and torch.hub themselves."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from gmconv_zoo.hub import verify
+from tests.servers.client import client_env, run_client
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = save({"fc.weight": torch.arange(4096.0)})
+PULL = """
+from huggingface_hub import hf_hub_download
+hf_hub_download("timm/resnet18.tv_in1k", "model.safetensors")
+"""
+
+
+@pytest.fixture
+def cache(hub, tmp_path):
+    """A Hub cache with the file of two specs in it."""
+    hub.put("timm/resnet18.tv_in1k", {"model.safetensors": WEIGHTS})
+    run_client(PULL, client_env(tmp_path, endpoint=hub.url))
+    return tmp_path / "hf" / "hub"
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def statuses(cache: Path) -> dict[str, str]:
+    return {record.name: record.status for record in verify(cache_dir=cache)}
+
+
+def test_sound_file_is_ok_and_the_rest_is_missing(cache):
+    found = statuses(cache)
+    names = ("gmconv_resnet18.from_tv_in1k", "sgmconv_resnet18.from_tv_in1k")
+    assert {found.pop(name) for name in names} == {"ok"}
+    assert set(found.values()) == {"missing"}
+
+
+def test_record_names_file_and_hash(cache):
+    (record,) = verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)
+    assert record.path.read_bytes() == WEIGHTS
+    assert record.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
+
+
+def test_one_flipped_bit_is_damage(cache):
+    damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
+    assert statuses(cache)["gmconv_resnet18.from_tv_in1k"] == "damaged"
+
+
+def test_file_without_a_declared_hash_is_unchecked(cache):
+    path = verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)  # as on file systems without links
+    assert statuses(cache)["gmconv_resnet18.from_tv_in1k"] == "unchecked"
+
+
+def test_torchvision_file_is_held_to_the_digits_in_its_name(tmp_path):
+    (tmp_path / "alexnet-owt-7be5be79.pth").write_bytes(b"anything else")
+    assert statuses(tmp_path)["gmconv_alexnet.from_tv_in1k"] == "damaged"
+
+
+def test_names_patterns_and_bare_models_select():
+    def names(asked: str | list[str]) -> list[str]:
+        return [record.name for record in verify(asked, cache_dir="absent")]
+
+    assert names("stdconv_alexnet.tv_in1k") == ["stdconv_alexnet.tv_in1k"]
+    assert names("gmconv_resnet18") == ["gmconv_resnet18.from_tv_in1k", "gmconv_resnet18.from_a1_in1k"]
+    assert {name.split("_")[0] for name in names(["*alexnet*"])} == {"gmconv", "sgmconv", "stdconv"}
+    with pytest.raises(ValueError, match=r"no weight is called 'resnet19'.*gmconv_resnet18"):
+        verify("resnet19")
+
+
+def test_script_prints_a_table_and_fails_on_damage(cache):
+    def script(*args: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "scripts/verify_weights.py", *args, "--cache-dir", str(cache)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    sound = script("*resnet18*")
+    assert sound.returncode == 0, sound.stderr
+    assert "4 weights, 2 in the cache, 0 bad" in sound.stdout
+    damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
+    bad = script("*resnet18*")
+    assert bad.returncode == 1
+    assert "damaged" in bad.stdout
+    assert "the Hub declared" in bad.stdout

@@ -1,0 +1,136 @@
+"""Runs every fault and writes what its user reads: python -m tests.weights.fault_table > docs/loading-errors.md"""
+
+import json
+import re
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.servers.client import client_env, run_client
+from tests.servers.files import FileServer
+from tests.servers.hub import HubServer
+from tests.weights.fault_cases import CASES, Case
+from tests.weights.faults import MODEL, World
+
+__all__ = ["can_fill_a_disk", "render", "run_faults"]
+
+INTRO = """# What you read when weights cannot be loaded
+
+Nothing is loaded in part: `timm.create_model(..., pretrained=True)` either returns a model whose every tensor was
+checked, or raises one of these. All of them are `gmconv_zoo.weights.errors.WeightsError`, a `RuntimeError`.
+What is checked, and where files lie, is in [weights.md](weights.md).
+
+COMMIT, SHA256, CACHE and SERVER stand for what differs from one time to the next.
+
+This table is written by `python -m tests.weights.fault_table > docs/loading-errors.md`, which makes every fault happen;
+a test compares it.
+
+| what went wrong | what you read |
+|---|---|
+"""
+CLIENT = """
+import time
+from pathlib import Path
+from gmconv_zoo.weights.fetch import cached_file
+from gmconv_zoo.weights.specs import WeightSpec
+from tests.weights.client_tools import Warnings, create
+time.sleep = lambda seconds: None  # the libraries' pauses between attempts
+warnings, rows = Warnings(), {}
+for case in _json.loads(_os.environ["CASES"]):
+    _os.environ["HF_TOKEN"] = case["token"]
+    spec = WeightSpec(**case["spec"])
+    if case["warm"] or case["harm"]:
+        create(spec)
+    if case["harm"]:
+        path = cached_file(spec).resolve()
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+    warnings.take()
+    try:
+        create(spec)
+        kind, message = "", ""
+    except Exception as error:
+        kind, message = type(error).__name__, str(error)
+    files = Path(_os.environ["WATCHED"]).rglob("*")
+    partial = [str(path) for path in files if path.suffix in (".incomplete", ".partial")]
+    cached = cached_file(spec) is not None
+    rows[spec.tag] = dict(kind=kind, message=message, warnings=warnings.take(), cached=cached, partial=partial)
+report(rows=rows)
+"""
+SMALL_DISK = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"'
+
+
+def can_fill_a_disk() -> bool:
+    """Whether this machine lets a test mount a small disk of its own."""
+    try:
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", SMALL_DISK, tempfile.gettempdir(), "true"], check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def run_faults(folder: Path) -> dict[str, dict[str, Any]]:
+    """Make every fault happen.
+
+    Returns:
+        slug -> kind and message of the error ("" without one), warnings, cached (whether the file is in the cache
+        afterwards) and partial (unfinished files); a full disk is left out where none can be made.
+    """
+    world = World(HubServer(folder / "hub"), FileServer())
+    specs = {case.slug: _spec(case, world) for case in CASES}
+
+    def run(process: str) -> dict[str, dict[str, Any]]:
+        cases = [case for case in CASES if case.process == process]
+        home = folder / ("small" if process == "full disk" else "home")
+        home.mkdir(exist_ok=True)
+        env = client_env(home, endpoint="" if process == "dead" else world.hub.url, offline=process == "offline")
+        rows = [{"token": c.token, "warm": c.warm, "harm": c.harm, "spec": specs[c.slug]} for c in cases]
+        env |= {"CASES": json.dumps(rows), "WATCHED": str(home), "CLIENT_REPORT": str(folder / f"{process}.json")}
+        small = ("unshare", "-rm", "sh", "-c", SMALL_DISK, str(home)) if process == "full disk" else ()
+        found = run_client(CLIENT, env, wrapper=small).result["rows"]
+        return {slug: _neutral(row, {str(home): "CACHE"}) for slug, row in found.items()}
+
+    others = ["dead", "offline"] + (["full disk"] if can_fill_a_disk() else [])
+    results = run("online")  # the others find what this one cached
+    with ThreadPoolExecutor() as pool:
+        for rows in pool.map(run, others):
+            results |= rows
+    world.hub.close()
+    world.files.close()
+    return results
+
+
+def render(results: dict[str, dict[str, Any]]) -> str:
+    """The page: one row per fault that was run."""
+    return INTRO + "".join(_row(case, results[case.slug]) for case in CASES if case.slug in results)
+
+
+def _spec(case: Case, world: World) -> dict[str, Any]:
+    fields = {"model": MODEL, "tag": case.slug, "conversion": "standard", "licence": "apache-2.0", "source": "a test"}
+    return {**fields, "num_classes": 10, **case.prepare(world, case.slug)}
+
+
+def _neutral(row: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
+    """Replace what differs from run to run."""
+
+    def clean(text: str) -> str:
+        for place, name in places.items():
+            text = text.replace(place, name)
+        text = re.sub(r"http://127.0.0.1:\d+", "https://SERVER", text)
+        text = re.sub(r"snapshots/[0-9a-f]{40}", "snapshots/COMMIT", text)
+        return re.sub(r"\b([0-9a-f]{64}|(?=\w*[1-9a-f])[0-9a-f]{8})\b", "SHA256", text)
+
+    return {**row, "message": clean(row["message"]), "warnings": [clean(text) for text in row["warnings"]]}
+
+
+def _row(case: Case, result: dict[str, Any]) -> str:
+    read = result["message"] or " ".join(["(it loads)", *result["warnings"]])
+    return f"| {case.title} | {read} |\n"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        print(render(run_faults(Path(temporary))), end="")

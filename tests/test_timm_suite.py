@@ -24,7 +24,7 @@ FEAT_INTER_FILTERS[:] = [module for module in timm.list_modules() if module.star
 """
 _ANCHOR = "# transformer / hybrid models don't support"
 # Tests parametrised over models: each must be collected for every one of ours.
-_PER_MODEL = 9
+_PER_MODEL = 11
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 def test_timms_model_tests_pass_for_every_model(suite: Path) -> None:
     ours = sorted(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
-    # the newest names of the workflow variable keep timm's own memory savings off
+    assert ours
+    # timm leaves out part of its tests on its own build servers
     env = {key: value for key, value in os.environ.items() if key != "GITHUB_ACTIONS"}
     expression = "(gmconv or stdconv) and not load_pretrained and not features_pretrained"
     command = [sys.executable, "-m", "pytest", "test_models.py", "-v", "-W", "ignore", "-p", "no:cacheprovider"]

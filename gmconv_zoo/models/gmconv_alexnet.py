@@ -102,7 +102,7 @@ class AlexNet(SigmaNoDecay, ChainNet):
         ]
         self.num_features = 256
         self.head_hidden_size = 4096
-        self.global_pool = _checked_pool(global_pool)
+        self.global_pool = _checked_pool(global_pool, num_classes)
         self.pre_logits: nn.Module = AlexNetMlp(256, self.head_hidden_size, drop_rate, **dd)
         self.fc = _classifier(self.head_hidden_size, num_classes, dd)
 
@@ -122,14 +122,16 @@ class AlexNet(SigmaNoDecay, ChainNet):
 
         Args:
             num_classes: outputs, 0 for none.
-            global_pool: "avg", "" for the bare feature map, or None to keep the present choice.
+            global_pool: "avg", "" for the bare feature map, or None to keep the present choice, except that a
+                classifier needs "avg".
 
         Raises:
-            ValueError: for another pooling, or for classes without pooling.
+            ValueError: for another pooling, or for classes with global_pool="".
         """
-        pool = self.global_pool if global_pool is None else _checked_pool(global_pool)
-        if num_classes and not pool:
-            raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs global_pool='avg'.")
+        if global_pool is None:
+            pool = "avg" if num_classes else self.global_pool
+        else:
+            pool = _checked_pool(global_pool, num_classes)
         self.num_classes = num_classes
         self.global_pool = pool
         self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
@@ -212,7 +214,9 @@ def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Mo
     return nn.Linear(in_features, num_classes, **dd) if num_classes else nn.Identity()
 
 
-def _checked_pool(global_pool: str) -> str:
+def _checked_pool(global_pool: str, num_classes: int) -> str:
+    if num_classes and not global_pool:
+        raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs global_pool='avg'.")
     if global_pool not in ("avg", ""):
         raise ValueError(f"global_pool={global_pool!r}: AlexNet knows 'avg' and ''.")
     return global_pool

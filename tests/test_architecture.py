@@ -1,0 +1,113 @@
+"""Imports point downwards, names are where timm expects them, and the wheel holds what it needs."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+
+import gmconv_zoo
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "gmconv_zoo"
+# What each part may import, itself aside. Whoever adds an arrow adds it here.
+MAY_IMPORT = {
+    "_version": set(),
+    "layers": set(),
+    "conversion": {"layers"},
+    "sigmas": {"layers"},
+    "saving": {"conversion"},
+    "weights": {"layers", "conversion"},
+    "models": {"conversion", "sigmas", "weights"},
+    "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
+    "classify": {"_version", "layers", "sigmas", "conversion", "saving", "models", "engine", "visualize"},
+    "visualize": {"layers", "sigmas", "conversion"},
+    "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+}
+
+
+def imported_parts(path: Path) -> set[str]:
+    """The parts of the package that a file imports, as top-level names; "" is the package root itself."""
+    here = path.relative_to(ROOT).with_suffix("").parts
+    package = here[:-1] if path.name != "__init__.py" else here[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            targets = [(*base, *(node.module or "").split("."))] if node.module else [(*base, a.name) for a in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [tuple(alias.name.split(".")) for alias in node.names]
+        else:
+            continue
+        found |= {(target[1] if len(target) > 1 else "") for target in targets if target[:1] == ("gmconv_zoo",)}
+    return found
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downwards(path):
+    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    assert part in MAY_IMPORT, f"{part} is a new part: say in MAY_IMPORT what it may import"
+    assert imported_parts(path) <= MAY_IMPORT[part] | {part}
+
+
+def test_the_table_has_no_cycle_and_no_leftover():
+    order: list[str] = []
+    while len(order) < len(MAY_IMPORT):
+        ready = [p for p, needs in MAY_IMPORT.items() if p not in order and needs <= set(order)]
+        assert ready, f"cycle among {set(MAY_IMPORT) - set(order)}"
+        order += ready
+    assert {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in files()} == set(MAY_IMPORT)
+
+
+def test_specs_need_the_standard_library_only():
+    tree = ast.parse((PACKAGE / "weights" / "specs.py").read_text())
+    modules = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert modules <= sys.stdlib_module_names
+
+
+def test_files_of_models_cannot_land_in_timms_listings():
+    names = {path.stem for path in (PACKAGE / "models").glob("*.py")}
+    assert all(name.startswith(("gmconv_", "_")) for name in names)
+    assert not set(timm.list_models(module=["resnet", "efficientnet", "vgg"])) & set(
+        timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"])
+    )
+
+
+def test_importing_the_package_imports_no_extra():
+    code = "import json, sys, gmconv_zoo; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(json.loads(run.stdout))
+    assert not loaded & {"accelerate", "matplotlib", "sklearn", "transformers", "onnx"}
+
+
+def test_every_public_name_exists():
+    assert all(hasattr(gmconv_zoo, name) for name in gmconv_zoo.__all__)
+
+
+def test_the_wheel_works_outside_the_checkout(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run(["cp", "-r", PACKAGE, ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "LICENSE", tmp_path], check=True)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheels", tmp_path]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next((tmp_path / "wheels").glob("*.whl"))
+    target = tmp_path / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", target, wheel], check=True)
+    code = (
+        "import timm, gmconv_zoo; from importlib.metadata import version;"
+        "from gmconv_zoo.hub.cards import render_card, subject_of; from gmconv_zoo.weights.specs import SPECS;"
+        "assert version('gmconv_zoo') == gmconv_zoo.__version__;"
+        "timm.create_model('gmconv_cifar_resnet20');"
+        "print(gmconv_zoo.__file__, len(str(render_card(subject_of(next(iter(SPECS.values())))))))"
+    )
+    env = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "wheels", env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(str(target))

@@ -141,7 +141,10 @@ def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[L
         **channels,
     )
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
-    return tensor_loader(to_train, recipe.batch_size, shuffle=True), tensor_loader(held_out, EVAL_BATCH)
+    # a last batch of a few images would give batch norm poor statistics
+    full_batches = len(to_train) >= recipe.batch_size
+    train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, drop_last=full_batches)
+    return train_loader, tensor_loader(held_out, EVAL_BATCH)
 
 
 def _all_images(loader: Loader) -> Tensor:

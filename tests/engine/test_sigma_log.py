@@ -44,10 +44,12 @@ def test_row_holds_every_sigma_and_the_stem_s_spread():
 
 
 def test_share_of_live_units_counts_units_seen_on_any_image():
-    net = spread_out(tiny_net())
+    net = tiny_net()
     with torch.no_grad():
-        net[0].sigma_module.fc_max.weight[0].neg_()
-    assert sigma_row(net, images())["sigma/0.live"] == 0.75
+        net[0].sigma_module.fc_max.weight.zero_()
+        net[0].sigma_module.fc_avg.weight.fill_(1.0)[0] = 0.0  # one unit sees nothing
+    bright_and_dark = images() * torch.tensor([1, 1, -1, -1, -1, -1]).view(-1, 1, 1, 1)
+    assert sigma_row(net, bright_and_dark)["sigma/0.live"] == 0.75
 
 
 def test_dead_hidden_units_are_warned_of_once(caplog):

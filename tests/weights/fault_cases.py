@@ -105,7 +105,7 @@ CASES = [
         "declared a standard one but carries sigmas",
         kept=True,
     ),
-    Case("another file behind a url", "url-other", by_url(prefix="01234567"), "does not have sha256 .* and was not kept"),
+    Case("another file behind a url", "url-other", by_url(prefix="01234567"), "sha256 .* and was not kept"),
     Case("a truncated body behind a url", "url-short", by_url(fault="truncate"), "sha256 .* and was not kept"),
     Case("no such file behind a url", "url-absent", by_url(fault=404), "there is no .*HTTP 404"),
     Case("503 behind a url", "url-busy", by_url(fault=503), "busy or down .HTTP 503."),

@@ -1,0 +1,174 @@
+"""How often the Hub is asked, where files lie, and that a bad download does not outlive its discovery."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from gmconv_zoo.weights.check import check_file, discard
+from gmconv_zoo.weights.errors import WeightsError
+from gmconv_zoo.weights.fetch import check_sha256, fetch
+from gmconv_zoo.weights.specs import WeightSpec
+from tests.servers.client import client_env, run_client
+from tests.servers.hub import HubServer
+
+CHUNK = 10 << 20  # bytes that huggingface_hub writes at a time
+FIELDS = {"model": "gmconv_resnet18", "conversion": "standard", "licence": "apache-2.0", "source": "a test"}
+CLIENT = """
+import dataclasses, time
+from pathlib import Path
+from huggingface_hub import CommitOperationAdd, HfApi
+from gmconv_zoo.weights.check import sha256_of
+from gmconv_zoo.weights.errors import WeightsError
+from gmconv_zoo.weights.fetch import fetch
+from gmconv_zoo.weights.specs import WeightSpec
+time.sleep = lambda seconds: None
+found = {}
+for fields in _json.loads(_os.environ["SPECS"]):
+    spec = WeightSpec(**fields)
+    cache_dir = _os.environ["ELSEWHERE"] if spec.tag == "elsewhere" else None
+    paths = [fetch(spec, cache_dir=cache_dir) for _ in range(2)] if spec.tag != "flip" else []
+    if spec.tag == "flip":
+        try:
+            fetch(spec)
+        except WeightsError:
+            paths.append(fetch(spec))
+    if spec.tag == "newer":
+        newer = CommitOperationAdd("model.safetensors", _os.environ["NEWER"])
+        HfApi(token="hf_loopback_writer").create_commit(spec.hf_hub_id, [newer], commit_message="newer")
+        paths.append(fetch(spec))
+    found[spec.tag] = [(str(path), sha256_of(path)) for path in paths]
+report(**found)
+"""
+
+
+def content(name: str, size: int = 1000) -> bytes:
+    return save({name: torch.arange(float(size))})
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory):
+    """Every case in one client: the server, the client's folder, and tag -> [(path, sha256), ...]."""
+    folder = tmp_path_factory.mktemp("fetch")
+    hub = HubServer(folder / "hub")
+    specs = []
+    for tag, size in {"pinned": 1000, "branch": 1000, "elsewhere": 1000, "flip": 1000, "resumed": 4 << 20}.items():
+        commit = hub.put(f"gmconv/{tag}", {"model.safetensors": content(tag, size)})
+        revision = commit if tag in ("pinned", "flip") else ""
+        specs.append({**FIELDS, "tag": tag, "hf_hub_id": f"gmconv/{tag}", "revision": revision})
+    hub.put("gmconv/newer", {"model.safetensors": content("old")})
+    specs.append({**FIELDS, "tag": "newer", "hf_hub_id": "gmconv/newer"})
+    hub.fault(download_of("flip"), "corrupt")
+    hub.fault(download_of("resumed", 4 << 20), "truncate", at=CHUNK + 1000)
+    env = client_env(folder, endpoint=hub.url)
+    (folder / "newer").write_bytes(content("new"))
+    env |= {"SPECS": json.dumps(specs), "ELSEWHERE": str(folder / "elsewhere"), "NEWER": str(folder / "newer")}
+    result = run_client(CLIENT, env).result
+    yield hub, folder, result
+    hub.close()
+
+
+def download_of(name: str, size: int = 1000) -> str:
+    return f"GET /_cdn/{hashlib.sha256(content(name, size)).hexdigest()}"
+
+
+def requests(hub: HubServer, name: str, size: int = 1000) -> list[str]:
+    rows = [f"{row['method']} {row['path']}" for row in hub.journal()]
+    return [row.split()[0] for row in rows if f"/gmconv/{name}/resolve" in row or row == download_of(name, size)]
+
+
+def test_pinned_revision_in_a_warm_cache_causes_no_request(pulled):
+    hub, _, _ = pulled
+    assert requests(hub, "pinned") == ["HEAD", "GET"]  # the first of two pulls
+
+
+def test_branch_in_a_warm_cache_is_asked_for_once(pulled):
+    hub, _, _ = pulled
+    assert requests(hub, "branch") == ["HEAD", "GET", "HEAD"]
+
+
+def test_newer_commit_of_a_branch_is_pulled(pulled):
+    _, _, found = pulled
+    digests = [digest for _, digest in found["newer"]]
+    old, new = (hashlib.sha256(content(name)).hexdigest() for name in ("old", "new"))
+    assert digests == [old, old, new]
+
+
+def test_cut_download_is_resumed_where_it_stopped(pulled):
+    hub, _, found = pulled
+    ranges = [row["range"] for row in hub.journal() if f"GET {row['path']}" == download_of("resumed", 4 << 20)]
+    assert ranges == [None, f"bytes={CHUNK}-"]
+    assert found["resumed"][0][1] == hashlib.sha256(content("resumed", 4 << 20)).hexdigest()
+
+
+def test_damaged_download_is_replaced_at_the_next_attempt(pulled):
+    hub, _, found = pulled
+    ((_, digest),) = found["flip"]
+    assert digest == hashlib.sha256(content("flip")).hexdigest()
+    assert requests(hub, "flip") == ["HEAD", "GET", "HEAD", "GET"]
+
+
+def test_cache_dir_is_used(pulled):
+    _, folder, found = pulled
+    assert found["elsewhere"][0][0].startswith(str(folder / "elsewhere"))
+    assert found["pinned"][0][0].startswith(str(folder / "hf"))
+
+
+def test_url_is_downloaded_once_to_torch_home(file_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    data = b"weights"
+    name = f"net-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    file_server.files[f"/{name}"] = data
+    spec = WeightSpec(**FIELDS, tag="url", url=f"{file_server.url}/{name}", sha256_prefix=name[4:12])
+    assert fetch(spec) == fetch(spec) == tmp_path / "hub" / "checkpoints" / name
+    assert file_server.journal == [f"/{name}"]
+
+
+def test_pickle_named_by_a_spec_is_refused_before_any_request():
+    spec = WeightSpec(**FIELDS, tag="pickle", hf_hub_id="gmconv/net", filename="pytorch_model.bin")
+    with pytest.raises(WeightsError, match="not in the safetensors format"):
+        fetch(spec)
+
+
+def hub_layout(folder, data: bytes, name: str):
+    """A cache entry as huggingface_hub lays it out with Xet: link to a blob that is a link to a shared store."""
+    for part in ("snapshot", "blobs", "store"):
+        (folder / part).mkdir()
+    (folder / "store" / ("f" * 64)).write_bytes(data)
+    (folder / "blobs" / name).symlink_to(f"../store/{'f' * 64}")
+    (folder / "snapshot" / "model.safetensors").symlink_to(f"../blobs/{name}")
+    return folder / "snapshot" / "model.safetensors"
+
+
+def test_content_counts_and_not_the_name_of_the_stored_blob(tmp_path):
+    spec = WeightSpec(**FIELDS, tag="xet", hf_hub_id="gmconv/net")
+    path = hub_layout(tmp_path, content("xet"), hashlib.sha256(content("xet")).hexdigest())
+    assert check_file(path, spec).status == "ok"
+    path.resolve().write_bytes(content("other"))
+    assert check_file(path, spec).status == "damaged"
+
+
+def test_discarding_leaves_nothing_to_load(tmp_path):
+    discard(hub_layout(tmp_path, content("xet"), "a" * 64))
+    assert not [path for path in tmp_path.rglob("*") if not path.is_dir()]
+
+
+def test_read_only_cache_is_named_when_damage_cannot_be_deleted(tmp_path, monkeypatch):
+    spec = WeightSpec(**FIELDS, tag="shared", hf_hub_id="gmconv/net")
+    path = hub_layout(tmp_path, content("xet"), "a" * 64)
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("gmconv_zoo.weights.fetch.discard", refuse)
+    with pytest.raises(WeightsError, match=r"damaged.*could not be deleted.*Permission denied.*delete it"):
+        check_sha256(path, spec)
+
+
+def test_file_that_nothing_is_known_about_is_announced(tmp_path, caplog):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content("plain"))
+    check_sha256(path, WeightSpec(**FIELDS, tag="plain", hf_hub_id="gmconv/net"))
+    assert "could not be checked" in caplog.text

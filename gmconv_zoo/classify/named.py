@@ -44,9 +44,12 @@ def open_model(name: str) -> nn.Module:
         )
     try:
         return _from_hub(hub_id)
-    except OSError as error:  # what huggingface_hub raises for all the Hub's answers, and for a full disk
+    except (ValueError, RuntimeError):
+        raise
+    except Exception as error:  # the Hub's answers and, from each transport, types of its own
+        said = " ".join(str(error).split())
         raise RuntimeError(
-            f"{name}: the Hub does not give it ({type(error).__name__}: {error}). If this is a folder, check its path; "
+            f"{name}: the Hub does not give it ({type(error).__name__}: {said}). If this is a folder, check its path; "
             "else check the name and the connection, and set HF_TOKEN for a private or gated repository."
         ) from error
 

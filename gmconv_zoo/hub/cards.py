@@ -32,7 +32,7 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     ),
     "mask-trained": (
         "mask-trained weights",
-        "Mask-trained weights: kernels and Gaussian masks were trained together. Source of the weights: {source}.",
+        "Mask-trained weights: the Gaussian masks were trained with the kernels. Source of the weights: {source}.",
     ),
     "fused": (
         "fused weights, plain convolutions",

@@ -1,0 +1,88 @@
+"""The measured metric that a publication carries: what training recorded, or what the publisher says."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from ..weights.specs import Metric
+
+__all__ = ["RESULTS_NAME", "choose_measured", "read_measured"]
+
+RESULTS_NAME = "results.json"
+
+
+def choose_measured(
+    folder: str | Path,
+    *,
+    top1: float | None = None,
+    top5: float | None = None,
+    dataset: str = "",
+    origin: str = "",
+    absent: bool = False,
+) -> Metric | None:
+    """The metric to publish with a folder's weights.
+
+    Args:
+        folder: what is to be published.
+        top1, top5: accuracy in percent where it was measured elsewhere; without them results.json is read.
+        dataset: the set and split that was measured, e.g. "CIFAR-10 test".
+        origin: how and where it was measured.
+        absent: publish without a metric.
+
+    Returns:
+        The metric, or None for weights that are published as not measured.
+
+    Raises:
+        ValueError: when there is no metric and none was declared absent, or it is incomplete.
+    """
+    if absent:
+        return None
+    if top1 is not None:
+        if not dataset or not origin:
+            raise ValueError(f"top1={top1:g}: say what was measured and how, with dataset and origin.")
+        return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
+    metric = read_measured(folder, dataset=dataset)
+    if metric is None:
+        raise ValueError(
+            f"{Path(folder) / RESULTS_NAME} records no score: pass the measured --top1 with --dataset and --origin, "
+            'or --no-metric, and the card will read "not measured".'
+        )
+    return metric
+
+
+def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
+    """The accuracy in a run's results.json.
+
+    Args:
+        folder: what training wrote.
+        dataset: the set and split that was measured, e.g. "CIFAR-10 test", where the record does not name it.
+
+    Returns:
+        The metric, with the machine and versions as its origin; None where nothing was recorded.
+
+    Raises:
+        ValueError: for a file that cannot be read as such a record, or a score of an unnamed data set.
+    """
+    path = Path(folder) / RESULTS_NAME
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        score = record.get("score")
+        if score is None:
+            return None
+        top1, top5 = float(score["top1_percent"]), score.get("top5_percent")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
+    named = dataset or record.get("dataset", "")
+    if not named:
+        raise ValueError(f'{path} does not say what was measured: pass dataset, e.g. "CIFAR-10 test".')
+    top5 = None if top5 is None else round(float(top5), 3)
+    return Metric(round(top1, 3), top5, named, _origin(record.get("environment", {})), record.get("date", ""))
+
+
+def _origin(environment: dict[str, Any]) -> str:
+    parts = [f"{name} {environment[name]}" for name in ("gmconv_zoo", "commit", "torch") if environment.get(name)]
+    device = environment.get("gpu") or environment.get("processor")
+    return ", ".join([RESULTS_NAME, *parts, *([device] if device else [])])

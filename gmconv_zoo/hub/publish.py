@@ -1,0 +1,125 @@
+"""Push a staged folder to the Hub in one commit, read it back, and tag it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import EntryNotFoundError
+
+from .._version import __version__
+from ..saving import WEIGHTS_NAME
+from ..weights.specs import WeightSpec
+from .stage import Staged
+
+__all__ = ["DEFAULT_TAG", "publish", "spec_row"]
+
+DEFAULT_TAG = f"v{__version__}"
+# Formats that a client may load instead of safetensors, and that can run code on loading.
+_PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+
+
+def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
+    """Publish a folder under a version.
+
+    Everything goes into one commit; the tag is set last, once every file has been read back. So an interrupted call
+    leaves no tag, and the same call again resumes it. Where the tag holds these very files already, nothing is done.
+
+    Args:
+        staged: from `stage`.
+        tag: the version's name in the repository.
+        force: move a tag that exists with other files.
+        private: make a new repository private.
+
+    Returns:
+        The spec, with the commit and the weights' sha256 filled in.
+
+    Raises:
+        ValueError: when the tag exists with other files, or the repository holds pickled weights.
+        RuntimeError: when the Hub refuses or does not answer, or what it gives back is not what was sent.
+    """
+    api, repo_id = HfApi(), staged.spec.hf_hub_id
+    digests = {path.name: _sha256(path) for path in sorted(staged.folder.iterdir())}
+    with _explained(repo_id):
+        api.create_repo(repo_id, exist_ok=True, private=private or None)
+        commit = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}.get(tag)
+        tagged = commit is not None
+        if commit is None or _differing(api, repo_id, commit, digests):
+            if tagged and not force:
+                raise ValueError(
+                    f"{repo_id} has a tag {tag} with other files, which others may rely on: pass another tag, or "
+                    "force to replace it."
+                )
+            commit = _commit(api, repo_id, staged.folder, tag)
+            if differing := _differing(api, repo_id, commit, digests):
+                raise RuntimeError(
+                    f"{repo_id} gives back another {differing[0]} than was sent: it was not tagged. Publish again."
+                )
+            if tagged:
+                api.delete_tag(repo_id, tag=tag)
+            api.create_tag(repo_id, tag=tag, revision=commit)
+    return replace(staged.spec, revision=commit, sha256=digests[WEIGHTS_NAME])
+
+
+def spec_row(spec: WeightSpec) -> str:
+    """A spec as the Python expression that makes it, without what is at its default."""
+    lines = [
+        f"    {field.name}={getattr(spec, field.name)!r},"
+        for field in fields(spec)
+        if getattr(spec, field.name) != field.default and getattr(spec, field.name) != ()
+    ]
+    return "\n".join(["WeightSpec(", *lines, ")"])
+
+
+def _commit(api: HfApi, repo_id: str, folder: Path, tag: str) -> str:
+    info = api.model_info(repo_id)
+    pickles = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(_PICKLES)]
+    if pickles:
+        raise ValueError(
+            f"{repo_id} holds {pickles[0]}, which clients load where safetensors are missing: delete it on the Hub "
+            "first, or publish to another repository."
+        )
+    operations = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+    # a file that the Hub has already is not sent again; a commit without changes is not made
+    made = api.create_commit(repo_id, operations, commit_message=f"Publish {tag}", parent_commit=info.sha)
+    return made.oid
+
+
+def _differing(api: HfApi, repo_id: str, revision: str, digests: dict[str, str]) -> list[str]:
+    """Names of the files whose content on the Hub is not the expected one."""
+    differing = []
+    with TemporaryDirectory() as cache:
+        for name, expected in digests.items():
+            try:
+                path = api.hf_hub_download(repo_id, name, revision=revision, cache_dir=cache)
+            except EntryNotFoundError:
+                differing.append(name)
+                continue
+            if _sha256(Path(path)) != expected:
+                differing.append(name)
+    return differing
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _explained(repo_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError):
+        raise
+    except Exception as error:  # the Hub's answers and, from each transport, types of its own
+        said = " ".join(str(error).split())
+        raise RuntimeError(
+            f"{repo_id} was not published ({type(error).__name__}: {said}). Set HF_TOKEN to a token that may write to "
+            "it, or check the connection; then run the same command again, which resumes."
+        ) from error

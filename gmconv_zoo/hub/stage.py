@@ -1,0 +1,196 @@
+"""The exact folder that is published: weights, configuration and card, checked by loading it as a user will."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from ..conversion import fuse
+from ..layers import DGMConv2d, SGMConv2d
+from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
+from ..weights.specs import Metric, WeightSpec
+from .cards import CardSubject, Kind, render_card
+from .measured import RESULTS_NAME
+from .profile import profile
+
+__all__ = ["CARD_NAME", "Staged", "stage"]
+
+CARD_NAME = "README.md"
+_FILES = (CARD_NAME, CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME)
+_OWN_FAMILIES = ("gmconv_", "sgmconv_", "stdconv_")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A folder that is ready to be published.
+
+    Attributes:
+        folder: holds exactly what will be pushed.
+        spec: what is known about the weights; its revision and sha256 are filled in by publishing.
+        kind: what the weights are.
+    """
+
+    folder: Path
+    spec: WeightSpec
+    kind: Kind
+
+
+def stage(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    repo_id: str,
+    measured: Metric | None,
+    licence: str = "",
+    source: str = "",
+    fused: bool = False,
+) -> Staged:
+    """Write what is to be published, and check that it is what the folder holds.
+
+    Args:
+        folder: what `gmconv_zoo.save` wrote, with results.json where training recorded one.
+        out: created when missing; nothing but an earlier staging may lie there.
+        repo_id: "ORG/NAME" it will be published as; with NAME = "<model>.<tag>" the spec gets that tag.
+        measured: the accuracy measured with these weights; None makes the card say "not measured".
+        licence: in the Hub's spelling; that of the network's configuration by default.
+        source: what the weights are derived from, in words.
+        fused: fold the static masks in and publish timm's plain network.
+
+    Returns:
+        The checked folder.
+
+    Raises:
+        ValueError: for a network that cannot be published this way, saying why.
+        RuntimeError: when the weights do not fit, or the staged folder does not give the same network back.
+    """
+    out = _emptied(Path(out))
+    model = load(folder)
+    _check_finite(model)
+    trained = _masks_are_trained(model)
+    published = _fused(model) if fused else model
+    save(published, out)
+    config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
+    _check_publishable(config, fused=fused)
+    _check_same(model, published, out, config)
+    if (Path(folder) / RESULTS_NAME).is_file():
+        shutil.copyfile(Path(folder) / RESULTS_NAME, out / RESULTS_NAME)
+    kind: Kind = "fused" if fused else _kind(config["architecture"], trained)
+    notes = []
+    if (out / RESULTS_NAME).exists():
+        notes.append(f"How these weights were trained and measured is recorded in {RESULTS_NAME}.")
+    if fused and measured:
+        notes.append("The accuracy was measured before the masks were folded in; outputs agree up to rounding.")
+    spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
+    counts = profile(published.to("meta"), spec.input_size)
+    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}"))
+    (out / CARD_NAME).write_text(card, encoding="utf-8")
+    return Staged(out, spec, kind)
+
+
+def _emptied(out: Path) -> Path:
+    if out.exists() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in _FILES)):
+        raise ValueError(f"{out} holds {foreign[0]}, which is no part of a publication: pass an empty folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        (out / name).unlink(missing_ok=True)
+    return out
+
+
+def _check_finite(model: nn.Module) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has values that are not finite: this network is not worth publishing.")
+
+
+def _masks_are_trained(model: nn.Module) -> bool:
+    """Whether any mask parameter has left its initial value."""
+    conversion: Any = getattr(model, "gmconv_conversion", None)
+    for module in model.modules():
+        if isinstance(module, SGMConv2d):
+            sigma = module.sigma.detach()
+        elif isinstance(module, DGMConv2d):
+            if module.sigma_module.fc.weight.count_nonzero():
+                return True
+            sigma = module.sigma_module.fc.bias.detach()[:1]
+        else:
+            continue
+        if not torch.equal(sigma, torch.full_like(sigma, conversion.sigma_init)):
+            return True
+    return False
+
+
+def _fused(model: nn.Module) -> nn.Module:
+    plain = fuse(model)
+    dynamic = [name for name, module in plain.named_modules() if isinstance(module, DGMConv2d)]
+    if dynamic:
+        raise ValueError(
+            f"{dynamic[0]} has a dynamic mask, whose kernel depends on the image and cannot be folded in: publish this "
+            "network without fusing."
+        )
+    return plain
+
+
+def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
+    architecture = config.get("architecture") or ""
+    if not architecture or config.get("gmconv"):
+        raise ValueError(
+            "timm cannot rebuild a network that was converted after it was built: build it from one of this "
+            "package's models, or publish it fused when all its masks are static."
+        )
+    own = architecture.startswith(_OWN_FAMILIES)
+    if fused and own:
+        raise ValueError(f"timm has no plain network to publish this one as ({architecture}): do not fuse it.")
+    if not fused and not own:
+        raise ValueError(f"this is timm's plain {architecture}: publish it as fused if masks were folded into it.")
+
+
+@torch.inference_mode()
+def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[str, Any]) -> None:
+    """Load the staged folder with timm, as a user will, and compare it with the network in memory."""
+    reloaded = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    expected, found = published.state_dict(), reloaded.state_dict()
+    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
+        raise RuntimeError(f"{out}: the tensors read back from the staged folder are not those that were written.")
+    size = config["pretrained_cfg"]["input_size"]
+    images = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
+    outputs = published.eval()(images)
+    if not torch.equal(outputs, reloaded(images)):
+        raise RuntimeError(f"{out}: the network read back from the staged folder gives other outputs.")
+    original = model.eval()(images)
+    if not torch.allclose(outputs, original, rtol=1e-4, atol=1e-4 * float(original.abs().max())):
+        raise RuntimeError("fusing changed the network's outputs by more than rounding does.")
+
+
+def _kind(architecture: str, trained: bool) -> Kind:
+    if architecture.startswith("stdconv_"):
+        return "plain"
+    return "mask-trained" if trained else "untrained"
+
+
+def _spec(
+    config: dict[str, Any], repo_id: str, measured: Metric | None, licence: str, source: str, notes: tuple[str, ...]
+) -> WeightSpec:
+    cfg = config["pretrained_cfg"]
+    kept: dict[str, Any] = {
+        key: tuple(cfg[key]) if isinstance(cfg[key], list) else cfg[key]
+        for key in ("input_size", "test_input_size", "crop_pct", "test_crop_pct", "interpolation", "mean", "std")
+        if cfg.get(key) is not None
+    }
+    return WeightSpec(
+        config["architecture"],
+        repo_id.rpartition("/")[2].partition(".")[2] or "untagged",
+        "native",
+        licence=licence or cfg.get("license") or "",
+        source=source or "not recorded",
+        hf_hub_id=repo_id,
+        filename=WEIGHTS_NAME,
+        num_classes=config["num_classes"],
+        measured=measured,
+        notes=notes,
+        **kept,
+    )

@@ -1,0 +1,211 @@
+"""What is published: the exact folder, its card and its metric, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from huggingface_hub import ModelCard
+from torch import nn
+
+import gmconv_zoo
+from gmconv_zoo.hub import stage as stage_module
+from gmconv_zoo.hub.measured import choose_measured, read_measured
+from gmconv_zoo.hub.stage import stage
+from gmconv_zoo.weights.specs import Metric
+
+REPO = "gmconv/gmconv_cifar_resnet20.gm_cifar10"
+METRIC = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", "2026-01-02")
+RECORD = {
+    "dataset": "CIFAR-10 test",
+    "score": {"count": 10_000, "top1": 9125, "top5": 9950, "top1_percent": 91.25, "top5_percent": 99.5},
+    "environment": {"gmconv_zoo": "0.1.0", "commit": "abc", "torch": "2.15", "gpu": None, "processor": "a CPU"},
+}
+
+
+def trained(name: str, **kwargs) -> nn.Module:
+    """A network whose masks and norms have left their initial values."""
+    torch.manual_seed(0)
+    model = timm.create_model(name, **kwargs).eval()
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if key.endswith(("sigma", "running_var")):
+                value.uniform_(1, 4)
+            elif key.endswith("sigma_module.fc.weight"):
+                value.normal_(0, 0.1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def gm_folder(tmp_path_factory):
+    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("gm"))
+    (folder / "results.json").write_text(json.dumps(RECORD))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sgm_folder(tmp_path_factory):
+    return gmconv_zoo.save(trained("sgmconv_resnet18", num_classes=10), tmp_path_factory.mktemp("sgm"))
+
+
+def refused(folder: Path, out: Path, match: str, error: type[Exception] = ValueError, **settings) -> None:
+    with pytest.raises(error, match=match):
+        stage(folder, out, **{"repo_id": REPO, "measured": None, **settings})
+
+
+def test_folder_holds_exactly_what_a_user_needs(gm_folder, tmp_path):
+    staged = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC)
+    names = sorted(path.name for path in staged.folder.iterdir())
+    assert names == ["README.md", "config.json", "model.safetensors", "results.json"]
+    original, found = gmconv_zoo.load(gm_folder), timm.create_model(f"local-dir:{staged.folder}", pretrained=True)
+    expected = original.state_dict()
+    assert found.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
+    assert "num_classes" not in json.loads((staged.folder / "config.json").read_text())["model_args"]
+
+
+def test_staging_twice_gives_the_same_bytes(gm_folder, tmp_path):
+    for _ in range(2):  # also over an earlier staging
+        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC)
+    second = stage(gm_folder, tmp_path / "second", repo_id=REPO, measured=METRIC)
+    for path in first.folder.iterdir():
+        assert path.read_bytes() == (second.folder / path.name).read_bytes()
+
+
+def test_spec_describes_the_publication(gm_folder, tmp_path):
+    spec = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC, source="trained from scratch").spec
+    assert (spec.model, spec.tag, spec.conversion) == ("gmconv_cifar_resnet20", "gm_cifar10", "native")
+    assert (spec.hf_hub_id, spec.filename, spec.licence) == (REPO, "model.safetensors", "apache-2.0")
+    assert (spec.num_classes, spec.input_size, spec.measured) == (10, (3, 32, 32), METRIC)
+    assert spec.paper is None
+
+
+def test_card_of_a_mask_trained_network(gm_folder, tmp_path):
+    folder = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC).folder
+    card = ModelCard.load(folder / "README.md")
+    assert card.text.lstrip().startswith(f"# hf-hub:{REPO}: mask-trained weights\n")
+    assert f'timm.create_model("hf-hub:{REPO}", pretrained=True)' in card.text
+    assert [result.metric_value for result in card.data.eval_results] == [91.25, 99.5]
+    assert "- Parameters: 269,774 " in card.text
+    assert "results.json" in card.text
+
+
+def test_card_without_a_metric_says_not_measured(gm_folder, tmp_path):
+    card = ModelCard.load(stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=None).folder / "README.md")
+    assert "| top-1 (%) | not measured |" in card.text
+    assert card.data.eval_results is None
+
+
+@pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "sgmconv_cifar_resnet20"])
+def test_untrained_masks_are_said_to_be_untrained(name, tmp_path):
+    folder = gmconv_zoo.save(timm.create_model(name, sigma_init=0.3), tmp_path / "untrained")
+    staged = stage(folder, tmp_path / "out", repo_id="gmconv/x", measured=None)
+    assert staged.kind == "untrained"
+    assert "# hf-hub:gmconv/x: masks untrained" in (staged.folder / "README.md").read_text()
+
+
+def test_fused_folder_is_timms_plain_network(sgm_folder, tmp_path):
+    staged = stage(sgm_folder, tmp_path / "out", repo_id="gmconv/plain", measured=METRIC, fused=True)
+    config = json.loads((staged.folder / "config.json").read_text())
+    assert config["architecture"] == "resnet18"
+    plain = timm.create_model(f"local-dir:{staged.folder}", pretrained=True).eval()
+    assert type(plain) is timm.models.resnet.ResNet
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(plain(images), gmconv_zoo.load(sgm_folder)(images), rtol=1e-4, atol=1e-4)
+    text = (staged.folder / "README.md").read_text()
+    assert "import gmconv_zoo" not in text
+    assert "measured before the masks were folded in" in text
+
+
+def test_fused_refuses_a_dynamic_mask(gm_folder, tmp_path):
+    refused(gm_folder, tmp_path / "out", "conv1 has a dynamic mask", fused=True)
+
+
+def test_fused_refuses_a_network_that_timm_has_not(tmp_path):
+    folder = gmconv_zoo.save(timm.create_model("sgmconv_cifar_resnet20"), tmp_path / "model")
+    refused(folder, tmp_path / "out", "timm has no plain network", fused=True)
+
+
+def test_network_converted_after_building_is_published_fused_only(tmp_path):
+    model = gmconv_zoo.convert(timm.create_model("resnet10t", num_classes=3), stem="static")
+    folder = gmconv_zoo.save(model, tmp_path / "model")
+    refused(folder, tmp_path / "out", "timm cannot rebuild a network that was converted after it was built")
+    assert stage(folder, tmp_path / "out", repo_id=REPO, measured=None, fused=True).spec.model == "resnet10t"
+    fused = gmconv_zoo.save(gmconv_zoo.fuse(model), tmp_path / "fused")
+    refused(fused, tmp_path / "again", "publish it as fused")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = trained("sgmconv_cifar_resnet20")
+    with torch.no_grad():
+        model.fc.weight[0, 0] = float("nan")
+    refused(gmconv_zoo.save(model, tmp_path / "model"), tmp_path / "out", "fc.weight has values that are not finite")
+
+
+def test_licence_outside_the_list_is_refused(gm_folder, tmp_path):
+    refused(gm_folder, tmp_path / "out", "licence 'cc-by-nc-4.0' is not one of", licence="cc-by-nc-4.0")
+
+
+def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
+    (tmp_path / "config.json").write_text("mine")
+    (tmp_path / "thesis.tex").write_text("mine")
+    refused(gm_folder, tmp_path, "holds thesis.tex")
+    assert (tmp_path / "config.json").read_text() == "mine"
+
+
+def test_missing_tensor_is_refused(gm_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((gm_folder / "config.json").read_bytes())
+    tensors = load_file(gm_folder / "model.safetensors")
+    del tensors["layer1.0.conv1.sigma"]
+    save_file(tensors, broken / "model.safetensors")
+    refused(broken, tmp_path / "out", "layer1.0.conv1.sigma", RuntimeError)
+
+
+def test_folder_that_reads_back_otherwise_is_refused(gm_folder, tmp_path, monkeypatch):
+    def save_wrongly(model, folder):
+        with torch.no_grad():
+            changed = gmconv_zoo.load(gm_folder)
+            changed.fc.bias += 1
+        return gmconv_zoo.save(changed, folder)
+
+    monkeypatch.setattr(stage_module, "save", save_wrongly)
+    refused(gm_folder, tmp_path / "out", "not those that were written", RuntimeError)
+
+
+def test_recorded_score_is_read_with_its_origin(gm_folder):
+    metric = read_measured(gm_folder)
+    assert (metric.top1, metric.top5, metric.dataset) == (91.25, 99.5, "CIFAR-10 test")
+    assert metric.origin == "results.json, gmconv_zoo 0.1.0, commit abc, torch 2.15, a CPU"
+
+
+def test_score_of_an_unnamed_dataset_needs_its_name(tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps({"score": RECORD["score"]}))
+    with pytest.raises(ValueError, match="does not say what was measured"):
+        read_measured(tmp_path)
+    assert read_measured(tmp_path, dataset="digits").dataset == "digits"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"score": {}}', '{"score": {"top1_percent": "high"}}'])
+def test_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=r"results.json is not a record"):
+        read_measured(tmp_path)
+
+
+def test_missing_metric_must_be_declared(tmp_path):
+    with pytest.raises(ValueError, match="records no score"):
+        choose_measured(tmp_path)
+    assert choose_measured(tmp_path, absent=True) is None
+
+
+def test_given_metric_needs_dataset_and_origin(tmp_path):
+    with pytest.raises(ValueError, match="say what was measured and how"):
+        choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test")
+    metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
+    assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")
+    assert metric.date

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
     "classify": {"_version", "layers", "sigmas", "conversion", "saving", "models", "engine", "visualize"},
-    "visualize": {"layers", "sigmas", "conversion"},
+    "visualize": {"layers", "sigmas", "conversion", "engine"},
     "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
 }
 

@@ -15,11 +15,15 @@ from ..saving import WEIGHTS_NAME
 from ..weights.specs import WeightSpec
 from .stage import Staged
 
-__all__ = ["DEFAULT_TAG", "publish", "spec_row"]
+__all__ = ["DEFAULT_TAG", "PublishError", "publish", "spec_row"]
 
 DEFAULT_TAG = f"v{__version__}"
 # Formats that a client may load instead of safetensors, and that can run code on loading.
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+
+
+class PublishError(RuntimeError):
+    """Nothing was published under the tag, and why."""
 
 
 def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
@@ -38,8 +42,8 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         The spec, with the commit and the weights' sha256 filled in.
 
     Raises:
-        ValueError: when the tag exists with other files, or the repository holds pickled weights.
-        RuntimeError: when the Hub refuses or does not answer, or what it gives back is not what was sent.
+        PublishError: when the tag exists with other files, the repository holds pickled weights, the Hub refuses or
+            does not answer, or what it gives back is not what was sent.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: _sha256(path) for path in sorted(staged.folder.iterdir())}
@@ -49,13 +53,13 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         tagged = commit is not None
         if commit is None or _differing(api, repo_id, commit, digests):
             if tagged and not force:
-                raise ValueError(
+                raise PublishError(
                     f"{repo_id} has a tag {tag} with other files, which others may rely on: pass another tag, or "
                     "force to replace it."
                 )
             commit = _commit(api, repo_id, staged.folder, tag)
             if differing := _differing(api, repo_id, commit, digests):
-                raise RuntimeError(
+                raise PublishError(
                     f"{repo_id} gives back another {differing[0]} than was sent: it was not tagged. Publish again."
                 )
             if tagged:
@@ -78,7 +82,7 @@ def _commit(api: HfApi, repo_id: str, folder: Path, tag: str) -> str:
     info = api.model_info(repo_id)
     pickles = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(_PICKLES)]
     if pickles:
-        raise ValueError(
+        raise PublishError(
             f"{repo_id} holds {pickles[0]}, which clients load where safetensors are missing: delete it on the Hub "
             "first, or publish to another repository."
         )
@@ -115,11 +119,11 @@ def _sha256(path: Path) -> str:
 def _explained(repo_id: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, RuntimeError):
+    except PublishError:
         raise
-    except Exception as error:  # the Hub's answers and, from each transport, types of its own
-        said = " ".join(str(error).split())
-        raise RuntimeError(
-            f"{repo_id} was not published ({type(error).__name__}: {said}). Set HF_TOKEN to a token that may write to "
-            "it, or check the connection; then run the same command again, which resumes."
+    except Exception as error:  # each transport has error types of its own
+        said = " ".join(f"{type(error).__name__}: {error}, {error.__cause__ or ''}".split()).rstrip(", ")
+        raise PublishError(
+            f"{repo_id} was not published ({said}). Set HF_TOKEN to a token that may write to it, or check the "
+            "connection; then run the same command again, which resumes."
         ) from error

@@ -1,0 +1,238 @@
+"""Publishing against a loopback Hub, and what others then load from it."""
+
+import hashlib
+import json
+import runpy
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import HfApi, constants
+from safetensors.torch import load_file
+
+import gmconv_zoo
+from gmconv_zoo.hub import publish as publish_module
+from gmconv_zoo.hub.publish import PublishError, publish, spec_row
+from gmconv_zoo.hub.stage import stage
+from gmconv_zoo.weights.specs import Metric, WeightSpec
+from tests.hub.test_stage import RECORD, trained
+from tests.servers.client import client_env, run_client
+from tests.servers.hub import HubServer
+
+ROOT = Path(__file__).parents[2]
+REPO = "gmconv/gmconv_cifar_resnet20.gm_test"
+WEIGHTS = "model.safetensors"
+METRIC = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", "2026-01-02")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """What a training run leaves."""
+    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("run"))
+    (folder / "results.json").write_text(json.dumps(RECORD))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def staged(run_folder, tmp_path_factory):
+    return stage(run_folder, tmp_path_factory.mktemp("staged"), repo_id=REPO, measured=METRIC)
+
+
+@pytest.fixture
+def changed(run_folder, tmp_path):
+    """The same publication with another card."""
+    return stage(run_folder, tmp_path / "changed", repo_id=REPO, measured=None)
+
+
+@pytest.fixture
+def loopback(hub, monkeypatch):
+    """The Hub as this process's publishing reaches it."""
+    monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=hub.url, token=hub.token))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    return hub
+
+
+def tags(hub) -> dict[str, str]:
+    return dict(hub.store.repos[REPO]["tags"])
+
+
+def commits(hub) -> list[dict]:
+    """The commits that were made over the wire."""
+    return [row for row in hub.journal() if row["method"] == "POST" and "/commit/" in row["path"]]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_everything_arrives_in_one_tagged_commit(loopback, staged):
+    spec = publish(staged, tag="v1")
+    assert len(commits(loopback)) == 1
+    assert tags(loopback) == {"v1": spec.revision}
+    for path in staged.folder.iterdir():
+        assert loopback.read(REPO, path.name, spec.revision) == path.read_bytes()
+    assert spec.sha256 == sha256(staged.folder / WEIGHTS)
+
+
+def test_row_makes_the_published_spec(loopback, staged):
+    spec = publish(staged, tag="v1")
+    row = spec_row(spec)
+    assert eval(row, {"WeightSpec": WeightSpec, "Metric": Metric}) == spec
+    assert "url=" not in row
+
+
+def test_publishing_again_changes_nothing(loopback, staged):
+    first = publish(staged, tag="v1")
+    loopback.forget()
+    assert publish(staged, tag="v1") == first
+    assert commits(loopback) == []
+    assert publish(staged, tag="v2").revision == first.revision
+
+
+def test_published_tag_is_not_overwritten(loopback, staged, changed):
+    first = publish(staged, tag="v1")
+    with pytest.raises(PublishError, match="has a tag v1 with other files"):
+        publish(changed, tag="v1")
+    assert tags(loopback) == {"v1": first.revision}
+    assert loopback.read(REPO, "README.md") == (staged.folder / "README.md").read_bytes()
+
+
+def test_force_moves_the_tag(loopback, staged, changed):
+    first = publish(staged, tag="v1")
+    second = publish(changed, tag="v1", force=True)
+    assert second.revision != first.revision
+    assert tags(loopback) == {"v1": second.revision}
+    assert loopback.read(REPO, "README.md", "v1") == (changed.folder / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "request_pattern",
+    [r"POST .*/preupload/", r"PUT .*", r"POST .*/commit/", r"POST .*/tag/"],
+    ids=["before", "weights", "commit", "tag"],
+)
+def test_interrupted_publication_leaves_no_tag_and_resumes(loopback, staged, request_pattern):
+    loopback.store.path_of(sha256(staged.folder / WEIGHTS)).unlink(missing_ok=True)  # of an earlier test
+    loopback.fault(request_pattern, "status", times=50, code=403)
+    with pytest.raises(PublishError, match=r"was not published.*run the same command again"):
+        publish(staged, tag="v1")
+    assert tags(loopback) == {}
+    loopback.forget()
+    spec = publish(staged, tag="v1")
+    assert tags(loopback) == {"v1": spec.revision}
+    assert loopback.read(REPO, WEIGHTS, "v1") == (staged.folder / WEIGHTS).read_bytes()
+
+
+def test_damage_on_reading_back_is_found_before_tagging(loopback, staged):
+    loopback.fault(r"GET /_cdn/", "corrupt", at=9000)
+    with pytest.raises(PublishError, match=f"gives back another {WEIGHTS}"):
+        publish(staged, tag="v1")
+    assert tags(loopback) == {}
+    assert publish(staged, tag="v1").revision
+
+
+def test_pickle_in_the_repository_is_refused(loopback, staged):
+    loopback.put(REPO, {"pytorch_model.bin": b"pickle"})
+    with pytest.raises(PublishError, match=r"holds pytorch_model\.bin"):
+        publish(staged, tag="v1")
+    assert commits(loopback) == []
+
+
+def test_token_without_rights_is_explained(loopback, staged, monkeypatch):
+    loopback.put(REPO, {})
+    monkeypatch.setattr(constants, "ENDPOINT", loopback.url)  # creating what exists compares addresses with it
+    monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=loopback.url, token=loopback.stranger))
+    with pytest.raises(PublishError, match="Set HF_TOKEN to a token that may write"):
+        publish(staged, tag="v1")
+
+
+PUBLISHER = """
+import runpy, sys
+for arguments in {calls!r}:
+    sys.argv = ["publish.py", *arguments]
+    runpy.run_path("scripts/publish.py", run_name="__main__")
+"""
+CONSUMER = """
+import timm, torch
+from safetensors.torch import save_file
+{imports}
+model = timm.create_model("hf-hub:{repo}", pretrained=True)
+save_file(model.state_dict(), {out!r})
+report(cls=type(model).__name__, classes=model.num_classes)
+"""
+
+
+def consume(env, repo: str, out: Path, *, imports: str = "import gmconv_zoo"):
+    outcome = run_client(CONSUMER.format(repo=repo, out=str(out), imports=imports), env)
+    return outcome, load_file(out)
+
+
+def assert_same_tensors(found: dict, expected: Path | dict) -> None:
+    expected = gmconv_zoo.load(expected).state_dict() if isinstance(expected, Path) else expected
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_round_trip_through_the_scripts(hub, run_folder, tmp_path):
+    calls = [
+        [str(run_folder), "--repo", REPO, "--tag", "v1"],
+        [str(run_folder), "--repo", "gmconv/never", "--dry-run", "--out", str(tmp_path / "dry")],
+    ]
+    published = run_client(PUBLISHER.format(calls=calls), client_env(tmp_path / "a", endpoint=hub.url, token=hub.token))
+    assert f"revision='{tags(hub)['v1']}'" in published.stdout
+    assert "gmconv/never" not in hub.store.repos
+    assert sorted(path.name for path in (tmp_path / "dry").iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "results.json",
+    ]  # fmt: skip
+    assert any(row["method"] == "PUT" for row in hub.journal())  # the weights went as LFS files
+
+    outcome, found = consume(client_env(tmp_path / "b", endpoint=hub.url), f"{REPO}@v1", tmp_path / "found.safetensors")
+    assert outcome.result == {"cls": "CifarResNet", "classes": 10}
+    assert_same_tensors(found, run_folder)
+
+
+@pytest.mark.slow
+def test_fused_publication_needs_no_gmconv_zoo_and_works_offline(hub, tmp_path):
+    folder = gmconv_zoo.save(trained("sgmconv_resnet18", num_classes=3), tmp_path / "sgm")
+    calls = [[str(folder), "--repo", "gmconv/plain", "--fused", "--no-metric"]]
+    run_client(PUBLISHER.format(calls=calls), client_env(tmp_path / "a", endpoint=hub.url, token=hub.token))
+    guard = "import sys; sys.modules['gmconv_zoo'] = None"
+    fused = gmconv_zoo.fuse(gmconv_zoo.load(folder)).state_dict()
+    for offline in (False, True):
+        hub.forget()
+        env = client_env(tmp_path / "b", endpoint=hub.url, offline=offline)
+        outcome, found = consume(env, "gmconv/plain", tmp_path / "plain.safetensors", imports=guard)
+        assert outcome.result == {"cls": "ResNet", "classes": 3}
+        assert_same_tensors(found, fused)
+        assert bool(hub.journal()) is not offline
+
+
+@pytest.mark.slow
+def test_round_trip_with_xet(run_folder, tmp_path):
+    server = HubServer(tmp_path / "hub", xet_cas=f"local://{tmp_path / 'cas'}")
+    try:
+        xet = {"HF_HUB_DISABLE_XET": "0"}
+        calls = [[str(run_folder), "--repo", REPO, "--tag", "v1"]]
+        publisher = client_env(tmp_path / "a", endpoint=server.url, token=server.token) | xet
+        run_client(PUBLISHER.format(calls=calls), publisher)
+        assert not any(row["method"] == "PUT" for row in server.journal())
+        _, found = consume(client_env(tmp_path / "b", endpoint=server.url) | xet, REPO, tmp_path / "found.safetensors")
+        assert_same_tensors(found, run_folder)
+    finally:
+        server.close()
+
+
+def test_dry_run_needs_a_folder(run_folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["publish.py", str(run_folder), "--repo", REPO, "--dry-run"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "scripts/publish.py"), run_name="__main__")
+    assert "--dry-run needs --out FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.network
+def test_published_folder_loads_in_transformers(run_folder, staged):
+    transformers = pytest.importorskip("transformers")
+    model = transformers.AutoModelForImageClassification.from_pretrained(staged.folder).eval()
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(model(images).logits, gmconv_zoo.load(run_folder)(images))

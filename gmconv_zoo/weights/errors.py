@@ -74,12 +74,12 @@ def _local_cause(spec: WeightSpec, error: Exception, folder: str) -> tuple[str, 
         return happened, "Download it once without HF_HUB_OFFLINE."
     numbers = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
     if numbers & set(DISK_FULL):
-        happened = f"no space left in {folder}; nothing was kept of the download"
+        happened = f"no space left in {folder}; nothing of the download is used"
         return happened, "Free some, or set HF_HOME, TORCH_HOME or cache_dir to a larger disk."
     if numbers & set(NOT_WRITABLE):
         return f"{folder} is not writable", "Set HF_HOME, TORCH_HOME or cache_dir to a folder of yours."
     if "Consistency check failed" in str(error):
-        return f"the download of {spec.location} was cut short and nothing was kept of it", "Try again."
+        return f"the download of {spec.location} was cut short; nothing of it is used", "Try again."
     if "invalid hash value" in str(error):
         happened = f"the file at {spec.location} does not have sha256 {spec.sha256 or spec.sha256_prefix + '...'}"
         return f"{happened} and was not kept", "Try again; a proxy may have changed it."
@@ -97,7 +97,10 @@ def _connection(spec: WeightSpec, error: Exception) -> tuple[str, str]:
         return f"the server refused {spec.location} (HTTP {status})", "Check HF_ENDPOINT, HF_TOKEN and your proxy."
     causes = [cause for cause in _causes(error) if not isinstance(cause, LocalEntryNotFoundError)]
     reason = re.sub(r"\s+", " ", str(causes[0])) if causes else "no answer"
-    return f"{spec.location} could not be reached ({reason})", "Check the connection, HF_ENDPOINT and your proxy."
+    return (
+        f"{spec.location} could not be reached ({reason})",
+        "Check the connection, HF_ENDPOINT and your proxy, then try again.",
+    )
 
 
 def _http_status(error: BaseException) -> int:

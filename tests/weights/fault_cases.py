@@ -61,7 +61,7 @@ CASES = [
     Case("a byte of the header flipped on the way", "flip-header", download_fault("corrupt", at=9), "damaged.*deleted"),
     Case("a byte flipped in the cache, later", "rot", good(), "damaged.*declared.*deleted", harm=True),
     Case("another file than the release knows", "other", good(sha256="0" * 64), "not the file this release", kept=True),
-    Case("a truncated body", "short", download_fault("short", by=100), "cut short and nothing was kept"),
+    Case("a truncated body", "short", download_fault("short", by=100), "cut short; nothing of it is used"),
     Case(
         "the connection cut, then resumed",
         "resume",
@@ -111,8 +111,8 @@ CASES = [
     Case("503 behind a url", "url-busy", by_url(fault=503), "busy or down .HTTP 503."),
     Case("a byte of a url's file flipped in the cache, later", "url-rot", by_url(), "damaged.*deleted", harm=True),
     Case("nobody answers", "dead", good(), "could not be reached.*HF_ENDPOINT", process="dead"),
-    Case("nobody answers, file cached", "dead-warm", same_as("busy-once"), LOADS, process="dead"),
+    Case("nobody answers, file cached", "dead-warm", same_as("busy-warm"), LOADS, process="dead"),
     Case("HF_HUB_OFFLINE=1", "offline", good(), "HF_HUB_OFFLINE is set.*without HF_HUB_OFFLINE", process="offline"),
-    Case("HF_HUB_OFFLINE=1, file cached", "offline-warm", same_as("busy-once"), LOADS, process="offline"),
+    Case("HF_HUB_OFFLINE=1, file cached", "offline-warm", same_as("busy-warm"), LOADS, process="offline"),
     Case("the disk is full", "full", good(num_classes=WIDE), "no space.*Free", process="full disk"),
 ]

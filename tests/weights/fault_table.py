@@ -72,8 +72,12 @@ def can_fill_a_disk() -> bool:
     return done.returncode == 0
 
 
-def run_faults(folder: Path) -> dict[str, dict[str, Any]]:
+def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Make every fault happen.
+
+    Args:
+        folder: for servers and caches.
+        environment: variables of the clients besides those of `client_env`.
 
     Returns:
         slug -> kind and message of the error ("" without one), warnings, cached (whether the file is in the cache
@@ -89,6 +93,7 @@ def run_faults(folder: Path) -> dict[str, dict[str, Any]]:
         env = client_env(home, endpoint="" if process == "dead" else world.hub.url, offline=process == "offline")
         rows = [{"token": c.token, "warm": c.warm, "harm": c.harm, "spec": specs[c.slug]} for c in cases]
         env |= {"CASES": json.dumps(rows), "WATCHED": str(home), "CLIENT_REPORT": str(folder / f"{process}.json")}
+        env |= environment or {}
         small = ("unshare", "-rm", "sh", "-c", SMALL_DISK, str(home)) if process == "full disk" else ()
         found = run_client(CLIENT, env, wrapper=small).result["rows"]
         return {slug: _neutral(row, {str(home): "CACHE"}) for slug, row in found.items()}

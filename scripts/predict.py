@@ -5,7 +5,7 @@ files, folders and patterns. The exit status is 1 when an image could not be rea
 
 Example:
     python scripts/predict.py gmconv_resnet18.from_tv_in1k photo.jpg
-    python scripts/predict.py ORG/NAME photos 'more/*.png' --topk 3 --csv predictions.csv
+    python scripts/predict.py ORG/NAME photos 'more/*.png' --top 3 --csv predictions.csv
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("images", metavar="IMAGES", nargs="+")
-    parser.add_argument("--topk", type=int, default=5, help="classes per image")
+    parser.add_argument("--top", type=int, default=5, help="classes per image")
     parser.add_argument("--batch-size", type=int, default=32, help="images per forward pass")
     parser.add_argument("--device", default="cpu", help='e.g. "cuda"')
     parser.add_argument("--csv", metavar="FILE", help="also write the predictions as CSV")
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         images = find_images(args.images)
         model = open_model(args.model)
-        found = predict(model, images, topk=args.topk, batch_size=args.batch_size, device=args.device)
+        found = predict(model, images, topk=args.top, batch_size=args.batch_size, device=args.device)
         predictions = list(found)
         if args.csv:
             write_predictions_csv(predictions, args.csv)

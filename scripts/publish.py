@@ -5,7 +5,7 @@ token that may write, in HF_TOKEN or from `hf auth login`. An interrupted call i
 
 Example:
     python scripts/publish.py output/run --repo ORG/gmconv_cifar_resnet20.gm_cifar10 --dataset "CIFAR-10 test"
-    python scripts/publish.py output/run --repo ORG/NAME --no-metric --dry-run --out staged
+    python scripts/publish.py output/run --repo ORG/NAME --no-metric --dry-run
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--fused", action="store_true", help="fold static masks in: timm's plain network")
     parser.add_argument("--dry-run", action="store_true", help="write the exact folder to --out and push nothing")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep the exact folder here")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="of --dry-run (output/publish/NAME)")
     parser.add_argument("--licence", default="", help="that of the network's configuration by default")
     parser.add_argument("--source", default="", help="what the weights are derived from, in words")
     parser.add_argument("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test"')
@@ -37,8 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--origin", default="", help="how and where --top1 was measured")
     parser.add_argument("--no-metric", action="store_true", help='the card says "not measured"')
     args = parser.parse_args()
-    if args.dry_run and args.out is None:
-        parser.error("--dry-run needs --out FOLDER")
+    args.out = args.out or Path("output/publish", args.repo.rpartition("/")[2])
     return args
 
 
@@ -49,7 +48,8 @@ def main() -> None:
     try:
         with TemporaryDirectory() as scratch:
             measured = choose_measured(args.folder, dataset=args.dataset, **score)
-            staged = stage(args.folder, args.out or scratch, repo_id=args.repo, measured=measured, **described)
+            out = args.out if args.dry_run else scratch
+            staged = stage(args.folder, out, repo_id=args.repo, measured=measured, **described)
             if args.dry_run:
                 print(f"{args.out} holds what would be published as {args.repo}, tag {args.tag}.")
                 return

@@ -16,6 +16,7 @@ import gmconv_zoo
 from gmconv_zoo.classify import named
 from gmconv_zoo.classify.named import open_model
 from gmconv_zoo.classify.predict import find_images, label_names, predict
+from tests.servers.client import client_env, run_client
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
 NAMES = ["cat", "dog", "fish", "bird"]
@@ -164,7 +165,7 @@ def test_names_of_timms_own_configurations_are_understood():
 
 def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    args = (saved, photos, "--topk", "2", "--csv", f"{out}.csv", "--json", f"{out}.json")
+    args = (saved, photos, "--top", "2", "--csv", f"{out}.csv", "--json", f"{out}.json")
     assert run(monkeypatch, *args) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 8
@@ -204,3 +205,35 @@ def test_tag_loads_through_timm(monkeypatch):
 def test_folder_without_a_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"has no config.json"):
         open_model(str(tmp_path))
+
+
+FROM_THE_HUB = """
+import torch, gmconv_zoo
+from gmconv_zoo.classify.named import open_model
+def logits(name):
+    model = open_model(name)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        return model(torch.rand(2, 3, 32, 32)).tolist()
+try:
+    open_model("gmconv/missing")
+except RuntimeError as error:
+    message = str(error)
+names = ["gmconv/own", "hf-hub:gmconv/own@main", "gmconv/converted"]
+report(logits={name: logits(name) for name in names}, message=message)
+"""
+
+
+def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
+    converted = gmconv_zoo.convert(timm.create_model("test_resnet", num_classes=4))
+    folders = {"gmconv/own": saved, "gmconv/converted": gmconv_zoo.save(converted, tmp_path / "converted")}
+    for repo, folder in folders.items():
+        hub.put(repo, {path.name: path.read_bytes() for path in folder.iterdir()})
+    found = run_client(FROM_THE_HUB, client_env(tmp_path, endpoint=hub.url)).result
+    for name, logits in found["logits"].items():
+        model = gmconv_zoo.load(folders[name.removeprefix("hf-hub:").removesuffix("@main")])
+        torch.manual_seed(0)
+        expected = model(torch.rand(2, 3, 32, 32))
+        torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-5)
+    assert "gmconv/missing: the Hub does not give it" in found["message"]
+    assert "set HF_TOKEN" in found["message"]

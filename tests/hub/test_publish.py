@@ -223,11 +223,12 @@ def test_round_trip_with_xet(run_folder, tmp_path):
         server.close()
 
 
-def test_dry_run_needs_a_folder(run_folder, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["publish.py", str(run_folder), "--repo", REPO, "--dry-run"])
-    with pytest.raises(SystemExit):
+def test_refusal_of_the_script_says_what_to_pass(tmp_path, monkeypatch):
+    folder = gmconv_zoo.save(trained("sgmconv_cifar_resnet20"), tmp_path / "unmeasured")
+    monkeypatch.setattr(sys, "argv", ["publish.py", str(folder), "--repo", REPO, "--dry-run"])
+    with pytest.raises(SystemExit) as status:
         runpy.run_path(str(ROOT / "scripts/publish.py"), run_name="__main__")
-    assert "--dry-run needs --out FOLDER" in capsys.readouterr().err
+    assert "records no score: pass the measured --top1" in status.value.code
 
 
 @pytest.mark.network

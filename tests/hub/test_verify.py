@@ -1,7 +1,7 @@
 """gmconv_zoo.hub.verify and its script, on caches written by huggingface_hub and torch.hub themselves."""
 
 import hashlib
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -80,16 +80,24 @@ def test_names_patterns_and_bare_models_select():
         verify("resnet19")
 
 
-def test_script_prints_a_table_and_fails_on_damage(cache):
-    def script(*args: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "scripts/verify_weights.py", *args, "--cache-dir", str(cache)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    sound = script("*resnet18*")
-    assert sound.returncode == 0, sound.stderr
-    assert "4 weights, 2 in the cache, 0 bad" in sound.stdout
+def test_script_prints_a_table_and_fails_on_damage(cache, monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / "scripts" / "verify_weights.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "*resnet18*", "--cache-dir", str(cache)])
+    assert main() == 0
+    assert "4 weights, 2 in the cache, 0 bad" in capsys.readouterr().out
     damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
-    bad = script("*resnet18*")
-    assert bad.returncode == 1
-    assert "damaged" in bad.stdout
-    assert "the Hub declared" in bad.stdout
+    assert main() == 1
+    printed = capsys.readouterr().out
+    assert "damaged" in printed
+    assert "the Hub declared" in printed
+
+
+def test_script_lists_missing_weights_and_refuses_unknown_names(monkeypatch, capsys, tmp_path):
+    main = runpy.run_path(str(ROOT / "scripts" / "verify_weights.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "--missing", "--cache-dir", str(tmp_path)])
+    assert main() == 0
+    assert "timm/resnet18.tv_in1k/model.safetensors is not in the cache" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "resnet19"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no weight is called 'resnet19'" in capsys.readouterr().err

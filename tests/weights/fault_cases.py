@@ -38,10 +38,11 @@ class Case:
         slug: tag of its spec and name of its repository.
         prepare: sets up the servers and returns fields of the spec.
         expect: what the message has to say; "loads" where the model is created all the same.
-        process: "online", "dead" (the Hub's address does not answer), "offline" (HF_HUB_OFFLINE) or "full disk".
+        process: "online", "dead" (the Hub's address does not answer) or "offline" (HF_HUB_OFFLINE).
         token: HF_TOKEN.
         warm: pull once, unrecorded, before the pull that is recorded.
         harm: flip a byte of the cached file before the recorded pull.
+        small_disk: download to a disk that is too small.
         kept: a file stays in the cache, because it is what the Hub offers.
     """
 
@@ -53,6 +54,7 @@ class Case:
     token: str = ""
     warm: bool = False
     harm: bool = False
+    small_disk: bool = False
     kept: bool = False
 
 
@@ -114,5 +116,5 @@ CASES = [
     Case("nobody answers, file cached", "dead-warm", same_as("busy-warm"), LOADS, process="dead"),
     Case("HF_HUB_OFFLINE=1", "offline", good(), "HF_HUB_OFFLINE is set.*without HF_HUB_OFFLINE", process="offline"),
     Case("HF_HUB_OFFLINE=1, file cached", "offline-warm", same_as("busy-warm"), LOADS, process="offline"),
-    Case("the disk is full", "full", good(num_classes=WIDE), "no space.*Free", process="full disk"),
+    Case("the disk is full", "full", good(num_classes=WIDE), "no space.*Free", small_disk=True),
 ]

@@ -5,6 +5,7 @@ import re
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ for case in _json.loads(_os.environ["CASES"]):
         path.write_bytes(content)
     warnings.take()
     try:
-        create(spec)
+        create(spec, **({"cache_dir": _os.environ["SMALL"]} if case["small_disk"] else {}))
         kind, message = "", ""
     except Exception as error:
         kind, message = type(error).__name__, str(error)
@@ -86,22 +87,22 @@ def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> di
     world = World(HubServer(folder / "hub"), FileServer())
     specs = {case.slug: _spec(case, world) for case in CASES}
 
-    def run(process: str) -> dict[str, dict[str, Any]]:
-        cases = [case for case in CASES if case.process == process]
-        home = folder / ("small" if process == "full disk" else "home")
-        home.mkdir(exist_ok=True)
-        env = client_env(home, endpoint="" if process == "dead" else world.hub.url, offline=process == "offline")
-        rows = [{"token": c.token, "warm": c.warm, "harm": c.harm, "spec": specs[c.slug]} for c in cases]
-        env |= {"CASES": json.dumps(rows), "WATCHED": str(home), "CLIENT_REPORT": str(folder / f"{process}.json")}
-        env |= environment or {}
-        small = ("unshare", "-rm", "sh", "-c", SMALL_DISK, str(home)) if process == "full disk" else ()
-        found = run_client(CLIENT, env, wrapper=small).result["rows"]
-        return {slug: _neutral(row, {str(home): "CACHE"}) for slug, row in found.items()}
+    home, small = folder / "home", folder / "home" / "small"
+    small.mkdir(parents=True)
+    small_disk = ("unshare", "-rm", "sh", "-c", SMALL_DISK, str(small)) if can_fill_a_disk() else ()
 
-    others = ["dead", "offline"] + (["full disk"] if can_fill_a_disk() else [])
+    def run(process: str) -> dict[str, dict[str, Any]]:
+        cases = [case for case in CASES if case.process == process and (small_disk or not case.small_disk)]
+        env = client_env(home, endpoint="" if process == "dead" else world.hub.url, offline=process == "offline")
+        rows = [{**asdict(case), "prepare": "", "spec": specs[case.slug]} for case in cases]
+        env |= {"CASES": json.dumps(rows), "WATCHED": str(home), "SMALL": str(small)}
+        env |= {"CLIENT_REPORT": str(folder / f"{process}.json"), **(environment or {})}
+        found = run_client(CLIENT, env, wrapper=small_disk if process == "online" else ()).result["rows"]
+        return {slug: _neutral(row, home) for slug, row in found.items()}
+
     results = run("online")  # the others find what this one cached
     with ThreadPoolExecutor() as pool:
-        for rows in pool.map(run, others):
+        for rows in pool.map(run, ("dead", "offline")):
             results |= rows
     world.hub.close()
     world.files.close()
@@ -118,12 +119,11 @@ def _spec(case: Case, world: World) -> dict[str, Any]:
     return {**fields, "num_classes": 10, **case.prepare(world, case.slug)}
 
 
-def _neutral(row: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
+def _neutral(row: dict[str, Any], home: Path) -> dict[str, Any]:
     """Replace what differs from run to run."""
 
     def clean(text: str) -> str:
-        for place, name in places.items():
-            text = text.replace(place, name)
+        text = text.replace(str(home), "CACHE")
         text = re.sub(r"http://127.0.0.1:\d+", "https://SERVER", text)
         text = re.sub(r"snapshots/[0-9a-f]{40}", "snapshots/COMMIT", text)
         return re.sub(r"\b([0-9a-f]{64}|(?=\w*[1-9a-f])[0-9a-f]{8})\b", "SHA256", text)

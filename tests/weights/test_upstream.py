@@ -42,7 +42,7 @@ torch.save(outputs, os.environ["OUTPUTS"])
 
 def is_slow(spec: WeightSpec) -> bool:
     """Large files, and second tags of the same network."""
-    return "resnet50" in spec.model or "a1_in1k" in spec.tag
+    return "resnet50" in spec.model or "a1_in1k" in spec.tag or spec.model == "sgmconv_alexnet"
 
 
 PLAIN = [(name, {}) for name, spec in SPECS.items() if spec.source]
@@ -95,6 +95,15 @@ class Pulled:
 
 def images() -> Tensor:
     return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small images are slower with more threads than free cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -100,8 +100,9 @@ def build_gmconv(
         cache_dir=cache_dir,
         **kwargs,
     )
-    if "file" in overlay and not cfg.file:
-        model.pretrained_cfg.pop("file", None)  # a path on this machine is no part of the configuration
+    model.pretrained_cfg.pop("file", None)  # where a fetched file lies on this machine is no part of the configuration
+    if cfg.file:
+        model.pretrained_cfg["file"] = cfg.file
     if conversion is not None:
         model.gmconv_conversion = conversion  # a feature extractor is a new module
     return model

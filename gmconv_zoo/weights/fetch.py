@@ -47,6 +47,8 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
         path = _hub_file(spec, cache_dir) if spec.hf_hub_id else _other_file(spec, cache_dir)
     except Exception as error:  # every transport has error types of its own
         raise explain(spec, error, folder=str(_cache_folder(spec, cache_dir))) from error
+    if spec.packaged and not path.exists():
+        raise WeightsError(f"{spec.name}: {path} is missing from this installation. Install gmconv_zoo again.")
     check_sha256(path, spec)
     return path
 
@@ -76,7 +78,7 @@ def cached_file(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Pat
             spec.hf_hub_id, spec.filename, cache_dir=cache_dir, revision=spec.revision or None
         )
         return Path(found) if isinstance(found, str) else None
-    path = _cache_folder(spec, cache_dir) / spec.basename
+    path = _cache_folder(spec, cache_dir) / (spec.packaged or spec.basename)
     return path if path.exists() else None
 
 
@@ -102,7 +104,7 @@ def _is_newest(spec: WeightSpec, cached: Path) -> bool:
 
 
 def _other_file(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
-    path = _cache_folder(spec, cache_dir) / spec.basename
+    path = _cache_folder(spec, cache_dir) / (spec.packaged or spec.basename)
     if spec.url and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         known = spec.sha256 or spec.sha256_prefix

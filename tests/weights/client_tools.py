@@ -41,5 +41,5 @@ def create(spec: WeightSpec, **kwargs: object) -> nn.Module:
     SPECS[spec.name] = spec
     cfg = get_pretrained_cfg(spec.model).to_dict()
     cfg |= {"tag": spec.tag, "hf_hub_id": spec.hf_hub_id or None, "url": spec.url or None, "architecture": spec.model}
-    cfg["num_classes"] = spec.num_classes
+    cfg |= {"num_classes": spec.num_classes, "file": spec.packaged or None}
     return timm.create_model(spec.model, pretrained=True, pretrained_cfg=cfg, **kwargs).eval()

@@ -1,6 +1,7 @@
 """How large a network is and what one image costs, counted without weights and without computing anything."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import timm
@@ -56,6 +57,7 @@ def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
     return Profile(parameters, counter.get_total_flops() // 2, activations, input_size)
 
 
+@cache  # cards of several tags are about the same network
 def profile_registered(
     name: str, *, num_classes: int | None = None, input_size: tuple[int, int, int] | None = None
 ) -> Profile:

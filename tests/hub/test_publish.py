@@ -17,7 +17,7 @@ from gmconv_zoo.hub import publish as publish_module
 from gmconv_zoo.hub.publish import PublishError, publish, spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Metric, WeightSpec
-from tests.hub.test_stage import RECORD, trained
+from tests.hub.folders import RECORD, trained
 from tests.servers.client import client_env, run_client
 from tests.servers.hub import HubServer
 
@@ -50,6 +50,8 @@ def changed(run_folder, tmp_path):
 def loopback(hub, monkeypatch):
     """The Hub as this process's publishing reaches it."""
     monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=hub.url, token=hub.token))
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     return hub
 
@@ -141,7 +143,6 @@ def test_pickle_in_the_repository_is_refused(loopback, staged):
 
 def test_token_without_rights_is_explained(loopback, staged, monkeypatch):
     loopback.put(REPO, {})
-    monkeypatch.setattr(constants, "ENDPOINT", loopback.url)  # creating what exists compares addresses with it
     monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=loopback.url, token=loopback.stranger))
     with pytest.raises(PublishError, match="Set HF_TOKEN to a token that may write"):
         publish(staged, tag="v1")

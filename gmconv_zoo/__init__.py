@@ -1,6 +1,6 @@
 """GMConv (arXiv 2302.04544) wherever a timm model is usable. Importing this package registers its models."""
 
-from . import models as _models
+from . import hub, models  # noqa: F401
 from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d

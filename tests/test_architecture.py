@@ -32,12 +32,13 @@ MAY_IMPORT = {
 def imported_parts(path: Path) -> set[str]:
     """The parts of the package that a file imports, as top-level names; "" is the package root itself."""
     here = path.relative_to(ROOT).with_suffix("").parts
-    package = here[:-1] if path.name != "__init__.py" else here[:-1]
+    package = here[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            targets = [(*base, *(node.module or "").split("."))] if node.module else [(*base, a.name) for a in node.names]
+            names = node.module.split(".") if node.module else []
+            targets = [(*base, *names)] if names else [(*base, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
             targets = [tuple(alias.name.split(".")) for alias in node.names]
         else:
@@ -68,9 +69,9 @@ def test_the_table_has_no_cycle_and_no_leftover():
 
 def test_specs_need_the_standard_library_only():
     tree = ast.parse((PACKAGE / "weights" / "specs.py").read_text())
-    modules = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    modules |= {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert modules <= sys.stdlib_module_names
+    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
 def test_files_of_models_cannot_land_in_timms_listings():
@@ -94,7 +95,8 @@ def test_every_public_name_exists():
 
 def test_the_wheel_works_outside_the_checkout(tmp_path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run(["cp", "-r", PACKAGE, ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "LICENSE", tmp_path], check=True)
+    sources = [PACKAGE, *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))]
+    subprocess.run(["cp", "-r", *sources, tmp_path], check=True)
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheels", tmp_path]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next((tmp_path / "wheels").glob("*.whl"))

@@ -12,6 +12,7 @@ from gmconv_zoo.classify.demo import run_demo
 from gmconv_zoo.classify.digits import digits
 
 ROOT = Path(__file__).parents[1]
+FILES = {"config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
 
 
 @pytest.fixture
@@ -37,10 +38,9 @@ def test_demo_script_leaves_every_artefact(tmp_path, monkeypatch, run_script):
     labels = digits(80).held_out_labels[:8].tolist()
     assert [int(digit) for digit, _, _ in rows] == labels
     out = tmp_path / "out"
-    assert {path.name for path in out.iterdir()} == {"model", "summary.csv", "results.json", "masks_and_curve.png"}
-    assert {path.name for path in (out / "model").iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "results.json").read_text())["score"]["count"] == 20
-    net = timm.create_model(f"local-dir:{out / 'model'}", pretrained=True)
+    net = timm.create_model(f"local-dir:{out}", pretrained=True)
     assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
@@ -56,7 +56,7 @@ def test_demo_is_deterministic_by_seed(tmp_path):
         run_demo("sgmconv_cifar_resnet20", tmp_path / str(run), epochs=1, images=80, progress=False, say=said.append)
         lines.append([line.replace(str(tmp_path / str(run)), "") for line in said])
     assert lines[0] == lines[1]
-    first, second = ((tmp_path / str(run) / "model" / "model.safetensors").read_bytes() for run in range(2))
+    first, second = ((tmp_path / str(run) / "model.safetensors").read_bytes() for run in range(2))
     assert first == second
 
 

@@ -35,8 +35,8 @@ def logits(net: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     mean = torch.tensor((0.485, 0.456, 0.406)).reshape(3, 1, 1)
     std = torch.tensor((0.229, 0.224, 0.225)).reshape(3, 1, 1)
     net = net.to(memory_format=torch.channels_last)
-    batches = (((batch / 255 - mean) / std).contiguous(memory_format=torch.channels_last) for batch in pixels.split(500))
-    return torch.cat([net(batch) for batch in batches])
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    return torch.cat([net((batch / 255 - mean) / std) for batch in pixels.split(500)])
 
 
 @pytest.fixture(scope="module")

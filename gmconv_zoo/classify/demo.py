@@ -30,6 +30,7 @@ DEMO_RECIPE = FINETUNE.override(epochs=15, crop_padding=4, sigma_lr_scale=10.0)
 # Fusing reorders roundings and no more; logits are of the order of 10.
 LARGEST_FUSED_DIFFERENCE = 1e-3
 EVAL_BATCH = 256
+HELD_OUT = "held-out quarter of scikit-learn's digits"
 SHOWN_IMAGES = 8
 
 
@@ -91,7 +92,7 @@ def run_demo(
     say(f"{model}: {len(data.train_labels)} digits to train on, {before.count} held out")
     say(f"held-out accuracy before: {before.top1_percent:.2f} %")
 
-    result = train(net, train_loader, held_out, recipe, output=output, seed=seed, progress=progress)
+    result = train(net, train_loader, held_out, recipe, output=output, dataset=HELD_OUT, seed=seed, progress=progress)
     say(f"held-out accuracy after:  {result.score.top1_percent:.2f} % ({result.score.top1} of {result.score.count})")
 
     net = net.cpu().eval()
@@ -99,7 +100,7 @@ def run_demo(
     difference = _check_fused(net, probe, logits)
     say(f"fused: static masks folded into plain convolutions, largest logit difference {difference:.1e}")
 
-    folder = save(net, output / "model", label_names=[str(digit) for digit in range(10)])
+    folder = save(net, output, label_names=[str(digit) for digit in range(10)])
     reloaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     _check_reloaded(_logits(reloaded, probe), logits)
     say(f'saved and loaded back, same predictions: timm.create_model("local-dir:{folder}", pretrained=True)')

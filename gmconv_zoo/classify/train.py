@@ -1,5 +1,6 @@
 """Train or finetune a classifier by a recipe."""
 
+import datetime
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def train(
     recipe: Recipe,
     *,
     output: str | Path | None = None,
+    dataset: str = "",
     seed: int = 0,
     accelerator: Accelerator | None = None,
     channels_last: bool = True,
@@ -70,6 +72,7 @@ def train(
         val_loader: the same for evaluation, unshuffled.
         recipe: every setting; its augmentation is the train loader's affair.
         output: folder for summary.csv and results.json, created when missing; None to write nothing.
+        dataset: what the validation images are, for the record, e.g. "CIFAR-10 test".
         seed: of everything random beside the loaders' own.
         accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
             float32. It must split batches over processes (``split_batches=True``), as the default one does.
@@ -120,7 +123,7 @@ def train(
     last = summary.rows[-1]
     score = Score(last["val_count"], last["val_top1"], last["val_top5"])
     if output is not None and accelerator.is_main_process:
-        write_results(output, _results(model, recipe, seed, accelerator, score, summary))
+        write_results(output, _results(model, recipe, dataset, seed, accelerator, score, summary))
     return TrainResult(score, summary.rows, None if output is None else Path(output))
 
 
@@ -169,12 +172,20 @@ def _prepare(
 
 
 def _results(
-    model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, score: Score, summary: Summary
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: str,
+    seed: int,
+    accelerator: Accelerator,
+    score: Score,
+    summary: Summary,
 ) -> dict[str, Any]:
     config = getattr(model, "pretrained_cfg", None) or {}
     return {
         "model": config.get("architecture", type(model).__name__),
         "tag": config.get("tag", ""),
+        "dataset": dataset,
+        "date": datetime.date.today().isoformat(),
         "seed": seed,
         "recipe": recipe.to_dict(),
         "precision": accelerator.mixed_precision,

@@ -2,10 +2,11 @@
 
 import copy
 import logging
+from typing import Any
 
 import torch
-from torch import nn
 from timm.layers import Conv2dSame
+from torch import nn
 
 from ..layers import DGMConv2d, SGMConv2d, circular_mask
 from .config import Conversion
@@ -62,7 +63,7 @@ def convert(
     if not inplace:
         model = copy.deepcopy(model)
     model = _replace(model, plan, conversion, preserve)
-    model.gmconv_conversion = conversion
+    model.gmconv_conversion = conversion  # type: ignore[assignment]
     return model
 
 
@@ -82,10 +83,10 @@ def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, 
     return model
 
 
-def _masked(conv: nn.Conv2d, target: str, conversion: Conversion, preserve: bool) -> nn.Module:
+def _masked(conv: Any, target: str, conversion: Conversion, preserve: bool) -> nn.Module:
     """A mask layer with the convolution's geometry, parameters, hooks and mode."""
     args = (conv.in_channels, conv.out_channels, conv.kernel_size)
-    geometry = {
+    geometry: dict[str, Any] = {
         "stride": conv.stride,
         "padding": "same" if isinstance(conv, Conv2dSame) else conv.padding,
         "dilation": conv.dilation,
@@ -97,9 +98,7 @@ def _masked(conv: nn.Conv2d, target: str, conversion: Conversion, preserve: bool
     }
     new: SGMConv2d | DGMConv2d
     if target == "dynamic":
-        new = DGMConv2d(
-            *args, sigma_init=conversion.sigma_init, sigma_design=conversion.sigma_design, **geometry
-        )
+        new = DGMConv2d(*args, sigma_init=conversion.sigma_init, sigma_design=conversion.sigma_design, **geometry)
         sigmas = new.sigma_module.parameters()
     else:
         new = SGMConv2d(*args, sigma_init=conversion.sigma_init, **geometry)

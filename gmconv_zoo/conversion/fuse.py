@@ -37,5 +37,5 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
                 setattr(parent, name, fused[id(child)])
     conversion = getattr(model, "gmconv_conversion", None)
     if isinstance(conversion, Conversion):
-        model.gmconv_conversion = conversion.without_static()
+        model.gmconv_conversion = conversion.without_static()  # type: ignore[assignment]
     return model

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from timm.layers import CondConv2d, Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
-from timm.layers import CondConv2d, Conv2dSame
 
 from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
 from .config import Conversion

@@ -1,5 +1,7 @@
 """Which convolution is a network's stem, and which stage every other one belongs to."""
 
+from itertools import pairwise
+
 from torch import nn
 
 __all__ = ["stage_of_modules", "stem_names"]
@@ -61,7 +63,7 @@ def _feature_modules(model: nn.Module) -> list[str]:
 def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[str, ...]) -> dict[str, int]:
     """Cut the module order behind the last descendant of every end; a stem with no stage of its own is cut off."""
     last = {end: max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}.")) for end in ends}
-    if any(last[a] >= last[b] for a, b in zip(ends, ends[1:], strict=False)):
+    if any(last[a] >= last[b] for a, b in pairwise(ends)):
         return {}
     first_holds_stage = any(
         isinstance(module, nn.modules.conv._ConvNd) and name not in stems and name.startswith(f"{ends[0]}.")

@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 from timm.layers import pad_same
 from timm.models import register_notrace_module
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import per_sample_conv2d
@@ -112,6 +112,10 @@ class DGMConv2d(nn.Conv2d):
             number of channels.
     """
 
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+
     def __init__(
         self,
         in_channels: int,
@@ -216,4 +220,3 @@ torch.fx.wrap("pad_same")
 torch.fx.wrap("_check_channels")
 torch.fx.wrap("_as_batch")
 torch.fx.wrap("_batched_like")
-

@@ -9,9 +9,9 @@ The dynamic layer needs it: its mask, and so its kernel, differs from sample to 
 """
 
 import torch
+from timm.layers import is_exportable
 from torch import Tensor
 from torch.nn import functional as F
-from timm.layers import is_exportable
 
 __all__ = ["FORMS", "per_sample_conv2d"]
 

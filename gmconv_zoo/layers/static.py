@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 from timm.layers import Conv2dSame, pad_same
 from timm.models import register_notrace_module
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .masks import circular_mask
 
@@ -34,6 +34,10 @@ class SGMConv2d(nn.Conv2d):
     Raises:
         ValueError: for a 1x1 kernel, a sigma that is not above 0, or what `torch.nn.Conv2d` refuses.
     """
+
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
 
     def __init__(
         self,
@@ -71,19 +75,19 @@ class SGMConv2d(nn.Conv2d):
             A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the same
             state-dict keys as an ordinary layer. `timm.utils.reparameterize_model` calls this on every child.
         """
-        cls = Conv2dSame if self.pads_to_input else nn.Conv2d
-        fused = cls(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size,
-            stride=self.stride,
-            padding=0 if self.pads_to_input else self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            bias=self.bias is not None,
-            device="meta",
-            **({} if self.pads_to_input else {"padding_mode": self.padding_mode}),
-        )
+        options: dict[str, Any] = {
+            "stride": self.stride,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "bias": self.bias is not None,
+            "device": "meta",
+        }
+        fused: nn.Conv2d
+        if self.pads_to_input:
+            fused = Conv2dSame(self.in_channels, self.out_channels, self.kernel_size, **options)
+        else:
+            options.update(padding=self.padding, padding_mode=self.padding_mode)
+            fused = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **options)
         fused.weight = nn.Parameter(self.masked_weight(), requires_grad=self.weight.requires_grad)
         fused.bias = self.bias
         return fused.train(self.training)

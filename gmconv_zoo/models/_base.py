@@ -3,9 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from timm.models import checkpoint
 from timm.models._features import feature_take_indices
+from torch import Tensor, nn
 
 __all__ = ["ChainNet"]
 
@@ -36,6 +36,19 @@ class ChainNet(nn.Module):
     @torch.jit.ignore
     def drop_behind(self, tap: str) -> None:
         """Replace every segment behind a tap by nothing."""
+        raise NotImplementedError
+
+    @torch.jit.ignore
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Give the network a new classifier."""
+        raise NotImplementedError
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) images to the last feature map."""
+        raise NotImplementedError
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The last feature map to logits, or to the vector before the classifier."""
         raise NotImplementedError
 
     @torch.jit.ignore

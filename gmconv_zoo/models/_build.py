@@ -1,7 +1,9 @@
 """One way to build every model: timm's class, the conversion, and the checked weights of a spec."""
 
+import functools
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from timm.models import build_model_with_cfg
@@ -18,6 +20,11 @@ from ..weights.specs import SPECS, WeightSpec, specs_of
 __all__ = ["SigmaNoDecay", "build_gmconv", "default_cfgs_of"]
 
 
+_logger = logging.getLogger(__name__)
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
 class SigmaNoDecay:
     """Mixin for timm model classes: weight decay must not narrow the masks."""
 
@@ -28,7 +35,7 @@ class SigmaNoDecay:
 
 
 def build_gmconv(
-    model_cls: Callable[..., nn.Module],
+    model_cls: Callable[..., ModelT],
     variant: str,
     pretrained: bool,
     *,
@@ -38,7 +45,7 @@ def build_gmconv(
     pretrained_cfg_overlay: dict[str, Any] | None = None,
     cache_dir: Any = None,
     **kwargs: Any,
-) -> nn.Module:
+) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
 
     Args:
@@ -103,6 +110,8 @@ def build_gmconv(
     model.pretrained_cfg.pop("file", None)  # where a fetched file lies on this machine is no part of the configuration
     if cfg.file:
         model.pretrained_cfg["file"] = cfg.file
+    if pretrained and spec is not None and spec.conversion == "standard" and conversion is not None:
+        _say_untrained(spec.name)
     if conversion is not None:
         model.gmconv_conversion = conversion  # a feature extractor is a new module
     return model
@@ -142,6 +151,12 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
         "std": spec.std,
         "license": spec.licence,
     }
+
+
+@functools.cache
+def _say_untrained(name: str) -> None:
+    """Once per name and process."""
+    _logger.info("%s computes what its source does; its masks are untrained and free to learn.", name)
 
 
 def _masked(model: nn.Module, conversion: Conversion | None) -> nn.Module:

@@ -9,7 +9,6 @@ import torch
 from timm.layers import get_device_dtype
 from timm.models import generate_default_cfgs, register_model, register_notrace_module
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..conversion import Conversion
 from ..weights.adapt import StateDict
@@ -149,7 +148,8 @@ class AlexNet(SigmaNoDecay, ChainNet):
     @torch.jit.ignore
     def chain(self) -> list[tuple[str, nn.Module]]:
         taps = {info["module"] for info in self.feature_info}
-        segments, start = [], 0
+        segments: list[tuple[str, nn.Module]] = []
+        start = 0
         for end in range(1, len(self.features) + 1):
             # an in-place ReLU stays with its convolution: recomputed alone it would undo its own input
             if end == len(self.features) or not isinstance(self.features[end], nn.ReLU):

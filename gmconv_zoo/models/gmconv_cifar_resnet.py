@@ -4,7 +4,7 @@ ResNet-20 and -56 are those of He et al. (arXiv 1512.03385, Sec. 4.2) with param
 the ImageNet network with a 3x3 stem and no max pooling, as in Cutout (arXiv 1708.04552).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.layers import create_classifier, get_device_dtype
@@ -59,6 +59,12 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         device, dtype: of every tensor created.
     """
 
+    if TYPE_CHECKING:  # made by add_module; TorchScript would read annotations
+        layer1: nn.Module
+        layer2: nn.Module
+        layer3: nn.Module
+        layer4: nn.Module
+
     def __init__(
         self,
         layers: tuple[int, ...],
@@ -86,7 +92,9 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         self.feature_info = [{"num_chs": width, "reduction": 1, "module": "act1"}]
         for number, (depth, out) in enumerate(zip(layers, channels, strict=True), start=1):
             stride = 1 if number == 1 else 2
-            blocks = [_block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, dd) for i in range(depth)]
+            blocks = [
+                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, dd) for i in range(depth)
+            ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": out, "reduction": 2 ** (number - 1), "module": f"layer{number}"})
             width = out

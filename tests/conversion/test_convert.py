@@ -213,7 +213,7 @@ def test_bad_input_is_refused_before_anything_changes(build, arguments, message)
 def test_networks_that_cannot_be_converted_are_named():
     with pytest.raises(ValueError, match="Linear has no convolution"):
         convert(nn.Linear(3, 3))
-    with pytest.raises(ValueError, match="none of the 1 convolutions .* 1x1"):
+    with pytest.raises(ValueError, match=r"none of the 1 convolutions .* 1x1"):
         convert(nn.Sequential(nn.Conv2d(3, 3, 1)))
     with pytest.raises(ValueError, match="OwnNet has no known stages"):
         convert(OwnNet(), stages=(1,))

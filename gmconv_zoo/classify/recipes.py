@@ -21,7 +21,13 @@ class Recipe(OptimSettings):
         batch_size: images per optimizer update, over all processes.
         label_smoothing: in [0, 1).
         crop_padding: black pixels added on each side before a random crop of the original size.
+        crop_scale: smallest share of the area that a random resized crop keeps, in (0, 1]; 1 for none. For images
+            larger than CIFAR's, instead of ``crop_padding``.
         flip: mirror half of the images left to right; not for digits or text.
+        class_weights: make every class count the same in the loss, however many images it has.
+        mixup, cutmix: strengths of timm's mixing of images, 0 for none.
+        ema_decay: of a running average of the weights, which is then what is evaluated and kept; 0 for none.
+        patience: stop after so many epochs without a better validation top-1; None to run all epochs.
         epochs, lr, ...: see `OptimSettings`.
 
     Raises:
@@ -31,14 +37,28 @@ class Recipe(OptimSettings):
     batch_size: int
     label_smoothing: float = 0.0
     crop_padding: int = 0
+    crop_scale: float = 1.0
     flip: bool = False
+    class_weights: bool = False
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    patience: int | None = None
 
     AT_LEAST_ONE = (*OptimSettings.AT_LEAST_ONE, "batch_size")
+    NOT_NEGATIVE = (*OptimSettings.NOT_NEGATIVE, "mixup", "cutmix")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing={self.label_smoothing!r}: pass a number in [0, 1).")
+        for name in ("label_smoothing", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in [0, 1).")
+        if not 0 < self.crop_scale <= 1:
+            raise ValueError(f"crop_scale={self.crop_scale!r}: pass a share of the area in (0, 1], 1 for no crop.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience!r}: pass at least 1 epoch, or None.")
+        if self.class_weights and (self.mixup or self.cutmix):
+            raise ValueError("class_weights cannot be combined with mixup or cutmix: choose one of them.")
         if isinstance(self.crop_padding, bool) or not isinstance(self.crop_padding, int) or self.crop_padding < 0:
             raise ValueError(f"crop_padding={self.crop_padding!r}: pass a whole number of pixels, 0 for no crop.")
 
@@ -65,7 +85,7 @@ def _plain_sgd(weight_decay: float, **values: Any) -> Recipe:
 
 _CIFAR = {"batch_size": 128, "lr": 0.1, "momentum": 0.9, "schedule": "multistep", "crop_padding": 4, "flip": True}
 _CIFAR_DEEP = _plain_sgd(1e-4, epochs=160, milestones=(80, 120), decay_rate=0.1, **_CIFAR)
-_IMAGENET = {"batch_size": 256, "momentum": 0.9, "flip": True}
+_IMAGENET = {"batch_size": 256, "momentum": 0.9, "flip": True, "crop_scale": 0.08}
 _IMAGENET_RESNET = _plain_sgd(4e-5, epochs=90, lr=0.1, schedule="step", decay_epochs=30, decay_rate=0.1, **_IMAGENET)
 
 # Keyed by the network's name without its family prefix (gmconv_, sgmconv_, stdconv_).
@@ -90,4 +110,7 @@ FINETUNE = Recipe(
     warmup_epochs=1.0,
     label_smoothing=0.1,
     clip_grad=5.0,
+    crop_scale=0.5,
+    flip=True,
+    patience=10,
 )

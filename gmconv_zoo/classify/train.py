@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from ..engine.checkpoint import BEST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
-from ..engine.loop import EpochCallback, TrainState, run_epochs
+from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog
+from .checkpoint_plan import CheckpointPlan, open_checkpoints
+from .early_stop import EarlyStop, best_row
 from .evaluate import Score, evaluate
+from .loss import make_batch_loss
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -38,14 +42,16 @@ class TrainResult:
     """What a run gave.
 
     Attributes:
-        score: of the weights after the last epoch, on the validation images.
+        score: of the weights the network ends with, on the validation images.
         rows: one per epoch, as in summary.csv.
         output: the folder written to, or None.
+        epoch: the epoch that the weights are from.
     """
 
     score: Score
     rows: list[dict[str, Any]]
     output: Path | None
+    epoch: int
 
 
 def train(
@@ -59,12 +65,16 @@ def train(
     seed: int = 0,
     accelerator: Accelerator | None = None,
     channels_last: bool = True,
+    class_weights: Tensor | None = None,
+    checkpoints: CheckpointPlan | None = None,
+    extra: dict[str, Any] | None = None,
     callbacks: Sequence[EpochCallback] = (),
     progress: bool = True,
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch.
 
-    The validation images are only looked at: they choose neither an epoch nor a setting.
+    The validation images are only looked at, unless a recipe with patience or a plan that ends with the best epoch
+    lets them choose the epoch; the score is then the better for it, and results.json says so.
 
     Args:
         model: maps (B, C, H, W) images to (B, classes) logits. Moved to the accelerator's device.
@@ -77,54 +87,65 @@ def train(
         accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
             float32. It must split batches over processes (``split_batches=True``), as the default one does.
         channels_last: keep images and kernels in this memory format, which is faster on most devices.
+        class_weights: (classes,) factors of the loss, for a recipe that wants them.
+        checkpoints: what to write to ``output`` / "checkpoints", and whether to go on from there; None for none.
+        extra: more for results.json.
         callbacks: run after each epoch before its row is recorded.
         progress: show a bar.
 
     Returns:
-        The final score and the rows.
+        The final score and the rows. With a running average of weights the network ends with that.
 
     Raises:
-        ValueError: when loader and recipe disagree on the batch size, or the network has nothing to train.
+        ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
+            cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
+        CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     accelerator = accelerator or default_accelerator()
     _check_batch_size(train_loader, recipe, accelerator)
     set_seed(seed)
     probe = _probe_images(val_loader)
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
-    summary = Summary(output if accelerator.is_main_process else None)
+    writer = None
+    if checkpoints is not None:
+        identity = _identity(model, recipe, seed, accelerator, len(train_loader.dataset))  # type: ignore[arg-type]
+        writer = open_checkpoints(checkpoints, state, output, identity)
+    summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
     def validate(state: TrainState, row: dict[str, Any]) -> None:
-        score = evaluate(state.model, val_loader, accelerator=accelerator)
+        with accelerator.autocast():
+            net = state.model if state.ema is None else state.ema.module
+            score = evaluate(net, val_loader, accelerator=accelerator)
         row.update({f"val_{key}": value for key, value in score.to_dict().items()})
 
     def record(state: TrainState, row: dict[str, Any]) -> None:
         summary.append(row)
         _logger.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_top1 %(val_top1_percent).2f %%", row)
 
-    def batch_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
-        images, labels = batch
-        if channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return F.cross_entropy(model(images).float(), labels, label_smoothing=recipe.label_smoothing), len(labels)
-
+    weights = class_weights if recipe.class_weights else None
+    classes = getattr(model, "num_classes", None)
     try:
         run_epochs(
             state,
             train_loader,
             epochs=recipe.epochs,
-            batch_loss=batch_loss,
+            batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
             clip_grad=recipe.clip_grad,
-            callbacks=(validate, SigmaLog(probe), *callbacks, record),
+            callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
+            update_callbacks=_update_callbacks(writer),
             progress=progress,
         )
     finally:
         accelerator.unwrap_model(state.model, keep_fp32_wrapper=False)  # mixed precision patches forward
-    last = summary.rows[-1]
-    score = Score(last["val_count"], last["val_top1"], last["val_top5"])
+    row = _final_weights(model, state, checkpoints, writer)
+    score = Score(row["val_count"], row["val_top1"], row["val_top5"])
     if output is not None and accelerator.is_main_process:
-        write_results(output, _results(model, recipe, dataset, seed, accelerator, score, summary))
-    return TrainResult(score, summary.rows, None if output is None else Path(output))
+        results = _results(model, recipe, dataset, seed, accelerator, score, summary)
+        selected = recipe.patience is not None or (checkpoints is not None and checkpoints.end_with_best)
+        chosen = {"epoch": row["epoch"], "epoch_selected_on_validation": selected}
+        write_results(output, {**results, **chosen, **(extra or {})})
+    return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
 
 def default_accelerator(*, mixed_precision: str = "no", **options: Any) -> Accelerator:
@@ -167,8 +188,47 @@ def _prepare(
     optimizer = build_optimizer(model, recipe)
     updates = -(-len(train_loader) // accelerator.gradient_accumulation_steps)
     scheduler = build_scheduler(optimizer, recipe, updates_per_epoch=updates)
+    ema = (
+        ModelEmaV3(model.to(accelerator.device), decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+    )
     prepared = accelerator.prepare(model, optimizer, train_loader, val_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler), prepared[2], prepared[3]
+    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), prepared[2], prepared[3]
+
+
+def _closing_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:
+    """What runs once an epoch's row is recorded."""
+    early: list[EpochCallback] = [] if recipe.patience is None else [EarlyStop(recipe.patience)]
+    return early if writer is None else [*early, writer]
+
+
+def _update_callbacks(writer: Checkpoints | None) -> list[UpdateCallback]:
+    return [] if writer is None else [writer.after_update]
+
+
+def _final_weights(
+    model: nn.Module, state: TrainState, plan: CheckpointPlan | None, writer: Checkpoints | None
+) -> dict[str, Any]:
+    """Give the network the weights that the run ends with; the row of the epoch they are from."""
+    if plan is not None and writer is not None and plan.end_with_best:
+        state.accelerator.wait_for_everyone()
+        load_weights(writer.folder / BEST_NAME, model)
+        return best_row(state.rows)
+    if state.ema is not None:
+        model.load_state_dict(state.ema.module.state_dict())
+    return state.rows[-1]
+
+
+def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, images: int) -> dict[str, Any]:
+    """What must be the same for a run to be the same run."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return {
+        "model": config.get("architecture", type(model).__name__),
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "precision": accelerator.mixed_precision,
+        "accumulation": accelerator.gradient_accumulation_steps,
+        "training images": images,
+    }
 
 
 def _results(

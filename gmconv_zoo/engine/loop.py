@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,13 +13,16 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from .extras import needs_extra
+from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
+from .rng import set_rng_state
 
 with needs_extra("train"):
-    from accelerate import Accelerator
+    from accelerate import Accelerator, skip_first_batches
+    from timm.utils import ModelEmaV3
     from tqdm import tqdm
 
-__all__ = ["BatchLoss", "EpochCallback", "TrainState", "run_epochs"]
+__all__ = ["BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
 
 
 @dataclass
@@ -34,6 +37,12 @@ class TrainState:
         epoch: epochs finished.
         step: optimizer updates done.
         stop: a callback sets it to end the run after the present epoch.
+        ema: the running average of the weights, where one is kept; updated after every step.
+        batch: batches done in the present epoch, on each process.
+        epoch_lr: learning rate at the present epoch's start.
+        totals: (2,) float64, this process's sum of losses and count of samples in the present epoch.
+        rows: of the epochs finished, filled in by whoever records them.
+        rng: set on resuming: `rng_state` to go on from.
     """
 
     accelerator: Accelerator
@@ -43,6 +52,12 @@ class TrainState:
     epoch: int = 0
     step: int = 0
     stop: bool = False
+    ema: ModelEmaV3 | None = None
+    batch: int = 0
+    epoch_lr: float = 0.0
+    totals: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rng: dict[str, Any] | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -54,6 +69,8 @@ class TrainState:
 BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 # Called after every epoch with the state and the epoch's row, to which it may add columns.
 EpochCallback = Callable[[TrainState, dict[str, Any]], None]
+# Called after every optimizer update.
+UpdateCallback = Callable[[TrainState], None]
 
 
 def run_epochs(
@@ -64,9 +81,10 @@ def run_epochs(
     batch_loss: BatchLoss,
     clip_grad: float | None = None,
     callbacks: Sequence[EpochCallback] = (),
+    update_callbacks: Sequence[UpdateCallback] = (),
     progress: bool = True,
 ) -> None:
-    """Train from ``state.epoch`` on until ``epochs`` are done or a callback stops the run.
+    """Train from ``state.epoch`` and ``state.batch`` on until ``epochs`` are done or a callback stops the run.
 
     Args:
         state: changed in place.
@@ -75,25 +93,30 @@ def run_epochs(
         batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
         callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
-            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples) and "seconds".
+            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples) and "seconds"
+            (those after an interruption only).
+        update_callbacks: called after every optimizer update but an epoch's last, which `callbacks` follow.
         progress: show a bar on stderr (on the main process).
 
     Raises:
         NonFiniteError: at a loss that is NaN or infinite, or parameters that are after an epoch; no callback of
             that epoch has run then, so what callbacks have saved is from before.
     """
-    bar = _bar(len(loader) * epochs, len(loader) * state.epoch, shown=progress and state.accelerator.is_main_process)
+    bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
     with bar:
         while state.epoch < epochs and not state.stop:
             bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
-            started, lr = time.perf_counter(), _learning_rate(state.optimizer)
-            train_loss = _run_epoch(state, loader, batch_loss, clip_grad, bar)
+            started = time.perf_counter()
+            if not state.batch:
+                state.epoch_lr = _learning_rate(state.optimizer)
+            train_loss = _run_epoch(state, loader, batch_loss, clip_grad, update_callbacks, bar)
             _check_parameters(state)
-            state.epoch += 1
+            state.epoch, state.batch = state.epoch + 1, 0
+            state.totals.zero_()
             row = {
                 "epoch": state.epoch,
                 "step": state.step,
-                "lr": lr,
+                "lr": state.epoch_lr,
                 "train_loss": train_loss,
                 "seconds": time.perf_counter() - started,
             }
@@ -102,19 +125,43 @@ def run_epochs(
 
 
 def _run_epoch(
-    state: TrainState, loader: DataLoader[Any], batch_loss: BatchLoss, clip_grad: float | None, bar: tqdm
+    state: TrainState,
+    loader: DataLoader[Any],
+    batch_loss: BatchLoss,
+    clip_grad: float | None,
+    update_callbacks: Sequence[UpdateCallback],
+    bar: tqdm,
 ) -> float:
-    """One pass; the mean loss over the samples of all processes."""
-    state.model.train()
+    """One pass, or what is left of it; the mean loss over the samples of all processes."""
+    set_train_mode(state.model)
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
-    total = torch.zeros(2, dtype=torch.float64)
+    batches = len(loader)
+    if state.batch:
+        loader = skip_first_batches(loader, state.batch)
+    else:
+        _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
     for batch in loader:
+        _restore_rng(state)  # saved within an epoch: after that draw
+        steps = state.step
         loss, samples = _update(state, batch, batch_loss, clip_grad)
-        total += torch.tensor([loss * samples, samples], dtype=torch.float64)
+        state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
+        state.batch += 1
+        if state.step > steps:
+            if state.ema is not None:
+                state.ema.update(state.network, step=state.step)
+            if state.batch < batches:
+                for callback in update_callbacks:
+                    callback(state)
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         bar.update()
-    total = state.accelerator.reduce(total.to(state.accelerator.device), reduction="sum")
+    total = state.accelerator.reduce(state.totals.to(state.accelerator.device), reduction="sum")
     return (total[0] / total[1]).item()
+
+
+def _restore_rng(state: TrainState) -> None:
+    if state.rng is not None:
+        set_rng_state(state.rng)
+        state.rng = None
 
 
 def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None) -> tuple[float, int]:
@@ -150,6 +197,9 @@ def _learning_rate(optimizer: Optimizer) -> float:
     return optimizer.param_groups[0]["lr"]
 
 
-def _bar(total: int, done: int, *, shown: bool) -> tqdm:
+def _bar(batches: int, epochs: int, state: TrainState, *, shown: bool) -> tqdm:
     interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
-    return tqdm(total=total, initial=done, disable=not shown, mininterval=interval, unit="step", dynamic_ncols=True)
+    done = batches * state.epoch + state.batch
+    return tqdm(
+        total=batches * epochs, initial=done, disable=not shown, mininterval=interval, unit="step", dynamic_ncols=True
+    )

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..sigmas import param_groups
+from .layer_decay import split_by_layer
 
 __all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler"]
 
@@ -36,6 +37,7 @@ class OptimSettings:
         decay_rate: what the learning rate is multiplied by, in (0, 1].
         warmup_epochs: linear rise from 0 at the start; may be a fraction of an epoch.
         clip_grad: largest gradient norm; None for no clipping.
+        layer_decay: in (0, 1]; every layer's learning rate is this times that of the next one, 1 for no difference.
 
     Raises:
         ValueError: for a value outside its range, naming the field.
@@ -55,6 +57,7 @@ class OptimSettings:
     decay_rate: float = 0.1
     warmup_epochs: float = 0.0
     clip_grad: float | None = None
+    layer_decay: float = 1.0
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = ("epochs", "decay_epochs")
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
@@ -72,8 +75,9 @@ class OptimSettings:
                 raise ValueError(f"{name}={value!r}: pass a finite number of at least 0.")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum={self.momentum!r}: pass a number in [0, 1).")
-        if not 0 < self.decay_rate <= 1:
-            raise ValueError(f"decay_rate={self.decay_rate!r}: pass a number in (0, 1].")
+        for name in ("decay_rate", "layer_decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in (0, 1].")
         if self.clip_grad is not None and not self.clip_grad > 0:
             raise ValueError(f"clip_grad={self.clip_grad!r}: pass a gradient norm above 0, or None.")
         self._check_schedule()
@@ -101,7 +105,7 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
         settings: gives rates and decays.
 
     Returns:
-        An optimizer whose groups are named "decay", "no_decay" and "sigma".
+        An optimizer whose groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
 
     Raises:
         ValueError: when nothing is trainable or timm does not know the optimizer.
@@ -114,6 +118,8 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
         sigma_weight_decay=settings.sigma_weight_decay,
         decay_norm_and_bias=settings.decay_norm_and_bias,
     )
+    if settings.layer_decay < 1:
+        groups = split_by_layer(groups, model, settings.layer_decay)
     # every group carries its own decay; the default here would only hide a missing one
     return create_optimizer_v2(
         groups, opt=settings.optimizer, lr=settings.lr, momentum=settings.momentum, weight_decay=0.0

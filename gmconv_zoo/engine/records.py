@@ -14,7 +14,7 @@ import torch
 
 from .._version import __version__
 
-__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "write_results"]
+__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "write_json", "write_results"]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
@@ -26,10 +26,11 @@ class Summary:
 
     Args:
         folder: where the file is written; None to keep rows in memory only.
+        rows: the list to keep them in, with those of a run that is resumed.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.rows: list[dict[str, Any]] = []
+    def __init__(self, folder: str | Path | None = None, *, rows: list[dict[str, Any]] | None = None) -> None:
+        self.rows: list[dict[str, Any]] = [] if rows is None else rows
         self.path = None if folder is None else Path(folder) / SUMMARY_NAME
 
     def append(self, row: dict[str, Any]) -> None:
@@ -59,9 +60,13 @@ def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
     """
     if "environment" in results:
         raise ValueError("results: leave 'environment' out, it is filled in here.")
-    path = Path(folder) / RESULTS_NAME
-    _replace(path, json.dumps({**results, "environment": environment()}, indent=2) + "\n")
-    return path
+    return write_json(Path(folder) / RESULTS_NAME, {**results, "environment": environment()})
+
+
+def write_json(path: str | Path, values: dict[str, Any]) -> Path:
+    """Replace a JSON file as a whole, creating its folder when missing; returns the path."""
+    _replace(Path(path), json.dumps(values, indent=2) + "\n")
+    return Path(path)
 
 
 def environment() -> dict[str, Any]:

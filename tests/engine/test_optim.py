@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -108,3 +109,16 @@ def test_norms_and_biases_are_decayed_only_when_asked_for():
 def test_settings_out_of_range_are_refused_by_name(values, message):
     with pytest.raises(ValueError, match=message):
         OptimSettings(**{"epochs": 10, "lr": 0.1, **values})
+
+
+def test_layer_decay_scales_every_group_and_keeps_the_sigmas_apart():
+    net = timm.create_model("gmconv_cifar_resnet20", num_classes=3)
+    settings = OptimSettings(epochs=2, lr=0.1, sigma_lr_scale=2.0, layer_decay=0.5)
+    optimizer = build_optimizer(net, settings)
+    build_scheduler(optimizer, settings, updates_per_epoch=5)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == len(list(net.parameters()))
+    assert rates[id(net.fc.weight)] == pytest.approx(0.1)
+    last, first = net.layer3[-1].conv2, net.layer1[0].conv1
+    assert rates[id(last.sigma)] == pytest.approx(2 * rates[id(last.weight)])
+    assert rates[id(first.weight)] < rates[id(last.weight)] < rates[id(net.fc.weight)]

@@ -1,0 +1,218 @@
+"""Checkpoints from which a killed run goes on to exactly the weights it would have had.
+
+A folder holds at most two files, last.safetensors and best.safetensors, each with everything: weights, their running
+average, optimizer, schedule, loss scaler, position in the epoch, random generators and the rows recorded so far.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .loop import TrainState
+from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
+from .rng import rng_state
+from .state_file import read_state, write_state
+
+__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
+
+_logger = logging.getLogger(__name__)
+
+LAST_NAME, BEST_NAME = "last.safetensors", "best.safetensors"
+_PROGRESS = ("epoch", "step", "batch", "epoch_lr", "stop")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written. The message says which earlier one is left."""
+
+
+class Checkpoints:
+    """Writes the checkpoints of one run, and goes on from them.
+
+    An instance is an epoch callback; `after_update` is an update callback.
+
+    Args:
+        folder: created when missing.
+        identity: JSON-ready settings of the run; one with others cannot go on from these checkpoints.
+        every: also write one after so many optimizer updates within an epoch; None for epochs only.
+        best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
+
+    Raises:
+        ValueError: when ``every`` is below 1 or the folder cannot be written.
+    """
+
+    def __init__(
+        self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str | None = None
+    ) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"every={every}: pass at least 1 update, or None for epochs only.")
+        self.folder, self.identity, self.every, self.best = Path(folder), identity, every, best
+        _check_writable(self.folder)
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
+        if self.best is not None and row[self.best] > max((r[self.best] for r in state.rows[:-1]), default=-1.0):
+            self.save(state, BEST_NAME)
+        self.save(state, LAST_NAME)
+
+    def after_update(self, state: TrainState) -> None:
+        """Write last.safetensors where it is time."""
+        if self.every is not None and state.step % self.every == 0:
+            self.save(state, LAST_NAME)
+
+    def save(self, state: TrainState, name: str) -> None:
+        """Write one checkpoint; every process takes part, the main one writes.
+
+        Raises:
+            NonFiniteError: when a weight is not finite; the earlier checkpoint stays.
+            CheckpointError: when it cannot be written; the earlier checkpoint stays.
+        """
+        processes = _of_all_processes(state)
+        if not state.accelerator.is_main_process:
+            return
+        weights = state.network.state_dict()
+        if first_nonfinite({key: value for key, value in weights.items() if value.is_floating_point()}):
+            raise NonFiniteError(nonfinite_message(state.network, "a weight went bad", state.step))
+        scaler = state.accelerator.scaler
+        content = {
+            "identity": self.identity,
+            "progress": {name: getattr(state, name) for name in _PROGRESS},
+            "rows": state.rows,
+            "model": weights,
+            "ema": None if state.ema is None else state.ema.module.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "scheduler": state.scheduler.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "processes": processes,
+        }
+        path = self.folder / name
+        try:
+            write_state(path, content)
+        except OSError as error:
+            kept = f"the earlier {path} is kept" if path.exists() else "there is no earlier one"
+            raise CheckpointError(
+                f"{path}, epoch {state.epoch}, cannot be written ({error.strerror or error}); {kept}. Make room or "
+                "repair the folder, then start again with resume."
+            ) from error
+
+    def exists(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / LAST_NAME).is_file()
+
+    def resume(self, state: TrainState) -> bool:
+        """Put a freshly prepared state where the last checkpoint left it.
+
+        Args:
+            state: changed in place; untouched when this raises.
+
+        Returns:
+            Whether there was a checkpoint.
+
+        Raises:
+            ValueError: when the checkpoint is of another network or other settings, naming the difference, or is
+                damaged. Nothing is written or deleted then.
+        """
+        path = self.folder / LAST_NAME
+        if not path.is_file():
+            return False
+        content = read_state(path)
+        self._check_identity(path, content)
+        _check_tensors(path, content["model"], state.network)
+        state.network.load_state_dict(content["model"])
+        if state.ema is not None:
+            state.ema.module.load_state_dict(content["ema"])
+        _load_optimizer(state.optimizer, content["optimizer"])
+        state.scheduler.load_state_dict(content["scheduler"])
+        if state.accelerator.scaler is not None and content["scaler"] is not None:
+            state.accelerator.scaler.load_state_dict(content["scaler"])
+        for key, value in content["progress"].items():
+            setattr(state, key, value)
+        state.rows[:] = content["rows"]
+        self._resume_process(state, content["processes"])
+        _logger.info("going on from %s: %d epochs and %d batches done", path, state.epoch, state.batch)
+        return True
+
+    def _check_identity(self, path: Path, content: dict[str, Any]) -> None:
+        differences = _differences(content.get("identity") or {}, self.identity)
+        if differences:
+            raise ValueError(
+                f"{path} is from another run: {'; '.join(differences)}. Start again with the same settings, or choose "
+                "another output folder. Nothing was changed."
+            )
+
+    def _resume_process(self, state: TrainState, processes: list[dict[str, Any]]) -> None:
+        here, now = state.accelerator.process_index, state.accelerator.num_processes
+        if len(processes) != now:
+            _logger.warning("%d processes instead of %d: equal up to rounding, not exactly", now, len(processes))
+            total = sum(process["totals"] for process in processes)
+            for process in processes:
+                process["totals"] = total / now
+        state.totals.copy_(processes[here % len(processes)]["totals"])
+        state.rng = processes[here % len(processes)]["rng"]
+
+
+def load_weights(path: str | Path, model: nn.Module) -> None:
+    """Give a network the weights of a checkpoint: their running average where one was kept.
+
+    Args:
+        path: of a checkpoint.
+        model: the network of that run, changed in place.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is no checkpoint or one of another network.
+    """
+    content = read_state(path)
+    weights = content["ema"] or content["model"]
+    _check_tensors(path, weights, model)
+    model.load_state_dict(weights)
+
+
+def _of_all_processes(state: TrainState) -> list[dict[str, Any]]:
+    own = {"rng": rng_state(), "totals": state.totals.clone()}
+    if state.accelerator.num_processes == 1:
+        return [own]
+    from accelerate.utils import gather_object
+
+    return gather_object([own])
+
+
+def _load_optimizer(optimizer: Optimizer, content: dict[str, Any]) -> None:
+    """Load an optimizer's state, in the parameters' memory format: another one may round differently."""
+    optimizer.load_state_dict(content)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for key, value in optimizer.state[parameter].items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    optimizer.state[parameter][key] = parameter.detach().clone().to(value.dtype).copy_(value)
+
+
+def _check_tensors(path: str | Path, weights: dict[str, Tensor], model: nn.Module) -> None:
+    there = {key: list(value.shape) for key, value in weights.items()}
+    here = {key: list(value.shape) for key, value in model.state_dict().items()}
+    if differences := _differences(there, here):
+        raise ValueError(f"{path} is of another network: {'; '.join(differences[:3])}. Nothing was changed.")
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:
+    """ "name is X there and Y here" for whatever differs, nested names joined by dots."""
+    found = []
+    for key in dict.fromkeys([*there, *here]):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key} is {old!r} there and {new!r} here")
+    return found
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another output folder.") from error

@@ -1,0 +1,78 @@
+"""A training run that is killed again and again: python -m tests.engine.killed_run FOLDER KILLS SEED."""
+
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
+from gmconv_zoo.classify.data import TensorImages, tensor_loader
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.train import train
+from gmconv_zoo.engine.state_file import read_state
+
+from .nets import tiny_net
+
+RECIPE = FINETUNE.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
+
+
+def loaders():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (52, 3, 8, 8), generator=generator).to(torch.uint8)
+    data = TensorImages(
+        images, torch.arange(52) % 3, mean=(0.5,) * 3, std=(0.25,) * 3, crop_padding=2, flip=True, seed=3
+    )
+    return tensor_loader(data, 8, shuffle=True), tensor_loader(data, 52)
+
+
+def network():
+    net = tiny_net()
+    net.insert(5, nn.Dropout(0.3))  # draws from the global generator at every step
+    return net
+
+
+def run(folder, every, delay):
+    """Train to the end, or go on from what an earlier process left."""
+    fsync = os.fsync
+    os.fsync = lambda handle: (time.sleep(delay / 2), fsync(handle))  # so that some are killed while writing
+    net = network()
+    net.register_forward_hook(lambda *_: time.sleep(delay))
+    plan = CheckpointPlan(resume=True, every=every)
+    train(net, *loaders(), RECIPE, output=folder, checkpoints=plan, progress=False)
+    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, f"{folder}/final.safetensors")
+
+
+def kill_often(folder, every, kills, seed):
+    """Where the checkpoint stood after each kill, as (epoch, batch)."""
+    moments = random.Random(seed)
+    seen = []
+    for _ in range(kills):
+        process = _fork(folder, every, 0.03)
+        process.join(moments.uniform(0.1, 1.2))
+        process.kill()
+        process.join()
+        last = Path(folder, "checkpoints", "last.safetensors")
+        progress = read_state(last)["progress"] if last.exists() else {"epoch": 0, "batch": 0}
+        seen.append((progress["epoch"], progress["batch"]))
+    return seen
+
+
+def _fork(folder, every, delay):
+    process = multiprocessing.get_context("fork").Process(target=run, args=(folder, every, delay))
+    process.start()
+    return process
+
+
+if __name__ == "__main__":  # nothing is computed before a fork: threads would not survive it
+    folder, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    _fork(f"{folder}/whole", None, 0.0).join()
+    seen = kill_often(f"{folder}/killed", 2, kills, seed)
+    _fork(f"{folder}/killed", 2, 0.0).join()
+    print(json.dumps(seen))

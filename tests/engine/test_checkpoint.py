@@ -1,0 +1,138 @@
+import errno
+import math
+import os
+import resource
+
+import pytest
+import torch
+
+from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
+from gmconv_zoo.classify.train import train
+from gmconv_zoo.engine.checkpoint import CheckpointError, load_weights
+from gmconv_zoo.engine.nonfinite import NonFiniteError
+from gmconv_zoo.engine.state_file import read_state, write_state
+
+from .killed_run import RECIPE, loaders, network
+from .nets import tiny_net
+
+RESUME = CheckpointPlan(resume=True)
+
+
+def run(folder, net=None, recipe=RECIPE, checkpoints=RESUME, **options):
+    net = network() if net is None else net
+    return train(net, *loaders(), recipe, output=folder, checkpoints=checkpoints, progress=False, **options)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_state_comes_back_as_it_was(tmp_path):
+    state = {
+        "a": torch.arange(4).view(2, 2).t(),
+        "b": {0: {"step": torch.tensor(3.0), "x": None}, "c": [0.1, math.inf, True, "text", 2**70]},
+    }
+    write_state(tmp_path / "x", state)
+    back = read_state(tmp_path / "x")
+    assert torch.equal(back["a"], state["a"])
+    assert back["b"][0]["step"] == 3
+    assert back["b"][0]["x"] is None
+    assert back["b"]["c"] == state["b"]["c"]
+
+
+def test_truncated_file_is_named(tmp_path):
+    write_state(tmp_path / "x", {"a": torch.zeros(100)})
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"x is no checkpoint of gmconv_zoo, or it is damaged"):
+        read_state(tmp_path / "x")
+
+
+def test_failed_write_keeps_the_earlier_file_and_leaves_no_scratch(tmp_path):
+    write_state(tmp_path / "x", {"a": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_state(tmp_path / "x", {"a": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_state(tmp_path / "x") == {"a": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monkeypatch):
+    done = []
+
+    def full(handle):
+        done.append(handle)
+        if len(done) > 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"No space left on device.*the earlier .*last.safetensors is kept"):
+        run(tmp_path, checkpoints=CheckpointPlan(every=1))
+    monkeypatch.undo()
+    assert read_state(tmp_path / "checkpoints" / "last.safetensors")["progress"]["step"] == 2
+    assert run(tmp_path).rows[-1]["epoch"] == RECIPE.epochs
+
+
+def test_finished_run_is_not_trained_again(tmp_path):
+    first = run(tmp_path)
+    weights = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
+    second = run(tmp_path)
+    assert second.rows == first.rows
+    assert second.score == first.score
+    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": RECIPE.override(lr=0.01)}, r"another run: recipe\.lr is 0\.05 there and 0\.01 here"),
+        ({"seed": 4}, r"seed is 0 there and 4 here"),
+        ({"net": tiny_net(classes=5).insert(5, torch.nn.Dropout(0.3))}, r"of another network: .*weight is \[3, 4\]"),
+        ({"checkpoints": CheckpointPlan()}, r"from an earlier run: pass resume"),
+    ],
+)
+def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, change, message):
+    run(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, **change)
+    assert contents(tmp_path) == before
+
+
+def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
+    net = network()
+
+    def poison(state, row):
+        if state.epoch == 2:
+            net[2].sigma.data.fill_(math.nan)
+
+    with pytest.raises(NonFiniteError, match=r"2\.sigma"):
+        run(tmp_path, net, callbacks=[poison])
+    kept = read_state(tmp_path / "checkpoints" / "last.safetensors")
+    assert kept["progress"]["epoch"] == 1
+    assert all(torch.isfinite(value).all() for value in kept["model"].values())
+
+
+def test_output_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be written.*choose another output folder"):
+        run(tmp_path / "file" / "output")
+
+
+def test_best_checkpoint_is_the_best_epoch_s(tmp_path):
+    net = network()
+    result = run(tmp_path, net, checkpoints=CheckpointPlan(end_with_best=True))
+    best = read_state(tmp_path / "checkpoints" / "best.safetensors")
+    tops = [row["val_top1"] for row in result.rows]
+    assert best["progress"]["epoch"] == result.epoch == tops.index(max(tops)) + 1
+    assert result.score.top1 == max(tops)
+    assert all(torch.equal(value, best["ema"][key]) for key, value in net.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ValueError, match="of another network"):
+        load_weights(tmp_path / "checkpoints" / "last.safetensors", tiny_net())

@@ -1,0 +1,41 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gmconv_zoo.engine.state_file import read_state
+
+ROOT = Path(__file__).parents[2]
+
+
+def compare_with_a_whole_run(folder, kills, seed):
+    command = [sys.executable, "-m", "tests.engine.killed_run", str(folder), str(kills), str(seed)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for name in ("final.safetensors", "checkpoints/last.safetensors", "checkpoints/best.safetensors"):
+        whole, killed = (load_file(folder / part / name) for part in ("whole", "killed"))
+        assert whole.keys() == killed.keys()
+        for key, value in whole.items():
+            assert torch.equal(value, killed[key]), f"{name}: {key}"
+    whole, killed = (read_state(folder / part / "checkpoints/last.safetensors") for part in ("whole", "killed"))
+    assert whole["scheduler"] == killed["scheduler"]
+    assert whole["progress"] == killed["progress"]
+    columns = ("epoch", "step", "lr", "train_loss", "val_top1")
+    rows = [[[row[column] for column in columns] for row in state["rows"]] for state in (whole, killed)]
+    assert rows[0] == rows[1]
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_run_killed_at_random_steps_ends_with_the_same_bits(tmp_path):
+    seen = compare_with_a_whole_run(tmp_path, 4, seed=1)
+    assert any(batch for _, batch in seen), "no kill left a checkpoint within an epoch: slow the run down"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_run_killed_thirty_times_ends_with_the_same_bits(tmp_path, seed):
+    compare_with_a_whole_run(tmp_path, 30, seed=seed)

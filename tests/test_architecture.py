@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "weights": {"layers", "conversion"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
-    "classify": {"_version", "layers", "sigmas", "conversion", "saving", "models", "engine", "visualize"},
+    "classify": {"_version", "layers", "sigmas", "conversion", "saving", "weights", "models", "engine", "visualize"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
     "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
 }

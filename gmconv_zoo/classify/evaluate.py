@@ -10,7 +10,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Score", "evaluate"]
+__all__ = ["Score", "evaluate", "hits"]
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ def evaluate(
     try:
         for images, labels in loader:
             labels = labels.to(tensor.device)
-            hits = _hits(model(images.to(tensor.device)), labels)
+            found = hits(model(images.to(tensor.device)), labels)
             if accelerator is not None:
-                hits = accelerator.gather_for_metrics(hits)
-            counts += hits.sum(0)
+                found = accelerator.gather_for_metrics(found)
+            counts += found.sum(0)
     finally:
         for module, training in modes.items():
             module.training = training
@@ -89,8 +89,16 @@ def evaluate(
     return Score(count, top1, top5)
 
 
-def _hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B, 3) int64: one, whether the label is first, whether it is among the first five."""
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which images of a batch are classified correctly.
+
+    Args:
+        logits: (B, classes); an image with a NaN among them counts as wrong.
+        labels: (B,) int64.
+
+    Returns:
+        (B, 3) int64: one, whether the label is first, whether it is among the first five.
+    """
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     found = (best == labels.unsqueeze(1)) & ~logits.isnan().any(1, keepdim=True)
     return torch.stack([torch.ones_like(labels), found[:, 0].long(), found.any(1).long()], dim=1)

@@ -1,0 +1,161 @@
+"""Image sets to evaluate on, by timm's names; no image is ever replaced by another one.
+
+timm's own `ImageDataset` puts the next image in the place of one that cannot be read. Here timm only finds and lists
+the images; `eval_images` reads them and keeps record of those that cannot be read.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timm.data import create_dataset
+from timm.data.readers.img_extensions import IMG_EXTENSIONS
+
+from .label_files import read_labels
+
+__all__ = ["EvalSource", "open_eval_data"]
+
+_NAMED = ("torch", "hfds", "wds")
+
+
+@dataclass(frozen=True)
+class EvalSource:
+    """Where images and labels come from.
+
+    Attributes:
+        name: what the user asked for, for records.
+        reader: ``reader[i]`` gives an open file or a PIL image and a label; a stream gives decoded ones by iteration.
+        class_names: what the labels index; None where labels are outputs of the network.
+        ordered: the order of the classes is the data set's own, so that it may stand for the network's where no
+            name matches; for a folder it is only alphabetical.
+        stream: images come in sequence and without names.
+        count: images there should be; None where nobody says.
+    """
+
+    name: str
+    reader: Any
+    class_names: list[str] | None
+    ordered: bool = False
+    stream: bool = False
+    count: int | None = None
+
+    def image_name(self, index: int) -> str:
+        """How to call an image in a message."""
+        return str(self.reader.filename(index, absolute=True))
+
+
+def open_eval_data(
+    data: str | Path,
+    *,
+    root: str | Path | None = None,
+    split: str = "validation",
+    labels: str | Path | None = None,
+    id_map: str | Path | None = None,
+    num_samples: int | None = None,
+) -> EvalSource:
+    """Find the images of a set.
+
+    Args:
+        data: a folder with one folder per class (or with such a folder named like the split), a tar file, a flat
+            folder if labels are given, or timm's "torch/NAME", "hfds/NAME", "wds/NAME".
+        root: where a named data set lies.
+        split: of a named data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
+        labels: file with the labels of a flat folder, see `label_files`.
+        id_map: see `label_files`.
+        num_samples: images in a stream whose own index does not say it.
+
+    Returns:
+        The source, to be given a transform by `eval_images`.
+
+    Raises:
+        ValueError: when there is no such set, or it has no images, or a class of it has none.
+    """
+    prefix = str(data).partition("/")[0].lower()
+    if os.path.exists(data):
+        return _flat(Path(data), labels, id_map) if labels is not None else _folder(Path(data), split)
+    if labels is not None:
+        raise ValueError(f"labels go with a flat folder of images; {str(data)!r} is none.")
+    if prefix not in _NAMED or "/" not in str(data):
+        raise ValueError(f"{str(data)!r}: no such folder; pass one, or torch/NAME, hfds/NAME or wds/NAME.")
+    options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
+    if prefix == "torch" and root is None:
+        raise ValueError(f"{data}: pass root, the folder in which the data set lies.")
+    if prefix == "wds":
+        options |= {"root": str(root or ""), "num_samples": num_samples}
+    try:
+        dataset: Any = create_dataset(str(data), **options)
+    except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{data}, root {root}, split {split!r}: {error or type(error).__name__}") from error
+    if prefix == "torch":
+        return EvalSource(
+            str(data), _TorchReader(dataset), getattr(dataset, "classes", None), True, False, len(dataset)
+        )
+    reader = dataset.reader
+    if prefix == "hfds":
+        names = sorted(reader.class_to_idx, key=reader.class_to_idx.get) or None
+        return EvalSource(str(data), reader, names, ordered=True, count=len(reader))
+    reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
+    return EvalSource(str(data), reader, None, ordered=True, stream=True, count=reader.num_samples or None)
+
+
+class _FlatReader:
+    """Files and labels, with the interface of timm's readers."""
+
+    def __init__(self, files: list[Path], labels: list[int]) -> None:
+        self.files, self.labels = files, labels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return open(self.files[index], "rb"), self.labels[index]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        return str(self.files[index]) if absolute else self.files[index].name
+
+
+class _TorchReader:
+    """A torchvision data set, with the interface of timm's readers."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.dataset[index]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        samples = getattr(self.dataset, "samples", None)
+        return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
+
+
+def _flat(folder: Path, labels: str | Path, id_map: str | Path | None) -> EvalSource:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMG_EXTENSIONS)
+    if not files:
+        raise ValueError(f"{folder}: no images; pass the folder that holds them when labels are given.")
+    values, names = read_labels(labels, files, id_map=id_map)
+    return EvalSource(str(folder), _FlatReader(files, values), names, count=len(files))
+
+
+def _folder(folder: Path, split: str) -> EvalSource:
+    if folder.is_dir() and any(file.suffix.lower() in IMG_EXTENSIONS for file in folder.iterdir()):
+        raise ValueError(f"{folder}: images lie in it without a folder of their class; move them, or pass labels.")
+    try:
+        reader: Any = create_dataset("", root=str(folder), split=split).reader  # type: ignore[union-attr]
+    except RuntimeError as error:
+        raise ValueError(f"{folder}: {error}.") from error
+    if folder.is_file():
+        return EvalSource(str(folder), reader, list(reader.class_to_idx), count=len(reader))
+    names = sorted(reader.class_to_idx, key=reader.class_to_idx.get)
+    root = Path(reader.root)
+    empty = sorted(sub.name for sub in root.iterdir() if sub.is_dir() and not _holds_files(sub))
+    if empty:
+        raise ValueError(f"{root}: no image in the class folders {empty[:10]}; fill or remove them.")
+    return EvalSource(str(root), reader, names, count=len(reader))
+
+
+def _holds_files(folder: Path) -> bool:
+    return folder.name.startswith(".") or any(file.suffix.lower() in IMG_EXTENSIONS for file in folder.rglob("*"))

@@ -1,0 +1,94 @@
+"""Images of an evaluation set, preprocessed; one that cannot be read is marked, never replaced by another."""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+from .eval_data import EvalSource
+
+__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "why_unreadable"]
+
+# The label of an image that cannot be read
+BAD_LABEL = -1
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+class EvalImages(Dataset[tuple[Tensor, Tensor]]):
+    """Preprocessed images of a source, each with its index and label.
+
+    Args:
+        source: gives images.
+        transform: PIL image to (C, H, W) tensor.
+        mode: Pillow's, e.g. "RGB".
+        shape: (C, H, W) of what stands for an image that cannot be read.
+        outputs: (classes,) output of each class of the source; None where labels are outputs already.
+    """
+
+    def __init__(
+        self,
+        source: EvalSource,
+        transform: Callable[[Image.Image], Tensor],
+        *,
+        mode: str,
+        shape: tuple[int, ...],
+        outputs: list[int] | None = None,
+    ) -> None:
+        self.source, self.transform, self.mode = source, transform, mode
+        self.shape, self.outputs = shape, outputs
+
+    def __len__(self) -> int:
+        return len(self.source.reader)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
+        try:
+            image, label = _read(self.source.reader, index, self.mode)
+        except _UNREADABLE:
+            return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
+        return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
+
+
+class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
+    """Preprocessed images of a stream, with index 0 for all of them and their labels; arguments as `EvalImages`."""
+
+    def __init__(
+        self,
+        source: EvalSource,
+        transform: Callable[[Image.Image], Tensor],
+        *,
+        mode: str,
+        outputs: list[int] | None = None,
+    ) -> None:
+        self.source, self.transform, self.mode, self.outputs = source, transform, mode, outputs
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of a (C, H, W) image and (2,) int64, the label second."""
+        for image, label in self.source.reader:
+            yield self.transform(image.convert(self.mode)), torch.tensor([0, _output(label, self.outputs)])
+
+
+def why_unreadable(source: EvalSource, index: int) -> str:
+    """What Pillow says about an image; empty where it can be read."""
+    try:
+        _read(source.reader, index, "RGB")
+    except _UNREADABLE as error:
+        return str(error)
+    return ""
+
+
+def _read(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
+    image, label = reader[index]
+    if isinstance(image, Image.Image):
+        return image.convert(mode), label
+    with image, Image.open(image) as opened:
+        return opened.convert(mode), label
+
+
+def _output(label: Any, outputs: list[int] | None) -> int:
+    return int(label) if outputs is None else outputs[int(label)]

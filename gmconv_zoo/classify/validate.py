@@ -1,0 +1,242 @@
+"""Evaluate any number of models on one set of images; a model that fails keeps its row."""
+
+import dataclasses
+import datetime
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import create_transform, resolve_model_data_config
+from torch import nn
+
+from ..conversion import fuse
+from ..engine.extras import needs_extra
+from ..engine.records import Summary, environment, write_results
+from ..saving import CONFIG_NAME
+from .class_order import class_outputs
+from .count import BadImagesError, count_correct
+from .eval_data import EvalSource
+from .eval_images import EvalImages, EvalStream
+from .evaluate import Score
+from .named import open_model
+from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.utils import gather_object
+    from accelerate.utils.memory import clear_device_cache
+
+__all__ = ["find_models", "validate"]
+
+_logger = logging.getLogger(__name__)
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
+
+
+def find_models(name: str) -> list[str]:
+    """The models that a name means.
+
+    Args:
+        name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
+            in its own folders; or anything `open_model` takes.
+
+    Returns:
+        Names for `open_model`.
+
+    Raises:
+        ValueError: when nothing matches.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        found = [str(folder)] if (folder / CONFIG_NAME).is_file() else []
+        found = found or [str(path.parent) for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))]
+        if not found:
+            raise ValueError(
+                f"{name}: neither this folder nor one in it has a {CONFIG_NAME} as gmconv_zoo.save writes."
+            )
+        return found
+    if not set(name) & set("*?["):
+        return [name]
+    found = timm.list_pretrained(name)
+    if not found:
+        raise ValueError(f"{name!r} matches no pretrained model; timm.list_pretrained() lists them.")
+    return found
+
+
+def validate(
+    models: Sequence[str],
+    source: EvalSource,
+    settings: ValidationSettings,
+    *,
+    output: str | Path | None = None,
+    accelerator: Accelerator | None = None,
+    test_sized: Sequence[str] = (),
+    progress: bool = True,
+) -> list[ValidationRow]:
+    """Evaluate models one after the other.
+
+    Args:
+        models: names for `open_model`.
+        source: the images.
+        settings: the same for all models.
+        output: folder for summary.csv and results.json, written anew after every model; None to write nothing.
+        accelerator: processes and device; None for accelerate's own choice.
+        test_sized: names of models to evaluate at their test size whatever the settings say.
+        progress: show a bar.
+
+    Returns:
+        One row per model, the same in every process.
+
+    Raises:
+        BadImagesError: when an image cannot be read; what was evaluated before is on disk.
+        OSError: when the output cannot be written; nothing has been evaluated then.
+    """
+    accelerator = accelerator or Accelerator()
+    writes = output is not None and accelerator.is_main_process
+    summary = Summary(output if writes else None)
+    if output is not None and writes:
+        _write(output, [], source, settings, accelerator)
+    versions = {key: value for key, value in environment().items() if key in _VERSIONS}
+    rows: list[ValidationRow] = []
+    for name in models:
+        own = dataclasses.replace(settings, test_input_size=settings.test_input_size or name in test_sized)
+        rows.append(_validate_one(name, source, own, accelerator, progress))
+        summary.append({**rows[-1].to_dict(), "dataset": source.name, **versions})
+        if output is not None and writes:
+            _write(output, rows, source, settings, accelerator)
+    return rows
+
+
+def _validate_one(
+    name: str, source: EvalSource, settings: ValidationSettings, accelerator: Accelerator, progress: bool
+) -> ValidationRow:
+    details: dict[str, Any] = {}
+    try:
+        model = _open_together(name, settings)
+        config = _data_config(model, settings)
+        details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}
+        images = _images(source, model, config)
+        model = _placed(model, settings, accelerator)
+        bar = name if progress else ""
+        started = time.perf_counter()
+        score, bad, batch_size = _count(model, images, settings, accelerator, bar)
+        seconds = time.perf_counter() - started
+        missing = (source.count or 0) - score.count if source.stream else 0
+        if missing and not settings.skip_bad:
+            raise ValueError(f"{source.name}: {score.count} images of {source.count} came; see the reader's warnings.")
+    except BadImagesError:
+        raise
+    except Exception as error:  # whatever it is, the other models are still to be evaluated
+        _logger.warning("%s failed: %s", name, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
+        return ValidationRow(name, error=f"{type(error).__name__}: {' '.join(str(error).split())}", details=details)
+    details |= {
+        "precision": settings.precision,
+        "fused": settings.fuse,
+        "batch_size": batch_size,
+        "processes": accelerator.num_processes,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(score.count / seconds, 1),
+    }
+    if bad:
+        details["bad_images"] = [source.image_name(index) for index in bad]
+    return ValidationRow(name, score, bad=max(missing, 0) + len(bad), details=details)
+
+
+def _open_together(name: str, settings: ValidationSettings) -> nn.Module:
+    """Open the model in every process, or in none."""
+    model, error = None, None
+    try:
+        model = open_model(name)
+        if settings.fuse:
+            model = fuse(model)
+    except Exception as caught:  # reported below, in all processes
+        error = caught
+    failed = [text for text in gather_object(["" if error is None else str(error)]) if text]
+    if error is not None:
+        raise error
+    if failed or model is None:
+        raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
+    return model
+
+
+def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
+    args: dict[str, Any] = settings.overrides
+    if side := args.pop("img_size", None):
+        channels = resolve_model_data_config(model)["input_size"][0]
+        args["input_size"] = (channels, side, side)
+    return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)
+
+
+def _images(source: EvalSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
+    transform = create_transform(**config, is_training=False)
+    mode, outputs = _MODES.get(config["input_size"][0], "RGB"), class_outputs(source, model)
+    if source.stream:
+        return EvalStream(source, transform, mode=mode, outputs=outputs)
+    return EvalImages(source, transform, mode=mode, shape=tuple(config["input_size"]), outputs=outputs)
+
+
+def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:
+    model = model.eval().to(accelerator.device)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return torch.compile(model) if settings.compile else model  # type: ignore[return-value]
+
+
+def _count(
+    model: nn.Module,
+    images: EvalImages | EvalStream,
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+    bar: str,
+) -> tuple[Score, list[int], int]:
+    """The counts, the bad images and the batch size that fitted."""
+    batch_size = settings.batch_size
+    while True:
+        try:
+            score, bad = count_correct(
+                model,
+                images,
+                accelerator=accelerator,
+                batch_size=batch_size,
+                workers=settings.workers,
+                dtype=PRECISIONS[settings.precision],
+                channels_last=settings.channels_last,
+                skip_bad=settings.skip_bad,
+                progress=bar,
+            )
+            return score, bad, batch_size
+        except MemoryError:
+            if not settings.retry or batch_size == 1:
+                raise
+        clear_device_cache(garbage_collection=True)
+        batch_size //= 2
+        _logger.warning("not enough memory: trying again with batch size %d", batch_size)
+
+
+def _write(
+    output: str | Path,
+    rows: list[ValidationRow],
+    source: EvalSource,
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+) -> None:
+    write_results(
+        output,
+        {
+            "dataset": source.name,
+            "date": datetime.date.today().isoformat(),
+            "settings": dataclasses.asdict(settings),
+            "processes": accelerator.num_processes,
+            "device": str(accelerator.device),
+            "results": [row.to_dict() for row in rows],
+        },
+    )
+
+
+def _plain(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value

@@ -148,7 +148,8 @@ def _folder(folder: Path, split: str) -> EvalSource:
     except RuntimeError as error:
         raise ValueError(f"{folder}: {error}.") from error
     if folder.is_file():
-        return EvalSource(str(folder), reader, list(reader.class_to_idx), count=len(reader))
+        names = [reader.class_idx_to_name[index] for index in sorted(reader.class_idx_to_name)]
+        return EvalSource(str(folder), reader, names, count=len(reader))
     names = sorted(reader.class_to_idx, key=reader.class_to_idx.get)
     root = Path(reader.root)
     empty = sorted(sub.name for sub in root.iterdir() if sub.is_dir() and not _holds_files(sub))

@@ -56,9 +56,7 @@ def find_models(name: str) -> list[str]:
         found = [str(folder)] if (folder / CONFIG_NAME).is_file() else []
         found = found or [str(path.parent) for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))]
         if not found:
-            raise ValueError(
-                f"{name}: neither this folder nor one in it has a {CONFIG_NAME} as gmconv_zoo.save writes."
-            )
+            raise ValueError(f"{name}: no {CONFIG_NAME} in it or in a folder of it; pass what gmconv_zoo.save wrote.")
         return found
     if not set(name) & set("*?["):
         return [name]

@@ -1,0 +1,94 @@
+"""Labels of flat folders: the development kit's numbers, WordNet ids, and files with names."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gmconv_zoo.classify.label_files import read_labels
+
+FILES = [Path(f"ILSVRC2012_val_{number:08}.JPEG") for number in (1, 2, 3)]
+KIT = "n02119789 1 kit_fox\nn02100735 2 English_setter\nn02110185 3 Siberian_husky\n"
+
+
+def named(result) -> list[str]:
+    labels, names = result
+    return [names[label] for label in labels]
+
+
+@pytest.fixture
+def kit(tmp_path):
+    (tmp_path / "map_clsloc.txt").write_text(KIT)
+    path = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
+    path.write_text("3\n1\n2\n")
+    return path
+
+
+def test_the_kits_numbers_are_its_own_ids_and_no_outputs(kit):
+    assert named(read_labels(kit, FILES)) == ["n02110185", "n02119789", "n02100735"]
+
+
+def test_the_number_in_a_file_name_says_which_line_is_its(kit):
+    assert named(read_labels(kit, [FILES[0], FILES[2]])) == ["n02110185", "n02100735"]
+
+
+def test_the_kits_matlab_file_gives_the_same_ids(kit, tmp_path):
+    from scipy.io import savemat
+
+    (tmp_path / "map_clsloc.txt").unlink()
+    rows = [(1, "n02119789", "", "", 0), (2, "n02100735", "", "", 0), (3, "n02110185", "", "", 0), (4, "n1", "", "", 7)]
+    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "O")]
+    savemat(tmp_path / "meta.mat", {"synsets": np.array(rows, dtype=kinds)})
+    assert named(read_labels(kit, FILES)) == ["n02110185", "n02119789", "n02100735"]
+
+
+def test_the_kits_numbers_without_its_ids_are_refused(kit, tmp_path):
+    (tmp_path / "map_clsloc.txt").unlink()
+    with pytest.raises(ValueError, match=r"not as networks do: put the kit's meta\.mat or map_clsloc\.txt beside it"):
+        read_labels(kit, FILES)
+
+
+def test_an_id_map_of_another_kind_is_refused(kit, tmp_path):
+    (tmp_path / "map_clsloc.txt").write_text("kit fox\n")
+    with pytest.raises(ValueError, match="is no id map"):
+        read_labels(kit, FILES)
+
+
+def test_wordnet_ids_go_by_the_order_of_files(tmp_path):
+    (tmp_path / "labels.txt").write_text("n3\n".replace("n3", "n00000003") + "n00000001\n")
+    assert named(read_labels(tmp_path / "labels.txt", [Path("a.png"), Path("b.png")])) == ["n00000003", "n00000001"]
+
+
+@pytest.mark.parametrize("text", ["b.png 7\na.png 0\n", "b.png,7\nx/a.png,0\n", "b.png\t7\na.png\t0\n"])
+def test_numbers_beside_names_are_outputs(tmp_path, text):
+    (tmp_path / "labels.txt").write_text(text)
+    assert read_labels(tmp_path / "labels.txt", [Path("a.png"), Path("b.png")]) == ([0, 7], None)
+
+
+def test_a_json_object_may_hold_class_names(tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps({"b.png": "dog", "a.png": "great cat"}))
+    result = read_labels(tmp_path / "labels.json", [Path("a.png"), Path("b.png")])
+    assert result == ([1, 0], ["dog", "great cat"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a.png 1\n", r"no label for 1 of 2 images, the first is b\.png"),
+        ("a.png 1\nb.png 1\na.png 2\n", "1 file names occur more than once"),
+        ("1\n2\n3\n", "3 labels for 2 images"),
+        ("0\n1\n", "numbers from 1 to 1000"),
+        ("a.png 1\n2\n", "on every line"),
+        ("", "one label per line"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path, text, said):
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_labels(tmp_path / "labels.txt", [Path("a.png"), Path("b.png")])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        read_labels(tmp_path / "labels.txt", FILES)

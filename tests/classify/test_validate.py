@@ -1,0 +1,298 @@
+"""Exact counts whatever the batches, unreadable images, class order, and models that fail."""
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import DataLoader
+
+import gmconv_zoo
+from gmconv_zoo.classify import validate as validate_module
+from gmconv_zoo.classify.class_order import class_outputs
+from gmconv_zoo.classify.count import BadImagesError, count_correct
+from gmconv_zoo.classify.eval_data import open_eval_data
+from gmconv_zoo.classify.eval_images import EvalImages
+from gmconv_zoo.classify.evaluate import Score
+from gmconv_zoo.classify.validate import find_models, validate
+from gmconv_zoo.classify.validation_settings import ValidationSettings
+
+from .linear import NAME, fixture_linear, image_bytes
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
+WNIDS = timm.data.ImageNetInfo().label_names()
+# Some of ImageNet's classes, whose alphabetical place among themselves is not their output
+CLASSES = (999, 17, 500)
+EXPECTED = Score(count=13, top1=8, top5=11)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """13 images in three folders named by WordNet id: 8 are right, 3 have their class second, 2 last."""
+    kinds = ["right"] * 8 + ["second"] * 3 + ["last"] * 2
+    for index, kind in enumerate(kinds):
+        label = CLASSES[index % 3]
+        path = tmp_path / "images" / WNIDS[label] / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image_bytes(label, kind))
+    return tmp_path / "images"
+
+
+def settings(**changes) -> ValidationSettings:
+    return ValidationSettings(**{"workers": 0, "batch_size": 4, **changes})
+
+
+def images_of(source) -> EvalImages:
+    model = fixture_linear()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    return EvalImages(source, transform, mode="RGB", shape=(3, 4, 4), outputs=class_outputs(source, model))
+
+
+def run(monkeypatch, *args) -> int | str:
+    monkeypatch.setattr(sys, "argv", ["validate.py", *map(str, args)])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return status.value.code
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 13, 64])
+def test_counts_do_not_depend_on_the_batch_size(folder, batch_size):
+    (row,) = validate([NAME], open_eval_data(folder), settings(batch_size=batch_size), progress=False)
+    assert row.error == ""
+    assert row.score == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "changes", [{"precision": "bf16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}], ids=str
+)
+def test_settings_keep_the_counts(folder, changes):
+    (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
+    assert (row.error, row.score) == ("", EXPECTED)
+
+
+class Repeating(Accelerator):
+    """What several processes do wrongly: the images that fill the last batch are counted again."""
+
+    def prepare(self, loader):
+        images = [loader.dataset[index % len(loader.dataset)] for index in range(16)]
+        return DataLoader(images, 4)
+
+    def gather_for_metrics(self, rows):
+        return rows
+
+
+class Losing(Repeating):
+    def prepare(self, loader):
+        return DataLoader([loader.dataset[index] for index in range(12)], 4)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "said"),
+    [(Repeating, "0 images were not counted and 3 more than once"), (Losing, "1 images were not counted and 0 more")],
+)
+def test_repeated_and_lost_images_are_noticed(folder, accelerator, said):
+    images = images_of(open_eval_data(folder))
+    with pytest.raises(RuntimeError, match=said):
+        count_correct(fixture_linear(), images, accelerator=accelerator(cpu=True), batch_size=4)
+
+
+def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
+    lines = []
+    (tmp_path / "flat").mkdir()
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(tmp_path / "flat" / path.name)
+        lines.append(f"{path.name} {path.parent.name}\n")
+    (tmp_path / "labels.txt").write_text("".join(lines))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+    (row,) = validate([NAME], source, settings(), progress=False)
+    assert row.score == EXPECTED
+
+
+def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        tar.add(folder, "images")
+    for source in (open_eval_data(tmp_path / "images.tar"), open_eval_data("torch/image_folder", root=folder)):
+        (row,) = validate([NAME], source, settings(), progress=False)
+        assert (row.error, row.score) == ("", EXPECTED)
+
+
+DAMAGED = {
+    "truncated PNG": image_bytes(3)[:45],
+    "truncated JPEG": image_bytes(3, form="JPEG")[:-20],
+    "another file": b"no image",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_unreadable_image_is_named_and_never_replaced(folder, damaged):
+    broken = sorted(folder.rglob("*.png"))[5]
+    broken.write_bytes(DAMAGED[damaged])
+    source = open_eval_data(folder)
+    with pytest.raises(BadImagesError, match=rf"cannot be read: {broken} \(.+\)\. .*--skip-bad"):
+        validate([NAME], source, settings(), progress=False)
+    (row,) = validate([NAME], source, settings(skip_bad=True), progress=False)
+    assert (row.score.count, row.bad, row.details["bad_images"]) == (12, 1, [str(broken)])
+
+
+def test_set_without_a_readable_image_fails(folder):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no image")
+    (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True), progress=False)
+    assert "no image was counted" in row.error
+
+
+def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
+    args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--cpu")
+    assert run(monkeypatch, folder, *args) == 1
+    out = capsys.readouterr().out
+    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is no folder" in out
+    assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
+    with open(tmp_path / "out" / "summary.csv", newline="") as file:
+        failed, good = csv.DictReader(file)
+    assert (failed["model"], failed["top1"], failed["error"][:10]) == ("gmconv_resnet1", "", "ValueError")
+    assert (good["model"], good["count"], good["top1"], good["top5"], good["error"]) == (NAME, "13", "8", "11", "")
+    assert good["torch"] == torch.__version__
+    record = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["error"] != "" for row in record["results"]] == [True, False]
+    assert record["environment"]["timm"] == timm.__version__
+
+
+def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
+    class Failing(type(fixture_linear())):
+        def forward(self, x):
+            raise RuntimeError("this network is broken")
+
+    nets = {"good": fixture_linear, "bad": Failing}
+    monkeypatch.setattr(validate_module, "open_model", lambda name: nets[name]())
+    bad, good = validate(["bad", "good"], open_eval_data(folder), settings(), progress=False)
+    assert (bad.score, bad.error) == (None, "RuntimeError: this network is broken")
+    assert good.score == EXPECTED
+
+
+class Hungry(nn.Module):
+    """Memory for three images only."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.num_classes, self.pretrained_cfg = model, model.num_classes, model.pretrained_cfg
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.model(x)
+
+
+def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
+    monkeypatch.setattr(validate_module, "open_model", lambda name: Hungry(fixture_linear()))
+    source = open_eval_data(folder)
+    (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
+    assert failed.error.startswith("MemoryError: a batch does not fit")
+    (row,) = validate(["x"], source, settings(batch_size=9, retry=True), progress=False)
+    assert (row.score, row.details["batch_size"]) == (EXPECTED, 2)
+
+
+def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeypatch):
+    model = fixture_linear()
+    model.pretrained_cfg |= {"test_input_size": (3, 8, 8), "test_crop_pct": 0.9, "crop_pct": 0.8}
+    model.forward = lambda x: torch.zeros(len(x), 1000)
+    monkeypatch.setattr(validate_module, "open_model", lambda name: model)
+    source = open_eval_data(folder)
+
+    def used(**changes):
+        (row,) = validate(["x"], source, settings(**changes), progress=False)
+        assert row.error == ""
+        return row.details["input_size"], row.details["crop_pct"], row.details["interpolation"]
+
+    assert used() == ("3x4x4", 0.8, "nearest")
+    assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
+    assert used(img_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
+
+
+def test_pattern_and_folder_of_folders_give_their_models(tmp_path):
+    assert find_models("gmconv_resnet18.*") == ["gmconv_resnet18.from_a1_in1k", "gmconv_resnet18.from_tv_in1k"]
+    model = timm.create_model("sgmconv_cifar_resnet20")
+    folders = [str(gmconv_zoo.save(model, tmp_path / name)) for name in ("best", "last")]
+    assert find_models(str(tmp_path)) == folders
+    assert find_models(folders[0]) == folders[:1]
+    with pytest.raises(ValueError, match="matches no pretrained model"):
+        find_models("gmconv_resnet1*x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no config\.json in it"):
+        find_models(str(tmp_path / "empty"))
+
+
+def test_saved_class_names_decide_the_order(folder):
+    model = fixture_linear()
+    model.num_classes = 3
+    model.pretrained_cfg = {"label_names": [WNIDS[999], WNIDS[17], WNIDS[500]]}
+    source = open_eval_data(folder)
+    assert source.class_names == sorted(WNIDS[label] for label in CLASSES)
+    assert class_outputs(source, model) == [model.pretrained_cfg["label_names"].index(n) for n in source.class_names]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "said"),
+    [
+        (["cat", "dog", "fish"], 3, "3 of its 3 classes are unknown to the network"),
+        (None, 7, "has 3 classes, the network has 7 outputs"),
+        (None, 0, "has no classifier"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(folder, names, classes, said):
+    model = fixture_linear()
+    model.num_classes, model.pretrained_cfg = classes, {"label_names": names}
+    with pytest.raises(ValueError, match=said):
+        class_outputs(open_eval_data(folder), model)
+
+
+def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
+    (tmp_path / "labels.txt").write_text("a.png 1000\n")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a.png").write_bytes(image_bytes(1))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+    (row,) = validate([NAME], source, settings(), progress=False)
+    assert "label 1000: the network has outputs 0 to 999" in row.error
+
+
+def test_bad_data_is_named(folder, tmp_path, monkeypatch):
+    (folder / "n00000000").mkdir()
+    with pytest.raises(ValueError, match=r"no image in the class folders \['n00000000'\]"):
+        open_eval_data(folder)
+    (folder / "n00000000").rmdir()
+    (folder / "loose.png").write_bytes(image_bytes(1))
+    with pytest.raises(ValueError, match="without a folder of their class"):
+        open_eval_data(folder)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match="Found 0 images"):
+        open_eval_data(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="no such folder; pass one, or torch/NAME"):
+        open_eval_data(tmp_path / "missing")
+    with pytest.raises(ValueError, match="pass root"):
+        open_eval_data("torch/cifar10")
+    with pytest.raises(ValueError, match="not found or corrupted"):
+        open_eval_data("torch/cifar10", root=tmp_path)
+    assert "no such folder" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"precision": "int8"}, {"batch_size": 0}, {"workers": -1}, {"crop_pct": 1.5}, {"img_size": 0}], ids=str
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ValidationSettings(**wrong)
+
+
+def test_unwritable_output_is_found_before_evaluating(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(validate_module, "open_model", lambda name: pytest.fail("evaluated"))
+    with pytest.raises(OSError, match="file"):
+        validate([NAME], open_eval_data(folder), settings(), output=tmp_path / "file", progress=False)

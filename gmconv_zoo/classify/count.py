@@ -67,11 +67,10 @@ def count_correct(
         RuntimeError: when the network fails, or an image was counted twice or not at all.
     """
     loader = accelerator.prepare(DataLoader(images, batch_size, num_workers=workers))
-    ordered = isinstance(images, EvalImages)
-    seen = torch.zeros(len(images) if isinstance(images, EvalImages) else 0, dtype=torch.int64)
+    seen: list[Tensor] = []
     counts, bad = torch.zeros(3, dtype=torch.int64), []
     shown = bool(progress) and accelerator.is_main_process
-    total = len(loader) if ordered else None
+    total = len(loader) if isinstance(images, EvalImages) else None
     interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
     for batch, keys in tqdm(
         loader, progress, total, disable=not shown, unit="batch", mininterval=interval, leave=False
@@ -84,13 +83,9 @@ def count_correct(
             raise BadImagesError(_describe(images, rows[states == _BAD, 0].tolist()))
         bad += rows[states == _BAD, 0].tolist()
         counts += rows[states == _COUNTED, 2:].sum(0)
-        if ordered:
-            seen += torch.bincount(rows[:, 0], minlength=len(seen))
-    if bool((seen != 1).any()):
-        raise RuntimeError(
-            f"{int((seen == 0).sum())} images were not counted and {int((seen > 1).sum())} more than once: the loader "
-            "was not prepared by this accelerator for evaluation; this is a bug, please report it."
-        )
+        seen.append(rows[:, 0])
+    if seen:
+        _check_each_once(torch.cat(seen), len(images) if isinstance(images, EvalImages) else None)
     count, top1, top5 = counts.tolist()
     if not count:
         raise ValueError("no image was counted: the set is empty, or none of its images can be read.")
@@ -118,6 +113,17 @@ def _rows(
         rows[:, 1] = _NO_MEMORY if isinstance(error, MemoryError) or should_reduce_batch_size(error) else _FAILED
         return rows, error
     return rows, None
+
+
+def _check_each_once(indices: Tensor, size: int | None) -> None:
+    """Compare the (N,) indices of all counted images with those of the set; its size is None for a stream."""
+    distinct = len(indices.unique())
+    missing, repeated = (0 if size is None else size - distinct), len(indices) - distinct
+    if missing or repeated:
+        raise RuntimeError(
+            f"{missing} images were not counted and {repeated} more than once: the loader was not split over the "
+            "processes as evaluation needs it. This is a bug, please report it."
+        )
 
 
 def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:

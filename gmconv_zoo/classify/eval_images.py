@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from .eval_data import EvalSource
 
@@ -55,7 +55,7 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
-    """Preprocessed images of a stream, with index 0 for all of them and their labels; arguments as `EvalImages`."""
+    """Preprocessed images of a stream, each with an index of its own and its label; arguments as `EvalImages`."""
 
     def __init__(
         self,
@@ -68,9 +68,12 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
         self.source, self.transform, self.mode, self.outputs = source, transform, mode, outputs
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of a (C, H, W) image and (2,) int64, the label second."""
-        for image, label in self.source.reader:
-            yield self.transform(image.convert(self.mode)), torch.tensor([0, _output(label, self.outputs)])
+        """Pairs of a (C, H, W) image and (2,) int64 of index and label; loader processes count by turns."""
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for place, (image, label) in enumerate(self.source.reader):
+            keys = [first + place * step, _output(label, self.outputs)]
+            yield self.transform(image.convert(self.mode)), torch.tensor(keys)
 
 
 def why_unreadable(source: EvalSource, index: int) -> str:

@@ -124,6 +124,34 @@ def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
         assert (row.error, row.score) == ("", EXPECTED)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tmp_path, workers):
+    pytest.importorskip("webdataset")
+    import io
+    import tarfile
+
+    def write(damaged: bytes | None) -> None:
+        for shard in range(3):
+            with tarfile.open(tmp_path / f"set-{shard}.tar", "w") as tar:
+                for path in sorted(folder.rglob("*.png"))[shard::3]:
+                    data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
+                    for ending, content in (("png", data), ("cls", str(WNIDS.index(path.parent.name)).encode())):
+                        info = tarfile.TarInfo(f"{path.stem}.{ending}")
+                        info.size = len(content)
+                        tar.addfile(info, io.BytesIO(content))
+
+    def validated(**changes):
+        source = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13")
+        return validate([NAME], source, settings(workers=workers, **changes), progress=False)[0]
+
+    write(None)
+    assert (validated().error, validated().score) == ("", EXPECTED)
+    write(b"no image")
+    assert "12 images of 13 came" in validated().error
+    row = validated(skip_bad=True)
+    assert (row.score.count, row.bad) == (12, 1)
+
+
 DAMAGED = {
     "truncated PNG": image_bytes(3)[:45],
     "truncated JPEG": image_bytes(3, form="JPEG")[:-20],

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-__all__ = ["EpochSampler", "TensorImages", "tensor_loader"]
+__all__ = ["EpochSampler", "TensorImages", "mix_seed", "tensor_loader"]
 
 
 class TensorImages(Dataset[tuple[Tensor, Tensor]]):
@@ -64,27 +64,27 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         """A (B, C, H, W) float32 batch and its (B,) labels; torch's loader calls this with a whole batch."""
         wanted = torch.tensor(keys)
         index = wanted % len(self)
-        images = self.images[index]
-        if self.crop_padding or self.flip:
-            images = _crop_and_flip(images, self._offsets(wanted // len(self), index), self.crop_padding)
+        images = self.augment(self.images[index], self._drawn_for(wanted // len(self), index))
         return images * self.scale - self.shift, self.labels[index]
 
-    def _offsets(self, epochs: Tensor, index: Tensor) -> Tensor:
-        """(B, 3): vertical and horizontal start of the crop, and whether to mirror."""
-        offsets = torch.empty(len(index), 3, dtype=torch.int64)
-        for epoch in epochs.unique().tolist():  # one, but for a loader that mixes epochs
-            here = epochs == epoch
-            offsets[here] = self._draw(epoch)[index[here]]
-        return offsets
+    def augment(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """(B, C, H, W) images changed by their rows of `draw`."""
+        return _crop_and_flip(images, drawn, self.crop_padding) if self.crop_padding or self.flip else images
 
-    def _draw(self, epoch: int) -> Tensor:
-        """The (N, 3) offsets of every image in an epoch."""
-        if self._drawn is None or self._drawn[0] != epoch:
-            generator = torch.Generator().manual_seed(_mix(self.seed, epoch, 1))
-            crops = torch.randint(2 * self.crop_padding + 1, (len(self), 2), generator=generator)
-            mirrored = torch.randint(2, (len(self), 1), generator=generator) * self.flip
-            self._drawn = epoch, torch.cat([crops, mirrored], dim=1)
-        return self._drawn[1]
+    def draw(self, epoch: int) -> Tensor:
+        """(N, 3) for every image in an epoch: vertical and horizontal start of the crop, and whether to mirror."""
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, 1))
+        crops = torch.randint(2 * self.crop_padding + 1, (len(self), 2), generator=generator)
+        mirrored = torch.randint(2, (len(self), 1), generator=generator) * self.flip
+        return torch.cat([crops, mirrored], dim=1)
+
+    def _drawn_for(self, epochs: Tensor, index: Tensor) -> Tensor:
+        parts = []
+        for epoch in epochs.tolist()[:1] if len(epochs.unique()) == 1 else epochs.tolist():
+            if self._drawn is None or self._drawn[0] != epoch:
+                self._drawn = epoch, self.draw(epoch)
+            parts.append(self._drawn[1])
+        return parts[0][index] if len(parts) == 1 else torch.stack([p[i] for p, i in zip(parts, index, strict=True)])
 
 
 class EpochSampler(Sampler[int]):
@@ -108,7 +108,7 @@ class EpochSampler(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch, 0))
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch, 0))
         order = torch.randperm(self.size, generator=generator)
         return iter((order + self.epoch * self.size).tolist())
 
@@ -139,7 +139,7 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _mix(seed: int, epoch: int, stream: int) -> int:
+def mix_seed(seed: int, epoch: int, stream: int) -> int:
     """One generator seed per (seed, epoch, stream), far apart for neighbours."""
     return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % (1 << 63)
 

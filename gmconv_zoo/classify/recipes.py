@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.optim import OptimSettings
 
-__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe"]
+__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "recipe_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,27 @@ class Recipe(OptimSettings):
             raise ValueError(f"a recipe has no {', '.join(unknown)}: its fields are {', '.join(names)}.")
         return replace(self, **values)
 
+    def adapt(self, **values: Any) -> "Recipe":
+        """The recipe with some fields changed, and those that hang on them brought along.
+
+        Another number of epochs moves milestones, the epochs between steps and a warm-up that no longer fits, unless
+        they are given too; another batch size moves nothing.
+
+        Raises:
+            ValueError: as `override`.
+        """
+        epochs = values.get("epochs", self.epochs)
+        if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
+            share = epochs / self.epochs
+            moved = {max(1, round(milestone * share)) for milestone in self.milestones}
+            if values.get("schedule", self.schedule) == "multistep":
+                values.setdefault("milestones", tuple(sorted(moved)))
+            values.setdefault("decay_epochs", max(1, round(self.decay_epochs * share)))
+            values.setdefault("warmup_epochs", min(self.warmup_epochs, epochs / 2))
+        if values.get("schedule", "multistep") != "multistep":
+            values.setdefault("milestones", ())
+        return self.override(**values)
+
     def to_dict(self) -> dict[str, Any]:
         """Every field as JSON-ready values; ``Recipe(**values)`` is the inverse."""
         return {**asdict(self), "milestones": list(self.milestones)}
@@ -99,6 +120,9 @@ PAPER_RECIPES: dict[str, Recipe] = {
     "mobilenetv2": _IMAGENET_RESNET.override(epochs=300, lr=0.01, decay_epochs=1, decay_rate=0.98),
 }
 
+_FAMILIES = ("gmconv_", "sgmconv_", "stdconv_")
+_TIMM_NAMES = {"mobilenetv2_100": "mobilenetv2"}
+
 # A few epochs from good weights: the masks start wide and no decay narrows them.
 FINETUNE = Recipe(
     epochs=20,
@@ -114,3 +138,19 @@ FINETUNE = Recipe(
     flip=True,
     patience=10,
 )
+
+
+def recipe_for(model: str) -> Recipe:
+    """The paper's recipe for a network, whatever its family and tag.
+
+    Args:
+        model: e.g. "gmconv_resnet18.from_tv_in1k", "resnet18" or "stdconv_alexnet".
+
+    Raises:
+        ValueError: for a network the paper does not train.
+    """
+    net = model.partition(".")[0].split("_", 1)[-1] if model.startswith(_FAMILIES) else model.partition(".")[0]
+    net = _TIMM_NAMES.get(net, net)
+    if net not in PAPER_RECIPES:
+        raise ValueError(f"model={model!r}: the paper has recipes for {', '.join(PAPER_RECIPES)}; name one of them.")
+    return PAPER_RECIPES[net]

@@ -1,0 +1,189 @@
+"""Finetune a classifier on a user's folder of images, in one call."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import is_model, is_model_pretrained, split_model_name_tag
+from torch import nn
+
+from ..engine.extras import needs_extra
+from ..engine.freeze import freeze_backbone as freeze
+from ..saving import save
+from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
+from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
+from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
+from .evaluate import Score
+from .loading import Loaders, make_loaders
+from .loss import balanced_weights
+from .named import open_model
+from .recipes import FINETUNE, Recipe
+from .sources import open_data
+from .train import TrainResult, default_accelerator, train
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+__all__ = ["FinetuneResult", "finetune", "start_network"]
+
+_logger = logging.getLogger(__name__)
+
+# A small set is trained in smaller batches, so that an epoch has about this many updates.
+_UPDATES = 8
+_SMALLEST_BATCH = 8
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What finetuning gave.
+
+    Attributes:
+        score: of the best epoch on the held-out images.
+        epoch: that epoch.
+        classes: names, in the order of the outputs.
+        skipped: images that could not be read, by name and reason.
+        folder: Hub-ready, loads with ``timm.create_model("local-dir:FOLDER", pretrained=True)``.
+    """
+
+    score: Score
+    epoch: int
+    classes: tuple[str, ...]
+    skipped: list[str]
+    folder: Path
+
+
+def finetune(
+    data: str | Path,
+    model: str = "gmconv_resnet18.from_tv_in1k",
+    *,
+    output: str | Path = "output/finetune",
+    overrides: dict[str, Any] | None = None,
+    freeze_backbone: bool = False,
+    val_share: float = 0.2,
+    seed: int = 0,
+    resume: bool = False,
+    save_every: int | None = None,
+    skip_bad: bool = False,
+    memory_gb: float = 2.0,
+    accelerator: Accelerator | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = _logger.info,
+) -> FinetuneResult:
+    """Train a network on a folder of images and keep its best epoch.
+
+    Args:
+        data: a folder of class folders, with or without "train" and "val", or a data set by timm's name.
+        model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
+        output: folder for the network, checkpoints, records and pictures.
+        overrides: fields of the finetuning recipe to change.
+        freeze_backbone: train the classifier alone (linear probing).
+        val_share: share of each class that is held out where the folder does not say.
+        seed: of that choice, of the new classifier's weights, of order and augmentation.
+        resume: go on from the output folder's last checkpoint where there is one.
+        save_every: also write a checkpoint after so many updates within an epoch.
+        skip_bad: leave out images that cannot be read; they are listed in results.json.
+        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
+        accelerator: device, precision and processes; None for accelerate's defaults in float32.
+        progress: show a bar.
+        say: receives one line of text after each step.
+
+    Raises:
+        ValueError: for a folder, an image, a model or a setting that cannot be used, saying what to do.
+        NonFiniteError: when training diverges; the last good checkpoint is kept.
+        CheckpointError: when a checkpoint cannot be written; the one before is kept.
+    """
+    output = Path(output)
+    refuse_earlier_run(output, resume=resume)
+    accelerator = accelerator or default_accelerator()
+    images = open_data(data, val_share=val_share, seed=seed)
+    count = len(images.train.labels)
+    recipe = _recipe_for(count, overrides or {})
+    made = " (split made here)" if images.split_made else ""
+    say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
+    set_seed(seed)
+    net = start_network(model, len(images.classes))
+    if freeze_backbone:
+        freeze(net)
+    loaders = make_loaders(net, images, recipe, seed=seed, skip_bad=skip_bad, memory_gb=memory_gb, drop_last=True)
+    result = train(
+        net,
+        loaders.train,
+        loaders.val,
+        recipe,
+        output=output,
+        dataset=images.description,
+        seed=seed,
+        accelerator=accelerator,
+        class_weights=balanced_weights(loaders.train_labels, len(images.classes)),
+        checkpoints=CheckpointPlan(resume=resume, every=save_every, end_with_best=True),
+        extra={
+            "start": model,
+            "frozen_backbone": freeze_backbone,
+            "classes": list(images.classes),
+            "split_made": images.split_made,
+            "in_memory": loaders.in_memory,
+            "skipped_images": loaders.skipped,
+        },
+        progress=progress,
+    )
+    say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the held-out images")
+    if accelerator.is_main_process:
+        _write(net, result, loaders, images.classes, output)
+        say(f'{output}: timm.create_model("local-dir:{output}", pretrained=True)')
+    return FinetuneResult(result.score, result.epoch, images.classes, loaders.skipped, output)
+
+
+def start_network(model: str, classes: int, **options: Any) -> nn.Module:
+    """A network with pretrained weights where there are any, and a new classifier.
+
+    Args:
+        model: a name timm knows, a folder or a Hub repository.
+        classes: outputs.
+        **options: for `timm.create_model`, with a name timm knows.
+
+    Raises:
+        ValueError: when the name is none of these, or the network has no classifier to replace.
+    """
+    if is_model(split_model_name_tag(model)[0]) and not Path(model).is_dir():
+        pretrained = options.pop("pretrained", is_model_pretrained(model))
+        if not pretrained:
+            _logger.warning("%s starts from random weights", model)
+        return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+    net = open_model(model)
+    reset = getattr(net, "reset_classifier", None)
+    if not callable(reset):
+        raise ValueError(f"{model}: {type(net).__name__} has no classifier to replace.")
+    reset(classes)
+    config = getattr(net, "pretrained_cfg", None)
+    if isinstance(config, dict):  # the old classes' names are not those of the new outputs
+        for key in ("label_names", "label_descriptions"):
+            config.pop(key, None)
+    return net
+
+
+def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
+    """The finetuning recipe; a small set gets smaller batches, and steps in proportion, unless either is given."""
+    recipe = FINETUNE
+    if not {"batch_size", "lr"} & set(overrides):
+        batch = recipe.batch_size
+        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
+            batch //= 2
+        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
+    return recipe.adapt(**overrides)
+
+
+def _write(net: nn.Module, result: TrainResult, loaders: Loaders, classes: tuple[str, ...], output: Path) -> None:
+    matrix = confusion_matrix(net, loaders.val, len(classes))
+    rows = class_table(matrix, classes, loaders.train_labels)
+    for parameter in net.parameters():
+        parameter.requires_grad_(True)
+    save(net.cpu().eval(), output, label_names=list(classes))
+    write_confusion(matrix, classes, output / "confusion.csv")
+    write_class_table(rows, output / "classes.csv")
+    draw_confusion(matrix.tolist(), classes, output / "confusion.png")
+    draw_class_table(rows, output / "classes.png")
+    draw_curves(result.rows, output / "curves.png")

@@ -1,0 +1,227 @@
+"""From image sources to loaders: small sets are decoded once into memory, larger ones read as they are needed."""
+
+import logging
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..engine.rng import rng_state, set_rng_state
+from .crops import ResizedCrops
+from .data import EpochSampler, TensorImages, mix_seed, tensor_loader
+from .recipes import Recipe
+from .sources import ImageData, ImageSource, UnreadableImageError
+
+__all__ = ["LazyImages", "Loaders", "decode", "make_loaders"]
+
+_logger = logging.getLogger(__name__)
+
+EVAL_BATCH = 256
+_SHOWN = 5
+# Images are kept this much larger than a random resized crop comes out.
+_MARGIN = 256 / 224
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Loaders for training and evaluation.
+
+    Attributes:
+        train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
+        train_labels: (N,) of the images that are trained on.
+        in_memory: whether the images lie in memory.
+        skipped: what could not be read, by name and reason.
+    """
+
+    train: DataLoader[tuple[Tensor, Tensor]]
+    val: DataLoader[tuple[Tensor, Tensor]]
+    train_labels: Tensor
+    in_memory: bool
+    skipped: list[str]
+
+
+def make_loaders(
+    model: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    skip_bad: bool = False,
+    memory_gb: float = 2.0,
+    drop_last: bool = False,
+    accumulate: int = 1,
+) -> Loaders:
+    """Loaders with the preprocessing a network's configuration names.
+
+    Args:
+        model: a classifier of timm's interface.
+        data: images to train on and held out.
+        recipe: batch size and augmentation.
+        seed: of order and augmentation.
+        skip_bad: leave out images that cannot be read instead of raising.
+        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
+        drop_last: leave out a last partial training batch, where there is a full one.
+        accumulate: batches per optimizer update, which share the recipe's batch size.
+
+    Raises:
+        ValueError: when the batch size cannot be shared so, when images cannot be read, naming them, or when leaving
+            them out empties a class.
+    """
+    if accumulate < 1 or recipe.batch_size % accumulate:
+        raise ValueError(f"batch_size={recipe.batch_size} cannot be made of {accumulate} batches: pass a divisor.")
+    batch_size = recipe.batch_size // accumulate
+    config = resolve_model_data_config(model)
+    channels, height, width = config["input_size"]
+    margin = _MARGIN if recipe.crop_scale < 1 else 1.0
+    stored = (round(height * margin), round(width * margin))
+    needed = channels * (len(data.train.labels) * stored[0] * stored[1] + len(data.val.labels) * height * width)
+    in_memory = needed <= memory_gb * 2**30
+    train: Any
+    val: Any
+    if in_memory:
+        train, val, bad = _memory_sets(data, recipe, config, stored, seed, skip_bad)
+    else:
+        train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad)
+    _check_left(train.labels, data, bad)
+    drop_last = drop_last and len(train) >= batch_size
+    if in_memory:
+        loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
+        return Loaders(loader, tensor_loader(val, EVAL_BATCH), train.labels, True, bad)
+    workers = min(8, os.cpu_count() or 1)
+    sampler = EpochSampler(len(train), seed=seed)
+    loader = DataLoader(train, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers)
+    return Loaders(loader, DataLoader(val, EVAL_BATCH, num_workers=workers), train.labels, False, bad)
+
+
+def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
+    """Read every image once.
+
+    Args:
+        source: images.
+        transform: Pillow image to a (C, H, W) uint8 array.
+        skip_bad: leave out what cannot be read.
+
+    Returns:
+        (N, C, H, W) uint8, (N,) int64 labels, and what was left out, by name and reason.
+
+    Raises:
+        ValueError: when images cannot be read and are not to be skipped, naming them.
+    """
+    pixels, labels, bad = [], [], []
+    for index, label in enumerate(source.labels):
+        try:
+            pixels.append(torch.as_tensor(transform(source.open(index))))
+            labels.append(label)
+        except UnreadableImageError as error:
+            bad.append(str(error))
+    _report(bad, len(source.labels), skip_bad)
+    if not pixels:
+        raise ValueError(f"none of {len(source.labels)} images can be read, e.g. {bad[0] if bad else 'none given'}.")
+    return torch.stack(pixels), torch.tensor(labels), bad
+
+
+class LazyImages(Dataset[tuple[Tensor, int]]):
+    """Images that are read at every use, augmented by seed, epoch and index alone (see `TensorImages`).
+
+    Args:
+        source: images.
+        indices: those of the source's images that are used.
+        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
+        seed: of the augmentation.
+    """
+
+    def __init__(self, source: ImageSource, indices: list[int], transform: Any, seed: int) -> None:
+        self.source, self.indices, self.transform, self.seed = source, indices, transform, seed
+        self.labels = torch.tensor([source.labels[index] for index in indices])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, key: int) -> tuple[Tensor, int]:
+        """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
+        epoch, index = divmod(key, len(self))
+        image = self.source.open(self.indices[index])
+        state = rng_state()
+        try:
+            drawn = mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32
+            random.seed(drawn)
+            np.random.seed(drawn)
+            torch.default_generator.manual_seed(drawn)
+            return self.transform(image), int(self.labels[index])
+        finally:
+            set_rng_state({**state, "cuda": None})
+
+
+def _memory_sets(
+    data: ImageData, recipe: Recipe, config: dict[str, Any], stored: tuple[int, int], seed: int, skip_bad: bool
+) -> tuple[TensorImages, TensorImages, list[str]]:
+    channels, height, width = config["input_size"]
+    # a wider view than at evaluation, of which crops are taken
+    crop_pct = min(1.0, config["crop_pct"] * stored[0] / height)
+    view = {**config, "input_size": (channels, *stored), "crop_pct": crop_pct}
+    images, labels, bad = decode(data.train, _to_pixels(view), skip_bad=skip_bad)
+    val_images, val_labels, val_bad = decode(data.val, _to_pixels(config), skip_bad=skip_bad)
+    settings: dict[str, Any] = {"mean": config["mean"], "std": config["std"]}
+    val = TensorImages(val_images, val_labels, **settings)
+    settings |= {"flip": recipe.flip, "seed": seed}
+    train: TensorImages
+    if recipe.crop_scale < 1:
+        train = ResizedCrops(images, labels, size=(height, width), scale=recipe.crop_scale, **settings)
+    else:
+        train = TensorImages(images, labels, crop_padding=recipe.crop_padding, **settings)
+    return train, val, bad + val_bad
+
+
+def _lazy_sets(
+    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
+) -> tuple[LazyImages, LazyImages, list[str]]:
+    scale, flip = (recipe.crop_scale, 1.0), 0.5 * recipe.flip
+    augment = create_transform(**config, is_training=True, scale=scale, hflip=flip, color_jitter=0.0)
+    train, bad = _lazy(data.train, augment, seed, skip_bad)
+    val, val_bad = _lazy(data.val, create_transform(**config, is_training=False), seed, skip_bad)
+    return train, val, bad + val_bad
+
+
+def _lazy(source: ImageSource, transform: Any, seed: int, skip_bad: bool) -> tuple[LazyImages, list[str]]:
+    """Without skipping, a bad image is named when its turn comes; to skip, all are read once before."""
+    good, bad = list(range(len(source.labels))), []
+    if skip_bad:
+        for index in list(good):
+            try:
+                source.open(index)
+            except UnreadableImageError as error:
+                good.remove(index)
+                bad.append(str(error))
+        _report(bad, len(source.labels), skip_bad)
+    return LazyImages(source, good, transform, seed), bad
+
+
+def _to_pixels(config: dict[str, Any]) -> Any:
+    """timm's evaluation transform up to uint8 pixels; normalising is left to the batch."""
+    return create_transform(**config, is_training=False, use_prefetcher=True)
+
+
+def _report(bad: list[str], total: int, skip_bad: bool) -> None:
+    if not bad:
+        return
+    named = "; ".join(bad[:_SHOWN]) + (f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else "")
+    if not skip_bad:
+        raise ValueError(
+            f"{len(bad)} of {total} images cannot be read: {named}. Repair or remove them, or skip them with "
+            "skip_bad (--skip-bad)."
+        )
+    _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
+
+
+def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
+    counts = torch.bincount(labels, minlength=len(data.classes))
+    if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
+        raise ValueError(
+            f"no readable image to train on is left in {', '.join(gone[:_SHOWN])}; {len(bad)} were skipped."
+        )

@@ -1,0 +1,46 @@
+"""Every field of a recipe as an option of the command line."""
+
+import argparse
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from .recipes import Recipe
+
+__all__ = ["add_recipe_options", "recipe_overrides"]
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each field, e.g. ``--weight-decay``, ``--milestones 80 120``, ``--flip`` and ``--no-flip``.
+
+    Args:
+        parser: options that are not given leave no trace in what it parses.
+    """
+    group = parser.add_argument_group("recipe", "fields of the recipe; what is not given stays as the recipe has it")
+    hints = get_type_hints(Recipe)
+    for field in fields(Recipe):
+        option = f"--{field.name.replace('_', '-')}"
+        kinds = [kind for kind in get_args(hints[field.name]) or (hints[field.name],) if kind is not type(None)]
+        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
+        if kinds[0] is bool:
+            group.add_argument(option, action=argparse.BooleanOptionalAction, **settings)
+        elif Ellipsis in kinds:
+            group.add_argument(option, type=int, nargs="*", metavar="N", **settings)
+        else:
+            optional = type(None) in get_args(hints[field.name])
+            metavar = f"{kinds[0].__name__.upper()}{'|none' if optional else ''}"
+            group.add_argument(option, type=_or_none(kinds[0]) if optional else kinds[0], metavar=metavar, **settings)
+
+
+def recipe_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that were given on the command line."""
+    given = vars(args)
+    found = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _or_none(kind: Any) -> Any:
+    def parse(text: str) -> Any:
+        return None if text.lower() == "none" else kind(text)
+
+    parse.__name__ = kind.__name__  # argparse names it in its messages
+    return parse

@@ -1,0 +1,115 @@
+"""Train a network from the start by a recipe: the paper's, with whatever is changed of it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..engine.extras import needs_extra
+from ..saving import save
+from ..visualize.classes import draw_curves
+from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
+from .finetune import start_network
+from .loading import make_loaders
+from .loss import balanced_weights
+from .recipes import FINETUNE, Recipe, recipe_for
+from .sources import open_data
+from .train import TrainResult, default_accelerator, train
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+__all__ = ["choose_recipe", "train_by_recipe"]
+
+_logger = logging.getLogger(__name__)
+
+
+def train_by_recipe(
+    model: str,
+    data: str | Path,
+    *,
+    output: str | Path = "output/train",
+    recipe: str | None = None,
+    overrides: dict[str, Any] | None = None,
+    model_options: dict[str, Any] | None = None,
+    data_dir: str | Path | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    save_every: int | None = None,
+    skip_bad: bool = False,
+    memory_gb: float = 2.0,
+    accelerator: Accelerator | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = _logger.info,
+) -> TrainResult:
+    """Train and write checkpoints, records, curves and the network of the last epoch.
+
+    Args:
+        model: a name timm knows; weights are random unless ``model_options`` say otherwise.
+        data: a folder with "train" and "val", or a data set by timm's name, e.g. "torch/cifar10".
+        output: folder for everything written.
+        recipe: a network's name, whose recipe the paper gives, or "finetune"; None for that of ``model``.
+        overrides: fields of the recipe to change; see `Recipe.adapt`.
+        model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
+        data_dir: where a named data set lies, or is downloaded to.
+        seed: of initial weights, order and augmentation.
+        resume: go on from the output folder's last checkpoint where there is one.
+        save_every: also write a checkpoint after so many updates within an epoch.
+        skip_bad: leave out images that cannot be read; they are listed in results.json.
+        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
+        accelerator: device, precision and processes; None for accelerate's defaults in float32.
+        progress: show a bar.
+        say: receives one line of text after each step.
+
+    Returns:
+        The last epoch's score and the rows.
+
+    Raises:
+        ValueError: for data, a model or a setting that cannot be used, saying what to do.
+        NonFiniteError: when training diverges; the last good checkpoint is kept.
+        CheckpointError: when a checkpoint cannot be written; the one before is kept.
+    """
+    output = Path(output)
+    refuse_earlier_run(output, resume=resume)
+    resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
+    accelerator = accelerator or default_accelerator()
+    images = open_data(data, data_dir=data_dir, seed=seed)
+    classes = len(images.classes)
+    say(f"{classes} classes, {len(images.train.labels)} images to train on and {len(images.val.labels)} held out")
+    set_seed(seed)
+    net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
+    reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
+    loaders = make_loaders(net, images, resolved, accumulate=accelerator.gradient_accumulation_steps, **reading)
+    result = train(
+        net,
+        loaders.train,
+        loaders.val,
+        resolved,
+        output=output,
+        dataset=images.description,
+        seed=seed,
+        accelerator=accelerator,
+        class_weights=balanced_weights(loaders.train_labels, classes),
+        checkpoints=CheckpointPlan(resume=resume, every=save_every),
+        extra={"model_options": model_options or {}, "skipped_images": loaders.skipped},
+        progress=progress,
+    )
+    say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")
+    if accelerator.is_main_process:
+        save(net.cpu().eval(), output, label_names=list(images.classes))
+        draw_curves(result.rows, output / "curves.png")
+    return result
+
+
+def choose_recipe(model: str, name: str | None = None) -> Recipe:
+    """The recipe of a name, by default of the network's own.
+
+    Args:
+        model: name of the network.
+        name: of a network whose recipe the paper gives, or "finetune".
+
+    Raises:
+        ValueError: when there is none.
+    """
+    return FINETUNE if name == "finetune" else recipe_for(name or model)

@@ -1,0 +1,64 @@
+"""Finetune a network on a folder of images: one folder per class, with or without "train" and "val" above them.
+
+The output folder holds the best epoch's network, ready for publish.py, and checkpoints, records and pictures. After
+an interruption the same command with --resume goes on, to the same weights. Several processes: accelerate launch.
+
+Examples:
+    python scripts/finetune.py photos
+    python scripts/finetune.py photos --model gmconv_resnet50.from_a1_in1k --epochs 30 --freeze-backbone
+"""
+
+import argparse
+import logging
+import sys
+
+import gmconv_zoo  # noqa: F401  registers the models
+from gmconv_zoo.classify.finetune import finetune
+from gmconv_zoo.classify.recipe_options import add_recipe_options, recipe_overrides
+from gmconv_zoo.classify.train import default_accelerator
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", metavar="DATA", help="folder of images")
+    parser.add_argument("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub id (%(default)s)")
+    parser.add_argument("--output", default="output/finetune", help="folder for everything written (%(default)s)")
+    parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    parser.add_argument("--val-share", type=float, default=0.2, help="held out where there is no val (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of split, order and augmentation (%(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
+    parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
+    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    add_recipe_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    accelerator = default_accelerator(mixed_precision=args.precision)
+    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    try:
+        finetune(
+            args.data,
+            args.model,
+            output=args.output,
+            overrides=recipe_overrides(args),
+            freeze_backbone=args.freeze_backbone,
+            val_share=args.val_share,
+            seed=args.seed,
+            resume=args.resume,
+            save_every=args.save_every,
+            skip_bad=args.skip_bad,
+            memory_gb=args.memory_gb,
+            accelerator=accelerator,
+            say=accelerator.print,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"finetune.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

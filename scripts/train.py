@@ -1,0 +1,59 @@
+"""Train a network by the paper's recipe, any field of which can be changed here.
+
+DATA is a folder with "train" and "val", or a data set by timm's name. After an interruption the same command with
+--resume goes on, to the same weights. Several processes: accelerate launch or torchrun.
+
+Examples:
+    python scripts/train.py gmconv_cifar_resnet20 torch/cifar10 --data-dir data --output output/cifar
+    python scripts/train.py gmconv_resnet18 imagenet --epochs 30 --sigma-weight-decay 0 --resume
+"""
+
+import argparse
+import logging
+import sys
+
+from timm.utils import ParseKwargs
+
+import gmconv_zoo  # noqa: F401  registers the models
+from gmconv_zoo.classify.recipe_options import add_recipe_options, recipe_overrides
+from gmconv_zoo.classify.train import default_accelerator
+from gmconv_zoo.classify.train_run import train_by_recipe
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL", help="a name timm knows")
+    parser.add_argument("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
+    parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
+    parser.add_argument("--output", default="output/train", help="folder for everything written (%(default)s)")
+    parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
+    parser.add_argument("--model-options", nargs="*", action=ParseKwargs, default={}, metavar="KEY=VALUE")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
+    parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
+    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
+    add_recipe_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    accelerator = default_accelerator(mixed_precision=args.precision, gradient_accumulation_steps=args.accumulate)
+    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    passed = ("output", "recipe", "model_options", "data_dir", "seed", "resume", "save_every", "skip_bad", "memory_gb")
+    options = {name: getattr(args, name) for name in passed}
+    overrides = recipe_overrides(args)
+    try:
+        train_by_recipe(
+            args.model, args.data, overrides=overrides, accelerator=accelerator, say=accelerator.print, **options
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"train.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

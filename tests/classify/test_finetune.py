@@ -1,0 +1,165 @@
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from gmconv_zoo.classify.finetune import finetune
+from gmconv_zoo.classify.loading import make_loaders
+from gmconv_zoo.classify.loss import balanced_weights
+from gmconv_zoo.classify.predict import label_names
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.sources import open_data
+from gmconv_zoo.engine.state_file import read_state
+from gmconv_zoo.hub.stage import stage
+
+from .image_folders import make_folder
+
+ROOT = Path(__file__).parents[2]
+NET = "sgmconv_cifar_resnet20"
+
+
+def run(data, output, model=NET, **options):
+    overrides = {"epochs": 1, **options.pop("overrides", {})}
+    return finetune(data, model, output=output, overrides=overrides, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The whole way with the defaults, in one command, but for the network and its epochs."""
+    root = tmp_path_factory.mktemp("finetune")
+    make_folder(root / "images", 200)
+    command = [sys.executable, ROOT / "scripts" / "finetune.py", root / "images", "--model", "gmconv_cifar_resnet20"]
+    done = subprocess.run([*command, "--epochs", "2", "--output", root / "out"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return root, done.stdout
+
+
+def test_two_hundred_images_are_learned(finished):
+    root, said = finished
+    results = json.loads((root / "out" / "results.json").read_text())
+    assert results["score"]["top1_percent"] > 80
+    assert results["score"]["count"] == 39
+    assert results["epoch_selected_on_validation"]
+    assert "3 classes, 161 images to train on and 39 held out (split made here)" in said
+
+
+def test_saved_folder_reloads_with_the_same_logits(finished):
+    out = finished[0] / "out"
+    net = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    assert label_names(net) == ["cat", "dog", "owl"]
+    twin = timm.create_model("gmconv_cifar_resnet20", num_classes=3).eval()
+    twin.load_state_dict(read_state(out / "checkpoints" / "best.safetensors")["model"])
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(net(images), twin(images))
+
+
+def test_folder_is_ready_for_the_hub(finished, tmp_path):
+    stage(finished[0] / "out", tmp_path / "staged", repo_id="org/net", measured=None)
+
+
+def test_tables_agree_with_the_score(finished):
+    out = finished[0] / "out"
+    score = json.loads((out / "results.json").read_text())["score"]
+    with (out / "classes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (out / "confusion.csv").open() as file:
+        matrix = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
+    assert [row["class"] for row in rows] == ["cat", "dog", "owl"]
+    assert sum(int(row["correct"]) for row in rows) == sum(matrix[i][i] for i in range(3)) == score["top1"]
+    assert sum(int(row["train_images"]) for row in rows) == 161
+    for name in ("curves.png", "confusion.png", "classes.png"):
+        with Image.open(out / name) as picture:
+            picture.verify()
+
+
+def test_bad_images_are_named_and_skipped_only_when_asked(tmp_path):
+    images = make_folder(tmp_path / "images", 24)
+    content = (images / "cat" / "0.png").read_bytes()
+    (images / "cat" / "0.png").write_bytes(content[: len(content) // 2])
+    (images / "dog" / "1.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"images cannot be read: .*(0|1)\.png.*--skip-bad") as error:
+        run(images, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    for memory_gb in (2.0, 0.0):
+        out = tmp_path / f"out{memory_gb}"
+        result = run(images, out, skip_bad=True, memory_gb=memory_gb)
+        assert len(result.skipped) == 2
+        assert {Path(text.split(" (")[0]).name for text in result.skipped} == {"0.png", "1.png"}
+        assert len(json.loads((out / "results.json").read_text())["skipped_images"]) == 2
+    assert "truncated" in str(error.value) or "not an image" in str(error.value)
+
+
+def test_class_left_without_readable_images_is_refused(tmp_path):
+    images = make_folder(tmp_path / "images", 24)
+    for path in (images / "owl").iterdir():
+        path.write_text("")
+    with pytest.raises(ValueError, match=r"no readable image to train on is left in owl"):
+        run(images, tmp_path / "out", skip_bad=True)
+
+
+def test_unwritable_output_is_refused(tmp_path):
+    images = make_folder(tmp_path / "images", 12)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written"):
+        run(images, tmp_path / "file" / "out")
+
+
+def test_earlier_run_is_not_overwritten_and_goes_on_when_asked(tmp_path):
+    images = make_folder(tmp_path / "images", 24)
+    first = run(images, tmp_path / "out")
+    with pytest.raises(ValueError, match="from an earlier run: pass resume"):
+        run(images, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"from another run: recipe\.lr"):
+        run(images, tmp_path / "out", resume=True, overrides={"lr": 0.3})
+    with pytest.raises(ValueError, match="from another run: model"):
+        run(images, tmp_path / "out", "gmconv_cifar_resnet20", resume=True)
+    assert run(images, tmp_path / "out", resume=True).score == first.score
+
+
+def test_saved_folder_is_finetuned_to_other_classes(finished, tmp_path):
+    images = make_folder(tmp_path / "images", 24, classes=("a", "b", "c", "d"))
+    run(images, tmp_path / "out", str(finished[0] / "out"), freeze_backbone=True, overrides={"class_weights": True})
+    net = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    assert label_names(net) == ["a", "b", "c", "d"]
+    before = timm.create_model(f"local-dir:{finished[0] / 'out'}", pretrained=True).state_dict()
+    changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"fc.weight", "fc.bias"}
+
+
+def test_unbalanced_classes_count_the_same(tmp_path):
+    images = make_folder(tmp_path / "images", 30)
+    for path in sorted((images / "cat").iterdir())[3:]:
+        path.unlink()
+    net = timm.create_model(NET, num_classes=3)
+    loaders = make_loaders(net, open_data(images), FINETUNE.override(batch_size=8))
+    weights = balanced_weights(loaders.train_labels, 3)
+    totals = torch.zeros(3).index_add(0, loaders.train_labels, weights[loaders.train_labels])
+    torch.testing.assert_close(totals, torch.full((3,), len(loaders.train_labels) / 3))
+
+
+def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(tmp_path):
+    net = timm.create_model(NET, num_classes=3)
+    data = open_data(make_folder(tmp_path, 24))
+    sets = [make_loaders(net, data, FINETUNE, seed=s, memory_gb=0.0).train.dataset for s in (5, 5, 6)]
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = sets[0][30][0]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    assert torch.equal(sets[1][30][0], first)
+    assert not torch.equal(sets[1][30 - len(sets[1])][0], first)
+    assert not torch.equal(sets[2][30][0], first)
+
+
+def test_unknown_model_is_refused(tmp_path):
+    images = make_folder(tmp_path / "images", 12)
+    with pytest.raises(ValueError, match="no folder, no model of timm's"):
+        run(images, tmp_path / "out", "resnet_eighteen")
+    shutil.rmtree(images)

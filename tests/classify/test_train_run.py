@@ -1,0 +1,107 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe, recipe_for
+from gmconv_zoo.classify.train_run import choose_recipe, train_by_recipe
+
+from .image_folders import make_folder
+
+ROOT = Path(__file__).parents[2]
+NET = "sgmconv_cifar_resnet20"
+
+
+@pytest.mark.parametrize(
+    ("model", "net"),
+    [
+        ("gmconv_resnet18.from_tv_in1k", "resnet18"),
+        ("resnet50", "resnet50"),
+        ("stdconv_alexnet", "alexnet"),
+        ("mobilenetv2_100.ra_in1k", "mobilenetv2"),
+        ("stdconv_cifar_resnet56", "cifar_resnet56"),
+    ],
+)
+def test_recipe_is_found_by_the_network_s_name(model, net):
+    assert recipe_for(model) is PAPER_RECIPES[net]
+
+
+def test_network_without_a_recipe_is_refused_and_may_borrow_one():
+    with pytest.raises(ValueError, match=r"convnext_tiny.*the paper has recipes for cifar_resnet20"):
+        choose_recipe("convnext_tiny")
+    assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
+    assert choose_recipe("convnext_tiny", "finetune") is FINETUNE
+
+
+def test_shorter_run_moves_the_milestones():
+    assert PAPER_RECIPES["cifar_resnet20"].adapt(epochs=10).milestones == (5, 8)
+    assert PAPER_RECIPES["resnet18"].adapt(epochs=9).decay_epochs == 3
+    assert PAPER_RECIPES["cifar_resnet20"].adapt(epochs=10, milestones=(3,)).milestones == (3,)
+    assert PAPER_RECIPES["cifar_resnet20"].adapt(schedule="cosine").milestones == ()
+    assert FINETUNE.adapt(epochs=1).warmup_epochs == 0.5
+
+
+def test_every_field_can_be_changed_on_the_command_line(tmp_path):
+    make_folder(tmp_path / "images" / "train", 24)
+    make_folder(tmp_path / "images" / "val", 6)
+    command = [sys.executable, ROOT / "scripts" / "train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+    options = (
+        "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2"
+    )
+    extra = "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2"
+    done = subprocess.run([*command, *options.split(), *extra.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    recipe = Recipe(**json.loads((tmp_path / "out" / "recipe.json").read_text()))
+    changed = {"epochs": 2, "milestones": (1,), "batch_size": 8, "flip": False, "sigma_weight_decay": 0.0}
+    changed |= {"ema_decay": 0.9, "mixup": 0.2, "clip_grad": None, "decay_epochs": 1}
+    assert recipe == PAPER_RECIPES["cifar_resnet20"].override(**changed)
+    net = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    assert 1.3 < net.layer1[0].conv1.sigma.item() < 1.7
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["epoch"] == 2
+
+
+def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
+    from torchvision.datasets import FakeData
+
+    def create(name, split, **_):
+        data = FakeData(20, (3, 32, 32), num_classes=4, random_offset=split == "train")
+        data.targets = [int(data[i][1]) for i in range(20)]
+        data.targets[:4] = range(4)
+        return data
+
+    monkeypatch.setattr("gmconv_zoo.classify.sources.create_dataset", create)
+    result = train_by_recipe(
+        NET, "torch/fake", output=tmp_path, overrides={"epochs": 1, "batch_size": 10}, progress=False
+    )
+    assert result.score.count == 20
+    assert json.loads((tmp_path / "results.json").read_text())["dataset"] == "fake validation"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes):
+    script = [ROOT / "tests" / "classify" / "two_processes.py"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    subprocess.run([sys.executable, *script, tmp_path / "one"], check=True, env=env)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-addr=127.0.0.1", "--master-port=29517"]
+    torchrun += [f"--nnodes={nodes}", f"--nproc-per-node={2 // nodes}"]
+    parts = [
+        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two"], env=env)
+        for rank in range(nodes)
+    ]
+    assert [part.wait(200) for part in parts] == [0] * nodes
+    one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
+    start = load_file(tmp_path / "one" / "start.safetensors")
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["processes"] == 2
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    assert not torch.allclose(one["6.weight"], start["6.weight"], atol=1e-2)
+    scores = [json.loads((tmp_path / name / "results.json").read_text())["score"] for name in ("one", "two")]
+    assert scores[0] == scores[1]
+    assert scores[0]["count"] == 37

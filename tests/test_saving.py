@@ -102,7 +102,7 @@ def test_incomplete_and_foreign_folders_are_refused(tmp_path):
         ("{", "is not JSON"),
         ("{}", "names no architecture"),
         (json.dumps({**config, "architecture": "resnet18x"}), "knows no architecture 'resnet18x'"),
-        (json.dumps({"architecture": "resnet18", "gmconv": {"sigma": 1}}), "unknown conversion keys"),
+        (json.dumps({"architecture": "resnet18", "gmconv": {"conversion": {"sigma": 1}}}), "unknown conversion keys"),
     ]:
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -122,3 +122,59 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path):
     save_file({**tensors, "extra": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RuntimeError, match=r"missing layer1.0.conv1.sigma; unexpected extra"):
         load(tmp_path)
+
+
+def test_timm_cannot_half_load_what_it_cannot_rebuild(tmp_path):
+    save(convert(plain("stdconv_cifar_resnet20"), sigma_init=2.0), tmp_path / "own")
+    save(convert(plain("resnet18"), sigma_init=2.0), tmp_path / "timms")
+    for folder in ("own", "timms"):
+        for options in ({}, {"num_classes": 3}, {"features_only": True}):
+            with pytest.raises(RuntimeError, match="load_with_gmconv_zoo"):
+                timm.create_model(f"local-dir:{tmp_path / folder}", pretrained=True, **options)
+
+
+def test_a_sigma_that_the_checkpoint_brings_cannot_be_restarted(tmp_path):
+    save(plain("gmconv_cifar_resnet20", sigma_init=2.0), tmp_path)
+    with pytest.raises(ValueError, match=r"carries its sigmas, which started at 2\.0"):
+        timm.create_model(f"local-dir:{tmp_path}", pretrained=True, sigma_init=5.0)
+    assert timm.create_model(f"local-dir:{tmp_path}", sigma_init=5.0).gmconv_conversion.sigma_init == 5.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_dtype_is_kept(tmp_path, dtype):
+    net = plain("gmconv_cifar_resnet20").to(dtype)
+    save(net, tmp_path)
+    back = load(tmp_path)
+    assert {p.dtype for p in back.parameters()} == {dtype}
+    assert all(torch.equal(value, back.state_dict()[key]) for key, value in net.state_dict().items())
+
+
+def test_nothing_is_loaded_of_a_head_that_does_not_fit(tmp_path):
+    save(convert(OwnNet()), tmp_path)
+    other = convert(OwnNet())
+    other.head = torch.nn.Linear(8, 9)
+    tensors = {key: value.clone() for key, value in other.state_dict().items()}
+
+    def build() -> torch.nn.Module:
+        plain_net = OwnNet()
+        plain_net.head = torch.nn.Linear(8, 9)
+        return plain_net
+
+    with pytest.raises(RuntimeError, match=r"of another shape head.bias, head.weight"):
+        load(tmp_path, model=build)
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in tensors.items())
+
+
+def test_stages_declared_on_a_timm_network_are_saved(tmp_path):
+    net = plain("resnet18", num_classes=2)
+    net.conv_stages = (("layer1",), ("layer3", "layer4"))
+    converted, x = convert(net, stages=(2,)), torch.randn(1, 3, 64, 64)
+    save(converted, tmp_path)
+    assert torch.equal(load(tmp_path)(x), converted(x))
+
+
+def test_what_timm_folded_is_saved_as_what_it_is(tmp_path):
+    folded, x = timm.utils.reparameterize_model(plain("sgmconv_cifar_resnet20")), torch.randn(1, 3, 32, 32)
+    save(folded, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architecture"] == "stdconv_cifar_resnet20"
+    assert torch.equal(load(tmp_path)(x), folded(x))

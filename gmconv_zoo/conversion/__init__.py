@@ -4,6 +4,7 @@ from .config import CONVERSION_KEYS, Conversion
 from .convert import convert, divide_by_initial_mask
 from .fuse import fuse
 from .plan import PlannedConv
+from .record import present_conversion
 from .report import ConversionReport, conversion_report
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "convert",
     "divide_by_initial_mask",
     "fuse",
+    "present_conversion",
 ]

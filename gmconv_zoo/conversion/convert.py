@@ -30,8 +30,8 @@ def convert(
 ) -> nn.Module:
     """Replace a network's convolutions by Gaussian mask convolutions.
 
-    A mask value is never 0, so with ``preserve`` every kernel W is stored as W / mask: the converted network
-    computes what the plain one did. Device, dtype, memory format, train mode and ``requires_grad`` are kept.
+    With ``preserve`` every kernel W is stored as W / mask, so that the converted network computes what the plain one
+    did, up to rounding. Device, dtype, memory format, train mode and ``requires_grad`` are kept.
     Convolutions that cannot carry a mask are left (`conversion_report` says why). Convert before creating an
     optimizer: the parameters are new ones.
 
@@ -60,6 +60,12 @@ def convert(
     for row in plan:
         if row.is_stem and row.target is None and conversion.stem is not None:
             _logger.warning("the stem %s stays as it is: %s.", row.name, row.reason)
+    if readers := _kernel_readers(model, plan):
+        _logger.warning(
+            "%s folds its own convolutions, which reads kernels without their masks: call gmconv_zoo.fuse before "
+            "timm's reparameterize_model.",
+            ", ".join(readers),
+        )
     if not inplace:
         model = copy.deepcopy(model)
     model = _replace(model, plan, conversion, preserve)
@@ -68,19 +74,31 @@ def convert(
 
 
 def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, preserve: bool) -> nn.Module:
-    replaced: dict[int, nn.Module] = {}  # a module used under two names stays one module
+    replaced: dict[nn.Module, nn.Module] = {}  # a convolution used under two names stays one module
     for row in plan:
         if row.target is None:
             continue
         conv = model.get_submodule(row.name)
-        if id(conv) not in replaced:
-            replaced[id(conv)] = _masked(conv, row.target, conversion, preserve)
-        new = replaced[id(conv)]
+        if isinstance(conv, (SGMConv2d, DGMConv2d)):  # lies in a block that has another name too
+            continue
+        if conv not in replaced:
+            replaced[conv] = _masked(conv, row.target, conversion, preserve)
+        new = replaced[conv]
         if not row.name:
             return new
         parent, _, child = row.name.rpartition(".")
         setattr(model.get_submodule(parent), child, new)
     return model
+
+
+def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
+    """Types of the blocks around converted layers that re-parameterise themselves, as timm's RepVGG does."""
+    names = {
+        row.name.rsplit(".", depth)[0] for row in plan if row.target for depth in range(1, row.name.count(".") + 1)
+    }
+    blocks = (module for name, module in model.named_modules() if name in names)
+    folding = ("fuse", "reparameterize", "switch_to_deploy")
+    return sorted({type(block).__name__ for block in blocks if any(hasattr(block, method) for method in folding)})
 
 
 def _masked(conv: Any, target: str, conversion: Conversion, preserve: bool) -> nn.Module:

@@ -11,7 +11,7 @@ from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
 from .config import Conversion
 from .stages import stage_of_modules, stem_names
 
-__all__ = ["SMALLEST_DIVISOR", "PlannedConv", "convolutions", "plan_conversion", "skip_reason"]
+__all__ = ["SMALLEST_DIVISOR", "PlannedConv", "convolutions", "plan_conversion", "skip_reason", "weight_uses"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -83,7 +83,7 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
     stems = stem_names(model, [name for name, _ in convs])
     stages = stage_of_modules(model, stems)
     _check_stages(model, conversion, stages)
-    shared = Counter(id(weight) for weight in {id(m): getattr(m, "weight", None) for _, m in convs}.values())
+    shared = weight_uses(convs)
     rows = []
     for name, module in convs:
         is_stem = name in stems
@@ -108,6 +108,12 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
     return rows
 
 
+def weight_uses(convs: list[tuple[str, nn.Module]]) -> Counter[int]:
+    """How many different layers use each weight, by the weight's identity."""
+    layers = {id(module): module for _, module in convs}
+    return Counter(id(getattr(module, "weight", None)) for module in layers.values())
+
+
 def skip_reason(module: nn.Module) -> str:
     """Why a convolution cannot carry a mask; empty when it can."""
     if not isinstance(module, nn.Conv2d):
@@ -118,6 +124,8 @@ def skip_reason(module: nn.Module) -> str:
         return "lazy: run one batch through the network first"
     if parametrize.is_parametrized(module) or "weight" not in module._parameters:
         return "its weight is parametrized"
+    if "forward" in vars(module):
+        return "its forward has been replaced"
     if not isinstance(module, Conv2dSame) and (
         type(module).forward is not nn.Conv2d.forward or type(module)._conv_forward is not nn.Conv2d._conv_forward
     ):

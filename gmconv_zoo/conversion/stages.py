@@ -46,7 +46,10 @@ def stage_of_modules(model: nn.Module, stems: tuple[str, ...]) -> dict[str, int]
             for name in names
             if any(name == root or name.startswith(f"{root}.") for root in stage)
         }
-    ends = _feature_modules(model)
+    # timm's feature extractors rename a.b to a_b and leave out what lies behind the last feature wanted
+    ends = [end if end in names else end.replace(".", "_") for end in _feature_modules(model)]
+    while ends and ends[-1] not in names:
+        ends.pop()
     if not ends or not set(ends) <= set(names):
         return None
     return _split_at(model, names, ends, stems)

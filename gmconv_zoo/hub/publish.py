@@ -1,6 +1,5 @@
 """Push a staged folder to the Hub in one commit, read it back, and tag it."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -8,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import RemoteEntryNotFoundError
 
 from .._version import __version__
 from ..saving import WEIGHTS_NAME
+from ..weights.check import sha256_of
 from ..weights.specs import WeightSpec
 from .stage import Staged
 
@@ -46,7 +46,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
             does not answer, or what it gives back is not what was sent.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
-    digests = {path.name: _sha256(path) for path in sorted(staged.folder.iterdir())}
+    digests = {path.name: sha256_of(path) for path in sorted(staged.folder.iterdir())}
     with _explained(repo_id):
         api.create_repo(repo_id, exist_ok=True, private=private or None)
         commit = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}.get(tag)
@@ -99,20 +99,12 @@ def _differing(api: HfApi, repo_id: str, revision: str, digests: dict[str, str])
         for name, expected in digests.items():
             try:
                 path = api.hf_hub_download(repo_id, name, revision=revision, cache_dir=cache)
-            except EntryNotFoundError:
+            except RemoteEntryNotFoundError:
                 differing.append(name)
                 continue
-            if _sha256(Path(path)) != expected:
+            if sha256_of(Path(path)) != expected:
                 differing.append(name)
     return differing
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager

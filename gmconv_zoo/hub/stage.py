@@ -76,6 +76,8 @@ def stage(
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
     _check_publishable(config, fused=fused)
+    if fused and not config.get("folded_masks"):
+        raise ValueError(f"{folder} holds no masks, folded or not: there is nothing to publish as fused.")
     _check_same(model, published, out, config)
     if (Path(folder) / RESULTS_NAME).is_file():
         shutil.copyfile(Path(folder) / RESULTS_NAME, out / RESULTS_NAME)
@@ -119,7 +121,8 @@ def _masks_are_trained(model: nn.Module) -> bool:
             sigma = module.sigma_module.fc.bias.detach()[:1]
         else:
             continue
-        if not torch.equal(sigma, torch.full_like(sigma, conversion.sigma_init)):
+        # no training moves a sigma by less than its rounding in half precision
+        if not torch.allclose(sigma.double(), torch.tensor(conversion.sigma_init).double(), rtol=1 / 128, atol=0.0):
             return True
     return False
 

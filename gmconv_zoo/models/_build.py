@@ -3,16 +3,18 @@
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from timm.models import build_model_with_cfg
-from timm.models._builder import resolve_pretrained_cfg
+from timm.models import build_model_with_cfg, resolve_pretrained_cfg
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert
 from ..sigmas import sigma_parameter_names
 from ..weights.adapt import StateDict, adapt_checkpoint
+from ..weights.check import is_safetensors
 from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import SPECS, WeightSpec, specs_of
@@ -70,10 +72,13 @@ def build_gmconv(
         asked = {key: kwargs.pop(key) for key in CONVERSION_KEYS if key in kwargs}
         conversion = Conversion.from_dict({**masks.to_dict(), **asked})
     first_conv = _first_conv(cfg.first_conv, conversion)
-    spec = _spec_of(variant, cfg)
+    spec = _spec_of(variant, cfg, pretrained_cfg_overlay or {})
+    _check_recorded_sigma(conversion, kwargs.get("pretrained_model_args") or {}, pretrained)
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not _names_a_file(cfg, spec):
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
+    if pretrained and cfg.file and spec is not None and _names_a_file(cfg, spec):
+        _check_opens(Path(cfg.file), spec)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
 
@@ -117,17 +122,26 @@ def build_gmconv(
     return model
 
 
-def default_cfgs_of(model: str, **common: Any) -> dict[str, dict[str, Any]]:
+def default_cfgs_of(
+    model: str, masks: Conversion | None, *, first_conv: str, **common: Any
+) -> dict[str, dict[str, Any]]:
     """timm's ``default_cfgs`` entries of a model, made from its specs.
 
     Args:
         model: the entrypoint's name.
-        **common: what all tags share (first_conv, classifier, pool_size and the like).
+        masks: its conversion, None for a plain network.
+        first_conv: name of the stem convolution.
+        **common: what all tags share (classifier, pool_size and the like).
 
     Returns:
         "model.tag" -> configuration, the default tag first; one untagged entry for a model without weights.
     """
-    common = {"paper_ids": "arXiv:2302.04544", "origin_url": "https://arxiv.org/abs/2302.04544", **common}
+    common = {
+        "paper_ids": "arXiv:2302.04544",
+        "origin_url": "https://arxiv.org/abs/2302.04544",
+        "first_conv": _first_conv(first_conv, masks),
+        **common,
+    }
     if not specs_of(model):
         return {model: {"license": "apache-2.0", **common}}
     return {spec.name: {**_cfg(spec), **common} for spec in specs_of(model)}
@@ -177,14 +191,44 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _spec_of(variant: str, cfg: Any) -> WeightSpec | None:
-    """The spec behind a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native."""
-    return None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
+def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | None:
+    """The spec behind a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native.
+
+    A repository, file name or address that the user put in its place is what the spec declares, but of its content
+    nothing is known.
+    """
+    spec = None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
+    if spec is None or not any(overlay.get(key) for key in ("hf_hub_id", "hf_hub_filename", "url")):
+        return spec
+    unknown: dict[str, Any] = {"sha256": "", "sha256_prefix": "", "packaged": ""}
+    if overlay.get("url") and not overlay.get("hf_hub_id"):
+        return replace(spec, url=overlay["url"], hf_hub_id="", revision="", **unknown)
+    hub_id, _, revision = (cfg.hf_hub_id or "").partition("@")
+    filename = cfg.hf_hub_filename or spec.filename
+    return replace(spec, hf_hub_id=hub_id, revision=revision, filename=filename, url="", **unknown)
+
+
+def _check_recorded_sigma(conversion: Conversion | None, recorded: dict[str, Any], pretrained: bool) -> None:
+    """A native checkpoint brings its sigmas: another initial value would only be recorded, and wrongly."""
+    started = recorded.get("sigma_init")
+    if pretrained and conversion is not None and started is not None and conversion.sigma_init != started:
+        raise ValueError(
+            f"sigma_init={conversion.sigma_init}: this checkpoint carries its sigmas, which started at {started}; "
+            "leave sigma_init out, or pass pretrained=False."
+        )
 
 
 def _names_a_file(cfg: Any, spec: WeightSpec) -> bool:
     """Whether the user handed in a file or state dict of their own."""
     return bool(cfg.state_dict) or bool(cfg.file and cfg.file != spec.packaged)
+
+
+def _check_opens(path: Path, spec: WeightSpec) -> None:
+    """Refuse a file of the user's own that is not there or is cut short, before a network is built for it."""
+    if not path.is_file():
+        raise WeightsError(f"{spec.name}: there is no file {path}: check pretrained_cfg_overlay=dict(file=...).")
+    if path.suffix == ".safetensors" and not is_safetensors(path):
+        raise WeightsError(f"{spec.name}: {path} is damaged or not in the safetensors format: pass another file.")
 
 
 def _what_exists(variant: str) -> str:

@@ -172,17 +172,14 @@ class AlexNet(SigmaNoDecay, ChainNet):
         return x if pre_logits else self.fc(x)
 
 
-_STATIC = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
-_DYNAMIC = {
-    **_STATIC,
-    "first_conv": ("features.0", "features.0.sigma_module.fc_max", "features.0.sigma_module.fc_avg"),
-}
+_COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
+_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
 default_cfgs = generate_default_cfgs(
     {
-        **default_cfgs_of("gmconv_alexnet", **_DYNAMIC),
-        **default_cfgs_of("sgmconv_alexnet", **_STATIC),
-        **default_cfgs_of("stdconv_alexnet", **_STATIC),
+        **default_cfgs_of("gmconv_alexnet", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_alexnet", _SGMCONV, **_COMMON),
+        **default_cfgs_of("stdconv_alexnet", None, **_COMMON),
     }
 )
 
@@ -225,13 +222,13 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
 @register_model
 def gmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """AlexNet with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_alexnet", pretrained, Conversion(), kwargs)
+    return _create("gmconv_alexnet", pretrained, _GMCONV, kwargs)
 
 
 @register_model
 def sgmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """AlexNet with static masks everywhere."""
-    return _create("sgmconv_alexnet", pretrained, Conversion(stem="static"), kwargs)
+    return _create("sgmconv_alexnet", pretrained, _SGMCONV, kwargs)
 
 
 @register_model

@@ -171,15 +171,10 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         return x if pre_logits else self.fc(x)
 
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "num_classes": 10, "input_size": (3, 32, 32), "crop_pct": 1.0, "interpolation": "bilinear",
-    "mean": CIFAR_MEAN, "std": CIFAR_STD, "classifier": "fc",
+    "mean": CIFAR_MEAN, "std": CIFAR_STD, "classifier": "fc", "first_conv": "conv1",
 }  # fmt: skip
-_FIRST_CONV = {
-    "gmconv": ("conv1", "conv1.sigma_module.fc_max", "conv1.sigma_module.fc_avg"),
-    "sgmconv": "conv1",
-    "stdconv": "conv1",
-}
 _POOL_SIZE = {"resnet20": (8, 8), "resnet56": (8, 8), "resnet18": (4, 4)}
 _MASKS = {"gmconv": Conversion(), "sgmconv": Conversion(stem="static"), "stdconv": None}
 
@@ -187,10 +182,8 @@ default_cfgs = generate_default_cfgs(
     {
         name: cfg
         for net, pool_size in _POOL_SIZE.items()
-        for family, first_conv in _FIRST_CONV.items()
-        for name, cfg in default_cfgs_of(
-            f"{family}_cifar_{net}", pool_size=pool_size, first_conv=first_conv, **_COMMON
-        ).items()
+        for family, masks in _MASKS.items()
+        for name, cfg in default_cfgs_of(f"{family}_cifar_{net}", masks, pool_size=pool_size, **_COMMON).items()
     }
 )
 

@@ -19,16 +19,13 @@ class GMConvMobileNetV2(SigmaNoDecay, EfficientNet):
     """timm's MobileNetV2, whose convolutions carry Gaussian masks once it is built."""
 
 
-_STATIC = {"first_conv": "conv_stem", "classifier": "classifier"}
-_DYNAMIC = {
-    **_STATIC,
-    "first_conv": ("conv_stem", "conv_stem.sigma_module.fc_max", "conv_stem.sigma_module.fc_avg"),
-}
+_COMMON: dict[str, Any] = {"first_conv": "conv_stem", "classifier": "classifier"}
+_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
 default_cfgs = generate_default_cfgs(
     {
-        **default_cfgs_of("gmconv_mobilenetv2", **_DYNAMIC),
-        **default_cfgs_of("sgmconv_mobilenetv2", **_STATIC),
+        **default_cfgs_of("gmconv_mobilenetv2", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_mobilenetv2", _SGMCONV, **_COMMON),
     }
 )
 
@@ -58,7 +55,7 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
         GMConvMobileNetV2,
         variant,
         pretrained,
-        masks=Conversion(stem="static" if variant.startswith("sgmconv") else "dynamic"),
+        masks=_SGMCONV if variant.startswith("sgmconv") else _GMCONV,
         rename=rename_by_order,  # torchvision's file holds the same layers in the same order
         feature_cfg={"feature_cls": "list", "flatten_sequential": True},
         **{**args, **kwargs},

@@ -15,21 +15,21 @@ class GMConvResNet(SigmaNoDecay, ResNet):
     """timm's ResNet, whose convolutions carry Gaussian masks once it is built."""
 
 
-_STATIC = {"first_conv": "conv1", "classifier": "fc"}
-_DYNAMIC = {**_STATIC, "first_conv": ("conv1", "conv1.sigma_module.fc_max", "conv1.sigma_module.fc_avg")}
+_COMMON: dict[str, Any] = {"first_conv": "conv1", "classifier": "fc"}
+_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
 default_cfgs = generate_default_cfgs(
     {
-        **default_cfgs_of("gmconv_resnet18", **_DYNAMIC),
-        **default_cfgs_of("sgmconv_resnet18", **_STATIC),
-        **default_cfgs_of("gmconv_resnet50", **_DYNAMIC),
-        **default_cfgs_of("sgmconv_resnet50", **_STATIC),
+        **default_cfgs_of("gmconv_resnet18", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_resnet18", _SGMCONV, **_COMMON),
+        **default_cfgs_of("gmconv_resnet50", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_resnet50", _SGMCONV, **_COMMON),
     }
 )
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
-    masks = Conversion(stem="static" if variant.startswith("sgmconv") else "dynamic")
+    masks = _SGMCONV if variant.startswith("sgmconv") else _GMCONV
     return build_gmconv(GMConvResNet, variant, pretrained, masks=masks, **kwargs)
 
 

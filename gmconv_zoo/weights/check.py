@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from .specs import WeightSpec
 
-__all__ = ["Verdict", "check_file", "declared_sha256", "discard", "sha256_of"]
+__all__ = ["Verdict", "check_file", "declared_sha256", "discard", "is_safetensors", "sha256_of"]
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 BLOCK = 1 << 20  # bytes hashed at a time
@@ -48,7 +48,7 @@ def check_file(path: Path, spec: WeightSpec) -> Verdict:
     if known and not found.startswith(known):
         reason = f"its sha256 is {found} but {spec.name} is {known}"
         return Verdict("unexpected" if declared else "damaged", reason, found)
-    if path.suffix == ".safetensors" and not _is_safetensors(path):
+    if path.suffix == ".safetensors" and not is_safetensors(path):
         reason = "it is not in the safetensors format, and no other is loaded from the Hub"
         return Verdict("unexpected" if declared or known else "damaged", reason, found)
     if not (declared or known):
@@ -68,13 +68,17 @@ def declared_sha256(path: Path) -> str:
     return name if SHA256.fullmatch(name) else ""
 
 
-def discard(path: Path) -> None:
-    """Delete a file together with the cache entries that it links to.
+def discard(path: Path, spec: WeightSpec) -> None:
+    """Delete a damaged download; of the Hub's cache also the blob it links to.
+
+    Elsewhere a link may lead to a file of the user's own, which stays.
 
     Raises:
         OSError: where the cache is not writable.
     """
-    entries = [path, path.parent / os.readlink(path), path.resolve()] if path.is_symlink() else [path]
+    entries = [path]
+    if spec.hf_hub_id and path.is_symlink():
+        entries += [path.parent / os.readlink(path), path.resolve()]
     for entry in entries:
         entry.unlink(missing_ok=True)
 
@@ -88,7 +92,8 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
+    """Whether a file opens as safetensors, which a truncated one does not."""
     try:
         with safe_open(path, framework="pt"):
             return True

@@ -126,7 +126,7 @@ def _removal(path: Path, spec: WeightSpec) -> str:
     if spec.packaged:
         return "Install gmconv_zoo again."
     try:
-        discard(path)
+        discard(path, spec)
     except OSError as error:
         return f"It could not be deleted ({error}): delete it, then try again."
     return "It was deleted from the cache: try again to download it afresh."

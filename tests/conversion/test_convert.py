@@ -229,3 +229,63 @@ def test_a_stem_that_cannot_be_masked_is_warned_about(caplog):
     converted = convert(net)
     assert "the stem 0 stays as it is: 1x1" in caplog.text
     assert isinstance(converted[1], SGMConv2d)
+
+
+class Aliased(nn.Module):
+    """A block under two names, and a list of children beside the children themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
+        self.second = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 5, padding=2))
+        self.also_second = self.second
+        self.everything = nn.Sequential(self.first, self.second)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.also_second(self.second(self.first(x))) + self.everything(x)
+
+
+@pytest.mark.parametrize("stem", ["dynamic", "static", None])
+@pytest.mark.parametrize("sigma_init", [1.0, 5.0])
+def test_blocks_under_two_names_are_converted_once(stem, sigma_init):
+    net, x = Aliased(), torch.randn(2, 3, 16, 16)
+    converted = convert(net, stem=stem, sigma_init=sigma_init)
+    assert relative_difference(converted(x), net(x)) < 1e-5
+    assert converted.everything[1] is converted.second is converted.also_second
+    assert relative_difference(gmconv_zoo.fuse(converted)(x), net(x)) < 1e-5
+
+
+@pytest.mark.parametrize("stem", ["dynamic", "static"])
+def test_float64_is_exact_to_float64(stem):
+    net, x = plain("stdconv_cifar_resnet20").double(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    assert relative_difference(convert(net, stem=stem, sigma_init=1.3)(x), net(x)) < 1e-12
+
+
+def test_a_convolution_whose_forward_was_replaced_is_left():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    net[1].forward = lambda x: x
+    report = gmconv_zoo.conversion_report(convert(net))
+    assert [row.reason for row in report] == ["", "its forward has been replaced"]
+
+
+@pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0"])
+def test_networks_that_fold_their_own_branches_are_warned_about(name, caplog):
+    net, x = plain(name, num_classes=3), torch.randn(1, 3, 64, 64)
+    converted = convert(net, stem="static")
+    assert "call gmconv_zoo.fuse before" in caplog.text
+    folded = timm.utils.reparameterize_model(gmconv_zoo.fuse(converted))
+    assert relative_difference(folded(x), net(x)) < 1e-3
+
+
+def test_ordinary_networks_are_not_warned_about(caplog):
+    convert(plain("resnet18"))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(("name", "indices"), [("resnet18", (1, 2)), ("convnext_atto", (0, 1)), ("densenet121", None)])
+def test_stages_of_feature_extractors_are_known(name, indices):
+    options = {} if indices is None else {"out_indices": indices}
+    with torch.device("meta"):
+        net = timm.create_model(name, features_only=True, **options)
+    report = gmconv_zoo.conversion_report(convert(net, stages=(1,)))
+    assert {row.stage for row in report.converted if not row.is_stem} == {1}

@@ -20,7 +20,8 @@ __all__ = ["can_fill_a_disk", "render", "run_faults"]
 INTRO = """# What you read when weights cannot be loaded
 
 Nothing is loaded in part: `timm.create_model(..., pretrained=True)` either returns a model whose every tensor was
-checked, or raises one of these. All of them are `gmconv_zoo.weights.errors.WeightsError`, a `RuntimeError`.
+checked, or raises an error. For this package's own tags those below are all
+`gmconv_zoo.weights.errors.WeightsError`, a `RuntimeError`.
 What is checked, and where files lie, is in [weights.md](weights.md).
 
 COMMIT, SHA256, CACHE and SERVER stand for what differs from one time to the next.
@@ -51,14 +52,15 @@ for case in _json.loads(_os.environ["CASES"]):
         path.write_bytes(content)
     warnings.take()
     try:
-        create(spec, **({"cache_dir": _os.environ["SMALL"]} if case["small_disk"] else {}))
-        kind, message = "", ""
+        net = create(spec, **({"cache_dir": _os.environ["SMALL"]} if case["small_disk"] else {}))
+        kind, message, bias = "", "", net.fc.bias.tolist()
     except Exception as error:
-        kind, message = type(error).__name__, str(error)
+        kind, message, bias = type(error).__name__, str(error), None
     files = Path(_os.environ["WATCHED"]).rglob("*")
     partial = [str(path) for path in files if path.suffix in (".incomplete", ".partial")]
     cached = cached_file(spec) is not None
-    rows[spec.tag] = dict(kind=kind, message=message, warnings=warnings.take(), cached=cached, partial=partial)
+    outcome = dict(kind=kind, message=message, bias=bias, warnings=warnings.take())
+    rows[spec.tag] = dict(outcome, cached=cached, partial=partial)
 report(rows=rows)
 """
 SMALL_DISK = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"'

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from gmconv_zoo.weights.check import check_file, discard
 from gmconv_zoo.weights.errors import WeightsError
 from gmconv_zoo.weights.fetch import check_sha256, fetch
-from gmconv_zoo.weights.specs import WeightSpec
+from gmconv_zoo.weights.specs import SPECS, WeightSpec
 from tests.servers.client import client_env, run_client
 from tests.servers.hub import HubServer
 
@@ -151,15 +151,24 @@ def test_content_counts_and_not_the_name_of_the_stored_blob(tmp_path):
 
 
 def test_discarding_leaves_nothing_to_load(tmp_path):
-    discard(hub_layout(tmp_path, content("xet"), "a" * 64))
+    discard(hub_layout(tmp_path, content("xet"), "a" * 64), SPECS["gmconv_resnet18.from_tv_in1k"])
     assert not [path for path in tmp_path.rglob("*") if not path.is_dir()]
+
+
+def test_discarding_a_link_keeps_the_users_own_file(tmp_path):
+    (tmp_path / "store.pth").write_bytes(content("own"))
+    link = tmp_path / "alexnet.pth"
+    link.symlink_to(tmp_path / "store.pth")
+    discard(link, SPECS["gmconv_alexnet.from_tv_in1k"])
+    assert not link.is_symlink()
+    assert (tmp_path / "store.pth").exists()
 
 
 def test_read_only_cache_is_named_when_damage_cannot_be_deleted(tmp_path, monkeypatch):
     spec = WeightSpec(**FIELDS, tag="shared", hf_hub_id="gmconv/net")
     path = hub_layout(tmp_path, content("xet"), "a" * 64)
 
-    def refuse(path: object) -> None:
+    def refuse(path: object, _spec: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("gmconv_zoo.weights.fetch.discard", refuse)

@@ -1,0 +1,118 @@
+"""From a network to the config.json that rebuilds it."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from timm.models import is_model
+from timm.models._hub import save_config_for_hf
+from torch import nn
+
+from ..conversion import CONVERSION_KEYS, Conversion, present_conversion
+
+__all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "OWN_FAMILIES", "WEIGHTS_NAME", "describe"]
+
+CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
+# The families whose entrypoints convert by themselves; any other converted network is rebuilt by `convert`.
+OWN_FAMILIES = ("gmconv_", "sgmconv_")
+# timm looks for these at the top level of config.json only
+LABEL_KEYS = ("label_names", "label_descriptions")
+# Stands where timm reads the architecture of a network that it cannot rebuild: what it then says names the remedy.
+NOT_TIMMS = "load_with_gmconv_zoo"
+# Our nets whose plain twin timm calls differently
+_TIMM_TWINS = {"mobilenetv2": "mobilenetv2_100"}
+
+
+def describe(
+    model: nn.Module, *, model_args: dict[str, Any] | None = None, label_names: list[str] | None = None
+) -> dict[str, Any]:
+    """The JSON-ready configuration of a network.
+
+    Three kinds: what timm rebuilds by itself has timm's own keys; a timm network converted by hand has them too, with
+    its architecture and conversion under "gmconv"; of a network that timm does not know only the conversion is told.
+
+    Args:
+        model: the network.
+        model_args: constructor arguments that timm did not record.
+        label_names: class names in the order of the outputs.
+
+    Raises:
+        ValueError: for another number of label names than outputs, or an argument that JSON cannot hold.
+    """
+    conversion = present_conversion(model)
+    if not _known_to_timm(model):
+        cls = type(model)
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        return {"architecture": NOT_TIMMS, "class": name, "gmconv": _by_hand(model, None, conversion)}
+    architecture = _architecture(model, conversion)
+    config = _timm_config(model, architecture, conversion, model_args or {}, label_names)
+    if conversion is not None and not conversion.masks_anything:
+        config["folded_masks"] = True
+    elif conversion is not None and not architecture.startswith(OWN_FAMILIES):
+        config.update(architecture=NOT_TIMMS, gmconv=_by_hand(model, architecture, conversion))
+    return config
+
+
+def _known_to_timm(model: nn.Module) -> bool:
+    cfg: Any = getattr(model, "pretrained_cfg", None) or {}
+    architecture = cfg.get("architecture", "")
+    return bool(architecture) and is_model(architecture) and hasattr(model, "num_classes")
+
+
+def _by_hand(model: nn.Module, architecture: str | None, conversion: Conversion | None) -> dict[str, Any]:
+    masked = conversion is not None and conversion.masks_anything
+    return {
+        "architecture": architecture,
+        "conversion": conversion.to_dict() if conversion is not None and masked else None,
+        "conv_stages": vars(model).get("conv_stages"),
+    }
+
+
+def _architecture(model: nn.Module, conversion: Conversion | None) -> str:
+    """The entrypoint that builds this very structure: a fully fused network is the plain one."""
+    cfg: Any = model.pretrained_cfg
+    architecture: str = cfg["architecture"]
+    if conversion is not None and not conversion.masks_anything:
+        family, _, net = architecture.partition("_")
+        if f"{family}_" in OWN_FAMILIES:
+            return next(name for name in (f"stdconv_{net}", _TIMM_TWINS.get(net, net)) if is_model(name))
+    return architecture
+
+
+def _timm_config(
+    model: nn.Module,
+    architecture: str,
+    conversion: Conversion | None,
+    model_args: dict[str, Any],
+    label_names: list[str] | None,
+) -> dict[str, Any]:
+    own = architecture.startswith(OWN_FAMILIES)
+    args = {**(conversion.to_dict() if own and conversion is not None else {}), **model_args}
+    extra: dict[str, Any] = {"pretrained_cfg": {"architecture": architecture}}
+    if label_names is not None:
+        outputs: Any = model.num_classes
+        if len(label_names) != outputs:
+            raise ValueError(f"label_names has {len(label_names)} names for {outputs} outputs.")
+        extra["label_names"] = list(label_names)
+    with TemporaryDirectory() as scratch:  # timm writes its configuration to a file only
+        path = Path(scratch) / CONFIG_NAME
+        save_config_for_hf(model, str(path), model_config=extra, model_args=args)
+        config = json.loads(path.read_text())
+    for key in LABEL_KEYS:
+        if value := config["pretrained_cfg"].pop(key, None):
+            config.setdefault(key, value)
+    recorded = config.get("model_args", {})
+    for key in () if own else CONVERSION_KEYS:
+        recorded.pop(key, None)
+    # num_classes stands at the top level; a second copy here makes transformers' AutoModel fail
+    recorded.pop("num_classes", None)
+    config["pretrained_cfg"]["first_conv"] = _first_conv(model, config["pretrained_cfg"].get("first_conv"))
+    return config
+
+
+def _first_conv(model: nn.Module, declared: Any) -> Any:
+    names = (declared,) if isinstance(declared, str) else tuple(declared or ())
+    present = {name for name, _ in model.named_modules()}
+    kept = tuple(name for name in names if name in present)
+    return kept[0] if len(kept) == 1 else list(kept) or None

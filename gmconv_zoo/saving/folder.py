@@ -1,0 +1,119 @@
+"""Write a network to a folder, and read it back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
+
+from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
+from .rebuild import build_from_config, rebuild
+
+__all__ = ["load", "save"]
+
+
+def save(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    model_args: dict[str, Any] | None = None,
+    label_names: list[str] | None = None,
+) -> Path:
+    """Write a network as model.safetensors and config.json.
+
+    A registered model (converted on building, or fused) loads back with ``timm.create_model("local-dir:FOLDER")``
+    and, pushed to the Hub, with ``"hf-hub:..."``. A timm network converted afterwards loads with `load` alone; timm
+    says "Unknown model (load_with_gmconv_zoo)". A network that timm does not know is saved too; `load` then needs
+    the plain network.
+
+    Args:
+        model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).
+        folder: created when missing; existing files of these names are overwritten.
+        model_args: constructor arguments that timm did not record, e.g. for a network built without its factory.
+        label_names: class names in the order of the outputs; without them those the network was loaded with.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: when the network could not be rebuilt from what would be written, naming the difference;
+            nothing has been written then.
+    """
+    folder = Path(folder)
+    config = describe(model, model_args=model_args, label_names=label_names)
+    if config["architecture"] != NOT_TIMMS or config["gmconv"]["architecture"]:
+        _check_rebuilds(model, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(model, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
+    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n")
+    return folder
+
+
+def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | None = None) -> nn.Module:
+    """Rebuild a network that `save` wrote, with its weights.
+
+    Args:
+        folder: holds config.json and model.safetensors.
+        model: for a network that timm does not know: the plain network, or a function that builds it.
+
+    Returns:
+        The network in eval mode, on the CPU, in the dtype it was saved in.
+
+    Raises:
+        ValueError: when the folder is incomplete or names a network that cannot be built.
+        RuntimeError: when the tensors do not fit the network; nothing has been loaded then.
+    """
+    folder = Path(folder)
+    net = rebuild(_read_config(folder), folder, model)
+    tensors = load_file(folder / WEIGHTS_NAME)
+    own = net.state_dict()
+    stored = {own[key].data_ptr() for key in own if key in tensors}  # a tensor with two names is stored under one
+    missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
+    if difference := _difference(missing, set(tensors) - set(own), _misshaped(own, tensors)):
+        raise RuntimeError(f"{folder / WEIGHTS_NAME} does not fit the network: {difference}.")
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        net = net.to(dtypes.pop())
+    net.load_state_dict(tensors, strict=False)
+    return net.eval()
+
+
+def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        rebuilt = build_from_config(config).state_dict()
+    own = model.state_dict()
+    if difference := _difference(set(rebuilt) - set(own), set(own) - set(rebuilt), _misshaped(own, rebuilt)):
+        raise ValueError(
+            f"timm would rebuild another network than this one from architecture="
+            f"{model.pretrained_cfg['architecture']!r} and model_args={config.get('model_args', {})}: "  # type: ignore[index]
+            f"{difference}. Pass the constructor arguments it was built with as model_args={{...}}."
+        )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} has no {name}: pass a folder that gmconv_zoo.save wrote.")
+    try:
+        config = json.loads((folder / CONFIG_NAME).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{folder / CONFIG_NAME} is not JSON: {error}.") from error
+    if not isinstance(config, dict) or not {"architecture", "gmconv"} & set(config):
+        raise ValueError(f"{folder / CONFIG_NAME} names no architecture: it was not written by gmconv_zoo.save.")
+    return config
+
+
+def _misshaped(own: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
+    return {key for key in own.keys() & other.keys() if own[key].shape != other[key].shape}
+
+
+def _difference(missing: set[str], unexpected: set[str], misshaped: set[str]) -> str:
+    parts = []
+    for word, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshaped)):
+        if keys:
+            names = sorted(keys)
+            parts.append(f"{word} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
+    return "; ".join(parts)

@@ -1,0 +1,77 @@
+"""From a config.json to the network it describes, without weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import is_model
+from torch import nn
+
+from ..conversion import Conversion, convert
+from .describe import LABEL_KEYS, NOT_TIMMS, OWN_FAMILIES
+
+__all__ = ["build_from_config", "rebuild"]
+
+
+def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[], nn.Module] | None) -> nn.Module:
+    """The network that a configuration describes, with initial weights.
+
+    Args:
+        config: what `describe` gave.
+        folder: where it was read, for messages.
+        model: the plain network, or a function that builds it, where timm does not know it.
+
+    Raises:
+        ValueError: when the network cannot be built, or a model was passed that is not needed.
+    """
+    architecture, by_hand = _architecture(config)
+    if architecture is None:
+        if model is None:
+            raise ValueError(
+                f"{folder} holds a {config.get('class', 'network')} that timm cannot build: pass the plain network, "
+                "load(folder, model=MyNet(...))."
+            )
+        return _converted(model if isinstance(model, nn.Module) else model(), by_hand, inplace=False)
+    if model is not None:
+        raise ValueError(f"{folder} rebuilds itself as {architecture!r}: leave model out.")
+    if not is_model(architecture):
+        raise ValueError(
+            f"{folder}: timm knows no architecture {architecture!r}. Import the package that registers it first, "
+            "or update timm."
+        )
+    net = build_from_config(config)
+    known = {**config.get("pretrained_cfg", {}), **{key: config.get(key) for key in LABEL_KEYS}}
+    cfg: Any = net.pretrained_cfg
+    cfg.update({key: value for key, value in known.items() if value is not None})
+    return net
+
+
+def build_from_config(config: dict[str, Any]) -> nn.Module:
+    """The network of a configuration that names an architecture, on torch's current default device."""
+    architecture, by_hand = _architecture(config)
+    recorded = config.get("model_args", {})
+    args = {key: value for key, value in recorded.items() if value is not None}
+    args.setdefault("num_classes", config.get("num_classes"))
+    if architecture.startswith(OWN_FAMILIES):  # timm drops keywords whose value is None
+        args.update({key: "none" for key in ("stem", "body") if recorded.get(key, "") is None})
+    net: Any = _converted(timm.create_model(architecture, pretrained=False, **args), by_hand, inplace=True)
+    if config.get("folded_masks"):
+        net.gmconv_conversion = Conversion(stem=None, body=None)
+    return net
+
+
+def _architecture(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The entrypoint's name, None for a network unknown to timm, and what was done by hand afterwards."""
+    by_hand = config.get("gmconv") or {}
+    named = config.get("architecture")
+    return (by_hand.get("architecture") if named in (None, NOT_TIMMS) else named), by_hand
+
+
+def _converted(net: nn.Module, by_hand: dict[str, Any], *, inplace: bool) -> nn.Module:
+    if by_hand.get("conv_stages"):
+        net.conv_stages = tuple(tuple(stage) for stage in by_hand["conv_stages"])  # type: ignore[assignment]
+    if not by_hand.get("conversion"):
+        return net
+    conversion = Conversion.from_dict(by_hand["conversion"])
+    return convert(net, **conversion.to_dict(), preserve=False, inplace=inplace)

@@ -1,0 +1,59 @@
+"""What a user names in pretrained_cfg_overlay is what is fetched, never the default in its place."""
+
+from pathlib import Path
+
+import pytest
+import timm
+from safetensors.torch import save_file
+
+from gmconv_zoo.models import _build
+from gmconv_zoo.weights.errors import WeightsError
+
+NAME = "gmconv_resnet18.from_tv_in1k"
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list:
+    """The specs that were fetched; each gives a plain ResNet-18's file."""
+    path = tmp_path / "model.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), path)
+    specs: list = []
+    monkeypatch.setattr(_build, "fetch", lambda spec, **_: specs.append(spec) or path)
+    return specs
+
+
+def test_the_default_is_the_specs_own_source(fetched):
+    timm.create_model(NAME, pretrained=True)
+    assert [spec.name for spec in fetched] == [NAME]
+    assert fetched[0].hf_hub_id == "timm/resnet18.tv_in1k"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ({"hf_hub_id": "me/fork"}, {"hf_hub_id": "me/fork", "revision": "", "url": ""}),
+        ({"hf_hub_id": "timm/resnet18.tv_in1k@abc"}, {"hf_hub_id": "timm/resnet18.tv_in1k", "revision": "abc"}),
+        ({"hf_hub_filename": "other.safetensors"}, {"filename": "other.safetensors"}),
+        ({"url": "https://example.org/w.pth"}, {"url": "https://example.org/w.pth", "hf_hub_id": ""}),
+    ],
+)
+def test_another_source_is_fetched_in_its_place(fetched, overlay, expected):
+    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay)
+    (spec,) = fetched
+    assert {key: getattr(spec, key) for key in expected} == expected
+    assert spec.conversion == "standard"
+    assert spec.sha256 == spec.sha256_prefix == ""
+
+
+def test_a_file_of_ones_own_is_not_fetched(fetched, tmp_path):
+    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.safetensors")})
+    assert not fetched
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "there is no file"), (b"\x08" + b"\0" * 40, "damaged or not")])
+def test_a_file_that_does_not_open_is_refused(tmp_path, content, message):
+    path = tmp_path / "mine.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=message):
+        timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(path)})

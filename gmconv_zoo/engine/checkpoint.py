@@ -6,6 +6,7 @@ average, optimizer, schedule, loss scaler, position in the epoch, random generat
 
 import logging
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from torch import Tensor, nn
@@ -209,10 +210,9 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
 
 
 def _check_writable(folder: Path) -> None:
-    probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
+        with TemporaryFile(dir=folder):  # a name of its own for each process
+            pass
     except OSError as error:
         raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another output folder.") from error

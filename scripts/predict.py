@@ -34,13 +34,13 @@ def main() -> int:
         model = open_model(args.model)
         found = predict(model, images, topk=args.top, batch_size=args.batch_size, device=args.device)
         predictions = list(found)
+        print(prediction_table(predictions))
         if args.csv:
             write_predictions_csv(predictions, args.csv)
         if args.json:
             write_predictions_json(predictions, args.json)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"predict.py: {error}")
-    print(prediction_table(predictions))
     return int(any(prediction.error for prediction in predictions))
 
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
-    "saving": {"conversion"},
+    "saving": {"layers", "conversion"},
     "weights": {"layers", "conversion"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},

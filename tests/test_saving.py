@@ -178,3 +178,56 @@ def test_what_timm_folded_is_saved_as_what_it_is(tmp_path):
     save(folded, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architecture"] == "stdconv_cifar_resnet20"
     assert torch.equal(load(tmp_path)(x), folded(x))
+
+
+class WithBackbone(torch.nn.Module):
+    """A user's network around one of timm's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = timm.create_model("stdconv_cifar_resnet20", num_classes=0)
+        self.head = torch.nn.Linear(64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.backbone(x))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_converted_backbone_inside_another_network(tmp_path, fused):
+    net, x = randomised(WithBackbone()), torch.randn(2, 3, 32, 32)
+    net.backbone = convert(net.backbone, sigma_init=2.0)
+    net = fuse(net) if fused else net
+    save(net, tmp_path / "whole")
+    assert torch.equal(load(tmp_path / "whole", model=WithBackbone)(x), net(x))
+    save(net.backbone, tmp_path / "part")
+    assert torch.equal(load(tmp_path / "part")(x), net.backbone(x))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda net: setattr(net, "act1", torch.nn.SiLU()),
+        lambda net: setattr(net.conv1, "stride", (2, 2)),
+        lambda net: setattr(net.layer2[0], "downsample", torch.nn.AvgPool2d(2)),
+    ],
+)
+def test_edits_without_parameters_are_refused_rather_than_lost(tmp_path, edit):
+    net = plain("sgmconv_cifar_resnet20")
+    edit(net)
+    with pytest.raises(ValueError, match=r"would be rebuilt as .* is not kept"):
+        save(net, tmp_path)
+
+
+def test_wrappers_are_refused_by_name(tmp_path):
+    net = plain("gmconv_cifar_resnet20")
+    for wrapped in (torch.nn.DataParallel(net), torch.compile(net), torch.jit.script(net)):
+        with pytest.raises(ValueError, match="cannot be rebuilt: pass the network inside it"):
+            save(wrapped, tmp_path)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    save(plain("gmconv_cifar_resnet20"), tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(RuntimeError, match="damaged or cut short"):
+        load(tmp_path)

@@ -32,8 +32,8 @@ def open_model(name: str) -> nn.Module:
         ValueError: when the name is none of these.
         RuntimeError: when the weights cannot be had or do not fit.
     """
-    if Path(name).is_dir():
-        return load(name)
+    if Path(name.removeprefix("local-dir:")).is_dir():
+        return load(name.removeprefix("local-dir:"))
     if is_model(split_model_name_tag(name)[0]):
         return timm.create_model(name, pretrained=True).eval()
     hub_id = name.removeprefix(_HUB_PREFIX)

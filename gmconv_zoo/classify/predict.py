@@ -123,7 +123,7 @@ def predict(
             raise ValueError(f"{name}={value}: pass at least 1.")
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
-    config = resolve_model_data_config(model)
+    config = resolve_model_data_config(model, use_test_size=True)
     transform, mode = create_transform(**config, is_training=False), _MODES.get(config["input_size"][0], "RGB")
     labels = label_names(model)
     model = model.to(device).eval()

@@ -54,6 +54,7 @@ def convert(
             it does not have, or a sigma so small that W / mask would blow up; nothing has been changed then.
     """
     conversion = Conversion(stem, body, stages, sigma_init, sigma_design)
+    _check_model(model)
     plan = plan_conversion(model, conversion, preserve=preserve)
     if any(row.target == "dynamic" and not row.is_stem for row in plan):
         _logger.warning("body='dynamic': the paper found networks of dynamic layers alone hard to train.")
@@ -62,8 +63,8 @@ def convert(
             _logger.warning("the stem %s stays as it is: %s.", row.name, row.reason)
     if readers := _kernel_readers(model, plan):
         _logger.warning(
-            "%s folds its own convolutions, which reads kernels without their masks: call gmconv_zoo.fuse before "
-            "timm's reparameterize_model.",
+            "%s folds its own convolutions, which reads kernels without their masks: convert with stem='static' and "
+            "call gmconv_zoo.fuse before timm's reparameterize_model.",
             ", ".join(readers),
         )
     if not inplace:
@@ -89,6 +90,13 @@ def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, 
         parent, _, child = row.name.rpartition(".")
         setattr(model.get_submodule(parent), child, new)
     return model
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model={model!r}: pass a network, e.g. timm.create_model('resnet18').")
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
 
 
 def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:

@@ -35,7 +35,8 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
                 if id(child) not in fused:
                     fused[id(child)] = child.fuse()
                 setattr(parent, name, fused[id(child)])
-    conversion = getattr(model, "gmconv_conversion", None)
-    if isinstance(conversion, Conversion):
-        model.gmconv_conversion = conversion.without_static()  # type: ignore[assignment]
+    for part in model.modules():  # a converted network may be part of a larger one
+        conversion = vars(part).get("gmconv_conversion")
+        if isinstance(conversion, Conversion):
+            part.gmconv_conversion = conversion.without_static()  # type: ignore[assignment]
     return model

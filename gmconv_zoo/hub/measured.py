@@ -39,6 +39,8 @@ def choose_measured(
     if absent:
         return None
     if top1 is not None:
+        if not 0 <= top1 <= 100:
+            raise ValueError(f"top1={top1:g}: pass an accuracy in percent, 0 to 100.")
         if not dataset or not origin:
             raise ValueError(f"top1={top1:g}: say what was measured and how, with dataset and origin.")
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())

@@ -90,6 +90,9 @@ class SGMConv2d(nn.Conv2d):
             fused = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **options)
         fused.weight = nn.Parameter(self.masked_weight(), requires_grad=self.weight.requires_grad)
         fused.bias = self.bias
+        for name, hooks in vars(self).items():
+            if "hook" in name:
+                setattr(fused, name, hooks)
         return fused.train(self.training)
 
     @torch.jit.ignore

@@ -77,8 +77,8 @@ def build_gmconv(
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not _names_a_file(cfg, spec):
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
-    if pretrained and cfg.file and spec is not None and _names_a_file(cfg, spec):
-        _check_opens(Path(cfg.file), spec)
+    if pretrained and cfg.file and not cfg.source and (spec is None or _names_a_file(cfg, spec)):
+        _check_opens(Path(cfg.file), spec.name if spec is not None else variant)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
 
@@ -223,12 +223,12 @@ def _names_a_file(cfg: Any, spec: WeightSpec) -> bool:
     return bool(cfg.state_dict) or bool(cfg.file and cfg.file != spec.packaged)
 
 
-def _check_opens(path: Path, spec: WeightSpec) -> None:
+def _check_opens(path: Path, name: str) -> None:
     """Refuse a file of the user's own that is not there or is cut short, before a network is built for it."""
     if not path.is_file():
-        raise WeightsError(f"{spec.name}: there is no file {path}: check pretrained_cfg_overlay=dict(file=...).")
+        raise WeightsError(f"{name}: there is no file {path}: check pretrained_cfg_overlay=dict(file=...).")
     if path.suffix == ".safetensors" and not is_safetensors(path):
-        raise WeightsError(f"{spec.name}: {path} is damaged or not in the safetensors format: pass another file.")
+        raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.")
 
 
 def _what_exists(variant: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from timm.models import is_model
 from timm.models._hub import save_config_for_hf
 from torch import nn
@@ -20,6 +21,12 @@ OWN_FAMILIES = ("gmconv_", "sgmconv_")
 LABEL_KEYS = ("label_names", "label_descriptions")
 # Stands where timm reads the architecture of a network that it cannot rebuild: what it then says names the remedy.
 NOT_TIMMS = "load_with_gmconv_zoo"
+_WRAPPERS = (
+    nn.DataParallel,
+    nn.parallel.DistributedDataParallel,
+    torch.jit.ScriptModule,
+    torch._dynamo.eval_frame.OptimizedModule,
+)
 # Our nets whose plain twin timm calls differently
 _TIMM_TWINS = {"mobilenetv2": "mobilenetv2_100"}
 
@@ -40,6 +47,11 @@ def describe(
     Raises:
         ValueError: for another number of label names than outputs, or an argument that JSON cannot hold.
     """
+    if isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
+        raise ValueError(
+            f"a {type(model).__name__} cannot be rebuilt: pass the network inside it (model.module, or the one that "
+            "was compiled or scripted)."
+        )
     conversion = present_conversion(model)
     if not _known_to_timm(model):
         cls = type(model)
@@ -66,7 +78,18 @@ def _by_hand(model: nn.Module, architecture: str | None, conversion: Conversion 
         "architecture": architecture,
         "conversion": conversion.to_dict() if conversion is not None and masked else None,
         "conv_stages": vars(model).get("conv_stages"),
+        "parts": {} if masked else _converted_parts(model),
     }
+
+
+def _converted_parts(model: nn.Module) -> dict[str, Any]:
+    """Converted networks inside one that is not, such as a backbone, by module name."""
+    parts: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        conversion = present_conversion(module) if "gmconv_conversion" in vars(module) else None
+        if conversion is not None and conversion.masks_anything and not name.startswith(tuple(f"{p}." for p in parts)):
+            parts[name] = conversion.to_dict()
+    return parts
 
 
 def _architecture(model: nn.Module, conversion: Conversion | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
@@ -24,10 +25,10 @@ def save(
 ) -> Path:
     """Write a network as model.safetensors and config.json.
 
-    A registered model (converted on building, or fused) loads back with ``timm.create_model("local-dir:FOLDER")``
-    and, pushed to the Hub, with ``"hf-hub:..."``. A timm network converted afterwards loads with `load` alone; timm
-    says "Unknown model (load_with_gmconv_zoo)". A network that timm does not know is saved too; `load` then needs
-    the plain network.
+    A registered model (converted on building, or fused) loads back with
+    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, pushed to the Hub, with ``"hf-hub:..."``. A timm
+    network converted afterwards loads with `load` alone; timm says "Unknown model (load_with_gmconv_zoo)". A network
+    that timm does not know is saved too; `load` then needs the plain network.
 
     Args:
         model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).
@@ -68,7 +69,10 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
     """
     folder = Path(folder)
     net = rebuild(_read_config(folder), folder, model)
-    tensors = load_file(folder / WEIGHTS_NAME)
+    try:
+        tensors = load_file(folder / WEIGHTS_NAME)
+    except SafetensorError as error:
+        raise RuntimeError(f"{folder / WEIGHTS_NAME} is damaged or cut short: {error}.") from error
     own = net.state_dict()
     stored = {own[key].data_ptr() for key in own if key in tensors}  # a tensor with two names is stored under one
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
@@ -83,14 +87,45 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
 
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
     with torch.device("meta"):
-        rebuilt = build_from_config(config).state_dict()
-    own = model.state_dict()
+        twin = build_from_config(config)
+    own, rebuilt = model.state_dict(), twin.state_dict()
     if difference := _difference(set(rebuilt) - set(own), set(own) - set(rebuilt), _misshaped(own, rebuilt)):
         raise ValueError(
             f"timm would rebuild another network than this one from architecture="
             f"{model.pretrained_cfg['architecture']!r} and model_args={config.get('model_args', {})}: "  # type: ignore[index]
             f"{difference}. Pass the constructor arguments it was built with as model_args={{...}}."
         )
+    if edited := _edited(model, twin):
+        name, own_form, rebuilt_form = edited
+        raise ValueError(
+            f"{name} is {own_form}, but would be rebuilt as {rebuilt_form}: a change made after building is not kept. "
+            "Make it by a constructor argument, or save the state dict yourself."
+        )
+
+
+def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
+    """The first layer without parameters, or convolution geometry, that rebuilding would not give back."""
+    rebuilt = {name: _form(module) for name, module in twin.named_modules()}
+    for name, module in model.named_modules():
+        form, other = _form(module), rebuilt.get(name, "")
+        if form and other and form != other:
+            return name, form, other
+    return None
+
+
+def _form(module: nn.Module) -> str:
+    """What decides a layer's function beside its tensors; empty where that may differ (norms, dropout, containers)."""
+    if isinstance(module, nn.modules.conv._ConvNd):
+        return f"Conv({module.kernel_size}, stride={module.stride}, dilation={module.dilation}, groups={module.groups})"
+    kind = type(module).__name__
+    if (
+        any(True for _ in module.children())
+        or any(True for _ in module.parameters())
+        or "Drop" in kind
+        or "Norm" in kind
+    ):
+        return ""
+    return f"{kind}({module.extra_repr()})"
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From a config.json to the network it describes, without weights."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from timm.models import is_model
 from torch import nn
 
 from ..conversion import Conversion, convert
+from ..layers import DGMConv2d, SGMConv2d
 from .describe import LABEL_KEYS, NOT_TIMMS, OWN_FAMILIES
 
 __all__ = ["build_from_config", "rebuild"]
@@ -71,7 +73,21 @@ def _architecture(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def _converted(net: nn.Module, by_hand: dict[str, Any], *, inplace: bool) -> nn.Module:
     if by_hand.get("conv_stages"):
         net.conv_stages = tuple(tuple(stage) for stage in by_hand["conv_stages"])  # type: ignore[assignment]
-    if not by_hand.get("conversion"):
-        return net
-    conversion = Conversion.from_dict(by_hand["conversion"])
-    return convert(net, **conversion.to_dict(), preserve=False, inplace=inplace)
+    if by_hand.get("conversion"):
+        return _convert(net, by_hand["conversion"], inplace=inplace)
+    parts = {name: net.get_submodule(name) for name in by_hand.get("parts", {})}
+    plain = {name: part for name, part in parts.items() if not _has_masks(part)}  # a builder may convert by itself
+    net = net if inplace or not plain else copy.deepcopy(net)
+    for name in plain:
+        parent, _, child = name.rpartition(".")
+        part = _convert(net.get_submodule(name), by_hand["parts"][name], inplace=True)
+        setattr(net.get_submodule(parent), child, part)
+    return net
+
+
+def _convert(net: nn.Module, values: dict[str, Any], *, inplace: bool) -> nn.Module:
+    return convert(net, **Conversion.from_dict(values).to_dict(), preserve=False, inplace=inplace)
+
+
+def _has_masks(net: nn.Module) -> bool:
+    return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in net.modules())

@@ -156,6 +156,8 @@ def default_accelerator(*, mixed_precision: str = "no", **options: Any) -> Accel
         **options: others of `accelerate.Accelerator`.
     """
     config = DataLoaderConfiguration(split_batches=True)
+    # where there is no device, processes that torchrun started join only when told to use the CPU
+    options.setdefault("cpu", not torch.accelerator.is_available())
     return Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
 
 

@@ -14,7 +14,7 @@ import sys
 
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.finetune import finetune
-from gmconv_zoo.classify.recipe_options import add_recipe_options, recipe_overrides
+from gmconv_zoo.classify.recipe_options import add_recipe_options, add_run_options, recipe_overrides
 from gmconv_zoo.classify.train import default_accelerator
 
 
@@ -26,11 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
     parser.add_argument("--val-share", type=float, default=0.2, help="held out where there is no val (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of split, order and augmentation (%(default)s)")
-    parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
-    parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
-    parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    add_run_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ import sys
 from timm.utils import ParseKwargs
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.recipe_options import add_recipe_options, recipe_overrides
+from gmconv_zoo.classify.recipe_options import add_recipe_options, add_run_options, recipe_overrides
 from gmconv_zoo.classify.train import default_accelerator
 from gmconv_zoo.classify.train_run import train_by_recipe
 
@@ -29,12 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
     parser.add_argument("--model-options", nargs="*", action=ParseKwargs, default={}, metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
-    parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
-    parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
-    parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
+    add_run_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
 

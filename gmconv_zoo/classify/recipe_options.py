@@ -1,4 +1,4 @@
-"""Every field of a recipe as an option of the command line."""
+"""Command-line options of training: those every command has, and every field of a recipe."""
 
 import argparse
 from dataclasses import fields
@@ -6,7 +6,16 @@ from typing import Any, get_args, get_type_hints
 
 from .recipes import Recipe
 
-__all__ = ["add_recipe_options", "recipe_overrides"]
+__all__ = ["add_recipe_options", "add_run_options", "recipe_overrides"]
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser what every training command has beside its recipe: resuming, reading of images, precision."""
+    parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
+    parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
+    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

@@ -34,8 +34,10 @@ def choose_measured(
         The metric, or None for weights that are published as not measured.
 
     Raises:
-        ValueError: when there is no metric and none was declared absent, or it is incomplete.
+        ValueError: when there is no such folder, no metric and none was declared absent, or it is incomplete.
     """
+    if not Path(folder).is_dir():
+        raise ValueError(f"there is no folder {folder}: pass one that gmconv_zoo.save or training wrote.")
     if absent:
         return None
     if top1 is not None:

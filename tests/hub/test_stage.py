@@ -191,3 +191,14 @@ def test_given_metric_needs_dataset_and_origin(tmp_path):
     metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
     assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")
     assert metric.date
+
+
+@pytest.mark.parametrize("options", [{}, {"absent": True}, {"top1": 90.0, "dataset": "a test", "origin": "here"}])
+def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
+    with pytest.raises(ValueError, match=r"there is no folder .*nope"):
+        choose_measured(tmp_path / "nope", **options)
+
+
+def test_an_accuracy_is_a_percentage(tmp_path):
+    with pytest.raises(ValueError, match="top1=300: pass an accuracy in percent"):
+        choose_measured(tmp_path, top1=300.0, dataset="a test", origin="here")

@@ -24,8 +24,10 @@ MAY_IMPORT = {
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
     "classify": {"_version", "layers", "sigmas", "conversion", "saving", "weights", "models", "engine", "visualize"},
+    "markers": set(),
+    "benchmark": {"layers", "conversion", "engine", "markers"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
-    "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+    "hub": {"_version", "markers", "layers", "conversion", "sigmas", "saving", "weights", "models"},
 }
 
 

@@ -40,6 +40,7 @@ def time_together(
     min_rounds: int = 3,
     max_rounds: int = 200,
     warmup: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time functions in turn, one call each per round.
 
@@ -50,6 +51,7 @@ def time_together(
         min_rounds: ...but there are at least this many...
         max_rounds: ...and at most this many.
         warmup: untimed calls of each before the first round, at least one.
+        clock: seconds that have gone; `time.process_time` leaves out what other processes take.
 
     Returns:
         name -> timing.
@@ -58,7 +60,7 @@ def time_together(
     for function in functions.values():
         for _ in range(max(warmup - 1, 0)):
             function()
-    first = {name: _milliseconds(function, device) for name, function in functions.items()}
+    first = {name: _milliseconds(function, device, clock) for name, function in functions.items()}
     slow = {name for name in functions if first[name] > SLOW * first[reference]}
     times: dict[str, list[float]] = {name: [] for name in functions}
     ratios: dict[str, list[float]] = {name: [] for name in functions}
@@ -68,7 +70,7 @@ def time_together(
             break
         names = [name for name in functions if name not in slow or number % 3 == 0]
         # every other round backwards: what follows a large allocation finds other memory than what precedes it
-        row = {name: _milliseconds(functions[name], device) for name in (names if number % 2 else names[::-1])}
+        row = {name: _milliseconds(functions[name], device, clock) for name in (names if number % 2 else names[::-1])}
         for name, value in row.items():
             times[name].append(value)
             ratios[name].append(row[reference] / value)
@@ -84,11 +86,11 @@ def time_together(
     }
 
 
-def _milliseconds(function: Callable[[], object], device: torch.device) -> float:
+def _milliseconds(function: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:
     if device.type != "cuda":
-        start = time.perf_counter()
+        start = clock()
         function()
-        return (time.perf_counter() - start) * 1e3
+        return (clock() - start) * 1e3
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize(device)
     begin.record()

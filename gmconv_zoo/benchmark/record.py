@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import torch
 from ..engine.records import environment, write_json
 from .measure import compare
 from .settings import BenchmarkSettings
+from .startup import startup_times
 
 __all__ = ["run_benchmark"]
 
 _logger = logging.getLogger(__name__)
 
 
-def run_benchmark(parts: Sequence[BenchmarkSettings], path: str | Path | None = None) -> dict[str, Any]:
+def run_benchmark(
+    parts: Sequence[BenchmarkSettings], path: str | Path | None = None, *, startup: bool = False
+) -> dict[str, Any]:
     """Measure one part after the other.
 
     The file is written after every comparison, so that a run that is stopped leaves what it has measured.
@@ -25,14 +29,19 @@ def run_benchmark(parts: Sequence[BenchmarkSettings], path: str | Path | None = 
     Args:
         parts: what to measure.
         path: JSON file to write; None for none.
+        startup: measure import, creation and conversion as well.
 
     Returns:
-        ``{"environment": ..., "parts": [{"settings": ..., "rows": [...]}]}``.
+        ``{"environment": ..., "startup": ..., "parts": [{"settings": ..., "rows": [...]}]}``.
 
     Raises:
         ValueError: when memory does not suffice for one of them.
     """
-    record: dict[str, Any] = {"environment": environment(), "parts": []}
+    malloc = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
+    record: dict[str, Any] = {"environment": {**environment(), "variables": malloc}, "startup": None, "parts": []}
+    if startup:
+        record["startup"] = startup_times(busy=any(settings.busy for settings in parts))
+        _logger.info("startup: %s", record["startup"])
     for settings in parts:
         rows: list[dict[str, Any]] = []
         record["parts"].append({"settings": settings.to_dict(), "rows": rows})

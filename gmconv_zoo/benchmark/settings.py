@@ -30,6 +30,8 @@ class BenchmarkSettings:
         stem_only: time the stem layer alone, without a gradient for its input.
         seconds: for every comparison; there are at least `rounds` rounds whatever they take.
         rounds: the least number of rounds.
+        busy: take the processor's time rather than the clock's, for a machine that does other work too; right with
+            one thread only.
 
     Raises:
         ValueError: for a value outside these.
@@ -47,6 +49,7 @@ class BenchmarkSettings:
     stem_only: bool = False
     seconds: float = 5.0
     rounds: int = 3
+    busy: bool = False
 
     def __post_init__(self) -> None:
         allowed = {"nets": NETS, "kinds": KINDS, "tasks": TASKS, "formats": tuple(FORMATS)}
@@ -64,6 +67,8 @@ class BenchmarkSettings:
         if self.seconds < 0:
             raise ValueError(f"seconds={self.seconds}: pass 0 or more.")
         _check_device(self.device)
+        if self.busy and (self.device != "cpu" or torch.get_num_threads() > 1):
+            raise ValueError("busy=True: the processor's time is that of all threads; use the CPU and one thread.")
 
     @property
     def compared(self) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import timm
 
+from ..markers import is_current, put_between
 from ..weights.specs import specs_of
 from .profile import profile_registered
 
-__all__ = ["BEGIN", "END", "models_table", "table_is_current", "write_table"]
+__all__ = ["NAME", "models_table", "table_is_current", "write_table"]
 
-BEGIN, END = "<!-- models:begin -->", "<!-- models:end -->"
+NAME = "models"
 _MASKS = {"gmconv": "dynamic stem, static elsewhere", "sgmconv": "static", "stdconv": "none"}
 
 
@@ -36,15 +37,15 @@ def models_table() -> str:
 
 
 def write_table(path: Path) -> None:
-    """Put the table between a file's markers.
+    """Put the table into a Markdown file.
 
     Args:
-        path: a Markdown file with the lines `BEGIN` and `END`.
+        path: a file with the markers of `NAME`.
 
     Raises:
         ValueError: when the markers are missing.
     """
-    path.write_text(_with_table(path), encoding="utf-8")
+    put_between(path, NAME, models_table())
 
 
 def table_is_current(path: Path) -> bool:
@@ -53,13 +54,4 @@ def table_is_current(path: Path) -> bool:
     Raises:
         ValueError: when the markers are missing.
     """
-    return path.read_text(encoding="utf-8") == _with_table(path)
-
-
-def _with_table(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{path}: put the lines {BEGIN} and {END} where the table of models belongs.")
-    return f"{before}{BEGIN}\n{models_table()}\n{END}{after}"
+    return is_current(path, NAME, models_table())

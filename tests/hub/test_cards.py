@@ -15,7 +15,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_of, write_cards
 from gmconv_zoo.hub.profile import profile, profile_registered
-from gmconv_zoo.hub.tables import BEGIN, END, models_table, write_table
+from gmconv_zoo.hub.tables import models_table, write_table
 from gmconv_zoo.weights.specs import SPECS, Metric, get_spec
 
 ROOT = Path(__file__).parents[2]
@@ -189,10 +189,11 @@ def test_table_lists_every_registered_model():
 
 def test_table_script_writes_between_the_markers_and_checks(tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    begin, end = "<!-- models:begin -->", "<!-- models:end -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 1
     assert run_script(monkeypatch, "make_tables.py", "--file", str(readme)) == 0
-    assert readme.read_text() == f"before\n{BEGIN}\n{models_table()}\n{END}\nafter\n"
+    assert readme.read_text() == f"before\n{begin}\n{models_table()}\n{end}\nafter\n"
     assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 0
 
 

@@ -6,7 +6,7 @@ an aim is missed.
 
 Example:
     python scripts/benchmark.py --record
-    python scripts/benchmark.py --plan stem cifar --output output/benchmark.json
+    python scripts/benchmark.py --plan stem cifar
     python scripts/benchmark.py --record --device cuda --precision bf16
     python scripts/benchmark.py --scaling results/benchmark/scaling.png
 """
@@ -71,9 +71,8 @@ def main() -> int:
             write_tables(SHOWN, **PAGES)
     except (OSError, ValueError) as error:
         sys.exit(f"benchmark.py: {error}")
-    results = verdicts(record)
-    print(*results, sep="\n")
-    return 1 if args.check and not all(result.reached for result in results) else 0
+    print(*verdicts(record), sep="\n")
+    return 1 if args.check and not all(verdict.reached for verdict in verdicts(record)) else 0
 
 
 if __name__ == "__main__":

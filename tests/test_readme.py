@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gmconv_zoo.benchmark.tables import tables_are_current
 from gmconv_zoo.hub.tables import table_is_current
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +40,12 @@ def test_every_snippet_with_a_model_imports_the_package():
 
 def test_the_table_of_models_is_current():
     assert table_is_current(ROOT / "README.md"), "run python scripts/make_tables.py"
+
+
+def test_the_benchmark_tables_are_the_recorded_run():
+    record = ROOT / "results" / "benchmark" / "cpu_float32.json"
+    pages = {"readme": ROOT / "README.md", "page": ROOT / "docs" / "performance.md"}
+    assert tables_are_current(record, **pages), "run python scripts/benchmark.py --tables"
 
 
 def test_every_linked_file_exists():

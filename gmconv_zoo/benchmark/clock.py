@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["Timing", "time_together"]
 
-# What takes more than this many times as long as the first function is timed in every third round only.
+# What takes more than this many times as long as the first function is timed in every other round only.
 SLOW = 2.0
 
 
@@ -68,9 +68,11 @@ def time_together(
     for number in range(max_rounds):
         if number >= min_rounds and time.perf_counter() - started > seconds:
             break
-        names = [name for name in functions if name not in slow or number % 3 == 0]
-        # every other round backwards: what follows a large allocation finds other memory than what precedes it
-        row = {name: _milliseconds(functions[name], device, clock) for name in (names if number % 2 else names[::-1])}
+        names = [name for name in functions if name not in slow or number % 2 == 0]
+        # in another order every round: what follows a large allocation finds other memory than what precedes it
+        turned = names[number % len(names) :] + names[: number % len(names)]
+        order = turned if number % 2 else turned[::-1]
+        row = {name: _milliseconds(functions[name], device, clock) for name in order}
         for name, value in row.items():
             times[name].append(value)
             ratios[name].append(row[reference] / value)

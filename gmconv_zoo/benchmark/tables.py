@@ -47,8 +47,10 @@ def full_table(record: dict[str, Any]) -> str:
             what = f"{row['net']} stem" if part["settings"]["stem_only"] else row["net"]
             low, high = row["ratio_quartiles"]
             spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
-            cells = (what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}")
-            cells += (f"{row['ratio']:.2f}", spread, row["rounds"], f"{row['memory_ratio']:.2f}")
+            cells = (
+                *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
+                *(f"{row['ratio']:.2f}", spread, row["rounds"], f"{row['memory_ratio']:.2f}"),
+            )
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, "", _caption(record), *_startup(record)])
 

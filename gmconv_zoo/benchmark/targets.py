@@ -38,7 +38,8 @@ class Verdict:
     reached: bool
 
     def __str__(self) -> str:
-        return f"{'reached' if self.reached else 'MISSED '} {self.what}: {self.measure} {self.value:.3f} ({self.limit:.3f})"
+        word = "reached" if self.reached else "MISSED "
+        return f"{word} {self.what}: {self.measure} {self.value:.3f} ({self.limit:.3f})"
 
 
 def verdicts(record: dict[str, Any]) -> list[Verdict]:

@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("model", metavar="MODEL", help="a name timm knows")
     parser.add_argument("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
     parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
+    parser.add_argument("--dataset", help='what records call the held-out images, e.g. "CIFAR-10 test"')
     parser.add_argument("--output", default="output/train", help="folder for everything written (%(default)s)")
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
     parser.add_argument("--model-options", nargs="*", action=ParseKwargs, default={}, metavar="KEY=VALUE")
@@ -37,11 +38,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    accelerator = default_accelerator(mixed_precision=args.precision, gradient_accumulation_steps=args.accumulate)
+    accelerator = default_accelerator(
+        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+    )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    passed = ("output", "recipe", "model_options", "data_dir", "seed", "resume", "save_every", "skip_bad", "memory_gb")
-    options = {name: getattr(args, name) for name in passed}
+    passed = ("output", "recipe", "model_options", "data_dir", "dataset", "seed", "resume", "save_every")
+    options = {name: getattr(args, name) for name in (*passed, "skip_bad", "memory_gb")}
     overrides = recipe_overrides(args)
     try:
         train_by_recipe(

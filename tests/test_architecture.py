@@ -16,6 +16,7 @@ PACKAGE = ROOT / "gmconv_zoo"
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
+    "markdown": set(),
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
@@ -23,9 +24,20 @@ MAY_IMPORT = {
     "weights": {"layers", "conversion"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
-    "classify": {"_version", "layers", "sigmas", "conversion", "saving", "weights", "models", "engine", "visualize"},
+    "classify": {
+        "_version",
+        "markdown",
+        "layers",
+        "sigmas",
+        "conversion",
+        "saving",
+        "weights",
+        "models",
+        "engine",
+        "visualize",
+    },
     "visualize": {"layers", "sigmas", "conversion", "engine"},
-    "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+    "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},
 }
 
 

@@ -16,6 +16,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

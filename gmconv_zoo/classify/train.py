@@ -26,7 +26,7 @@ from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
-    from accelerate.utils import DataLoaderConfiguration, set_seed
+    from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
 
 __all__ = ["TrainResult", "default_accelerator", "train"]
 
@@ -137,7 +137,9 @@ def train(
             progress=progress,
         )
     finally:
-        accelerator.unwrap_model(state.model, keep_fp32_wrapper=False)  # mixed precision patches forward
+        accelerator.unwrap_model(
+            state.model, keep_fp32_wrapper=False, keep_torch_compile=False
+        )  # mixed precision patches forward
     row = _final_weights(model, state, checkpoints, writer)
     score = Score(row["val_count"], row["val_top1"], row["val_top5"])
     if output is not None and accelerator.is_main_process:
@@ -148,16 +150,19 @@ def train(
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
 
-def default_accelerator(*, mixed_precision: str = "no", **options: Any) -> Accelerator:
+def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
     Args:
         mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
+        compile: train and evaluate with `torch.compile`.
         **options: others of `accelerate.Accelerator`.
     """
     config = DataLoaderConfiguration(split_batches=True)
     # where there is no device, processes that torchrun started join only when told to use the CPU
     options.setdefault("cpu", not torch.accelerator.is_available())
+    if compile:
+        options.setdefault("dynamo_backend", "inductor")
     return Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
 
 
@@ -228,9 +233,14 @@ def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelera
         "recipe": recipe.to_dict(),
         "seed": seed,
         "precision": accelerator.mixed_precision,
+        "compiled": _compiles(accelerator),
         "accumulation": accelerator.gradient_accumulation_steps,
         "training images": images,
     }
+
+
+def _compiles(accelerator: Accelerator) -> bool:
+    return accelerator.state.dynamo_plugin.backend != DynamoBackend.NO
 
 
 def _results(
@@ -251,6 +261,7 @@ def _results(
         "seed": seed,
         "recipe": recipe.to_dict(),
         "precision": accelerator.mixed_precision,
+        "compiled": _compiles(accelerator),
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),

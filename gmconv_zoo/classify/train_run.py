@@ -34,6 +34,7 @@ def train_by_recipe(
     overrides: dict[str, Any] | None = None,
     model_options: dict[str, Any] | None = None,
     data_dir: str | Path | None = None,
+    dataset: str | None = None,
     seed: int = 0,
     resume: bool = False,
     save_every: int | None = None,
@@ -53,6 +54,7 @@ def train_by_recipe(
         overrides: fields of the recipe to change; see `Recipe.adapt`.
         model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
         data_dir: where a named data set lies, or is downloaded to.
+        dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
@@ -87,7 +89,7 @@ def train_by_recipe(
         loaders.val,
         resolved,
         output=output,
-        dataset=images.description,
+        dataset=dataset or images.description,
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, classes),

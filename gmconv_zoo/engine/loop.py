@@ -61,8 +61,8 @@ class TrainState:
 
     @property
     def network(self) -> nn.Module:
-        """The network without accelerate's wrappers."""
-        return self.accelerator.unwrap_model(self.model)
+        """The network without the wrappers of accelerate and torch.compile."""
+        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
 
 # The mean loss of a batch, and how many samples it is the mean of.

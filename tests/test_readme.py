@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^## (.+?)$|^```python\n(.+?)^```", README, flags=re.MULTILINE | re.DOTALL)

@@ -60,7 +60,7 @@ def test_row_makes_the_spec(spec):
 
 def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(package_module, "LARGEST_FILE", 2**19)
-    with pytest.raises(ValueError, match=r"1\.1 MB are too much for a wheel.*on the Hub"):
+    with pytest.raises(ValueError, match=r"1\.0 MB are too much for a wheel.*on the Hub"):
         package(folder, "made", measured=None, source="a test", destination=tmp_path)
     assert not list(tmp_path.iterdir())
 

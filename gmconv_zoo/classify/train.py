@@ -12,6 +12,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..engine.allocator import keep_freed_memory
 from ..engine.checkpoint import BEST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
@@ -103,6 +104,8 @@ def train(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     accelerator = accelerator or default_accelerator()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     _check_batch_size(train_loader, recipe, accelerator)
     set_seed(seed)
     probe = _probe_images(val_loader)

@@ -268,4 +268,5 @@ def _results(
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),
+        "data_seconds": sum(row.get("data_seconds", 0.0) for row in summary.rows),
     }

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..engine.allocator import keep_freed_memory
-from ..engine.checkpoint import BEST_NAME, Checkpoints, load_weights
+from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
+from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog
@@ -101,6 +102,7 @@ def train(
         ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
             cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
+        LostProcessError: when another process of the run was killed.
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     accelerator = accelerator or default_accelerator()
@@ -129,16 +131,17 @@ def train(
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
-        run_epochs(
-            state,
-            train_loader,
-            epochs=recipe.epochs,
-            batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
-            clip_grad=recipe.clip_grad,
-            callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
-            update_callbacks=_update_callbacks(writer),
-            progress=progress,
-        )
+        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
+            run_epochs(
+                state,
+                train_loader,
+                epochs=recipe.epochs,
+                batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
+                clip_grad=recipe.clip_grad,
+                callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
+                update_callbacks=_update_callbacks(writer),
+                progress=progress,
+            )
     finally:
         accelerator.unwrap_model(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False

@@ -114,7 +114,7 @@ def train(
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
     writer = None
     if checkpoints is not None:
-        identity = _identity(model, recipe, seed, accelerator, len(train_loader.dataset))  # type: ignore[arg-type]
+        identity = _identity(model, recipe, seed, accelerator, _images(train_loader))
         writer = open_checkpoints(checkpoints, state, output, identity)
     summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
@@ -174,13 +174,18 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:
     images = (loader.batch_size or 0) * accelerator.gradient_accumulation_steps
-    if not accelerator.split_batches:
+    if not accelerator.split_batches or hasattr(loader.dataset, "total"):  # a stream's batches are of one process
         images *= accelerator.num_processes
     if images != recipe.batch_size:
         raise ValueError(
             f"the loader gives {images} images per optimizer update, but the recipe says batch_size="
             f"{recipe.batch_size}: build the loader with it, or pass recipe.override(batch_size={images})."
         )
+
+
+def _images(loader: Loader) -> int:
+    """Images of an epoch, over all processes."""
+    return getattr(loader.dataset, "total", None) or len(loader.dataset)  # type: ignore[arg-type]
 
 
 def _probe_images(loader: Loader) -> Tensor:

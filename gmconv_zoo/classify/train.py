@@ -12,9 +12,11 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..engine.checkpoint import BEST_NAME, Checkpoints, load_weights
+from ..engine.allocator import keep_freed_memory
+from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
+from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog
@@ -100,16 +102,19 @@ def train(
         ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
             cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
+        LostProcessError: when another process of the run was killed.
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     accelerator = accelerator or default_accelerator()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     _check_batch_size(train_loader, recipe, accelerator)
     set_seed(seed)
     probe = _probe_images(val_loader)
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
     writer = None
     if checkpoints is not None:
-        identity = _identity(model, recipe, seed, accelerator, len(train_loader.dataset))  # type: ignore[arg-type]
+        identity = _identity(model, recipe, seed, accelerator, _images(train_loader))
         writer = open_checkpoints(checkpoints, state, output, identity)
     summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
@@ -126,16 +131,17 @@ def train(
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
-        run_epochs(
-            state,
-            train_loader,
-            epochs=recipe.epochs,
-            batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
-            clip_grad=recipe.clip_grad,
-            callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
-            update_callbacks=_update_callbacks(writer),
-            progress=progress,
-        )
+        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
+            run_epochs(
+                state,
+                train_loader,
+                epochs=recipe.epochs,
+                batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
+                clip_grad=recipe.clip_grad,
+                callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
+                update_callbacks=_update_callbacks(writer),
+                progress=progress,
+            )
     finally:
         accelerator.unwrap_model(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False
@@ -168,13 +174,18 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:
     images = (loader.batch_size or 0) * accelerator.gradient_accumulation_steps
-    if not accelerator.split_batches:
+    if not accelerator.split_batches or hasattr(loader.dataset, "total"):  # a stream's batches are of one process
         images *= accelerator.num_processes
     if images != recipe.batch_size:
         raise ValueError(
             f"the loader gives {images} images per optimizer update, but the recipe says batch_size="
             f"{recipe.batch_size}: build the loader with it, or pass recipe.override(batch_size={images})."
         )
+
+
+def _images(loader: Loader) -> int:
+    """Images of an epoch, over all processes."""
+    return getattr(loader.dataset, "total", None) or len(loader.dataset)  # type: ignore[arg-type]
 
 
 def _probe_images(loader: Loader) -> Tensor:
@@ -265,4 +276,5 @@ def _results(
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),
+        "data_seconds": sum(row.get("data_seconds", 0.0) for row in summary.rows),
     }

@@ -40,7 +40,7 @@ def small() -> nn.Module:
     return net
 
 
-@pytest.mark.parametrize("dynamic_size", [False, True])
+@pytest.mark.parametrize("dynamic_size", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_exported_program_computes_what_the_network_does(dynamic_size, tmp_path):
     net = small()
     path, size = tmp_path / "net.pt2", 48 if dynamic_size else 32

@@ -8,7 +8,11 @@ import pytest
 from .models import consumer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "consumers.md").read_text(encoding="utf-8")
-SNIPPETS = dict(re.findall(r"^## ([^\n]+)\n(?:(?!^## |^```python).*\n)*?^```python\n(.+?)^```", PAGE, re.M | re.S))
+# by heading: the first block of Python under it
+_SECTIONS = [section.partition("\n") for section in PAGE.split("\n## ")[1:]]
+SNIPPETS = {
+    title: found[1] for title, _, body in _SECTIONS if (found := re.search(r"^```python\n(.+?)^```", body, re.M | re.S))
+}
 NAMED = "gmconv_resnet18"
 
 

@@ -1,50 +1,39 @@
-"""Every compat test is a cell of the table: its consumer marker the row, its model the column.
+"""Collects the outcome of every consumer's tests for the page; every test here needs the extra "compat"."""
 
-With COMPATIBILITY_TABLE=docs/compatibility.md in the environment, a run renews the table in that file.
-"""
-
-import importlib.metadata
-import os
-import platform
 from pathlib import Path
 
 import pytest
 
-from .cases import MODELS
-from .report import write_report
+from .page import write_cells
 
-_PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxruntime", "torchao", "transformers", "fvcore")
-_PACKAGES += ("segmentation-models-pytorch", "accelerate")
-_OUTCOMES = pytest.StashKey[dict[str, dict[str, str]]]()
+HERE = Path(__file__).parent
+_found: dict[tuple[str, str], str] = {}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_OUTCOMES] = {}
+def pytest_addoption(parser):
+    parser.addoption("--write-compatibility", metavar="FILE", help="the page to write the table of outcomes into")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.compat)
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    report = (yield).get_result()
-    marker = item.get_closest_marker("consumer")
-    model = getattr(item, "callspec", None) and item.callspec.params.get("model")
-    if marker is None or model not in MODELS or (report.when != "call" and report.passed):
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report, mark = outcome.get_result(), item.get_closest_marker("consumer")
+    if mark is None or (report.when != "call" and report.passed):
         return
-    cells = item.config.stash[_OUTCOMES].setdefault(marker.args[0], {})
+    cell = "pass" if report.passed else "FAILED"
     if report.skipped:
-        outcome = f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
-    else:
-        outcome = "pass" if report.passed else "fails"
-    if cells.get(model, "pass") == "pass":  # several tests of one consumer: the worst counts
-        cells[model] = outcome
+        said = getattr(report, "wasxfail", None) or report.longrepr[2].removeprefix("Skipped: ")
+        cell = said.removeprefix("reason: ")
+    _found[mark.args[0], item.callspec.params["name"]] = cell
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path, outcomes = os.environ.get("COMPATIBILITY_TABLE"), session.config.stash[_OUTCOMES]
-    if path and outcomes:
-        versions = [f"Python {platform.python_version()}"]
-        for package in _PACKAGES:
-            try:
-                versions.append(f"{package} {importlib.metadata.version(package).partition('+')[0]}")
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        write_report(Path(path), outcomes, ", ".join(versions))
+def pytest_sessionfinish(session):
+    page = session.config.getoption("--write-compatibility")
+    if page and _found:
+        write_cells(Path(page), _found)

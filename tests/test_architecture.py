@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "export": {"_version", "layers", "conversion", "engine", "classify"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
     "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+    "benchmark": {"layers", "conversion", "engine", "markdown"},
 }
 
 

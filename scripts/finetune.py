@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    accelerator = default_accelerator(mixed_precision=args.precision)
+    accelerator = default_accelerator(mixed_precision=args.precision, compile=args.compile)
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     try:

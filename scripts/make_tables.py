@@ -1,4 +1,6 @@
-"""Write the table of models into the README, or check that it is up to date.
+"""Write the generated tables into the README, or check that they are up to date.
+
+"models" is counted from the registered networks, "cifar" made from the runs in results/cifar.csv.
 
 Example:
     python scripts/make_tables.py
@@ -7,23 +9,36 @@ Example:
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.hub.tables import table_is_current, write_table
+from gmconv_zoo.classify.experiment_tables import experiment_tables
+from gmconv_zoo.classify.run_records import read_records
+from gmconv_zoo.hub.tables import models_table
+from gmconv_zoo.markdown import with_block
+
+ROOT = Path(__file__).parents[1]
+PARTS: dict[str, Callable[[], str]] = {
+    "models": models_table,
+    "cifar": lambda: experiment_tables(read_records(ROOT / "results" / "cifar.csv")),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", type=Path, default=Path(__file__).parents[1] / "README.md", help="with the markers")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the table differs")
+    parser.add_argument("--file", type=Path, default=ROOT / "README.md", help="with the markers")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="only these")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table differs")
     args = parser.parse_args()
     try:
-        if not args.check:
-            write_table(args.file)
-        elif not table_is_current(args.file):
-            print(f"{args.file}: the table of models differs; run: python scripts/make_tables.py")
-            return 1
+        for name in args.parts:
+            text = with_block(args.file, name, PARTS[name]())
+            if not args.check:
+                args.file.write_text(text, encoding="utf-8")
+            elif text != args.file.read_text(encoding="utf-8"):
+                print(f"{args.file}: the part {name!r} differs; run: python scripts/make_tables.py")
+                return 1
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     return 0

@@ -6,6 +6,8 @@ DATA is a folder with "train" and "val", or a data set by timm's name. After an 
 Examples:
     python scripts/train.py gmconv_cifar_resnet20 torch/cifar10 --data-dir data --output output/cifar
     python scripts/train.py gmconv_resnet18 imagenet --epochs 30 --sigma-weight-decay 0 --resume
+    torchrun --nproc-per-node 2 scripts/train.py gmconv_resnet50 wds/imagenet --data-dir shards --classes 1000 \\
+        --train-split 'train-{0000..1023}.tar|1281167' --val-split 'val-{00..63}.tar|50000'
 """
 
 import argparse
@@ -15,7 +17,13 @@ import sys
 from timm.utils import ParseKwargs
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.recipe_options import add_recipe_options, add_run_options, recipe_overrides
+from gmconv_zoo.classify.recipe_options import (
+    add_recipe_options,
+    add_run_options,
+    add_stream_options,
+    recipe_overrides,
+    stream_options,
+)
 from gmconv_zoo.classify.train import default_accelerator
 from gmconv_zoo.classify.train_run import train_by_recipe
 
@@ -23,30 +31,32 @@ from gmconv_zoo.classify.train_run import train_by_recipe
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="a name timm knows")
-    parser.add_argument("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
+    parser.add_argument("data", metavar="DATA", help="folder of images, or torch/, hfds/, wds/ or hfids/NAME")
     parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
+    parser.add_argument("--dataset", help='what records call the held-out images, e.g. "CIFAR-10 test"')
     parser.add_argument("--output", default="output/train", help="folder for everything written (%(default)s)")
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
     parser.add_argument("--model-options", nargs="*", action=ParseKwargs, default={}, metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
     add_run_options(parser)
+    add_stream_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    accelerator = default_accelerator(mixed_precision=args.precision, gradient_accumulation_steps=args.accumulate)
+    accelerator = default_accelerator(
+        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+    )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    passed = ("output", "recipe", "model_options", "data_dir", "seed", "resume", "save_every", "skip_bad", "memory_gb")
-    options = {name: getattr(args, name) for name in passed}
-    overrides = recipe_overrides(args)
+    passed = ("output", "recipe", "model_options", "data_dir", "dataset", "seed", "resume", "save_every")
+    options = {name: getattr(args, name) for name in (*passed, "skip_bad", "memory_gb")}
+    options |= {"overrides": recipe_overrides(args), "stream": stream_options(args), "accelerator": accelerator}
     try:
-        train_by_recipe(
-            args.model, args.data, overrides=overrides, accelerator=accelerator, say=accelerator.print, **options
-        )
+        train_by_recipe(args.model, args.data, say=accelerator.print, **options)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"train.py: {error}")
 

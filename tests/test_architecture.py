@@ -16,6 +16,7 @@ PACKAGE = ROOT / "gmconv_zoo"
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
+    "markdown": set(),
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
@@ -23,11 +24,22 @@ MAY_IMPORT = {
     "weights": {"layers", "conversion"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
-    "classify": {"_version", "layers", "sigmas", "conversion", "saving", "weights", "models", "engine", "visualize"},
-    "markers": set(),
-    "benchmark": {"layers", "conversion", "engine", "markers"},
+    "classify": {
+        "_version",
+        "markdown",
+        "layers",
+        "sigmas",
+        "conversion",
+        "saving",
+        "weights",
+        "models",
+        "engine",
+        "visualize",
+    },
+    "export": {"_version", "layers", "conversion", "engine", "classify"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
-    "hub": {"_version", "markers", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+    "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},
+    "benchmark": {"layers", "conversion", "engine", "markdown"},
 }
 
 
@@ -88,7 +100,7 @@ def test_importing_the_package_imports_no_extra():
     code = "import json, sys, gmconv_zoo; print(json.dumps(sorted(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(json.loads(run.stdout))
-    assert not loaded & {"accelerate", "matplotlib", "sklearn", "transformers", "onnx"}
+    assert not loaded & {"accelerate", "matplotlib", "sklearn", "transformers", "onnx", "onnxruntime", "torchao"}
 
 
 def test_every_public_name_exists():

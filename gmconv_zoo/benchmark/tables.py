@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..markers import is_current, put_between
+from ..markdown import with_block
 from .subjects import STANDARD
 
 __all__ = ["NAME", "full_table", "network_table", "tables_are_current", "write_tables"]
@@ -66,14 +66,15 @@ def write_tables(record_path: Path, *, readme: Path, page: Path) -> None:
         ValueError: when a marker is missing.
     """
     record = json.loads(record_path.read_text(encoding="utf-8"))
-    put_between(readme, NAME, network_table(record))
-    put_between(page, NAME, full_table(record))
+    for path, table in ((readme, network_table(record)), (page, full_table(record))):
+        path.write_text(with_block(path, NAME, table), encoding="utf-8")
 
 
 def tables_are_current(record_path: Path, *, readme: Path, page: Path) -> bool:
     """Whether both files hold what `write_tables` would write."""
     record = json.loads(record_path.read_text(encoding="utf-8"))
-    return is_current(readme, NAME, network_table(record)) and is_current(page, NAME, full_table(record))
+    tables = ((readme, network_table(record)), (page, full_table(record)))
+    return all(path.read_text(encoding="utf-8") == with_block(path, NAME, table) for path, table in tables)
 
 
 def _nets(rows: Iterable[Row]) -> list[str]:

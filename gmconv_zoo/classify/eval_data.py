@@ -16,7 +16,7 @@ from .label_files import read_labels
 
 __all__ = ["EvalSource", "open_eval_data"]
 
-_NAMED = ("torch", "hfds", "wds")
+_NAMED = ("torch", "hfds", "hfids", "wds")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def open_eval_data(
 
     Args:
         data: a folder with one folder per class (or with such a folder named like the split), a tar file, a flat
-            folder if labels are given, or timm's "torch/NAME", "hfds/NAME", "wds/NAME".
+            folder if labels are given, or timm's "torch/NAME", "hfds/NAME", "hfids/NAME", "wds/NAME".
         root: where a named data set lies.
         split: of a named data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
         labels: file with the labels of a flat folder, see `label_files`.
@@ -77,12 +77,14 @@ def open_eval_data(
     if labels is not None:
         raise ValueError(f"labels go with a flat folder of images; {str(data)!r} is none.")
     if prefix not in _NAMED or "/" not in str(data):
-        raise ValueError(f"{str(data)!r}: no such folder; pass one, or torch/NAME, hfds/NAME or wds/NAME.")
+        raise ValueError(f"{str(data)!r}: no such folder; pass one, or torch/NAME, hfds/NAME, hfids/NAME or wds/NAME.")
     options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
     if prefix == "torch" and root is None:
         raise ValueError(f"{data}: pass root, the folder in which the data set lies.")
+    if prefix in ("hfids", "wds"):
+        options["num_samples"] = num_samples
     if prefix == "wds":
-        options |= {"root": str(root or ""), "num_samples": num_samples}
+        options["root"] = str(root or "")
     try:
         dataset: Any = create_dataset(str(data), **options)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -92,11 +94,13 @@ def open_eval_data(
             str(data), _TorchReader(dataset), getattr(dataset, "classes", None), True, False, len(dataset)
         )
     reader = dataset.reader
-    if prefix == "hfds":
+    names = None
+    if prefix in ("hfds", "hfids"):
         names = sorted(reader.class_to_idx, key=reader.class_to_idx.get) or None
+    if prefix == "hfds":
         return EvalSource(str(data), reader, names, ordered=True, count=len(reader))
     reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
-    return EvalSource(str(data), reader, None, ordered=True, stream=True, count=reader.num_samples or None)
+    return EvalSource(str(data), reader, names, ordered=True, stream=True, count=reader.num_samples or None)
 
 
 class _FlatReader:

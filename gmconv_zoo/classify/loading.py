@@ -11,6 +11,7 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
 
 from ..engine.rng import rng_state, set_rng_state
 from .crops import ResizedCrops
@@ -18,7 +19,7 @@ from .data import EpochSampler, TensorImages, mix_seed, tensor_loader
 from .recipes import Recipe
 from .sources import ImageData, ImageSource, UnreadableImageError
 
-__all__ = ["LazyImages", "Loaders", "decode", "make_loaders"]
+__all__ = ["EVAL_BATCH", "LazyImages", "Loaders", "decode", "make_loaders", "training_transform"]
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Loaders:
 
     Attributes:
         train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
-        train_labels: (N,) of the images that are trained on.
+        train_labels: (N,) of the images that are trained on; (0,) for a stream.
         in_memory: whether the images lie in memory.
         skipped: what could not be read, by name and reason.
     """
@@ -126,6 +127,25 @@ def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tu
     return torch.stack(pixels), torch.tensor(labels), bad
 
 
+def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
+    """What turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
+
+    Args:
+        config: a network's, as timm resolves it.
+        recipe: a random resized crop, or a crop of the padded image, and mirroring.
+    """
+    flip = 0.5 * recipe.flip
+    if recipe.crop_scale < 1:
+        scale = (recipe.crop_scale, 1.0)
+        return create_transform(**config, is_training=True, scale=scale, hflip=flip, color_jitter=0.0)
+    plain = create_transform(**config, is_training=False)
+    drawn = [transforms.RandomHorizontalFlip(flip)]
+    if recipe.crop_padding:
+        drawn: list[nn.Module] = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
+    *resized, to_tensor, normalise = plain.transforms
+    return transforms.Compose([*resized, *drawn, to_tensor, normalise])
+
+
 class LazyImages(Dataset[tuple[Tensor, int]]):
     """Images that are read at every use, augmented by seed, epoch and index alone (see `TensorImages`).
 
@@ -181,9 +201,7 @@ def _memory_sets(
 def _lazy_sets(
     data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
 ) -> tuple[LazyImages, LazyImages, list[str]]:
-    scale, flip = (recipe.crop_scale, 1.0), 0.5 * recipe.flip
-    augment = create_transform(**config, is_training=True, scale=scale, hflip=flip, color_jitter=0.0)
-    train, bad = _lazy(data.train, augment, seed, skip_bad)
+    train, bad = _lazy(data.train, training_transform(config, recipe), seed, skip_bad)
     val, val_bad = _lazy(data.val, create_transform(**config, is_training=False), seed, skip_bad)
     return train, val, bad + val_bad
 

@@ -5,8 +5,9 @@ from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 from .recipes import Recipe
+from .streams import StreamOptions
 
-__all__ = ["add_recipe_options", "add_run_options", "recipe_overrides"]
+__all__ = ["add_recipe_options", "add_run_options", "add_stream_options", "recipe_overrides", "stream_options"]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
+
+
+def add_stream_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the fields of `StreamOptions`."""
+    group = parser.add_argument_group("streams", "what a stream, wds/NAME or hfids/NAME, does not say of itself")
+    pattern = "split, or 'NAME-{00..09}.tar|COUNT'"
+    group.add_argument("--train-split", default="train", metavar="SPLIT", help=f"{pattern} (%(default)s)")
+    group.add_argument("--val-split", default="validation", metavar="SPLIT", help=f"{pattern} (%(default)s)")
+    group.add_argument("--train-count", type=int, metavar="N", help="images to train on")
+    group.add_argument("--val-count", type=int, metavar="N", help="images held out")
+    group.add_argument("--classes", metavar="N|FILE", help="how many classes, or a file with a name per line")
+
+
+def stream_options(args: argparse.Namespace) -> StreamOptions:
+    """The streams' options that were given on the command line."""
+    return StreamOptions(**{field.name: getattr(args, field.name) for field in fields(StreamOptions)})
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

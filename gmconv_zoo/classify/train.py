@@ -12,9 +12,11 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..engine.checkpoint import BEST_NAME, Checkpoints, load_weights
+from ..engine.allocator import keep_freed_memory
+from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
+from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog
@@ -26,7 +28,7 @@ from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
-    from accelerate.utils import DataLoaderConfiguration, set_seed
+    from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
 
 __all__ = ["TrainResult", "default_accelerator", "train"]
 
@@ -100,16 +102,19 @@ def train(
         ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
             cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
+        LostProcessError: when another process of the run was killed.
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     accelerator = accelerator or default_accelerator()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     _check_batch_size(train_loader, recipe, accelerator)
     set_seed(seed)
     probe = _probe_images(val_loader)
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
     writer = None
     if checkpoints is not None:
-        identity = _identity(model, recipe, seed, accelerator, len(train_loader.dataset))  # type: ignore[arg-type]
+        identity = _identity(model, recipe, seed, accelerator, _images(train_loader))
         writer = open_checkpoints(checkpoints, state, output, identity)
     summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
@@ -126,18 +131,21 @@ def train(
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
-        run_epochs(
-            state,
-            train_loader,
-            epochs=recipe.epochs,
-            batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
-            clip_grad=recipe.clip_grad,
-            callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
-            update_callbacks=_update_callbacks(writer),
-            progress=progress,
-        )
+        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
+            run_epochs(
+                state,
+                train_loader,
+                epochs=recipe.epochs,
+                batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
+                clip_grad=recipe.clip_grad,
+                callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
+                update_callbacks=_update_callbacks(writer),
+                progress=progress,
+            )
     finally:
-        accelerator.unwrap_model(state.model, keep_fp32_wrapper=False)  # mixed precision patches forward
+        accelerator.unwrap_model(
+            state.model, keep_fp32_wrapper=False, keep_torch_compile=False
+        )  # mixed precision patches forward
     row = _final_weights(model, state, checkpoints, writer)
     score = Score(row["val_count"], row["val_top1"], row["val_top5"])
     if output is not None and accelerator.is_main_process:
@@ -148,28 +156,36 @@ def train(
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
 
-def default_accelerator(*, mixed_precision: str = "no", **options: Any) -> Accelerator:
+def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
     Args:
         mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
+        compile: train and evaluate with `torch.compile`.
         **options: others of `accelerate.Accelerator`.
     """
     config = DataLoaderConfiguration(split_batches=True)
     # where there is no device, processes that torchrun started join only when told to use the CPU
     options.setdefault("cpu", not torch.accelerator.is_available())
+    if compile:
+        options.setdefault("dynamo_backend", "inductor")
     return Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
 
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:
     images = (loader.batch_size or 0) * accelerator.gradient_accumulation_steps
-    if not accelerator.split_batches:
+    if not accelerator.split_batches or hasattr(loader.dataset, "total"):  # a stream's batches are of one process
         images *= accelerator.num_processes
     if images != recipe.batch_size:
         raise ValueError(
             f"the loader gives {images} images per optimizer update, but the recipe says batch_size="
             f"{recipe.batch_size}: build the loader with it, or pass recipe.override(batch_size={images})."
         )
+
+
+def _images(loader: Loader) -> int:
+    """Images of an epoch, over all processes."""
+    return getattr(loader.dataset, "total", None) or len(loader.dataset)  # type: ignore[arg-type]
 
 
 def _probe_images(loader: Loader) -> Tensor:
@@ -228,9 +244,14 @@ def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelera
         "recipe": recipe.to_dict(),
         "seed": seed,
         "precision": accelerator.mixed_precision,
+        "compiled": _compiles(accelerator),
         "accumulation": accelerator.gradient_accumulation_steps,
         "training images": images,
     }
+
+
+def _compiles(accelerator: Accelerator) -> bool:
+    return accelerator.state.dynamo_plugin.backend != DynamoBackend.NO
 
 
 def _results(
@@ -251,7 +272,9 @@ def _results(
         "seed": seed,
         "recipe": recipe.to_dict(),
         "precision": accelerator.mixed_precision,
+        "compiled": _compiles(accelerator),
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),
+        "data_seconds": sum(row.get("data_seconds", 0.0) for row in summary.rows),
     }

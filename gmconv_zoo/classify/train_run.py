@@ -13,7 +13,9 @@ from .finetune import start_network
 from .loading import make_loaders
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe, recipe_for
-from .sources import open_data
+from .sources import ImageData, open_data
+from .stream_loading import make_stream_loaders
+from .streams import StreamData, StreamOptions, is_stream, open_stream
 from .train import TrainResult, default_accelerator, train
 
 with needs_extra("train"):
@@ -34,6 +36,8 @@ def train_by_recipe(
     overrides: dict[str, Any] | None = None,
     model_options: dict[str, Any] | None = None,
     data_dir: str | Path | None = None,
+    stream: StreamOptions | None = None,
+    dataset: str | None = None,
     seed: int = 0,
     resume: bool = False,
     save_every: int | None = None,
@@ -53,6 +57,8 @@ def train_by_recipe(
         overrides: fields of the recipe to change; see `Recipe.adapt`.
         model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
         data_dir: where a named data set lies, or is downloaded to.
+        stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME".
+        dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
@@ -74,20 +80,23 @@ def train_by_recipe(
     refuse_earlier_run(output, resume=resume)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
-    images = open_data(data, data_dir=data_dir, seed=seed)
+    images = _open(data, data_dir, stream, resolved, accelerator, seed)
     classes = len(images.classes)
-    say(f"{classes} classes, {len(images.train.labels)} images to train on and {len(images.val.labels)} held out")
+    say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
     net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
-    reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
-    loaders = make_loaders(net, images, resolved, accumulate=accelerator.gradient_accumulation_steps, **reading)
+    if isinstance(images, StreamData):
+        loaders = make_stream_loaders(net, images, resolved, accelerator=accelerator, seed=seed)
+    else:
+        reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
+        loaders = make_loaders(net, images, resolved, accumulate=accelerator.gradient_accumulation_steps, **reading)
     result = train(
         net,
         loaders.train,
         loaders.val,
         resolved,
         output=output,
-        dataset=images.description,
+        dataset=dataset or images.description,
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, classes),
@@ -113,3 +122,28 @@ def choose_recipe(model: str, name: str | None = None) -> Recipe:
         ValueError: when there is none.
     """
     return FINETUNE if name == "finetune" else recipe_for(name or model)
+
+
+def _open(
+    data: str | Path,
+    data_dir: str | Path | None,
+    stream: StreamOptions | None,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    seed: int,
+) -> ImageData | StreamData:
+    if not is_stream(data):
+        if stream not in (None, StreamOptions()):
+            raise ValueError(f"{data} is no stream: splits, counts and classes go with wds/NAME or hfids/NAME.")
+        return open_data(data, data_dir=data_dir, seed=seed)
+    processes = accelerator.num_processes
+    batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
+    return open_stream(
+        str(data), options=stream, data_dir=data_dir, processes=processes, batch_size=batch_size, seed=seed
+    )
+
+
+def _counts(images: ImageData | StreamData) -> str:
+    if isinstance(images, StreamData):
+        return f"{images.train_count} images to train on in {images.shards} shards"
+    return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out"

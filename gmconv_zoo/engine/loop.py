@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,8 +61,8 @@ class TrainState:
 
     @property
     def network(self) -> nn.Module:
-        """The network without accelerate's wrappers."""
-        return self.accelerator.unwrap_model(self.model)
+        """The network without the wrappers of accelerate and torch.compile."""
+        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
 
 # The mean loss of a batch, and how many samples it is the mean of.
@@ -93,8 +93,8 @@ def run_epochs(
         batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
         callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
-            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples) and "seconds"
-            (those after an interruption only).
+            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples), "seconds" and "data_seconds",
+            the part of them spent on waiting for batches (both after an interruption only, of the main process).
         update_callbacks: called after every optimizer update but an epoch's last, which `callbacks` follow.
         progress: show a bar on stderr (on the main process).
 
@@ -109,7 +109,8 @@ def run_epochs(
             started = time.perf_counter()
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
-            train_loss = _run_epoch(state, loader, batch_loss, clip_grad, update_callbacks, bar)
+            waiting = _Waiting()
+            train_loss = _run_epoch(state, loader, waiting, batch_loss, clip_grad, update_callbacks, bar)
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -119,6 +120,7 @@ def run_epochs(
                 "lr": state.epoch_lr,
                 "train_loss": train_loss,
                 "seconds": time.perf_counter() - started,
+                "data_seconds": waiting.seconds,
             }
             for callback in callbacks:
                 callback(state, row)
@@ -127,6 +129,7 @@ def run_epochs(
 def _run_epoch(
     state: TrainState,
     loader: DataLoader[Any],
+    waiting: "_Waiting",
     batch_loss: BatchLoss,
     clip_grad: float | None,
     update_callbacks: Sequence[UpdateCallback],
@@ -140,7 +143,7 @@ def _run_epoch(
         loader = skip_first_batches(loader, state.batch)
     else:
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
-    for batch in loader:
+    for batch in waiting.each(loader):
         _restore_rng(state)  # saved within an epoch: after that draw
         steps = state.step
         loss, samples = _update(state, batch, batch_loss, clip_grad)
@@ -156,6 +159,26 @@ def _run_epoch(
         bar.update()
     total = state.accelerator.reduce(state.totals.to(state.accelerator.device), reduction="sum")
     return (total[0] / total[1]).item()
+
+
+class _Waiting:
+    """Adds up the seconds that are spent in a loader."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def each(self, loader: Iterable[Any]) -> Iterator[Any]:
+        """The loader's batches; between two of them the clock stands still."""
+        batches = iter(loader)
+        while True:
+            started = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - started
+            yield batch
 
 
 def _restore_rng(state: TrainState) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from .._version import __version__
 
-__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "write_json", "write_results"]
+__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "replace_text", "write_json", "write_results"]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
@@ -42,7 +42,7 @@ class Summary:
             writer = csv.DictWriter(text, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows({key: _short(value) for key, value in row.items()} for row in self.rows)
-            _replace(self.path, text.getvalue())
+            replace_text(self.path, text.getvalue())
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
@@ -65,7 +65,7 @@ def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
 
 def write_json(path: str | Path, values: dict[str, Any]) -> Path:
     """Replace a JSON file as a whole, creating its folder when missing; returns the path."""
-    _replace(Path(path), json.dumps(values, indent=2) + "\n")
+    replace_text(Path(path), json.dumps(values, indent=2) + "\n")
     return Path(path)
 
 
@@ -89,7 +89,8 @@ def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file that at every moment is the earlier one or the whole new one, and its folder if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.part")
     scratch.write_text(text)

@@ -194,6 +194,7 @@ def _spec(
         filename=WEIGHTS_NAME,
         num_classes=config["num_classes"],
         measured=measured,
+        label_names=tuple(config.get("label_names") or ()),
         notes=notes,
         **kept,
     )

@@ -164,6 +164,7 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
         "mean": spec.mean,
         "std": spec.std,
         "license": spec.licence,
+        "label_names": list(spec.label_names) or None,
     }
 
 

@@ -123,7 +123,8 @@ def _timm_config(
         save_config_for_hf(model, str(path), model_config=extra, model_args=args)
         config = json.loads(path.read_text())
     for key in LABEL_KEYS:
-        if value := config["pretrained_cfg"].pop(key, None):
+        value = config["pretrained_cfg"].pop(key, None)
+        if value and len(value) == config["num_classes"]:  # else names of the classes it was loaded with
             config.setdefault(key, value)
     recorded = config.get("model_args", {})
     for key in () if own else CONVERSION_KEYS:

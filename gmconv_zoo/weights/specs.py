@@ -51,7 +51,9 @@ class WeightSpec:
         upstream: what the source's authors publish for it; a converted network computes the same function.
         paper: what the GMConv paper reports for a network trained this way; never set for converted weights.
         measured: what this project measured with these very weights.
-        recipe: name of the recipe that trained the masks; empty for converted weights.
+        recipe: how the masks were trained, in words; empty for converted weights.
+        label_names: of the outputs, where they are not ImageNet's.
+        notes: further sentences for the model card.
     """
 
     model: str
@@ -78,6 +80,7 @@ class WeightSpec:
     paper: Metric | None = None
     measured: Metric | None = None
     recipe: str = ""
+    label_names: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -183,12 +186,15 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
+# Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print their rows.
+_TRAINED: tuple[WeightSpec, ...] = ()
+
 SPECS: dict[str, WeightSpec] = {
     spec.name: spec
     for net, sources in _SOURCES.items()
     for tag, fields in sources.items()
     for spec in _converted(net, tag, fields)
-}
+} | {spec.name: spec for spec in _TRAINED}
 
 
 def get_spec(name: str) -> WeightSpec:

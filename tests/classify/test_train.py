@@ -4,10 +4,12 @@ import json
 import pytest
 import torch
 
+from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
 from gmconv_zoo.classify.data import TensorImages, tensor_loader
 from gmconv_zoo.classify.evaluate import evaluate
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import default_accelerator, train
+from gmconv_zoo.engine.checkpoint import load_weights
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from tests.engine.nets import tiny_net
 
@@ -113,3 +115,26 @@ def test_network_is_left_in_float32_after_mixed_precision():
         assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path):
+    from accelerate.state import AcceleratorState
+
+    # dynamo's own backend compiles nothing, and is quick
+    nets = {"eager": tiny_net(), "compiled": tiny_net()}
+    recipe, plan = RECIPE.override(ema_decay=0.9), CheckpointPlan()
+    for name, net in nets.items():
+        AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator = default_accelerator(
+            compile=name == "compiled", dynamo_backend="eager" if name == "compiled" else None
+        )
+        train(
+            net, *loaders(), recipe, output=tmp_path / name, accelerator=accelerator, checkpoints=plan, progress=False
+        )
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert json.loads((tmp_path / "compiled" / "results.json").read_text())["compiled"] is True
+    eager, compiled = (net.state_dict() for net in nets.values())
+    assert list(eager) == list(compiled)
+    for key, value in eager.items():  # a dynamic layer takes another form when it is compiled
+        torch.testing.assert_close(compiled[key], value, rtol=1e-4, atol=1e-5, msg=key)
+    load_weights(tmp_path / "compiled" / "checkpoints" / "last.safetensors", nets["eager"])

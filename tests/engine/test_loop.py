@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 import torch
@@ -127,3 +128,25 @@ def test_progress_bar_counts_every_step(capsys):
     assert "6/6" in shown.err
     assert "epoch 2/2" in shown.err
     assert not shown.out
+
+
+def test_seconds_spent_on_waiting_for_batches_are_told_from_those_of_steps():
+    class SlowImages(torch.utils.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            time.sleep(0.05)
+            return torch.zeros(3, 8, 8), 0
+
+    def slow_step(model, batch):
+        time.sleep(0.1)
+        return cross_entropy(model, batch)
+
+    rows = []
+    state, loader = start(tiny_net(), torch.utils.data.DataLoader(SlowImages(), 2))
+    run_epochs(
+        state, loader, epochs=1, batch_loss=slow_step, callbacks=[lambda _, row: rows.append(row)], progress=False
+    )
+    assert rows[0]["data_seconds"] >= 0.2
+    assert rows[0]["seconds"] - rows[0]["data_seconds"] >= 0.2

@@ -15,7 +15,8 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_of, write_cards
 from gmconv_zoo.hub.profile import profile, profile_registered
-from gmconv_zoo.hub.tables import models_table, write_table
+from gmconv_zoo.hub.tables import models_table
+from gmconv_zoo.markdown import markers, with_block
 from gmconv_zoo.weights.specs import SPECS, Metric, get_spec
 
 ROOT = Path(__file__).parents[2]
@@ -189,15 +190,16 @@ def test_table_lists_every_registered_model():
 
 def test_table_script_writes_between_the_markers_and_checks(tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
-    begin, end = "<!-- models:begin -->", "<!-- models:end -->"
+    begin, end = markers("models")
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 1
-    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme)) == 0
+    arguments = ("--file", str(readme), "--parts", "models")
+    assert run_script(monkeypatch, "make_tables.py", *arguments, "--check") == 1
+    assert run_script(monkeypatch, "make_tables.py", *arguments) == 0
     assert readme.read_text() == f"before\n{begin}\n{models_table()}\n{end}\nafter\n"
-    assert run_script(monkeypatch, "make_tables.py", "--file", str(readme), "--check") == 0
+    assert run_script(monkeypatch, "make_tables.py", *arguments, "--check") == 0
 
 
 def test_table_without_markers_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(ValueError, match="models:begin"):
-        write_table(tmp_path / "README.md")
+        with_block(tmp_path / "README.md", "models", models_table())

@@ -1,0 +1,139 @@
+"""Tables of recorded runs: means over seeds, and differences between arms that were trained with the same seeds."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from ..engine.extras import needs_extra
+from ..markdown import table
+from .experiments import EXPERIMENTS, Arm, Experiment
+from .recipes import recipe_for
+from .run_records import RunRecord
+
+with needs_extra("train"):
+    from scipy.stats import t as student
+
+__all__ = ["Difference", "experiment_tables", "paired_difference"]
+
+_COLUMNS = (
+    "arm",
+    "seeds",
+    "top-1 (%), mean",
+    "lowest to highest",
+    "difference, paired by seed (95 % interval)",
+    "stem",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences.
+
+    Attributes:
+        value: in points.
+        margin: half the 95 % interval by Student's t; None for a single pair.
+        pairs: how many.
+    """
+
+    value: float
+    margin: float | None
+    pairs: int
+
+    def __str__(self) -> str:
+        if self.margin is None:
+            return f"{self.value:+.2f} (one pair, no interval)"
+        return f"{self.value:+.2f} ({self.value - self.margin:+.2f} to {self.value + self.margin:+.2f})"
+
+
+def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Difference | None:
+    """The mean difference of two arms over the seeds that both have.
+
+    Args:
+        arm, against: accuracy in percent by seed.
+
+    Returns:
+        None where they share no seed.
+    """
+    differences = [value - against[seed] for seed, value in sorted(arm.items()) if seed in against]
+    if not differences:
+        return None
+    if len(differences) == 1:
+        return Difference(differences[0], None, 1)
+    quantile = float(student.ppf(0.975, len(differences) - 1))
+    return Difference(mean(differences), quantile * stdev(differences) / math.sqrt(len(differences)), len(differences))
+
+
+def experiment_tables(records: Sequence[RunRecord]) -> str:
+    """Markdown: for every experiment a table per data set, network and length of training that has been recorded.
+
+    Args:
+        records: from `read_records`. An experiment without a run in at least two of its arms has no table.
+
+    Returns:
+        Tables under their headings; a sentence where there is none yet.
+    """
+    parts = []
+    for experiment in EXPERIMENTS.values():
+        for dataset, net, epochs, precision in _settings(records):
+            within = [
+                r for r in records if (r.dataset, _net(r), r.epochs, r.precision) == (dataset, net, epochs, precision)
+            ]
+            by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
+            if sum(bool(runs) for runs in by_arm.values()) >= 2:
+                heading = f"**{experiment.title}.** {dataset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}."
+                parts.append(f"{heading}\n\n{_table(experiment, by_arm)}")
+    return "\n\n".join(parts) or "No experiment has been recorded in at least two of its arms yet."
+
+
+_PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def _settings(records: Iterable[RunRecord]) -> list[tuple[str, str, int, str]]:
+    return sorted(
+        {(r.dataset, _net(r), r.epochs, r.precision) for r in records}, key=lambda s: (s[0], s[1], -s[2], s[3])
+    )
+
+
+def _net(record: RunRecord) -> str:
+    return record.model.partition("_")[2]
+
+
+def _is_of(record: RunRecord, arm: Arm) -> bool:
+    """Whether a run is one of an arm; the family is compared up to the first underscore."""
+    same_model = record.model.partition("_")[0] == arm.family
+    return same_model and record.options == arm.options and record.changes == arm.changes
+
+
+def _length(net: str, epochs: int) -> str:
+    whole = recipe_for(net).epochs
+    return f"the paper's {whole} epochs" if epochs == whole else f"short schedule: {epochs} epochs instead of {whole}"
+
+
+def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
+    scores = {
+        label: {run.seed: run.top1_percent for run in runs if run.top1_percent is not None}
+        for label, runs in by_arm.items()
+    }
+    rows = []
+    for label, runs in by_arm.items():
+        values = list(scores[label].values())
+        failed = len(runs) - len(values)
+        seeds = f"{len(values)}" + (f", {failed} failed" if failed else "")
+        if label == experiment.against:
+            compared = "(compared with this)"
+        else:
+            difference = paired_difference(scores[label], scores[experiment.against])
+            compared = "-" if difference is None else str(difference)
+        low_high = f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "-"
+        rows.append((label, seeds, f"{mean(values):.2f}" if values else "-", low_high, compared, _stem(runs)))
+    return table(_COLUMNS, rows, right=(2,))
+
+
+def _stem(runs: Sequence[RunRecord]) -> str:
+    """Whether a dynamic stem is still dynamic after training."""
+    live = [run.stem_live for run in runs if run.stem_live is not None]
+    if not live:
+        return "static"
+    dead = sum(share == 0 for share in live)
+    return f"{dead} of {len(live)} gone static" if dead else "dynamic in all runs"

@@ -1,0 +1,194 @@
+"""From streams to loaders: every process reads shards of its own, in an order that an epoch decides alone."""
+
+import logging
+import os
+import random
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from ..engine.extras import needs_extra
+from ..engine.rng import rng_state, set_rng_state
+from .data import mix_seed
+from .loading import EVAL_BATCH, Loaders, training_transform
+from .recipes import Recipe
+from .streams import StreamData
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.data_loader import prepare_data_loader
+
+__all__ = ["HeldOutStream", "TrainStream", "make_stream_loaders"]
+
+_logger = logging.getLogger(__name__)
+
+
+class TrainStream(IterableDataset[tuple[Tensor, int]]):
+    """This process's share of a stream, as whole batches, the same number of them in every process and epoch.
+
+    Which shards a process and its loader processes read, the order of images and their augmentation depend on the
+    seed, the epoch, the number of processes and that of loader processes alone. No shard is read by two of them. One
+    whose shards hold fewer images than its share begins them anew, one with more leaves the rest to a later epoch.
+
+    Args:
+        reader: timm's in training mode.
+        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
+        batches: that every process reads in an epoch.
+        batch_size: of one process.
+        classes: labels are below it.
+        rank, processes: of this process, and how many there are.
+        seed: of augmentation and order.
+    """
+
+    def __init__(
+        self,
+        reader: Any,
+        transform: Any,
+        *,
+        batches: int,
+        batch_size: int,
+        classes: int,
+        rank: int = 0,
+        processes: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.reader, self.transform, self.seed = reader, transform, seed
+        self.batches, self.batch_size, self.classes = batches, batch_size, classes
+        self.rank, self.processes, self.epoch = rank, processes, 0
+
+    def __len__(self) -> int:
+        """Images that this process reads in an epoch."""
+        return self.batches * self.batch_size
+
+    @property
+    def total(self) -> int:
+        """Images that all processes read in an epoch."""
+        return len(self) * self.processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the pass, counted from 0."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        """Pairs of a (C, H, W) image and its label; torch's loader takes a batch from each loader process by turns."""
+        worker = get_worker_info()
+        part, parts = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        wanted = len(range(part, self.batches, parts)) * self.batch_size
+        stream_seed = mix_seed(mix_seed(self.seed, self.epoch, 1), self.rank * parts + part, 2)
+        self._start(worker, part, parts, stream_seed)
+        place = 0
+        while place < wanted:
+            before = place
+            for image, label in islice(iter(self.reader), wanted - place):
+                yield self._augmented(image, mix_seed(stream_seed, place, 3)), self._checked(label)
+                place += 1
+            if place == before:
+                raise ValueError(f"process {self.rank} found no image in its shards that can be read.")
+
+    def _start(self, worker: Any, part: int, parts: int, stream_seed: int) -> None:
+        """Put timm's reader at the beginning of this epoch; it keeps its state from pass to pass otherwise."""
+        reader = self.reader
+        reader.ds = None
+        reader.worker_info = worker or True  # so that it takes the numbers below
+        reader.worker_id, reader.num_workers = part, parts
+        reader.dist_rank, reader.dist_num_replicas = self.rank, self.processes
+        reader.global_worker_id, reader.global_num_workers = self.rank * parts + part, self.processes * parts
+        reader.worker_seed = stream_seed
+        reader.set_epoch(self.epoch)
+
+    def _augmented(self, image: Any, drawn: int) -> Tensor:
+        """The generators of the process are left as they were."""
+        state = rng_state()
+        try:
+            random.seed(drawn)
+            np.random.seed(drawn % 2**32)
+            torch.default_generator.manual_seed(drawn)
+            return self.transform(image)
+        finally:
+            set_rng_state({**state, "cuda": None})
+
+    def _checked(self, label: Any) -> int:
+        if not 0 <= int(label) < self.classes:
+            raise ValueError(f"label {int(label)} in the stream, but there are {self.classes} classes (--classes).")
+        return int(label)
+
+
+class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
+    """Every held-out image once, in the shards' order.
+
+    Args:
+        reader: timm's, that reads for all processes.
+        transform: Pillow image to a (C, H, W) float32 tensor.
+        mode: of Pillow, that images are converted to.
+    """
+
+    def __init__(self, reader: Any, transform: Any, mode: str = "RGB") -> None:
+        self.reader, self.transform, self.mode = reader, transform, mode
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        """Pairs of a (C, H, W) image and its label."""
+        for image, label in self.reader:
+            yield self.transform(image.convert(self.mode)), int(label)
+
+
+def make_stream_loaders(
+    model: nn.Module,
+    data: StreamData,
+    recipe: Recipe,
+    *,
+    accelerator: Accelerator,
+    seed: int = 0,
+) -> Loaders:
+    """Loaders with the preprocessing a network's configuration names.
+
+    Args:
+        model: a classifier of timm's interface.
+        data: streams to train on and held out.
+        recipe: batch size and augmentation; a last partial batch is left out.
+        accelerator: its processes share every batch; it takes the training loader as it is.
+        seed: of order and augmentation.
+
+    Raises:
+        ValueError: when the batch size cannot be shared, there are fewer images than it, or the recipe weighs classes.
+    """
+    if recipe.class_weights:
+        raise ValueError("class_weights: how often a class occurs in a stream is unknown. Train without them.")
+    processes, accumulate = accelerator.num_processes, accelerator.gradient_accumulation_steps
+    shared = processes * accumulate
+    if recipe.batch_size % shared:
+        raise ValueError(
+            f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {accumulate} batches: pass a "
+            f"multiple of {shared}."
+        )
+    batch_size = recipe.batch_size // shared
+    batches = data.train_count // (batch_size * processes)
+    if not batches:
+        raise ValueError(f"batch_size={recipe.batch_size}: the stream has {data.train_count} images, not even a batch.")
+    config = resolve_model_data_config(model)
+    train = TrainStream(
+        data.train,
+        training_transform(config, recipe),
+        batches=batches,
+        batch_size=batch_size,
+        classes=len(data.classes),
+        rank=accelerator.process_index,
+        processes=processes,
+        seed=seed,
+    )
+    workers = min(8, os.cpu_count() or 1, data.shards // processes)
+    loader: Any = DataLoader(train, batch_size, num_workers=workers)
+    # each process reads its own share already: accelerate is to move batches, not to hand them out
+    loader = prepare_data_loader(
+        loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
+    )
+    loader._is_accelerate_prepared = True
+    val = HeldOutStream(data.val, create_transform(**config, is_training=False))
+    _logger.info("%d shards, read by %d processes with %d loader processes each", data.shards, processes, workers)
+    val_loader: Any = DataLoader(val, EVAL_BATCH, num_workers=min(8, os.cpu_count() or 1, data.val_shards))
+    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [])

@@ -1,0 +1,50 @@
+"""A process of the run that has ended without a word: the others say so, instead of what their connection says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch.distributed as dist
+
+__all__ = ["LostProcessError", "naming_lost_process"]
+
+# How gloo's and NCCL's messages tell that the other end is gone; gloo's errors have no type of their own.
+_SIGNS = ("gloo", "connection closed by peer", "connection reset by peer", "broken pipe", "nccl")
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the run was killed or lost its connection. The message says how to go on."""
+
+
+@contextmanager
+def naming_lost_process(checkpoint: Path | None) -> Iterator[None]:
+    """Wrap what processes do together.
+
+    Args:
+        checkpoint: the file that a new start goes on from, whether it exists yet or not; None where none is written.
+
+    Raises:
+        LostProcessError: in place of the error of a broken connection, from which it is raised.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        alone = not dist.is_available() or not dist.is_initialized() or dist.get_world_size() < 2
+        if alone or not _is_connection_error(error):
+            raise
+        said = str(error).partition("\n")[0]
+        raise LostProcessError(
+            f"process {dist.get_rank()} of {dist.get_world_size()} lost another process of this run, which was "
+            "killed (perhaps for want of memory), failed, or lost its connection; see its own messages. "
+            f"{_how_to_go_on(checkpoint)} The connection says: {said}"
+        ) from error
+
+
+def _is_connection_error(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def _how_to_go_on(checkpoint: Path | None) -> str:
+    if checkpoint is None or not checkpoint.is_file():
+        return "No checkpoint lies here: start again."
+    return f"{checkpoint} is whole: start again with resume (--resume)."

@@ -1,0 +1,45 @@
+"""Generated parts of a Markdown file, each between two comments with its name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["markers", "table", "with_block"]
+
+
+def markers(name: str) -> tuple[str, str]:
+    """The lines that a generated part stands between."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def with_block(path: Path, name: str, content: str) -> str:
+    """A file's text with a generated part renewed.
+
+    Args:
+        path: a Markdown file that has the part's `markers`.
+        name: of the part.
+        content: Markdown, without a newline at its end.
+
+    Raises:
+        ValueError: when the markers are missing.
+    """
+    text = path.read_text(encoding="utf-8")
+    opening, closing = markers(name)
+    before, begin, rest = text.partition(opening)
+    _, end, after = rest.partition(closing)
+    if not (begin and end):
+        raise ValueError(f"{path}: put the lines {opening} and {closing} where the part belongs.")
+    return f"{before}{opening}\n{content}\n{closing}{after}"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """A Markdown table.
+
+    Args:
+        columns: titles.
+        rows: one text per column; shorter rows are refused.
+        right: indices of the columns that are aligned to the right.
+    """
+    lines = [columns, ["---:" if index in right else "---" for index in range(len(columns))], *rows]
+    if any(len(line) != len(columns) for line in lines):
+        raise ValueError(f"every row needs {len(columns)} cells.")
+    return "\n".join(f"| {' | '.join(line)} |" if line is not lines[1] else f"|{'|'.join(line)}|" for line in lines)

@@ -1,0 +1,208 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gmconv_zoo.classify import experiment_run
+from gmconv_zoo.classify.experiment_run import RunSettings, run_all
+from gmconv_zoo.classify.experiment_tables import experiment_tables, paired_difference
+from gmconv_zoo.classify.experiments import DATASETS, EXPERIMENTS, plan_runs
+from gmconv_zoo.classify.run_records import RunRecord, add_record, read_records, record_of_folder
+
+from .image_folders import make_folder
+
+ROOT = Path(__file__).parents[2]
+TINY = {"epochs": 2, "changes": {"batch_size": 8}}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A made set under the name of CIFAR-10."""
+    make_folder(tmp_path / "data" / "cifar10" / "train", 24)
+    make_folder(tmp_path / "data" / "cifar10" / "test", 9)
+    return tmp_path / "data"
+
+
+def a_record(model="stdconv_cifar_resnet20", correct=900, **values) -> RunRecord:
+    usual = {"options": {}, "dataset": "CIFAR-10 test", "epochs": 160, "changes": {}, "seed": 0, "precision": "no"}
+    return RunRecord(model=model, **{**usual, "correct": correct, "top5": 990, "count": 1000, **values})
+
+
+def test_arms_that_experiments_share_are_planned_once():
+    runs = plan_runs(["table1", "fig6"], seeds=[0, 1])
+    names = [run.name for run in runs]
+    assert len(names) == len(set(names)) == 10
+    assert {run.model for run in runs[:5]} == {f"{f}_cifar_resnet20" for f in ("stdconv", "sgmconv", "gmconv")}
+    assert {run.seed for run in runs[:5]} == {0}
+    assert [run.options for run in runs if run.model.startswith("sgm") and run.seed == 0] == [
+        {},
+        {"sigma_init": 1.0},
+        {"sigma_init": 10.0},
+    ]
+
+
+def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
+    records = [run.record("no") for run in plan_runs(["sigma-decay"], seeds=[0])]
+    assert [(record.epochs, record.changes) for record in records] == [(160, {}), (160, {"sigma_weight_decay": 0.0})]
+    (shorter, _) = (run.record("no") for run in plan_runs(["sigma-decay"], seeds=[0], epochs=10))
+    assert (shorter.epochs, shorter.changes) == (10, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"experiments": ["table2"]}, r"experiment 'table2': pass one or more of table1, fig6"),
+        ({"experiments": []}, r"no experiment: pass one or more of table1"),
+        ({"experiments": ["fig6"], "nets": ["resnet50"]}, r"net 'resnet50': pass one or more of cifar_resnet20"),
+        ({"experiments": ["fig6"], "datasets": ["svhn"]}, r"set 'svhn': pass one or more of cifar10, cifar100"),
+        ({"experiments": ["fig6"], "seeds": [-1]}, r"seeds=\[-1\]: pass whole numbers"),
+        ({"experiments": ["fig6"], "changes": {"speed": 3}}, r"a recipe has no speed"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan_runs(**arguments)
+
+
+def test_every_experiment_compares_with_one_of_its_arms():
+    for experiment in EXPERIMENTS.values():
+        assert experiment.against in [arm.label for arm in experiment.arms]
+    assert len({json.dumps([arm.family, arm.options, arm.changes]) for arm in EXPERIMENTS["table4"].arms}) == 4
+
+
+def test_records_survive_the_file_and_replace_their_like(tmp_path):
+    path = tmp_path / "results" / "runs.csv"
+    first = a_record("gmconv_cifar_resnet20", options={"sigma_init": 1.0}, stem_live=0.75, seconds=12.5, threads=2)
+    failed = a_record(seed=1, correct=None, top5=None, count=None, status="NonFiniteError: the loss is nan, step 3")
+    for record in (failed, first):
+        add_record(path, record)
+    assert sorted(read_records(path), key=lambda r: r.seed) == [first, failed]
+    better = replace(first, correct=950)
+    add_record(path, better)
+    assert sorted(read_records(path), key=lambda r: r.seed) == [better, failed]
+
+
+def test_file_does_not_depend_on_the_order_of_finishing(tmp_path):
+    records = [a_record(seed=seed, epochs=epochs) for seed in (2, 0, 1) for epochs in (10, 160)]
+    for name, order in (("one", records), ("two", records[::-1])):
+        for record in order:
+            add_record(tmp_path / name, record)
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
+
+
+@pytest.mark.parametrize("line", ["a,b", "m,{},d,x,{},0,no,done,,,,,,,,,,,,,", "m,{,d,1,{},0,no,done,,,,,,,,,,,,,"])
+def test_damaged_row_is_named(tmp_path, line):
+    path = tmp_path / "runs.csv"
+    add_record(path, a_record())
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(ValueError, match=r"runs\.csv, line 3, is not a recorded run"):
+        read_records(path)
+
+
+def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monkeypatch):
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    settings = RunSettings(data, tmp_path / "runs", progress=False)
+    said = []
+    (record,) = run_all([run], tmp_path / "results.csv", settings, say=said.append)
+    assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 2, 3, 9)
+    assert record.changes == {"batch_size": 8}
+    assert record.stem_live is not None
+    assert record.torch
+    assert record.key == run.record("no").key
+    assert read_records(tmp_path / "results.csv")[0].correct == record.correct
+    monkeypatch.setattr(experiment_run, "train_one", None)
+    assert [r.key for r in run_all([run], tmp_path / "results.csv", settings)] == [record.key]
+    assert said[0].startswith("1 runs: 0 are recorded")
+
+
+def test_run_that_diverges_is_a_row_and_is_repeated_only_when_asked_for(data, tmp_path):
+    changes = {"batch_size": 8, "lr": 1e30}
+    (run,) = [r for r in plan_runs(["table1"], seeds=[0], epochs=1, changes=changes) if r.model.startswith("sgm")]
+    settings = RunSettings(data, tmp_path / "runs", progress=False)
+    (record,) = run_all([run], tmp_path / "results.csv", settings)
+    assert record.status.startswith("NonFiniteError: stopped at step")
+    assert record.top1_percent is None
+    assert record.device
+    assert read_records(tmp_path / "results.csv") == [record]
+    said = []
+    run_all([run], tmp_path / "results.csv", settings, say=said.append)
+    run_all([run], tmp_path / "results.csv", settings, say=said.append, again=True)
+    assert [line for line in said if line.startswith("1 runs")] == [
+        f"1 runs: {n} are recorded in {tmp_path / 'results.csv'}, {1 - n} are to be trained" for n in (1, 0)
+    ]
+
+
+@pytest.mark.slow
+def test_several_jobs_give_what_one_gives(data, tmp_path):
+    runs = [r for r in plan_runs(["table1"], seeds=[0], **TINY) if r.model.startswith("s")]
+    together = run_all(runs, tmp_path / "two.csv", RunSettings(data, tmp_path / "two", jobs=2))
+    one = run_all(runs[:1], tmp_path / "one.csv", RunSettings(data, tmp_path / "one", progress=False))
+    assert [record.model for record in together] == [run.model for run in runs]
+    assert together[0].correct == one[0].correct
+
+
+def test_folder_without_a_finished_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no finished run.*train it to its end"):
+        record_of_folder(tmp_path)
+
+
+def test_script_trains_records_and_prints_its_table(data, tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "experiment.py", "sigma-decay", "--epochs", "1", "--batch-size", "8"]
+    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv", "--seeds", "0"]
+    done = subprocess.run([*command, *places], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["changes"] for row in rows} == {
+        '{"batch_size": 8}',
+        '{"batch_size": 8, "sigma_weight_decay": 0.0}',
+    }
+    bad = subprocess.run([*command[:2], "tabel1"], capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert bad.stderr == (
+        "experiment.py: experiment 'tabel1': pass one or more of table1, fig6, table4, sigma-decay, "
+        "sigma-decay-dynamic.\n"
+    )
+
+
+def test_differences_are_paired_by_seed():
+    difference = paired_difference({0: 91.0, 1: 92.0, 2: 93.0, 7: 10.0}, {0: 90.5, 1: 91.0, 2: 91.5, 8: 99.0})
+    assert difference.pairs == 3
+    assert difference.value == pytest.approx(1.0)
+    # by hand: deviations -0.5, 0, 0.5 have standard deviation 0.5; t(0.975, 2) = 4.302653
+    assert difference.margin == pytest.approx(4.302653 * 0.5 / 3**0.5, rel=1e-6)
+    assert str(paired_difference({0: 91.0}, {0: 91.5})) == "-0.50 (one pair, no interval)"
+    assert paired_difference({0: 91.0}, {1: 91.5}) is None
+
+
+def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
+    records = [a_record(seed=seed, correct=900 + seed) for seed in range(3)]
+    records += [
+        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_live=live)
+        for seed, live in enumerate((1.0, 0.5, 0.0))
+    ]
+    records.append(a_record("gmconv_cifar_resnet20", seed=3, correct=None, top5=None, count=None, status="died"))
+    text = experiment_tables(records)
+    assert "**Networks of Table I.** CIFAR-10 test, cifar_resnet20, the paper's 160 epochs, float32." in text
+    assert "| standard | 3 | 90.10 | 90.00 to 90.20 | (compared with this) | static |" in text
+    assert "| S-GMConv | 0 | - | - | - | static |" in text
+    assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | 1 of 3 gone static |" in text
+
+
+def test_short_schedules_have_tables_of_their_own_and_say_so():
+    records = [a_record(f"{family}_cifar_resnet20", epochs=e) for family in ("stdconv", "sgmconv") for e in (10, 160)]
+    headings = [line for line in experiment_tables(records).splitlines() if line.startswith("**")]
+    assert [heading.split(", ")[2] for heading in headings] == [
+        "the paper's 160 epochs",
+        "short schedule: 10 epochs instead of 160",
+    ]
+
+
+def test_nothing_recorded_is_said():
+    assert experiment_tables([]).startswith("No experiment has been recorded")
+    assert DATASETS["cifar10"] == "CIFAR-10 test"

@@ -1,0 +1,77 @@
+"""A worker that is killed under torchrun ends the run, says so and leaves what to go on from."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from .image_folders import make_folder
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ["--epochs", "3", "--batch-size", "4", "--save-every", "3"]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the worker in /proc"),
+]
+
+
+def start(*options):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*launcher, "scripts/train.py", "sgmconv_cifar_resnet20", *map(str, options)],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def worker(launcher, rank):
+    """The process id of a launcher's worker."""
+    for task in Path(f"/proc/{launcher}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if f"\0LOCAL_RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
+                return int(child)
+    raise AssertionError(f"no worker of rank {rank}")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder of images, and that of a run on it that nobody disturbed."""
+    root = tmp_path_factory.mktemp("whole")
+    for split, count in (("train", 48), ("val", 6)):
+        make_folder(root / "images" / split, count)
+    run = start(root / "images", "--output", root / "out", *OPTIONS)
+    _, err = run.communicate(timeout=250)
+    assert run.returncode == 0, err[-3000:]
+    return root / "images", root / "out"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_worker_ends_the_run_and_leaves_a_checkpoint_to_finish_from(whole, tmp_path, rank):
+    images, undisturbed = whole
+    last = tmp_path / "checkpoints" / "last.safetensors"
+    run = start(images, "--output", tmp_path, *OPTIONS)
+    deadline = time.monotonic() + 200
+    while not last.exists():
+        assert run.poll() is None, run.communicate()[1][-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(worker(run.pid, rank), 9)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert "Signal 9 (SIGKILL)" in err
+    assert f"train.py: process {1 - rank} of 2 lost another process of this run" in err
+    assert f"{last} is whole: start again with resume (--resume)" in err
+    assert not (tmp_path / "results.json").exists()
+
+    again = start(images, "--output", tmp_path, *OPTIONS, "--resume")
+    _, err = again.communicate(timeout=250)
+    assert again.returncode == 0, err[-3000:]
+    assert json.loads((tmp_path / "results.json").read_text())["epoch"] == 3
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path, undisturbed))
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())

@@ -1,0 +1,289 @@
+"""Training on streams; what reads real ones needs the extra "streams"."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from timm.models import register_model
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.transforms.functional import to_tensor
+
+from gmconv_zoo.classify.stream_loading import TrainStream
+from gmconv_zoo.classify.streams import StreamOptions, is_stream, open_stream
+from gmconv_zoo.classify.train_run import train_by_recipe
+from tests.engine.nets import tiny_net
+
+from .shards import STEP, make_shards, numbers
+
+ROOT = Path(__file__).parents[2]
+TRAIN = "train-{0..3}.tar"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Four shards of eight images to train on and two of four held out."""
+    pytest.importorskip("webdataset")
+    folder = make_shards(tmp_path_factory.mktemp("shards"), "train", (8, 8, 8, 8))
+    return make_shards(folder, "val", (4, 3))
+
+
+def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
+    options = StreamOptions(train_split=f"{split}|{count}", val_split="val-{0..1}.tar", classes=3)
+    data = open_stream("wds/made", options=options, data_dir=shards, processes=processes, batch_size=4, seed=seed)
+    batches = data.train_count // (4 * processes)
+    sizes = {"batches": batches, "batch_size": 4, "classes": len(data.classes)}
+    return TrainStream(data.train, transform, rank=rank, processes=processes, seed=seed, **sizes)
+
+
+def epoch_of(images, epoch, workers=0):
+    images.set_epoch(epoch)
+    batches = list(DataLoader(images, 4, num_workers=workers))
+    return [numbers(pixels) for pixels, _ in batches], torch.cat([labels for _, labels in batches]).tolist()
+
+
+def flat(batches):
+    return [number for batch in batches for number in batch]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_image_comes_once_in_an_order_of_the_epoch_s_own(shards, workers):
+    images = stream(shards)
+    orders = [epoch_of(images, epoch, workers) for epoch in range(3)]
+    for batches, labels in orders:
+        assert sorted(flat(batches)) == list(range(32))
+        assert labels == [number % 3 for number in flat(batches)]
+    assert len({str(batches) for batches, _ in orders}) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_does_not_depend_on_what_was_read_before(shards, workers):
+    images = stream(shards)
+    for epoch in range(2):
+        epoch_of(images, epoch, workers)
+    torch.manual_seed(7)
+    assert epoch_of(images, 2, workers) == epoch_of(stream(shards), 2, workers)
+
+
+def test_augmentation_of_an_epoch_does_not_depend_on_what_was_drawn_before(shards):
+    def noisy(image):
+        return to_tensor(image) + torch.rand(3, 8, 8)
+
+    runs = []
+    for drawn in (1, 2):
+        torch.manual_seed(drawn)
+        images = stream(shards, transform=noisy)
+        images.set_epoch(4)
+        runs.append(torch.stack([image for image, _ in images]))
+    assert torch.equal(*runs)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_processes_share_the_shards_and_read_none_twice(shards, workers, epoch):
+    parts = [epoch_of(stream(shards, processes=2, rank=rank), epoch, workers)[0] for rank in (0, 1)]
+    assert [len(batches) for batches in parts] == [4, 4]
+    assert sorted(flat(parts[0]) + flat(parts[1])) == list(range(32))
+
+
+def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
+    pytest.importorskip("webdataset")
+    folder = make_shards(make_shards(tmp_path, "train", (12, 3)), "val", (4, 3))
+    parts = []
+    for rank in (0, 1):
+        images = stream(folder, count=15, processes=2, rank=rank, split="train-{0..1}.tar")
+        parts.append(epoch_of(images, 1)[0])
+        assert len(DataLoader(images, 4)) == len(parts[-1]) == 1
+    assert not set(flat(parts[0])) & set(flat(parts[1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "processes", "message"),
+    [
+        ({"train_split": TRAIN}, 1, r"how many images there are is unknown.*--train-count"),
+        ({"train_split": "train-{0..5}.tar|40"}, 1, r"no shard at .*train-4\.tar, .*train-5\.tar\. Check --data-dir"),
+        ({"val_split": "val-{0..3}.tar"}, 1, r"no shard at .*val-2\.tar"),
+        ({"train_split": "train"}, 1, "split train not found.*--train-split"),
+        ({}, 5, "4 shards cannot be shared by 5 processes. Start at most 4"),
+        ({"classes": None}, 1, r"how many classes there are is unknown.*--classes"),
+        ({"classes": "1"}, 1, "1 classes; a classifier needs at least two"),
+        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass a number, or a file"),
+    ],
+)
+def test_what_a_stream_lacks_is_named(shards, options, processes, message):
+    settings = {"train_split": f"{TRAIN}|32", "val_split": "val-{0..1}.tar", "classes": "3", **options}
+    with pytest.raises(ValueError, match=message):
+        open_stream("wds/made", options=StreamOptions(**settings), data_dir=shards, processes=processes)
+
+
+def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ndog\n\nowl\n")
+    options = StreamOptions(
+        train_split=TRAIN, train_count=32, val_split="val-{0..1}.tar", classes=str(tmp_path / "names.txt")
+    )
+    data = open_stream("wds/made", options=options, data_dir=shards)
+    assert (data.train_count, data.shards, data.val_shards, data.classes) == (32, 4, 2, ("cat", "dog", "owl"))
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setattr("gmconv_zoo.classify.streams.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
+        open_stream("wds/made")
+
+
+def test_label_beyond_the_classes_is_named(shards):
+    images = stream(shards)
+    images.classes = 2
+    with pytest.raises(ValueError, match=r"label 2 in the stream, but there are 2 classes"):
+        list(images)
+
+
+def test_shards_without_a_readable_image_end_the_run(tmp_path):
+    pytest.importorskip("webdataset")
+    folder = make_shards(make_shards(tmp_path, "train", (0, 0)), "val", (4, 3))
+    with pytest.raises(ValueError, match="no image in its shards that can be read"):
+        list(stream(folder, count=8, split="train-{0..1}.tar"))
+
+
+def test_folder_of_the_same_name_is_no_stream(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_stream("wds/made")
+    assert is_stream("hfids/made")
+    assert not is_stream("wds")
+    assert not is_stream("hfds/made")
+    (tmp_path / "wds" / "made").mkdir(parents=True)
+    assert not is_stream("wds/made")
+
+
+class _Stopped(Exception):
+    pass
+
+
+@register_model
+def fixture_stream_net(pretrained=False, num_classes=3, **_) -> nn.Module:
+    net = tiny_net(classes=num_classes)
+    net.pretrained_cfg = {
+        "input_size": (3, 8, 8), "mean": (0.0,) * 3, "std": (1.0,) * 3, "crop_pct": 1.0, "interpolation": "bilinear",
+        "architecture": "fixture_stream_net",
+    }  # fmt: skip
+    return net
+
+
+@pytest.mark.parametrize("stop", [(1, 0), (1, 2)])
+def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, monkeypatch, stop):
+    """Stopped between two epochs, and within one."""
+    from gmconv_zoo.classify import train_run
+    from gmconv_zoo.engine.checkpoint import Checkpoints
+
+    def go(output, **options):
+        weights = {}
+        monkeypatch.setattr(train_run, "save", lambda net, *_, **__: weights.update(net.state_dict()))
+        settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar", classes=3)
+        changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
+        result = train_by_recipe(
+            "fixture_stream_net", "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
+            output=output, save_every=1, progress=False, **options,
+        )  # fmt: skip
+        return result, weights
+
+    whole, expected = go(tmp_path / "whole")
+    assert whole.rows[-1]["step"] == 12
+    assert whole.score.count == 7
+    save = Checkpoints.save
+
+    def save_and_stop(self, state, name):
+        save(self, state, name)
+        if name.startswith("last") and (state.epoch, state.batch) == stop:
+            raise _Stopped
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_stop)
+    with pytest.raises(_Stopped):
+        go(tmp_path / "stopped")
+    monkeypatch.setattr(Checkpoints, "save", save)
+    again, weights = go(tmp_path / "stopped", resume=True)
+    assert all(torch.equal(weights[name], value) for name, value in expected.items())
+    assert [row["train_loss"] for row in again.rows] == [row["train_loss"] for row in whole.rows]
+
+
+def test_weighing_classes_is_refused(shards, tmp_path):
+    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar", classes=3)
+    with pytest.raises(ValueError, match="class_weights: how often a class occurs"):
+        train_by_recipe(
+            "fixture_stream_net", "wds/made", recipe="finetune", overrides={"class_weights": True}, data_dir=shards,
+            stream=settings, output=tmp_path,
+        )  # fmt: skip
+
+
+def test_options_of_streams_go_with_streams(tmp_path):
+    with pytest.raises(ValueError, match=r"is no stream: splits, counts and classes go with"):
+        train_by_recipe("gmconv_resnet18", tmp_path, stream=StreamOptions(classes=3), output=tmp_path / "out")
+
+
+@pytest.fixture
+def hugging_face(tmp_path):
+    """A data set as on the Hub: parquet files, four to train on, and a card that tells classes and counts."""
+    datasets = pytest.importorskip("datasets")
+    for split, files, count in (("train", 4, 32), ("validation", 1, 7)):
+        for file in range(files):
+            rows = {"image": [], "label": []}
+            for number in range(file * count // files, (file + 1) * count // files):
+                picture = io.BytesIO()
+                Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
+                rows["image"].append({"bytes": picture.getvalue(), "path": None})
+                rows["label"].append(number % 3)
+            features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog", "owl"]))
+            path = tmp_path / "made" / "data" / f"{split}-{file:05}-of-{files:05}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
+    card = {
+        "features": [
+            {"name": "image", "dtype": "image"},
+            {"name": "label", "dtype": {"class_label": {"names": {"0": "cat", "1": "dog", "2": "owl"}}}},
+        ],
+        "splits": [{"name": "train", "num_examples": 32}, {"name": "validation", "num_examples": 7}],
+    }
+    (tmp_path / "made" / "README.md").write_text("---\n" + json.dumps({"dataset_info": card}) + "\n---\n")
+    return tmp_path / "made"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tmp_path, processes):
+    parts = []
+    for rank in range(processes):
+        name = f"hfids/{hugging_face}"
+        data = open_stream(name, data_dir=tmp_path / "cache", processes=processes, batch_size=4, seed=5)
+        assert (data.train_count, data.shards, data.classes) == (32, 4, ("cat", "dog", "owl"))
+        sizes = {"batches": 8 // processes, "batch_size": 4, "classes": 3}
+        images = TrainStream(data.train, to_tensor, rank=rank, processes=processes, seed=5, **sizes)
+        first, again = epoch_of(images, 1), epoch_of(images, 2)
+        assert first != again
+        assert epoch_of(images, 1) == first
+        parts += flat(first[0])
+        assert first[1] == [number % 3 for number in flat(first[0])]
+    assert sorted(parts) == list(range(32))
+    assert sum(1 for _ in data.val) == 7
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_shards_of_their_own_and_count_what_is_held_out_once(shards, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["scripts/train.py", "sgmconv_cifar_resnet20", "wds/made", "--data-dir", str(shards), "--classes", "3"]
+    command += ["--train-split", f"{TRAIN}|32", "--val-split", "val-{0..1}.tar", "--epochs", "2", "--batch-size", "8"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*launcher, *command, "--output", str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "32 images to train on in 4 shards" in done.stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["processes"] == 2
+    assert results["score"]["count"] == 7
+    rows = (tmp_path / "summary.csv").read_text().splitlines()
+    assert rows[-1].startswith("2,8,")

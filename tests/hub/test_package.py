@@ -1,0 +1,78 @@
+"""Weights that are put into the package are the trained ones, load by name, and say what was measured."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import gmconv_zoo
+from gmconv_zoo.hub import package as package_module
+from gmconv_zoo.hub.cards import render_card, subject_of
+from gmconv_zoo.hub.measured import choose_measured
+from gmconv_zoo.hub.package import package
+from gmconv_zoo.hub.publish import spec_row
+from gmconv_zoo.weights import fetch as fetch_module
+from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
+from tests.hub.folders import RECORD, trained
+from tests.weights.client_tools import create
+
+ROOT = Path(__file__).parents[2]
+NAMES = [f"class {i}" for i in range(10)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("gm"), label_names=NAMES)
+    (folder / "results.json").write_text(json.dumps(RECORD))
+    return folder
+
+
+@pytest.fixture
+def spec(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch_module, "__file__", str(tmp_path / "fetch.py"))
+    spec = package(
+        folder, "made", measured=choose_measured(folder), source="a test", recipe="none", destination=tmp_path
+    )
+    monkeypatch.setitem(SPECS, spec.name, spec)
+    return spec
+
+
+def test_packaged_network_is_the_trained_one_with_its_classes(spec, folder):
+    model, trained_one = create(spec), gmconv_zoo.load(folder)
+    expected = trained_one.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+    assert spec.packaged == "gmconv_cifar_resnet20.made.safetensors"
+    assert spec.label_names == tuple(NAMES)
+    assert (spec.conversion, spec.hf_hub_id, spec.recipe) == ("native", "", "none")
+
+
+def test_card_has_the_measured_number_and_no_other(spec):
+    assert "| top-1 (%) | 91.25 | none published | none reported |" in render_card(subject_of(spec))
+
+
+def test_row_makes_the_spec(spec):
+    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric}) == spec
+
+
+def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(package_module, "LARGEST_FILE", 2**19)
+    with pytest.raises(ValueError, match=r"1\.0 MB are too much for a wheel.*on the Hub"):
+        package(folder, "made", measured=None, source="a test", destination=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_classes_do_not_outlive_their_classifier(folder, tmp_path):
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=3)
+    gmconv_zoo.save(model, tmp_path / "three")
+    assert "label_names" not in json.loads((tmp_path / "three" / "config.json").read_text())
+
+
+def test_script_names_a_folder_that_cannot_be_packaged(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "package_weights.py", tmp_path / "none", "--tag", "x"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("package_weights.py: there is no folder")

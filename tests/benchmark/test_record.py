@@ -152,7 +152,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(
-        "gmconv_zoo.benchmark.measure.build_subject", lambda *_, **__: nn.Sequential(nn.Linear(1, 1), Greedy())
+        "gmconv_zoo.benchmark.measure.build_subject", lambda *_, **__: nn.Sequential(Greedy(), nn.Linear(1, 1))
     )
     with pytest.raises(ValueError, match="lower the batch"):
         run_benchmark([TINY])

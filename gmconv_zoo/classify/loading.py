@@ -141,7 +141,7 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
     plain = create_transform(**config, is_training=False)
     drawn = [transforms.RandomHorizontalFlip(flip)]
     if recipe.crop_padding:
-        drawn: list[nn.Module] = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
+        drawn = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
     *resized, to_tensor, normalise = plain.transforms
     return transforms.Compose([*resized, *drawn, to_tensor, normalise])
 

@@ -6,13 +6,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # waiting threads sleep instead of spinning: on a busy machine several times faster, on an idle one the same
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-slow test-timm lint format clean
+.PHONY: help demo test test-slow test-timm test-compat lint format clean
 
 help:
 	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
 	@echo "make test       the test suite (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the long tests as well"
 	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
+	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"
 	@echo "make lint       ruff and mypy"
 
 $(VENV)/ready: pyproject.toml
@@ -28,10 +29,14 @@ test: $(VENV)/ready
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/ready
-	$(BIN)/python -m pytest -m "not gpu and not network"
+	$(BIN)/python -m pytest -m "not gpu and not network and not compat"
 
 test-timm: $(VENV)/ready
 	$(BIN)/python -m pytest -m network -s tests/test_timm_suite.py
+
+test-compat: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable ".[compat]"
+	$(BIN)/python -m pytest -m compat -rs tests/export tests/compat --write-compatibility docs/compatibility.md
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

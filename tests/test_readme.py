@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gmconv_zoo.benchmark.tables import tables_are_current
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^## (.+?)$|^```python\n(.+?)^```", README, flags=re.MULTILINE | re.DOTALL)
@@ -41,6 +43,12 @@ def test_generated_tables_are_current():
     check = [sys.executable, ROOT / "scripts" / "make_tables.py", "--check"]
     done = subprocess.run(check, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_benchmark_tables_are_the_recorded_run():
+    record = ROOT / "results" / "benchmark" / "cpu_float32.json"
+    pages = {"readme": ROOT / "README.md", "page": ROOT / "docs" / "performance.md"}
+    assert tables_are_current(record, **pages), "run python scripts/benchmark.py --tables"
 
 
 def test_every_linked_file_exists():

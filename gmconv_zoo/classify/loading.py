@@ -139,7 +139,7 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
         scale = (recipe.crop_scale, 1.0)
         return create_transform(**config, is_training=True, scale=scale, hflip=flip, color_jitter=0.0)
     plain = create_transform(**config, is_training=False)
-    drawn: list[nn.Module] = [transforms.RandomHorizontalFlip(flip)]
+    drawn = [transforms.RandomHorizontalFlip(flip)]
     if recipe.crop_padding:
         drawn: list[nn.Module] = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
     *resized, to_tensor, normalise = plain.transforms

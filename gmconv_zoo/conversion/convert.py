@@ -127,7 +127,9 @@ def _masked(conv: Any, target: str, conversion: Conversion, preserve: bool) -> n
         new = DGMConv2d(*args, sigma_init=conversion.sigma_init, sigma_design=conversion.sigma_design, **geometry)
         sigmas = new.sigma_module.parameters()
     else:
-        new = SGMConv2d(*args, sigma_init=conversion.sigma_init, **geometry)
+        # on the meta device no kernel is drawn that would be thrown away
+        new = SGMConv2d(*args, sigma_init=conversion.sigma_init, **{**geometry, "device": "meta"})
+        new.sigma = nn.Parameter(conv.weight.new_full((1,), conversion.sigma_init))
         sigmas = iter([new.sigma])
     for parameter in sigmas:
         parameter.requires_grad_(conv.weight.requires_grad)

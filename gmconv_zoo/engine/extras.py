@@ -11,7 +11,7 @@ def needs_extra(extra: str) -> Iterator[None]:
     """Wrap the imports of an optional dependency.
 
     Args:
-        extra: the extra of this package that installs it, "train" or "demo".
+        extra: the extra of this package that installs it, e.g. "train".
 
     Raises:
         ImportError: in place of ModuleNotFoundError, naming the missing module and the command to run.

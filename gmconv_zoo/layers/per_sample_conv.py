@@ -1,8 +1,10 @@
-"""A convolution with one kernel per sample, in three forms that give the same numbers.
+"""A convolution with one kernel per sample, in four forms that give the same numbers.
 
 The dynamic layer needs it: its mask, and so its kernel, differs from sample to sample.
 
 * ``"loop"``: one ordinary convolution per sample. Fastest for images on a CPU, where launches are cheap.
+* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest for small channels_last
+  images on a CPU, where the loop pays more for its launches than for its sums.
 * ``"grouped"``: one convolution with a group per sample. A single launch, for accelerators and `torch.compile`.
 * ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
   that scripts, traces and exports with a dynamic batch.
@@ -13,9 +15,13 @@ from timm.layers import is_exportable
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["FORMS", "per_sample_conv2d"]
+__all__ = ["FORMS", "is_channels_last", "is_plain", "per_sample_conv2d"]
 
-FORMS = ("loop", "grouped", "matmul")
+FORMS = ("loop", "patches", "grouped", "matmul")
+# Pixels of an output up to which patches are gathered faster than a loop is run (docs/performance.md).
+SMALL_OUTPUT = 32 * 32
+# Bytes of a sample's output from which writing into one buffer is faster than joining many.
+LARGE_OUTPUT = 1 << 20
 
 
 def per_sample_conv2d(
@@ -39,7 +45,7 @@ def per_sample_conv2d(
         form: one of `FORMS`; None chooses by device and by whether the call is being exported or compiled.
 
     Returns:
-        (B, O, H', W'); a channels_last x stays so in the "loop" and "grouped" forms.
+        (B, O, H', W'); a channels_last x stays so in every form but "matmul".
     """
     if torch.jit.is_scripting():
         return _matmul(x, weight, bias, stride, padding, dilation, groups)
@@ -58,22 +64,36 @@ def _dispatch(
     groups: int,
     form: str | None,
 ) -> Tensor:
-    form = form or _best_form(x)
+    form = form or _best_form(x, weight, stride)
     if form == "matmul" or x.shape[0] == 0:
         return _matmul(x, weight, bias, stride, padding, dilation, groups)
     if form == "grouped":
         return _grouped(x, weight, bias, stride, padding, dilation, groups)
     if form == "loop":
         return _loop(x, weight, bias, stride, padding, dilation, groups)
+    if form == "patches":
+        return _patches(x, weight, bias, stride, padding, dilation, groups)
     raise ValueError(f"form={form!r}: pass one of {FORMS}, or None to choose by device.")
 
 
-def _best_form(x: Tensor) -> str:
+def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
     if torch.jit.is_tracing() or is_exportable() or torch.compiler.is_exporting():
         return "matmul"
     if torch.compiler.is_compiling() or x.device.type != "cpu":
         return "grouped"
+    if is_plain(x) and is_channels_last(x) and x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]:
+        return "patches"
     return "loop"
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether a call runs eagerly on an ordinary tensor: no transform of torch.func, no subclass that records."""
+    return type(x) is Tensor and not torch._C._are_functorch_transforms_active()
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether an ordinary (B, C, H, W) tensor is stored as (B, H, W, C), and not in both ways at once."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _loop(
@@ -85,12 +105,45 @@ def _loop(
     dilation: tuple[int, int],
     groups: int,
 ) -> Tensor:
-    return torch.cat(
-        [
-            F.conv2d(sample, kernel, bias, stride, padding, dilation, groups)
-            for sample, kernel in zip(x.split(1), weight.unbind(), strict=True)
-        ]
+    convolved = (
+        F.conv2d(sample, kernel, bias, stride, padding, dilation, groups)
+        for sample, kernel in zip(x.split(1), weight.unbind(), strict=True)
     )
+    first = next(convolved)
+    # joining needs all outputs twice at once; a buffer once, but autograd could not follow
+    if torch.is_grad_enabled() or first.nbytes < LARGE_OUTPUT or not is_plain(x) or not is_plain(first):
+        return torch.cat([first, *convolved])
+    memory_format = torch.channels_last if is_channels_last(first) else torch.contiguous_format
+    shape = (x.shape[0], *first.shape[1:])
+    out = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=memory_format)
+    out[0] = first[0]
+    for index, other in enumerate(convolved, start=1):
+        out[index] = other[0]
+    return out
+
+
+def _patches(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Tensor:
+    batch, out_channels = weight.shape[0], weight.shape[1]
+    if any(padding):
+        x = F.pad(x, [padding[1], padding[1], padding[0], padding[0]])
+    for axis in (0, 1):  # a view: every tap of the window beside every output pixel
+        x = x.unfold(2 + axis, dilation[axis] * (weight.shape[3 + axis] - 1) + 1, stride[axis])[..., :: dilation[axis]]
+    height, width = x.shape[2], x.shape[3]
+    patches = x.unflatten(1, (groups, x.shape[1] // groups)).permute(0, 1, 3, 4, 5, 6, 2)
+    patches = patches.reshape(batch, groups, height * width, -1)
+    kernels = weight.unflatten(1, (groups, out_channels // groups)).permute(0, 1, 4, 5, 3, 2)
+    out = torch.matmul(patches, kernels.reshape(batch, groups, -1, out_channels // groups))
+    if bias is not None:
+        out = out + bias.to(out.dtype).reshape(groups, 1, -1)
+    return out.transpose(1, 2).reshape(batch, height, width, out_channels).permute(0, 3, 1, 2)
 
 
 def _grouped(
@@ -103,7 +156,7 @@ def _grouped(
     groups: int,
 ) -> Tensor:
     batch, channels, height, width = x.shape
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    channels_last = is_channels_last(x)
     out = F.conv2d(
         x.reshape(1, batch * channels, height, width),
         weight.flatten(0, 1),

@@ -1,11 +1,13 @@
 """D-GMConv against one masked convolution per sample, in every form and every way it is compiled or exported."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d
+from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d, per_sample_conv
 
 from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE
 from .test_masks import gaussian_by_loop
@@ -110,6 +112,74 @@ def test_gradients_agree_between_forms(form):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("form", [*FORMS, None])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_every_form_stays_near_float64_forwards_and_backwards(geometry, memory_format, form, dtype, tolerance):
+    torch.manual_seed(0)
+    exact = dynamic(geometry, dtype=torch.float64)
+    with torch.no_grad():  # so that both start from the same numbers
+        for parameter in exact.parameters():
+            parameter.copy_(parameter.to(dtype))
+    x = images(dtype=torch.float64).to(dtype).contiguous(memory_format=memory_format)
+    layer = copy.deepcopy(exact).to(dtype).to(memory_format=memory_format)
+    exact.form, layer.form = "matmul", form
+    out, expected = layer(x), exact(x.double())
+    assert (out - expected).abs().max() <= tolerance * expected.abs().max()
+    out.sum().backward()
+    expected.sum().backward()
+    for (name, ours), theirs in zip(layer.named_parameters(), exact.parameters(), strict=True):
+        # sigma's gradient is a sum over all taps and pixels that largely cancels: bfloat16 leaves little of it
+        of_sigma = name.startswith("sigma_module")
+        if of_sigma and dtype is torch.bfloat16:
+            continue
+        allowed = tolerance * (30 if of_sigma else 1)
+        assert (ours.grad - theirs.grad).abs().max() <= allowed * max(theirs.grad.abs().max(), 1), name
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_outputs_in_one_buffer_are_those_that_autograd_joins(monkeypatch, memory_format):
+    monkeypatch.setattr(per_sample_conv, "LARGE_OUTPUT", 0)
+    layer = dynamic(GEOMETRIES[2]).to(memory_format=memory_format)
+    layer.form = "loop"
+    x = images().contiguous(memory_format=memory_format)
+    expected = layer(x).detach()
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            out = layer(x)
+            assert torch.equal(out, expected)
+            assert out.stride() == expected.stride()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    with torch.no_grad():
+        torch.testing.assert_close(torch.func.vmap(layer)(x[:, None])[:, 0], expected)
+
+
+def test_small_channels_last_images_take_patches_and_others_the_loop():
+    def chosen(size: int, stride: int, memory_format: torch.memory_format) -> str:
+        x = torch.empty(2, 3, size, size).contiguous(memory_format=memory_format)
+        return per_sample_conv._best_form(x, torch.empty(2, 8, 3, 3, 3), (stride, stride))
+
+    assert chosen(32, 1, torch.channels_last) == "patches"
+    assert chosen(64, 2, torch.channels_last) == "patches"
+    assert chosen(64, 1, torch.channels_last) == "loop"
+    assert chosen(32, 1, torch.contiguous_format) == "loop"
+
+
+def test_maxima_do_not_depend_on_the_memory_format():
+    module = dynamic(GEOMETRIES[0]).sigma_module
+    x = images()
+    for a, b in zip(module(x), module(x.contiguous(memory_format=torch.channels_last)), strict=True):
+        torch.testing.assert_close(a, b)
+    gradients = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        leaf = x.relu().contiguous(memory_format=memory_format).requires_grad_()  # zeros tie for the maximum
+        module.hidden(leaf).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("design", SIGMA_DESIGNS)
 def test_gradcheck(form, design):
@@ -143,7 +213,7 @@ def test_sigmas_stay_float32_under_autocast():
     assert out.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("form", ["loop", "grouped"])
+@pytest.mark.parametrize("form", ["loop", "patches", "grouped", None])
 def test_channels_last_is_kept(form):
     layer = dynamic(GEOMETRIES[0])
     layer.form = form

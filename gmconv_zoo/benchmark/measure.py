@@ -1,0 +1,163 @@
+"""One comparison: a standard network and its twins under one task, batch and memory format."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .clock import time_together
+from .memory import peak_bytes
+from .settings import FORMATS, BenchmarkSettings
+from .subjects import build_subject
+
+__all__ = ["compare", "measure"]
+
+
+def compare(settings: BenchmarkSettings, net: str, task: str, batch: int, memory_format: str) -> list[dict[str, Any]]:
+    """Time every kind of a network in turn and take its peak memory.
+
+    Args:
+        settings: kinds, device, precision and how long to measure.
+        net, task, batch, memory_format: one of each in the settings.
+
+    Returns:
+        One JSON-ready row per kind, the standard network's first.
+
+    Raises:
+        ValueError: when memory does not suffice, saying what to lower.
+    """
+    models, x = {}, _images(net, settings, batch, memory_format)
+    for kind in settings.compared:
+        torch.manual_seed(0)
+        models[kind] = build_subject(net, kind, stem_only=settings.stem_only)
+    common = {"net": net, "task": task, "batch": batch, "image_size": x.shape[-1], "memory_format": memory_format}
+    return [{**common, **row} for row in measure(models, x, task, settings, memory_format)]
+
+
+def measure(
+    models: Mapping[str, nn.Module],
+    x: Tensor,
+    task: str,
+    settings: BenchmarkSettings,
+    memory_format: str = "contiguous",
+) -> list[dict[str, Any]]:
+    """Time some models on one input in turn and take their peak memory.
+
+    Args:
+        models: kind -> model, the one to compare with first; they are moved to the settings' device.
+        x: (B, 3, H, W) on that device.
+        task: "inference" or "training".
+        settings: device, precision and how long to measure.
+        memory_format: of the models' kernels; x has its own.
+
+    Returns:
+        One JSON-ready row per model.
+
+    Raises:
+        ValueError: when memory does not suffice, saying what to lower.
+    """
+    device = torch.device(settings.device)
+    steps, held = {}, {}
+    try:
+        for kind, model in models.items():
+            model = model.to(device, memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+            runs = torch.compile(model) if settings.compile else model
+            optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+            steps[kind] = _step(task, model.train(task == "training"), runs, x, optimizer, settings)
+            held[kind] = (model, x, optimizer)
+        timings = time_together(
+            steps,
+            device,
+            seconds=settings.seconds,
+            min_rounds=settings.rounds,
+            warmup=3 if settings.compile else 1,
+            clock=time.process_time if settings.busy else time.perf_counter,
+        )
+        peaks = {kind: peak_bytes(step, _tensors(*held[kind]), device) for kind, step in steps.items()}
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ValueError(f"{task} on {list(x.shape)}: memory does not suffice; lower the batch.") from error
+    reference = peaks[next(iter(peaks))]
+    return [
+        {
+            "kind": kind,
+            **{key: _rounded(value) for key, value in asdict(timings[kind]).items()},
+            "peak_mib": round(peaks[kind] / 2**20, 2),
+            "memory_ratio": round(peaks[kind] / reference, 4),
+            "masked_kernel_mib": round(_masked_kernel_bytes(held[kind][0]) / 2**20, 2),
+        }
+        for kind in models
+    ]
+
+
+def _images(net: str, settings: BenchmarkSettings, batch: int, memory_format: str) -> Tensor:
+    size = settings.image_size or (32 if net.startswith("cifar") else 224)
+    x = torch.randn(batch, 3, size, size, device=settings.device)
+    return x.contiguous(memory_format=FORMATS[memory_format])
+
+
+def _step(
+    task: str,
+    model: nn.Module,
+    runs: Callable[[Tensor], Tensor],
+    x: Tensor,
+    optimizer: torch.optim.Optimizer,
+    settings: BenchmarkSettings,
+) -> Callable[[], object]:
+    def inference() -> Tensor:
+        with torch.no_grad(), _precision(settings):
+            return runs(x)
+
+    def layer() -> None:  # gradients for its parameters, none for its input
+        with _precision(settings):
+            out = runs(x)
+        out.backward(upstream)
+        optimizer.zero_grad()
+
+    def network() -> None:
+        with _precision(settings):
+            loss = F.cross_entropy(runs(x).float(), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    if task == "inference":
+        return inference
+    if settings.stem_only:
+        upstream = torch.ones_like(inference())
+        return layer
+    labels = torch.arange(len(x), device=x.device) % 10
+    return network
+
+
+def _precision(settings: BenchmarkSettings) -> AbstractContextManager[object]:
+    if settings.precision == "float32":
+        return nullcontext()
+    return torch.autocast(torch.device(settings.device).type, torch.bfloat16)
+
+
+def _tensors(model: nn.Module, x: Tensor, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """What is alive before a step: gradients are not, they are released at a step's end."""
+    state = [value for values in optimizer.state.values() for value in values.values() if isinstance(value, Tensor)]
+    return [*model.parameters(), *model.buffers(), x, *state]
+
+
+def _masked_kernel_bytes(model: nn.Module) -> int:
+    """Bytes of the kernels that carry a mask: what a masked weight costs beside the weight itself."""
+    return sum(
+        parameter.nbytes
+        for module in model.modules()
+        if hasattr(module, "mask")
+        for name, parameter in module.named_parameters(recurse=False)
+        if name == "weight"
+    )
+
+
+def _rounded(value: Any) -> Any:
+    return tuple(round(number, 4) for number in value) if isinstance(value, tuple) else round(value, 4)

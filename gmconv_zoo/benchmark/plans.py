@@ -1,0 +1,66 @@
+"""The measurements that the recorded tables are made of, each under a name of its own."""
+
+from dataclasses import replace
+
+from .settings import BenchmarkSettings
+
+__all__ = ["PLANS", "planned"]
+
+_IMAGENET = ("resnet18", "mobilenetv2", "alexnet", "resnet50")
+_MASKED, _TRAINED = ("sgmconv", "sgmconv fused", "gmconv"), ("sgmconv", "gmconv")
+_PEERS = ("condconv stem", "deformable stem")
+
+PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
+    "stem": (
+        BenchmarkSettings(
+            nets=("resnet18",),
+            kinds=(*_TRAINED, "gmconv loop", "gmconv patches", "gmconv grouped", "gmconv matmul", *_PEERS),
+            stem_only=True,
+            seconds=8.0,
+        ),
+    ),
+    "cifar": (
+        BenchmarkSettings(nets=("cifar_resnet20",), kinds=(*_TRAINED, *_PEERS), batches=(128,), seconds=20.0, rounds=9),
+    ),
+    "networks": (
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=20.0),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=20.0),
+    ),
+    "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=12.0),),
+    "single": (
+        BenchmarkSettings(
+            nets=(*_IMAGENET, "cifar_resnet20"),
+            kinds=_MASKED,
+            tasks=("inference",),
+            batches=(1,),
+            seconds=3.0,
+            rounds=9,
+        ),
+    ),
+}
+
+
+def planned(
+    names: tuple[str, ...],
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    compile: bool = False,
+    busy: bool = False,
+) -> list[BenchmarkSettings]:
+    """The settings of some plans.
+
+    Args:
+        names: some of `PLANS`.
+        device, precision, compile, busy: as in `BenchmarkSettings`.
+
+    Returns:
+        One or more per plan.
+
+    Raises:
+        ValueError: for a name that is no plan, and as `BenchmarkSettings` does.
+    """
+    if not names or set(names) - set(PLANS):
+        raise ValueError(f"plans={names!r}: pass some of {tuple(PLANS)}.")
+    changes = {"device": device, "precision": precision, "compile": compile, "busy": busy}
+    return [replace(settings, **changes) for name in names for settings in PLANS[name]]  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""Tables of a recorded benchmark for the README and docs/performance.md, made from its JSON file."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..markdown import with_block
+from .subjects import STANDARD
+
+__all__ = ["NAME", "full_table", "network_table", "tables_are_current", "write_tables"]
+
+NAME = "benchmark"
+Row = dict[str, Any]
+
+
+def network_table(record: dict[str, Any]) -> str:
+    """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
+    rows = [row for part in record["parts"] if not part["settings"]["stem_only"] for row in part["rows"]]
+    largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
+    lines = [
+        "| network, batch | memory format | fused | S-GMConv: inference | training | memory "
+        "| GMConv: inference | training | memory |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for net, batch in largest.items():
+        for memory_format in ("contiguous", "channels_last"):
+            here = [
+                row for row in rows if (row["net"], row["batch"], row["memory_format"]) == (net, batch, memory_format)
+            ]
+            if here:
+                cells = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
+                for kind in ("sgmconv", "gmconv"):
+                    cells += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _caption(record)])
+
+
+def full_table(record: dict[str, Any]) -> str:
+    """Every row that was measured, with quartiles."""
+    lines = [
+        "| what | batch | memory format | task | kind | ms | speed | quartiles | rounds | memory |",
+        "|---|---:|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for part in record["parts"]:
+        for row in part["rows"]:
+            what = f"{row['net']} stem" if part["settings"]["stem_only"] else row["net"]
+            low, high = row["ratio_quartiles"]
+            spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
+            cells = (
+                *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
+                *(f"{row['ratio']:.2f}", spread, row["rounds"], f"{row['memory_ratio']:.2f}"),
+            )
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*lines, "", _caption(record), *_startup(record)])
+
+
+def write_tables(record_path: Path, *, readme: Path, page: Path) -> None:
+    """Put the tables into the README and into the page on performance.
+
+    Args:
+        record_path: what `run_benchmark` wrote.
+        readme, page: Markdown files with the markers of `NAME`.
+
+    Raises:
+        ValueError: when a marker is missing.
+    """
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    for path, table in ((readme, network_table(record)), (page, full_table(record))):
+        path.write_text(with_block(path, NAME, table), encoding="utf-8")
+
+
+def tables_are_current(record_path: Path, *, readme: Path, page: Path) -> bool:
+    """Whether both files hold what `write_tables` would write."""
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    tables = ((readme, network_table(record)), (page, full_table(record)))
+    return all(path.read_text(encoding="utf-8") == with_block(path, NAME, table) for path, table in tables)
+
+
+def _nets(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row["net"] for row in rows))
+
+
+def _speed(rows: list[Row], kind: str, task: str) -> str:
+    found = [row for row in rows if row["kind"] == kind and row["task"] == task]
+    return f"{found[0]['ratio']:.2f}" if found else "-"
+
+
+def _memory(rows: list[Row], kind: str) -> str:
+    """The larger of the ratios in inference and in training."""
+    found = [row["memory_ratio"] for row in rows if row["kind"] == kind]
+    return f"{max(found):.2f}" if found else "-"
+
+
+def _caption(record: dict[str, Any]) -> str:
+    where = record["environment"]
+    settings = record["parts"][0]["settings"]
+    place = (
+        where["gpu"] if settings["device"].startswith("cuda") else f"{where['processor']}, {where['threads']} threads"
+    )
+    clock = ", processor time on a busy machine" if settings["busy"] else ""
+    return (
+        f"Speed is the standard network's time divided by this one's (above 1 is faster), memory is this one's peak "
+        f"divided by the standard network's. {place}, {settings['precision']}{clock}, torch {where['torch']}, "
+        f"timm {where['timm']}."
+    )
+
+
+def _startup(record: dict[str, Any]) -> list[str]:
+    if not (times := record["startup"]):
+        return []
+    return [
+        "",
+        f"Startup: `import gmconv_zoo` after `import timm` {times['import_ms']:.0f} ms; `create_model` of "
+        f"{times['net']} {times['create_plain_ms']:.0f} ms plain, {times['create_gmconv_ratio']:.2f} times that for "
+        f"GMConv and {times['create_sgmconv_ratio']:.2f} times for S-GMConv; `convert` {times['convert_ms']:.0f} ms.",
+    ]

@@ -1,0 +1,174 @@
+"""Write a network as a file for deployment, and check the file against the network before it is trusted."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from .metadata import metadata_of
+from .prepare import example_images, prepare
+from .torch_files import read_exported, read_torchscript, write_exported, write_torchscript
+
+__all__ = ["BATCHES", "FORMATS", "TOLERANCE", "Exported", "export"]
+
+# format: what its files end with
+FORMATS = {"onnx": ".onnx", "torchscript": ".pt", "exported": ".pt2"}
+# batch sizes that a file is checked on; the first is the one that exporters like to freeze
+BATCHES = (1, 2, 5)
+# largest allowed difference, in units of the largest output (at least 1)
+TOLERANCE = 1e-4
+# beyond the size exported for, in pixels, when height and width are dynamic
+_OTHER_SIZE = (32, 64)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that gave the network's own outputs.
+
+    Attributes:
+        path: the file.
+        format: one of `FORMATS`.
+        difference: the largest absolute difference from the network over all checked batches.
+        batches: the batch sizes checked.
+        described: the metadata embedded in the file.
+    """
+
+    path: Path
+    format: str
+    difference: float
+    batches: tuple[int, ...]
+    described: dict[str, Any]
+
+
+def export(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    format: str = "onnx",
+    image_size: tuple[int, int] | None = None,
+    dynamic_size: bool = False,
+    fuse: bool = True,
+    opset: int | None = None,
+) -> Exported:
+    """Export a network with a dynamic batch, run the file, and compare.
+
+    Args:
+        model: any network that takes images (B, C, H, W); it is left as it is.
+        path: the file to write. Nothing stays there when the file does not compute what the network does.
+        format: "onnx" (checked with ONNX Runtime), "torchscript" or "exported" (`torch.export`).
+        image_size: (height, width) in pixels; None for the network's own.
+        dynamic_size: leave height and width open as well. TorchScript always does.
+        fuse: fold static masks into their kernels.
+        opset: ONNX operator set; None for the exporter's own choice.
+
+    Returns:
+        The file, and how closely it agrees.
+
+    Raises:
+        ValueError: for an unknown format, a network that `prepare` refuses or that the format cannot express.
+        RuntimeError: when the file computes something else than the network.
+        ImportError: when the extra "export" is not installed and ONNX is asked for.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format={format!r}: pass one of {tuple(FORMATS)}.")
+    if opset is not None and format != "onnx":
+        raise ValueError(f"opset={opset} belongs to ONNX: leave it out with format={format!r}.")
+    net, input_size = prepare(model, fuse=fuse), _input_size(model, image_size)
+    _check_runs(net, input_size)
+    described = metadata_of(net, input_size)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shapes = dict.fromkeys((0, 2, 3) if dynamic_size else (0,), torch.export.Dim.DYNAMIC)
+    write, read = _writer(format, shapes, described, opset)
+    try:
+        write(net, example_images(input_size, 2), path)
+    except Exception as error:  # the exporters raise types of their own
+        path.unlink(missing_ok=True)
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. "
+            f"{_remedy(format, dynamic_size)}"
+        ) from error
+    try:
+        difference = _compare(net, read(path), input_size, open_size=dynamic_size)
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
+    return Exported(path, format, difference, BATCHES, described)
+
+
+def _writer(
+    format: str, shapes: dict[int, Any], described: dict[str, Any], opset: int | None
+) -> tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Callable[[Tensor], list[Tensor]]]]:
+    """How a format is written and how it is read back."""
+    if format == "torchscript":
+        return (lambda net, _images, path: write_torchscript(net, path, described)), read_torchscript
+    if format == "exported":
+        return (lambda net, images, path: write_exported(net, images, path, shapes, described)), read_exported
+    onnx_file = importlib.import_module(".onnx_file", __package__)  # an extra, for this format alone
+    write = lambda net, images, path: onnx_file.write_onnx(net, images, path, shapes, described, opset)  # noqa: E731
+    return write, onnx_file.read_onnx
+
+
+def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
+    """(channels, height, width) that the network is exported for."""
+    first = next((conv for conv in model.modules() if isinstance(conv, nn.Conv2d)), None)
+    if image_size is not None:
+        if min(image_size) < 1:
+            raise ValueError(f"image_size={image_size}: pass (height, width) of at least 1 pixel.")
+        return (first.in_channels if first is not None else 3, *image_size)
+    if not getattr(model, "pretrained_cfg", None):
+        raise ValueError(f"{type(model).__name__} names no input size: pass image_size=(height, width).")
+    _, height, width = resolve_model_data_config(model)["input_size"]
+    return (first.in_channels if first is not None else 3, height, width)
+
+
+def _check_runs(net: nn.Module, input_size: tuple[int, int, int]) -> None:
+    try:
+        outputs = _outputs(net, example_images(input_size, 1))
+    except Exception as error:
+        raise ValueError(f"the network does not run on images of {input_size}: {error}") from error
+    if not outputs or not all(isinstance(output, Tensor) for output in outputs):
+        raise ValueError("the network gives neither a tensor nor a list of tensors: export the part of it that does.")
+
+
+def _compare(
+    net: nn.Module, run: Callable[[Tensor], list[Tensor]], input_size: tuple[int, int, int], *, open_size: bool
+) -> float:
+    """The largest difference over `BATCHES`, at one more image size when height and width are dynamic."""
+    channels, height, width = input_size
+    sizes = [input_size, (channels, height + _OTHER_SIZE[0], width + _OTHER_SIZE[1])][: 1 + open_size]
+    largest = 0.0
+    for size in sizes:
+        for batch in BATCHES:
+            images = example_images(size, batch, seed=batch)
+            try:
+                found = run(images)
+            except Exception as error:
+                raise RuntimeError(f"the exported file fails on images of {tuple(images.shape)}: {error}") from error
+            for expected, output in zip(_outputs(net, images), found, strict=True):
+                difference = float((output - expected).abs().max())
+                if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+                    raise RuntimeError(
+                        f"the exported file differs from the network by {difference:.2g} on images of "
+                        f"{tuple(images.shape)}: it is not usable."
+                    )
+                largest = max(largest, difference)
+    return largest
+
+
+@torch.no_grad()
+def _outputs(net: nn.Module, images: Tensor) -> list[Tensor]:
+    outputs = net(images)
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+
+def _remedy(format: str, dynamic_size: bool) -> str:
+    if dynamic_size:
+        return "Try dynamic_size=False: some networks fix the image size."
+    return f"Try another of {tuple(name for name in FORMATS if name != format)}."

@@ -1,0 +1,55 @@
+"""What a program needs beside the numbers: how images are prepared and what the outputs are called."""
+
+import json
+from typing import Any
+
+from timm.data import resolve_model_data_config
+from torch import nn
+
+from .._version import __version__
+from ..classify.predict import label_names
+from ..conversion import conversion_report
+
+__all__ = ["METADATA_FILE", "metadata_of", "metadata_strings"]
+
+# the extra file of a TorchScript archive and of an exported program
+METADATA_FILE = "gmconv_zoo.json"
+_PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
+
+
+def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str, Any]:
+    """The JSON-ready description that is embedded in an exported file.
+
+    Args:
+        model: the network as it is exported, with timm's ``pretrained_cfg`` if it has one.
+        input_size: (channels, height, width) in pixels that it is exported for.
+
+    Returns:
+        ``model`` (name and tag), ``input_size``, timm's preprocessing (``mean`` and ``std`` for pixels in [0, 1],
+        ``interpolation``, ``crop_pct``, ``crop_mode``), ``labels`` in the order of the outputs, ``license``,
+        ``masks`` ("dynamic" layers left in the graph, "static" ones not folded) and ``producer``.
+    """
+    cfg: Any = getattr(model, "pretrained_cfg", None) or {}
+    name, tag = cfg.get("architecture") or type(model).__name__, cfg.get("tag")
+    described: dict[str, Any] = {"model": f"{name}.{tag}" if tag else name, "input_size": list(input_size)}
+    if cfg:
+        preprocessing = resolve_model_data_config(model)
+        described |= {key: preprocessing[key] for key in _PREPROCESSING if key in preprocessing}
+    if isinstance(getattr(model, "num_classes", None), int) and model.num_classes > 0 and not _gives_maps(model):  # type: ignore[operator]
+        described["labels"] = label_names(model)
+    if cfg.get("license"):
+        described["license"] = cfg["license"]
+    masks = [row.target for row in conversion_report(model).converted]
+    described["masks"] = {kind: masks.count(kind) for kind in ("dynamic", "static")}
+    described["producer"] = f"gmconv_zoo {__version__}"
+    return json.loads(json.dumps(described))  # as it will be read back: lists for tuples
+
+
+def metadata_strings(described: dict[str, Any]) -> dict[str, str]:
+    """The same for formats that hold strings only: text as it is, everything else as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
+
+
+def _gives_maps(model: nn.Module) -> bool:
+    """Whether this is a feature extractor of timm's rather than a classifier."""
+    return hasattr(model, "feature_info") and not hasattr(model, "get_classifier")

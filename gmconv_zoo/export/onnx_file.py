@@ -1,0 +1,87 @@
+"""ONNX files: written by torch's exporter, read by ONNX Runtime."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..engine.extras import needs_extra
+from .metadata import metadata_strings
+
+with needs_extra("export"):
+    import onnxruntime
+    import onnxscript  # noqa: F401  torch's exporter needs it
+
+__all__ = ["read_onnx", "write_onnx"]
+
+
+def write_onnx(
+    net: nn.Module, images: Tensor, path: Path, shapes: dict[int, Any], described: dict[str, Any], opset: int | None
+) -> None:
+    """Write a network as one ONNX file with an ``input`` and one or several ``output`` nodes.
+
+    Args:
+        net: as `prepare` gave it.
+        images: (B, C, H, W) example.
+        path: the file.
+        shapes: the dynamic dimensions of the images, by axis.
+        described: becomes the file's metadata, see `metadata_strings`.
+        opset: ONNX operator set; None for the exporter's own choice.
+    """
+    with _quiet():
+        program = torch.onnx.export(
+            net,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=(shapes,),
+            input_names=["input"],
+            output_names=_output_names(net, images),
+            opset_version=opset,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props.update(metadata_strings(described))
+    with _quiet():
+        program.save(str(path))
+
+
+def read_onnx(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """A function that runs an ONNX file on the CPU with ONNX Runtime.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Images (B, C, H, W) to the list of outputs.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(output) for output in session.run(None, {"input": images.numpy()})]
+
+    return run
+
+
+def _output_names(net: nn.Module, images: Tensor) -> list[str]:
+    with torch.no_grad():
+        outputs = net(images)
+    return ["output"] if isinstance(outputs, Tensor) else [f"output{index}" for index in range(len(outputs))]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's progress lines and notes to its own developers."""
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

@@ -1,0 +1,67 @@
+"""The form of a network that is exported: a copy on the CPU, in eval mode, its static masks folded into the kernels."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..conversion import fuse as fold_static_masks
+from ..layers import DGMConv2d
+
+__all__ = ["example_images", "prepare"]
+
+_WRAPPERS = (
+    nn.DataParallel,
+    nn.parallel.DistributedDataParallel,
+    torch.jit.ScriptModule,
+    torch._dynamo.eval_frame.OptimizedModule,
+)
+
+
+def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
+    """The network as it is exported; the given one is left alone.
+
+    Args:
+        model: a network of any kind, converted or not.
+        fuse: fold static masks into their kernels, after which they cost nothing; a dynamic stem stays.
+
+    Returns:
+        A copy on the CPU in eval mode, its dynamic layers free to choose the form that exports.
+
+    Raises:
+        ValueError: for a wrapped network, one on the meta device, or one that is not float32.
+    """
+    if isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
+        raise ValueError(
+            f"a {type(model).__name__} cannot be exported: pass the network inside it (model.module, or the one that "
+            "was compiled or scripted)."
+        )
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(tensor.is_meta for tensor in tensors):
+        raise ValueError("the network lies on the meta device and has no weights: load them before exporting.")
+    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    if dtypes - {torch.float32}:
+        names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
+        raise ValueError(f"the network holds {names} tensors: export model.float(), and lower the precision after.")
+    net = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, DGMConv2d):
+            module.form = None
+    return fold_static_masks(net, inplace=True) if fuse else net
+
+
+def example_images(input_size: tuple[int, int, int], batch: int, *, seed: int = 0) -> Tensor:
+    """Normally distributed images whose channel means differ from sample to sample, as dynamic masks need.
+
+    Args:
+        input_size: (channels, height, width) in pixels.
+        batch: number of images.
+        seed: of the generator.
+
+    Returns:
+        (batch, channels, height, width) float32.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    means: Any = torch.linspace(-1, 1, batch).reshape(-1, 1, 1, 1) if batch > 1 else 0.5
+    return torch.randn(batch, *input_size, generator=generator) + means

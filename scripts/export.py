@@ -1,0 +1,55 @@
+"""Export a network as ONNX, TorchScript or a torch.export program, checked against the network itself.
+
+MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. The batch is
+dynamic, static masks are folded in, and labels and preprocessing are embedded. ONNX needs: pip install ".[export]"
+
+Example:
+    python scripts/export.py sgmconv_resnet18.from_tv_in1k --format onnx
+    python scripts/export.py output/my_model --format exported --dynamic-size --output output/my_model.pt2
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import timm
+
+import gmconv_zoo  # noqa: F401  registers the models
+from gmconv_zoo.classify.named import open_model
+from gmconv_zoo.export.export import FORMATS, export
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--format", choices=FORMATS, default="onnx")
+    parser.add_argument("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
+    parser.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: the network's")
+    parser.add_argument("--dynamic-size", action="store_true", help="leave height and width open too")
+    parser.add_argument("--no-fuse", action="store_true", help="keep static masks in the graph")
+    parser.add_argument("--opset", type=int, help="ONNX operator set; default: torch's choice")
+    parser.add_argument("--no-pretrained", action="store_true", help="initial weights, to try a route")
+    args = parser.parse_args()
+    logging.getLogger("gmconv_zoo").setLevel(logging.ERROR)
+    name = Path(args.model.removeprefix("hf-hub:").removeprefix("local-dir:")).name
+    try:
+        written = export(
+            timm.create_model(args.model) if args.no_pretrained else open_model(args.model),
+            args.output or Path("output", f"{name}{FORMATS[args.format]}"),
+            format=args.format,
+            image_size=tuple(args.image_size) if args.image_size else None,
+            dynamic_size=args.dynamic_size,
+            fuse=not args.no_fuse,
+            opset=args.opset,
+        )
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"export.py: {error}")
+    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, written.batches))
+    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
+    print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

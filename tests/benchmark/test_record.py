@@ -1,0 +1,170 @@
+"""A tiny run of the whole benchmark: subjects, record, tables, verdicts, scaling, script."""
+
+import json
+import logging
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gmconv_zoo.benchmark import BenchmarkSettings, plans, run_benchmark
+from gmconv_zoo.benchmark.scaling import _draw, scaling_rows
+from gmconv_zoo.benchmark.startup import startup_times
+from gmconv_zoo.benchmark.subjects import KINDS, STANDARD, build_subject
+from gmconv_zoo.benchmark.tables import full_table, network_table, tables_are_current, write_tables
+from gmconv_zoo.benchmark.targets import verdicts
+from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+
+ROOT = Path(__file__).parents[2]
+TINY = BenchmarkSettings(
+    nets=("cifar_resnet20",), kinds=("sgmconv", "gmconv"), batches=(1,), image_size=8, seconds=0, rounds=1
+)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory) -> dict:
+    path = tmp_path_factory.mktemp("benchmark") / "record.json"
+    run_benchmark([TINY], path)
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_takes_the_place_of_the_standard_network(kind):
+    x = torch.randn(2, 3, 32, 32)
+    torch.manual_seed(0)
+    net = build_subject("cifar_resnet20", kind).eval()
+    torch.manual_seed(0)
+    standard = build_subject("cifar_resnet20", STANDARD).eval()
+    assert net(x).shape == standard(x).shape
+    layer = build_subject("cifar_resnet20", kind, stem_only=True)
+    assert layer(x).shape == build_subject("cifar_resnet20", STANDARD, stem_only=True)(x).shape
+    masked = [module for module in net.modules() if isinstance(module, (SGMConv2d, DGMConv2d))]
+    assert bool(masked) == (kind.startswith(("sgmconv", "gmconv")) and kind != "sgmconv fused")
+    if "stem" not in kind:  # the others compute something else
+        torch.testing.assert_close(net(x), standard(x), rtol=1e-4, atol=1e-4)
+    if kind.startswith("gmconv "):
+        assert net.conv1.form == kind.partition(" ")[2]
+
+
+def test_the_record_holds_every_cell_with_machine_and_settings(record):
+    (part,) = record["parts"]
+    rows = part["rows"]
+    assert len(rows) == 2 * 2 * 3  # tasks, memory formats, kinds
+    assert {row["kind"] for row in rows} == {"standard", "sgmconv", "gmconv"}
+    assert all(row["ratio"] == row["memory_ratio"] == 1 for row in rows if row["kind"] == "standard")
+    assert all(row["milliseconds"] > 0 and row["peak_mib"] > 0 for row in rows)
+    assert record["environment"]["torch"] == torch.__version__
+    assert part["settings"]["batches"] == [1]
+
+
+def test_training_changes_the_weights_and_inference_does_not():
+    from gmconv_zoo.benchmark.measure import measure
+
+    for task, changed in (("training", True), ("inference", False)):
+        net = build_subject("cifar_resnet20", "gmconv")
+        before = net.conv1.weight.detach().clone()
+        measure({"standard": net}, torch.randn(2, 3, 8, 8), task, TINY)
+        assert bool((net.conv1.weight != before).any()) == changed
+
+
+def test_bf16_and_a_single_layer_are_measured():
+    settings = BenchmarkSettings(
+        kinds=("gmconv",), batches=(1,), image_size=16, precision="bf16", stem_only=True, seconds=0, rounds=1
+    )
+    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 8
+
+
+def test_tables_stand_between_the_markers_and_show_the_record(record, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    pages = {name: tmp_path / f"{name}.md" for name in ("readme", "page")}
+    for page in pages.values():
+        page.write_text("before\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nafter\n")
+    assert not tables_are_current(path, **pages)
+    write_tables(path, **pages)
+    assert tables_are_current(path, **pages)
+    assert pages["readme"].read_text().startswith("before\n<!-- benchmark:begin -->\n| network, batch |")
+    assert network_table(record).count("| cifar_resnet20, 1 |") == 2
+    assert full_table(record).count("| cifar_resnet20 |") == 12
+
+
+def test_verdicts_hold_figures_against_the_aims(record):
+    assert verdicts(record) == []  # a batch of one is only reported
+    for row in record["parts"][0]["rows"]:
+        row.update(batch=128, ratio=0.93, memory_ratio=1.12, peak_mib=100.0, masked_kernel_mib=1.0)
+    reached = {(v.what.split()[-1], v.what.split()[1], v.measure): v.reached for v in verdicts(record)}
+    assert reached["gmconv", "training", "speed"]
+    assert reached["gmconv", "training", "memory"]
+    assert not reached["sgmconv", "training", "speed"]
+    assert not reached["sgmconv", "inference", "memory"]
+
+
+def test_a_peer_that_is_faster_beyond_the_spread_is_told(record):
+    rows = record["parts"][0]["rows"]
+    rows.append({**rows[2], "kind": "condconv stem", "ratio_quartiles": [9.0, 9.5]})
+    verdict = next(v for v in verdicts(record) if "condconv" in v.measure)
+    assert not verdict.reached
+
+
+def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):
+    rows = scaling_rows(TINY, {"masked layers": (1, 2), "kernel size": (3, 5)})
+    assert [(row["axis"], row["value"]) for row in rows[::3]] == [
+        ("masked layers", 1),
+        ("masked layers", 2),
+        ("kernel size", 3),
+        ("kernel size", 5),
+    ]
+    pytest.importorskip("matplotlib")
+    _draw(rows, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_startup_is_measured():
+    times = startup_times(net="cifar_resnet20", rounds=1)
+    assert all(times[key] > 0 for key in times if key.endswith(("_ms", "_ratio")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"nets": ("vgg",)}, "nets=.*pass some of"),
+        ({"kinds": ("fft",)}, "kinds=.*pass some of"),
+        ({"batches": ()}, "batches="),
+        ({"batches": (0,)}, "numbers above 0"),
+        ({"precision": "int8"}, "precision='int8'"),
+        ({"device": "gpu"}, "device='gpu'"),
+        ({"device": "cuda:99"}, "CUDA devices here; pass 'cpu'"),
+        ({"seconds": -1.0}, "seconds=-1.0"),
+    ],
+)
+def test_settings_that_cannot_be_measured_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        BenchmarkSettings(**settings)
+
+
+def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
+    class Greedy(nn.Module):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(
+        "gmconv_zoo.benchmark.measure.build_subject", lambda *_, **__: nn.Sequential(nn.Linear(1, 1), Greedy())
+    )
+    with pytest.raises(ValueError, match="lower the batch"):
+        run_benchmark([TINY])
+
+
+def test_the_script_measures_and_prints_verdicts(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(plans.PLANS, "stem", (TINY,))
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", "--plan", "stem", "--output", str(tmp_path / "out.json")])
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    threads = torch.get_num_threads()
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(ROOT / "scripts" / "benchmark.py"), run_name="__main__")
+    torch.set_num_threads(threads)
+    assert exit_.value.code == 0
+    assert len(json.loads((tmp_path / "out.json").read_text())["parts"]) == 1

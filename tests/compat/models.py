@@ -1,0 +1,53 @@
+"""The models of the compatibility table, small enough to be tried by every consumer."""
+
+import copy
+import functools
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from gmconv_zoo import DGMConv2d
+
+from ..conversion.networks import randomised
+
+__all__ = ["CLASSES", "MODELS", "consumer", "images", "model", "side"]
+
+MODELS = tuple(f"{family}_{net}" for net in ("resnet18", "alexnet", "mobilenetv2") for family in ("gmconv", "sgmconv"))
+CLASSES = 5
+
+
+def consumer(title: str):
+    """Mark a test as one row of the table; it takes ``name``, one of `MODELS`."""
+
+    def mark(test):
+        return pytest.mark.consumer(title)(pytest.mark.parametrize("name", MODELS)(test))
+
+    return mark
+
+
+@functools.cache
+def _prototype(name: str, **kwargs) -> nn.Module:
+    torch.manual_seed(0)
+    net = randomised(timm.create_model(name, num_classes=CLASSES, **kwargs))
+    for module in net.modules():
+        if isinstance(module, DGMConv2d):
+            nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
+    return net
+
+
+def model(name: str) -> nn.Module:
+    """A randomised network in eval mode whose dynamic stem depends on the image."""
+    return copy.deepcopy(_prototype(name))
+
+
+def side(name: str) -> int:
+    """Height and width in pixels of its test images: AlexNet pools too often for smaller ones."""
+    return 80 if "alexnet" in name else 48
+
+
+def images(name: str, batch: int = 3) -> torch.Tensor:
+    """Images with different channel means."""
+    generator = torch.Generator().manual_seed(batch)
+    return torch.randn(batch, 3, side(name), side(name), generator=generator) + torch.arange(batch).reshape(-1, 1, 1, 1)

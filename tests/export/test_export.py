@@ -1,0 +1,181 @@
+"""Exported files compute what the network does, carry its labels and preprocessing, and refusals say what to do."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+import gmconv_zoo
+from gmconv_zoo import DGMConv2d
+from gmconv_zoo.export.export import FORMATS, export
+from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
+from gmconv_zoo.export.prepare import example_images, prepare
+from gmconv_zoo.export.torch_files import read_exported, read_torchscript
+
+from ..conversion.networks import randomised
+
+ROOT = Path(__file__).parents[2]
+SIZE = (32, 32)
+
+
+def network(name: str = "gmconv_cifar_resnet20", **kwargs) -> nn.Module:
+    torch.manual_seed(0)
+    net = randomised(timm.create_model(name, **kwargs))
+    for module in net.modules():
+        if isinstance(module, DGMConv2d):
+            nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
+    return net
+
+
+def small() -> nn.Module:
+    """A dynamic stem and a static layer, small enough to export in a moment."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    net = gmconv_zoo.convert(nn.Sequential(*layers))
+    nn.init.normal_(net[0].sigma_module.fc.weight, std=0.3)
+    return net
+
+
+@pytest.mark.parametrize("dynamic_size", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_exported_program_computes_what_the_network_does(dynamic_size, tmp_path):
+    net = small()
+    path, size = tmp_path / "net.pt2", 48 if dynamic_size else 32
+    export(net, path, format="exported", image_size=SIZE, dynamic_size=dynamic_size)
+    images = example_images((3, size, size), 7)
+    with torch.no_grad():
+        torch.testing.assert_close(read_exported(path)(images)[0], net(images), rtol=1e-4, atol=1e-4)
+    if not dynamic_size:
+        with pytest.raises((AssertionError, RuntimeError)):
+            read_exported(path)(example_images((3, 48, 48), 2))
+
+
+def test_a_torchscript_file_computes_what_the_network_does(tmp_path):
+    net = small()
+    written = export(net, tmp_path / "net.pt", format="torchscript", image_size=SIZE)
+    images = example_images((3, 40, 32), 3)
+    with torch.no_grad():
+        torch.testing.assert_close(read_torchscript(written.path)(images)[0], net(images), rtol=1e-4, atol=1e-4)
+    extra = {METADATA_FILE: ""}
+    torch.jit.load(written.path, _extra_files=extra)
+    assert json.loads(extra[METADATA_FILE]) == written.described
+
+
+def test_the_metadata_say_how_images_are_prepared_and_what_the_outputs_mean():
+    net = network(num_classes=3)
+    net.pretrained_cfg["label_names"] = ["cat", "dog", "fox"]
+    described = metadata_of(prepare(net), (3, 32, 32))
+    assert described["labels"] == ["cat", "dog", "fox"]
+    assert described["masks"] == {"dynamic": 1, "static": 0}
+    for key in ("mean", "std", "interpolation", "crop_pct"):
+        assert described[key] == json.loads(json.dumps(net.pretrained_cfg[key]))
+    assert metadata_of(prepare(network("sgmconv_resnet18")), (3, 64, 64))["labels"][0].startswith("tench")
+    assert "labels" not in metadata_of(network("gmconv_cifar_resnet20", features_only=True), (3, 32, 32))
+
+
+def test_static_masks_are_folded_unless_asked_otherwise():
+    net = network("sgmconv_cifar_resnet20")
+    assert set(prepare(net).state_dict()) == set(timm.create_model("stdconv_cifar_resnet20").state_dict())
+    assert set(prepare(net, fuse=False).state_dict()) == set(net.state_dict())
+    assert len(gmconv_zoo.sigmas(net))  # the network itself is left as it was
+
+
+def test_a_form_chosen_by_hand_does_not_reach_the_file(tmp_path):
+    net = small()
+    net[0].form = "loop"
+    assert export(net, tmp_path / "net.pt2", format="exported", image_size=SIZE).difference < 1e-5
+    assert net[0].form == "loop"
+
+
+class Maps(nn.Module):
+    """Several outputs, as a feature extractor has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [self.conv(x), x]
+
+
+def test_feature_maps_are_exported_too(tmp_path):
+    export(Maps(), tmp_path / "maps.pt2", format="exported", image_size=SIZE)
+    maps = read_exported(tmp_path / "maps.pt2")(example_images((3, *SIZE), 2))
+    assert [tuple(m.shape) for m in maps] == [(2, 4, 30, 30), (2, 3, 32, 32)]
+
+
+class Branching(nn.Module):
+    """Its graph depends on the pixels, which no exporter can express."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) if float(x.mean()) > 0 else x
+
+
+class Wrong(nn.Module):
+    """Computes something else when it is exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) * (1.01 if torch.compiler.is_exporting() else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("net", "options", "message"),
+    [
+        (lambda: network(), {"format": "tflite"}, r"format='tflite': pass one of \('onnx'"),
+        (lambda: network(), {"format": "exported", "opset": 18}, "opset=18 belongs to ONNX"),
+        (lambda: network().bfloat16(), {}, r"bfloat16 tensors: export model.float\(\)"),
+        (lambda: torch.compile(network()), {}, "pass the network inside it"),
+        (lambda: timm.create_model("gmconv_cifar_resnet20", device="meta"), {}, "meta device"),
+        (lambda: network(), {"image_size": (0, 4)}, r"image_size=\(0, 4\)"),
+        (Branching, {}, r"names no input size: pass image_size"),
+        (Branching, {"image_size": SIZE}, "cannot be exported as exported.*Try another of"),
+        (Branching, {"image_size": SIZE, "dynamic_size": True}, "Try dynamic_size=False"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_with_what_to_do(net, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export(net(), tmp_path / "net.pt2", **{"format": "exported", **options})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_computes_something_else_is_not_left_behind(tmp_path):
+    with pytest.raises(RuntimeError, match="differs from the network by"):
+        export(Wrong(), tmp_path / "net.pt2", format="exported", image_size=SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def run_script(monkeypatch, *args) -> object:
+    """What scripts/export.py exits with."""
+    monkeypatch.setattr("sys.argv", ["export.py", *map(str, args)])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(ROOT / "scripts" / "export.py"), run_name="__main__")
+    return exit_.value.code
+
+
+def test_the_script_exports_a_saved_folder(tmp_path, monkeypatch, capsys):
+    gmconv_zoo.save(network(num_classes=3), tmp_path / "mine", label_names=["a", "b", "c"])
+    options = ["--format", "torchscript", "--output", tmp_path / "mine.pt"]
+    assert run_script(monkeypatch, tmp_path / "mine", *options) == 0
+    assert "largest difference from the network over batches of 1, 2, 5" in capsys.readouterr().out
+    extra = {METADATA_FILE: ""}
+    torch.jit.load(tmp_path / "mine.pt", _extra_files=extra)
+    assert json.loads(extra[METADATA_FILE])["labels"] == ["a", "b", "c"]
+
+
+def test_the_script_refuses_in_one_line(monkeypatch):
+    assert str(run_script(monkeypatch, "no_such_model")).startswith("export.py: 'no_such_model' is no folder")
+
+
+def test_every_format_has_a_file_ending_of_its_own():
+    assert len(set(FORMATS.values())) == len(FORMATS)

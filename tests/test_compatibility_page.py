@@ -1,0 +1,24 @@
+"""docs/compatibility.md holds the rows and columns that `make test-compat` writes, all of them run, none failed."""
+
+from .compat.models import MODELS
+from .compat.page import PAGE, consumers, read_cells, write_cells
+
+
+def test_the_page_has_every_consumer_and_model():
+    cells = read_cells(PAGE.read_text(encoding="utf-8"))
+    assert list(cells) == [(title, name) for title in consumers() for name in MODELS], "run make test-compat"
+    assert len(set(consumers())) == len(consumers())
+
+
+def test_the_page_claims_nothing_that_did_not_run():
+    cells = read_cells(PAGE.read_text(encoding="utf-8"))
+    assert not [key for key, cell in cells.items() if cell in ("not run", "FAILED")]
+
+
+def test_a_run_replaces_the_cells_it_ran_and_no_other(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    before, key = read_cells(page.read_text(encoding="utf-8")), (consumers()[0], MODELS[0])
+    write_cells(page, {key: "a reason"})
+    after = read_cells(page.read_text(encoding="utf-8"))
+    assert after == {**before, key: "a reason"}

@@ -1,5 +1,6 @@
 """Timing of several functions side by side: round after round, so that a busy machine slows all of them alike."""
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,8 @@ __all__ = ["Timing", "time_together"]
 
 # What takes more than this many times as long as the first function is timed in every other round only.
 SLOW = 2.0
+# What takes fewer milliseconds than this is called once untimed before it is timed, with its own data in the caches.
+SHORT = 700.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Timing:
         quartiles_ms: first and third quartile.
         ratio: median over the rounds of the first function's time / this one's; 1 is as fast, above 1 faster.
         ratio_quartiles: first and third quartile of the same.
+        best_ratio: the first function's fastest call / this one's fastest: less disturbed by other work on the machine,
+            which only ever makes calls slower.
         rounds: number of calls timed.
     """
 
@@ -29,6 +34,7 @@ class Timing:
     quartiles_ms: tuple[float, float]
     ratio: float
     ratio_quartiles: tuple[float, float]
+    best_ratio: float
     rounds: int
 
 
@@ -42,7 +48,7 @@ def time_together(
     warmup: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time functions in turn, one call each per round.
+    """Time functions in turn, one call each per round, in an order drawn anew every round.
 
     Args:
         functions: name -> what to call; the first is what the others are compared with. At least one.
@@ -64,15 +70,18 @@ def time_together(
     slow = {name for name in functions if first[name] > SLOW * first[reference]}
     times: dict[str, list[float]] = {name: [] for name in functions}
     ratios: dict[str, list[float]] = {name: [] for name in functions}
+    shuffled = random.Random(0)
     started = time.perf_counter()
     for number in range(max_rounds):
         if number >= min_rounds and time.perf_counter() - started > seconds:
             break
         names = [name for name in functions if name not in slow or number % 2 == 0]
-        # in another order every round: what follows a large allocation finds other memory than what precedes it
-        turned = names[number % len(names) :] + names[: number % len(names)]
-        order = turned if number % 2 else turned[::-1]
-        row = {name: _milliseconds(functions[name], device, clock) for name in order}
+        shuffled.shuffle(names)  # what follows a large allocation finds other memory than what precedes it
+        row = {}
+        for name in names:
+            if first[name] < SHORT:
+                functions[name]()
+            row[name] = _milliseconds(functions[name], device, clock)
         for name, value in row.items():
             times[name].append(value)
             ratios[name].append(row[reference] / value)
@@ -82,6 +91,7 @@ def time_together(
             _quartiles(times[name]),
             statistics.median(ratios[name]),
             _quartiles(ratios[name]),
+            min(times[reference]) / min(times[name]),
             len(times[name]),
         )
         for name in functions

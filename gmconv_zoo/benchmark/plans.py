@@ -2,25 +2,29 @@
 
 from dataclasses import replace
 
+from ..layers import FORMS
 from .settings import BenchmarkSettings
 
 __all__ = ["PLANS", "planned"]
 
 _IMAGENET = ("resnet18", "mobilenetv2", "alexnet", "resnet50")
 _MASKED, _TRAINED = ("sgmconv", "sgmconv fused", "gmconv"), ("sgmconv", "gmconv")
+_FORMS = tuple(f"gmconv {form}" for form in FORMS)
 _PEERS = ("condconv stem", "deformable stem")
 
 PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
     "stem": (
         BenchmarkSettings(
             nets=("resnet18",),
-            kinds=(*_TRAINED, "gmconv loop", "gmconv patches", "gmconv grouped", "gmconv matmul", *_PEERS),
+            kinds=(*_TRAINED, *_FORMS, *_PEERS),
             stem_only=True,
             seconds=8.0,
         ),
     ),
     "cifar": (
-        BenchmarkSettings(nets=("cifar_resnet20",), kinds=(*_TRAINED, *_PEERS), batches=(128,), seconds=20.0, rounds=9),
+        BenchmarkSettings(
+            nets=("cifar_resnet20",), kinds=(*_TRAINED, *_FORMS, *_PEERS), batches=(128,), seconds=20.0, rounds=9
+        ),
     ),
     "networks": (
         BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=20.0),

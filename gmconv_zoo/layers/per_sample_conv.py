@@ -4,7 +4,7 @@ The dynamic layer needs it: its mask, and so its kernel, differs from sample to 
 
 * ``"loop"``: one ordinary convolution per sample. Fastest for images on a CPU, where launches are cheap.
 * ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest for small channels_last
-  images on a CPU, where the loop pays more for its launches than for its sums.
+  images on a CPU, where the loop pays more for its launches than for its sums; for small contiguous ones "matmul" is.
 * ``"grouped"``: one convolution with a group per sample. A single launch, for accelerators and `torch.compile`.
 * ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
   that scripts, traces and exports with a dynamic batch.
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 __all__ = ["FORMS", "is_channels_last", "is_plain", "per_sample_conv2d"]
 
 FORMS = ("loop", "patches", "grouped", "matmul")
-# Pixels of an output up to which patches are gathered faster than a loop is run (docs/performance.md).
+# Pixels of an output up to which a batched product is faster than a loop (docs/performance.md).
 SMALL_OUTPUT = 32 * 32
 # Bytes of a sample's output from which writing into one buffer is faster than joining many.
 LARGE_OUTPUT = 1 << 20
@@ -64,7 +64,7 @@ def _dispatch(
     groups: int,
     form: str | None,
 ) -> Tensor:
-    form = form or _best_form(x, weight, stride)
+    form = form or _best_form(x, stride)
     if form == "matmul" or x.shape[0] == 0:
         return _matmul(x, weight, bias, stride, padding, dilation, groups)
     if form == "grouped":
@@ -76,13 +76,13 @@ def _dispatch(
     raise ValueError(f"form={form!r}: pass one of {FORMS}, or None to choose by device.")
 
 
-def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
+def _best_form(x: Tensor, stride: tuple[int, int]) -> str:
     if torch.jit.is_tracing() or is_exportable() or torch.compiler.is_exporting():
         return "matmul"
     if torch.compiler.is_compiling() or x.device.type != "cpu":
         return "grouped"
-    if is_plain(x) and is_channels_last(x) and x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]:
-        return "patches"
+    if is_plain(x) and x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]:
+        return "patches" if is_channels_last(x) else "matmul"
     return "loop"
 
 
@@ -132,6 +132,7 @@ def _patches(
     groups: int,
 ) -> Tensor:
     batch, out_channels = weight.shape[0], weight.shape[1]
+    channels_last = is_plain(x) and is_channels_last(x)
     if any(padding):
         x = F.pad(x, [padding[1], padding[1], padding[0], padding[0]])
     for axis in (0, 1):  # a view: every tap of the window beside every output pixel
@@ -140,7 +141,13 @@ def _patches(
     patches = x.unflatten(1, (groups, x.shape[1] // groups)).permute(0, 1, 3, 4, 5, 6, 2)
     patches = patches.reshape(batch, groups, height * width, -1)
     kernels = weight.unflatten(1, (groups, out_channels // groups)).permute(0, 1, 4, 5, 3, 2)
-    out = torch.matmul(patches, kernels.reshape(batch, groups, -1, out_channels // groups))
+    kernels = kernels.reshape(batch, groups, -1, out_channels // groups)
+    if not channels_last:
+        out = torch.matmul(kernels.mT, patches.mT).flatten(1, 2)
+        if bias is not None:
+            out = out + bias.to(out.dtype).reshape(-1, 1)
+        return out.unflatten(2, (height, width))
+    out = torch.matmul(patches, kernels)
     if bias is not None:
         out = out + bias.to(out.dtype).reshape(groups, 1, -1)
     return out.transpose(1, 2).reshape(batch, height, width, out_channels).permute(0, 3, 1, 2)

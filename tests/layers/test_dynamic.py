@@ -156,15 +156,16 @@ def test_outputs_in_one_buffer_are_those_that_autograd_joins(monkeypatch, memory
         torch.testing.assert_close(torch.func.vmap(layer)(x[:, None])[:, 0], expected)
 
 
-def test_small_channels_last_images_take_patches_and_others_the_loop():
+def test_small_images_take_a_batched_product_and_others_the_loop():
     def chosen(size: int, stride: int, memory_format: torch.memory_format) -> str:
         x = torch.empty(2, 3, size, size).contiguous(memory_format=memory_format)
-        return per_sample_conv._best_form(x, torch.empty(2, 8, 3, 3, 3), (stride, stride))
+        return per_sample_conv._best_form(x, (stride, stride))
 
     assert chosen(32, 1, torch.channels_last) == "patches"
     assert chosen(64, 2, torch.channels_last) == "patches"
     assert chosen(64, 1, torch.channels_last) == "loop"
-    assert chosen(32, 1, torch.contiguous_format) == "loop"
+    assert chosen(32, 1, torch.contiguous_format) == "matmul"
+    assert chosen(64, 1, torch.contiguous_format) == "loop"
 
 
 def test_maxima_do_not_depend_on_the_memory_format():

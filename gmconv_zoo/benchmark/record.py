@@ -1,6 +1,7 @@
 """A run of comparisons and its record: one JSON file with what was asked, the machine and every row."""
 
 import itertools
+import json
 import logging
 import os
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from .measure import compare
 from .settings import BenchmarkSettings
 from .startup import startup_times
 
-__all__ = ["run_benchmark"]
+__all__ = ["merge_record", "renew_record", "run_benchmark"]
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def run_benchmark(
         startup: measure import, creation and conversion as well.
 
     Returns:
-        ``{"environment": ..., "startup": ..., "parts": [{"settings": ..., "rows": [...]}]}``.
+        ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
 
     Raises:
         ValueError: when memory does not suffice for one of them.
@@ -44,7 +45,8 @@ def run_benchmark(
         _logger.info("startup: %s", record["startup"])
     for settings in parts:
         rows: list[dict[str, Any]] = []
-        record["parts"].append({"settings": settings.to_dict(), "rows": rows})
+        commit = record["environment"]["commit"]
+        record["parts"].append({"commit": commit, "settings": settings.to_dict(), "rows": rows})
         for cell in itertools.product(settings.nets, settings.tasks, settings.batches, settings.formats):
             torch.compiler.reset()
             rows += compare(settings, *cell)
@@ -58,3 +60,47 @@ def run_benchmark(
                     row["memory_ratio"],
                 )
     return record
+
+
+def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path) -> dict[str, Any]:
+    """Measure some parts of a recorded run anew; the file then holds what `merge_record` gives."""
+    earlier = json.loads(Path(path).read_text(encoding="utf-8"))
+    record = merge_record(earlier, run_benchmark(parts))
+    write_json(path, record)
+    return record
+
+
+def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """A record in which some parts were measured anew.
+
+    Args:
+        earlier: the whole record; each part keeps the commit it was measured at.
+        record: the new parts.
+
+    Returns:
+        The earlier record with those of its parts replaced that ask for the same networks, tasks and batches, and
+        others added.
+
+    Raises:
+        ValueError: when the two are from different machines or versions, whose figures do not belong together.
+    """
+    old, new = earlier["environment"], record["environment"]
+    if differing := [name for name in _SAME if old.get(name) != new.get(name)]:
+        name = differing[0]
+        raise ValueError(
+            f"{name} is {new.get(name)!r} here and was {old.get(name)!r} in the record: measure every plan anew, or "
+            "write to another file with --output."
+        )
+    parts = [{"commit": old.get("commit"), **part} for part in earlier["parts"]]
+    anew = {_place(part): part for part in record["parts"]}
+    kept = [anew.pop(_place(part), part) for part in parts]
+    return {**earlier, "parts": [*kept, *anew.values()]}
+
+
+_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm")
+
+
+def _place(part: dict[str, Any]) -> str:
+    """What a part asks for, beside how long and of which kinds."""
+    names = ("nets", "tasks", "batches", "stem_only", "precision", "compile")
+    return json.dumps([part["settings"].get(name) for name in names])

@@ -11,7 +11,7 @@ __all__ = ["EpochSampler", "TensorImages", "mix_seed", "tensor_loader"]
 
 
 class TensorImages(Dataset[tuple[Tensor, Tensor]]):
-    """Images in memory, cropped, mirrored and normalised a batch at a time.
+    """Images in memory, of the host or of a device, cropped, mirrored and normalised a batch at a time.
 
     Augmentation depends on the seed, the epoch and the image's index alone: not on the batch it falls into, the
     number of processes or what was drawn before. A key ``epoch * len(self) + index`` says which is meant, so the
@@ -52,6 +52,12 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         self.crop_padding, self.flip, self.seed = crop_padding, flip, seed
         self._drawn: tuple[int, Tensor] | None = None
 
+    def to(self, device: torch.device | str) -> "TensorImages":
+        """Keep, augment and normalise the images on a device; what is drawn stays the same. Returns itself."""
+        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "scale", "shift")}
+        vars(self).update(moved)
+        return self
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -64,8 +70,9 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         """A (B, C, H, W) float32 batch and its (B,) labels; torch's loader calls this with a whole batch."""
         wanted = torch.tensor(keys)
         index = wanted % len(self)
-        images = self.augment(self.images[index], self._drawn_for(wanted // len(self), index))
-        return images * self.scale - self.shift, self.labels[index]
+        drawn = self._drawn_for(wanted // len(self), index).to(self.images.device)
+        index = index.to(self.images.device)
+        return self.augment(self.images[index], drawn) * self.scale - self.shift, self.labels[index]
 
     def augment(self, images: Tensor, drawn: Tensor) -> Tensor:
         """(B, C, H, W) images changed by their rows of `draw`."""
@@ -147,9 +154,9 @@ def mix_seed(seed: int, epoch: int, stream: int) -> int:
 def _crop_and_flip(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
     height, width = images.shape[2:]
     padded = torch.nn.functional.pad(images, [padding] * 4)
-    rows = offsets[:, :1] + torch.arange(height)
-    columns = torch.arange(width).expand(len(images), -1)
+    rows = offsets[:, :1] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device).expand(len(images), -1)
     columns = offsets[:, 1:2] + torch.where(offsets[:, 2:] > 0, columns.flip(1), columns)
-    sample = torch.arange(len(images)).view(-1, 1, 1)
+    sample = torch.arange(len(images), device=images.device).view(-1, 1, 1)
     picked = padded.permute(0, 2, 3, 1)[sample, rows.unsqueeze(2), columns.unsqueeze(1)]
     return picked.permute(0, 3, 1, 2)

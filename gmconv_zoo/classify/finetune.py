@@ -108,7 +108,8 @@ def finetune(
     net = start_network(model, len(images.classes))
     if freeze_backbone:
         freeze(net)
-    loaders = make_loaders(net, images, recipe, seed=seed, skip_bad=skip_bad, memory_gb=memory_gb, drop_last=True)
+    reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
+    loaders = make_loaders(net, images, recipe, device=accelerator.device, **reading)
     result = train(
         net,
         loaders.train,

@@ -57,6 +57,7 @@ def make_loaders(
     memory_gb: float = 2.0,
     drop_last: bool = False,
     accumulate: int = 1,
+    device: torch.device | str = "cpu",
 ) -> Loaders:
     """Loaders with the preprocessing a network's configuration names.
 
@@ -69,6 +70,7 @@ def make_loaders(
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
         drop_last: leave out a last partial training batch, where there is a full one.
         accumulate: batches per optimizer update, which share the recipe's batch size.
+        device: images that fit into memory are kept and augmented there, where its memory suffices.
 
     Raises:
         ValueError: when the batch size cannot be shared so, when images cannot be read, naming them, or when leaving
@@ -91,13 +93,15 @@ def make_loaders(
         train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad)
     _check_left(train.labels, data, bad)
     drop_last = drop_last and len(train) >= batch_size
+    labels = train.labels
     if in_memory:
+        _move((train, val), device)
         loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
-        return Loaders(loader, tensor_loader(val, EVAL_BATCH), train.labels, True, bad)
+        return Loaders(loader, tensor_loader(val, EVAL_BATCH), labels, True, bad)
     workers = min(8, os.cpu_count() or 1)
     sampler = EpochSampler(len(train), seed=seed)
     loader = DataLoader(train, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers)
-    return Loaders(loader, DataLoader(val, EVAL_BATCH, num_workers=workers), train.labels, False, bad)
+    return Loaders(loader, DataLoader(val, EVAL_BATCH, num_workers=workers), labels, False, bad)
 
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
@@ -141,7 +145,7 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
     plain = create_transform(**config, is_training=False)
     drawn = [transforms.RandomHorizontalFlip(flip)]
     if recipe.crop_padding:
-        drawn: list[nn.Module] = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
+        drawn = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
     *resized, to_tensor, normalise = plain.transforms
     return transforms.Compose([*resized, *drawn, to_tensor, normalise])
 
@@ -196,6 +200,16 @@ def _memory_sets(
     else:
         train = TensorImages(images, labels, crop_padding=recipe.crop_padding, **settings)
     return train, val, bad + val_bad
+
+
+def _move(sets: tuple[TensorImages, TensorImages], device: torch.device | str) -> None:
+    try:
+        for images in sets:
+            images.to(device)
+    except torch.OutOfMemoryError:
+        for images in sets:
+            images.to("cpu")
+        _logger.warning("the images do not fit into the memory of %s: they are augmented on the CPU", device)
 
 
 def _lazy_sets(

@@ -89,7 +89,8 @@ def train_by_recipe(
         loaders = make_stream_loaders(net, images, resolved, accelerator=accelerator, seed=seed)
     else:
         reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
-        loaders = make_loaders(net, images, resolved, accumulate=accelerator.gradient_accumulation_steps, **reading)
+        reading |= {"accumulate": accelerator.gradient_accumulation_steps, "device": accelerator.device}
+        loaders = make_loaders(net, images, resolved, **reading)
     result = train(
         net,
         loaders.train,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gmconv_zoo.benchmark import BenchmarkSettings, plans, run_benchmark
+from gmconv_zoo.benchmark.record import merge_record
 from gmconv_zoo.benchmark.scaling import _draw, scaling_rows
 from gmconv_zoo.benchmark.startup import startup_times
 from gmconv_zoo.benchmark.subjects import KINDS, STANDARD, build_subject
@@ -58,6 +59,19 @@ def test_the_record_holds_every_cell_with_machine_and_settings(record):
     assert all(row["milliseconds"] > 0 and row["peak_mib"] > 0 for row in rows)
     assert record["environment"]["torch"] == torch.__version__
     assert part["settings"]["batches"] == [1]
+
+
+def test_parts_measured_anew_replace_their_like_and_keep_their_commit(record):
+    other = {**record["parts"][0], "settings": {**record["parts"][0]["settings"], "batches": [7]}}
+    earlier = {**record, "environment": {**record["environment"], "commit": "before"}}
+    earlier["parts"] = [{key: value for key, value in record["parts"][0].items() if key != "commit"}, other]
+    again = {**record, "parts": [{**record["parts"][0], "commit": "after", "rows": []}]}
+    merged = merge_record(earlier, again)
+    assert [part["commit"] for part in merged["parts"]] == ["after", other["commit"]]
+    assert merge_record(again, earlier)["parts"][0]["commit"] == "before"
+    elsewhere = {**again, "environment": {**again["environment"], "processor": "another"}}
+    with pytest.raises(ValueError, match=r"processor is 'another' here .* measure every plan anew"):
+        merge_record(earlier, elsewhere)
 
 
 def test_training_changes_the_weights_and_inference_does_not():

@@ -1,8 +1,17 @@
+from functools import partial
+
 import pytest
+import timm
 import torch
 from torchvision.transforms import functional as reference
 
+from gmconv_zoo.classify.crops import ResizedCrops
 from gmconv_zoo.classify.data import EpochSampler, TensorImages, tensor_loader
+from gmconv_zoo.classify.loading import make_loaders
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.sources import open_data
+
+from .image_folders import make_folder
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -107,3 +116,28 @@ def test_other_tensors_are_refused(images, labels, message):
 def test_loader_without_batches_is_refused():
     with pytest.raises(ValueError, match="no batch would be left"):
         tensor_loader(pictures(), 11, drop_last=True)
+
+
+@pytest.mark.parametrize("make", [TensorImages, partial(ResizedCrops, size=(4, 4), scale=0.5)])
+def test_images_are_augmented_on_the_device_they_lie_on(make):
+    """The meta device computes shapes only, and refuses what lies on another one."""
+    pixels = torch.zeros(6, 3, 6, 6, dtype=torch.uint8)
+    data = make(pixels, torch.zeros(6).long(), mean=MEAN, std=STD, flip=True).to("meta")
+    images, labels = data.__getitems__([1, 9, 4])
+    assert images.device.type == labels.device.type == "meta"
+    assert images.shape == data.to("meta").__getitems__([0, 2, 3])[0].shape
+
+
+def test_images_that_do_not_fit_on_a_device_stay_on_the_host(tmp_path, monkeypatch, caplog):
+    moves = []
+
+    def full(self, device):
+        moves.append((len(self), device))
+        if device != "cpu" and len(self) < 20:  # the second set
+            raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(TensorImages, "to", full)
+    net = timm.create_model("stdconv_cifar_resnet20", num_classes=3)
+    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE, device="cuda")
+    assert moves == [(24, "cuda"), (6, "cuda"), (24, "cpu"), (6, "cpu")]
+    assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text

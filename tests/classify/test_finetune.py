@@ -158,6 +158,30 @@ def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(tmp_path
     assert not torch.equal(sets[2][30][0], first)
 
 
+def test_images_read_at_every_use_are_crops_of_the_padded_image(tmp_path):
+    net = timm.create_model(NET, num_classes=3)
+    data = open_data(make_folder(tmp_path, 24))
+    plain = FINETUNE.override(crop_scale=1.0, flip=False)
+    whole, padded = (
+        make_loaders(net, data, plain.override(crop_padding=padding), memory_gb=0.0).train.dataset
+        for padding in (0, 4)
+    )  # fmt: skip
+    black = whole.transform(Image.new("RGB", (40, 40)))[:, :1, :1]
+    assert torch.equal(whole[0][0], whole[len(whole)][0])
+    moved = 0
+    for epoch in range(4):
+        image, around = padded[epoch * len(padded)][0], torch.nn.functional.pad(whole[0][0] - black, [4] * 4) + black
+        places = [
+            (y, x)
+            for y in range(9)
+            for x in range(9)
+            if torch.allclose(around[:, y : y + 32, x : x + 32], image, atol=1e-5)
+        ]
+        assert len(places) == 1
+        moved += places != [(4, 4)]
+    assert moved
+
+
 def test_unknown_model_is_refused(tmp_path):
     images = make_folder(tmp_path / "images", 12)
     with pytest.raises(ValueError, match="no folder, no model of timm's"):

@@ -34,6 +34,6 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_sessionfinish(session):
-    page = session.config.getoption("--write-compatibility")
+    page = session.config.getoption("--write-compatibility", default=None)  # unknown to a run from elsewhere
     if page and _found:
         write_cells(Path(page), _found)

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 from PIL import Image
+from safetensors.torch import save_file
 
 from .models import consumer, side
 
 SCRIPTS = Path(os.environ.get("TIMM_SCRIPTS", ""))
-SIZE = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
+RUN = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def run(script: str, *args, registered: bool = False, cwd: Path) -> str:
         f"import gmconv_zoo, runpy, sys; sys.argv[0] = {script!r}; runpy.run_path({str(path)!r}, run_name='__main__')"
     )
     command = [sys.executable, path] if registered else [sys.executable, "-c", hook]
-    done = subprocess.run([*command, *map(str, args)], cwd=cwd, **SIZE)
+    done = subprocess.run([*command, *map(str, args)], cwd=cwd, **RUN)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -48,12 +50,14 @@ def test_timms_train_script(name, photos, tmp_path):
 
 @consumer("timm validate.py")
 def test_timms_validation_script(name, photos, tmp_path):
-    data = ["--data-dir", photos, "--split", "validation", "--model", name, "--num-classes", 2]
+    weights = tmp_path / "net.safetensors"  # without a checkpoint the script asks for pretrained weights
+    save_file(timm.create_model(name, num_classes=2).state_dict(), weights)
+    data = ["--data-dir", photos, "--split", "validation", "--model", name, "--num-classes", 2, "--checkpoint", weights]
     loop = ["--batch-size", 4, "--workers", 0, "--device", "cpu", "--img-size", side(name)]
     assert '"top1"' in run("validate.py", *data, *loop, cwd=tmp_path)
 
 
 @consumer("timm benchmark.py")
 def test_timms_benchmark_script(name, tmp_path):
-    loop = ["--num-warm-iter", 1, "--num-bench-iter", 1, "--batch-size", 2, "--device", "cpu", "--img-size", side(name)]
+    loop = ["--num-warm-iter", 1, "--num-bench-iter", 5, "--batch-size", 2, "--device", "cpu", "--img-size", side(name)]
     assert "infer_samples_per_sec" in run("benchmark.py", "--model", name, "--bench", "infer", *loop, cwd=tmp_path)

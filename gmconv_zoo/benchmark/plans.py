@@ -16,7 +16,7 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
     "stem": (
         BenchmarkSettings(
             nets=("resnet18",),
-            kinds=(*_TRAINED, *_FORMS, *_PEERS),
+            kinds=(*_TRAINED, *_FORMS, "condconv stem"),
             stem_only=True,
             seconds=8.0,
         ),

@@ -3,9 +3,11 @@
 The dynamic layer needs it: its mask, and so its kernel, differs from sample to sample.
 
 * ``"loop"``: one ordinary convolution per sample. Fastest for images on a CPU, where launches are cheap.
-* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest for small channels_last
-  images on a CPU, where the loop pays more for its launches than for its sums; for small contiguous ones "matmul" is.
-* ``"grouped"``: one convolution with a group per sample. A single launch, for accelerators and `torch.compile`.
+* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest to train on small
+  channels_last images on a CPU, where the loop pays more for its launches than for its sums; on contiguous ones
+  "matmul" is.
+* ``"grouped"``: one convolution with a group per sample. A single launch, for accelerators, `torch.compile`, and
+  inference on small images.
 * ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
   that scripts, traces and exports with a dynamic batch.
 """
@@ -81,8 +83,12 @@ def _best_form(x: Tensor, stride: tuple[int, int]) -> str:
         return "matmul"
     if torch.compiler.is_compiling() or x.device.type != "cpu":
         return "grouped"
-    if is_plain(x) and x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]:
-        return "patches" if is_channels_last(x) else "matmul"
+    if is_plain(x):
+        small = x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]
+        if x.shape[0] == 1 or (small and not torch.is_grad_enabled()):
+            return "grouped"  # for one sample an ordinary convolution
+        if small:  # whose backward pass in groups is slow
+            return "patches" if is_channels_last(x) else "matmul"
     return "loop"
 
 

@@ -156,9 +156,9 @@ def test_outputs_in_one_buffer_are_those_that_autograd_joins(monkeypatch, memory
         torch.testing.assert_close(torch.func.vmap(layer)(x[:, None])[:, 0], expected)
 
 
-def test_small_images_take_a_batched_product_and_others_the_loop():
-    def chosen(size: int, stride: int, memory_format: torch.memory_format) -> str:
-        x = torch.empty(2, 3, size, size).contiguous(memory_format=memory_format)
+def test_small_images_take_one_launch_and_others_the_loop():
+    def chosen(size: int, stride: int, memory_format: torch.memory_format, batch: int = 2) -> str:
+        x = torch.empty(batch, 3, size, size).contiguous(memory_format=memory_format)
         return per_sample_conv._best_form(x, (stride, stride))
 
     assert chosen(32, 1, torch.channels_last) == "patches"
@@ -166,6 +166,10 @@ def test_small_images_take_a_batched_product_and_others_the_loop():
     assert chosen(64, 1, torch.channels_last) == "loop"
     assert chosen(32, 1, torch.contiguous_format) == "matmul"
     assert chosen(64, 1, torch.contiguous_format) == "loop"
+    assert chosen(64, 1, torch.contiguous_format, batch=1) == "grouped"
+    with torch.no_grad():
+        assert chosen(32, 1, torch.channels_last) == chosen(32, 1, torch.contiguous_format) == "grouped"
+        assert chosen(64, 1, torch.channels_last) == "loop"
 
 
 def test_maxima_do_not_depend_on_the_memory_format():

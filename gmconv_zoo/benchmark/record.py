@@ -92,7 +92,7 @@ def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, A
             "write to another file with --output."
         )
     parts = [{"commit": old.get("commit"), **part} for part in earlier["parts"]]
-    anew = {_place(part): part for part in record["parts"]}
+    anew = {_place(part): {"commit": new.get("commit"), **part} for part in record["parts"]}
     kept = [anew.pop(_place(part), part) for part in parts]
     return {**earlier, "parts": [*kept, *anew.values()]}
 

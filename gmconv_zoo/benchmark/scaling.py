@@ -116,11 +116,13 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
             for kind, style in ((STANDARD, "k-"), ("sgmconv", "C0--"), ("gmconv", "C1:")):
                 points = [(row["value"], row[key]) for row in rows if row["axis"] == axis and row["kind"] == kind]
                 plot.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=kind)
-            plot.set(
-                xscale="log", yscale="log", xlabel=axis, xticks=[row["value"] for row in rows if row["axis"] == axis]
-            )
+            plot.set(xscale="log", xlabel=axis, xticks=[row["value"] for row in rows if row["axis"] == axis])
             plot.get_xaxis().set_major_formatter("{x:.0f}")
             plot.minorticks_off()
+            if key == "milliseconds":
+                plot.set_yscale("log")
+            else:
+                plot.set_ylim(bottom=0)
             if column == 0:
                 plot.set_ylabel(label)
     grid[0][0].legend()

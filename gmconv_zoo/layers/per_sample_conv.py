@@ -22,6 +22,8 @@ __all__ = ["FORMS", "is_channels_last", "is_plain", "per_sample_conv2d"]
 FORMS = ("loop", "patches", "grouped", "matmul")
 # Pixels of an output up to which a batched product is faster than a loop (docs/performance.md).
 SMALL_OUTPUT = 32 * 32
+# Numbers in a patch (input channels x taps) up to which all patches may be kept for the backward pass.
+SMALL_PATCH = 36
 # Bytes of a sample's output from which writing into one buffer is faster than joining many.
 LARGE_OUTPUT = 1 << 20
 
@@ -66,7 +68,7 @@ def _dispatch(
     groups: int,
     form: str | None,
 ) -> Tensor:
-    form = form or _best_form(x, stride)
+    form = form or _best_form(x, weight, stride)
     if form == "matmul" or x.shape[0] == 0:
         return _matmul(x, weight, bias, stride, padding, dilation, groups)
     if form == "grouped":
@@ -78,7 +80,7 @@ def _dispatch(
     raise ValueError(f"form={form!r}: pass one of {FORMS}, or None to choose by device.")
 
 
-def _best_form(x: Tensor, stride: tuple[int, int]) -> str:
+def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
     if torch.jit.is_tracing() or is_exportable() or torch.compiler.is_exporting():
         return "matmul"
     if torch.compiler.is_compiling() or x.device.type != "cpu":
@@ -87,7 +89,7 @@ def _best_form(x: Tensor, stride: tuple[int, int]) -> str:
         small = x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]
         if x.shape[0] == 1 or (small and not torch.is_grad_enabled()):
             return "grouped"  # for one sample an ordinary convolution
-        if small:  # whose backward pass in groups is slow
+        if small and weight.shape[2:].numel() <= SMALL_PATCH:  # whose backward pass in groups is slow
             return "patches" if is_channels_last(x) else "matmul"
     return "loop"
 

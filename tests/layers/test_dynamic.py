@@ -157,9 +157,9 @@ def test_outputs_in_one_buffer_are_those_that_autograd_joins(monkeypatch, memory
 
 
 def test_small_images_take_one_launch_and_others_the_loop():
-    def chosen(size: int, stride: int, memory_format: torch.memory_format, batch: int = 2) -> str:
+    def chosen(size: int, stride: int, memory_format: torch.memory_format, batch: int = 2, kernel: int = 3) -> str:
         x = torch.empty(batch, 3, size, size).contiguous(memory_format=memory_format)
-        return per_sample_conv._best_form(x, (stride, stride))
+        return per_sample_conv._best_form(x, torch.empty(batch, 8, 3, kernel, kernel), (stride, stride))
 
     assert chosen(32, 1, torch.channels_last) == "patches"
     assert chosen(64, 2, torch.channels_last) == "patches"
@@ -167,6 +167,7 @@ def test_small_images_take_one_launch_and_others_the_loop():
     assert chosen(32, 1, torch.contiguous_format) == "matmul"
     assert chosen(64, 1, torch.contiguous_format) == "loop"
     assert chosen(64, 1, torch.contiguous_format, batch=1) == "grouped"
+    assert chosen(64, 2, torch.contiguous_format, kernel=7) == "loop"  # its patches are larger than its output
     with torch.no_grad():
         assert chosen(32, 1, torch.channels_last) == chosen(32, 1, torch.contiguous_format) == "grouped"
         assert chosen(64, 1, torch.channels_last) == "loop"

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from gmconv_zoo.markdown import markers, table, with_block
+
 from .models import MODELS
 
-__all__ = ["BEGIN", "END", "PAGE", "consumers", "read_cells", "write_cells"]
+__all__ = ["PAGE", "consumers", "read_cells", "write_cells"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
-BEGIN, END = "<!-- compatibility:begin -->", "<!-- compatibility:end -->"
+BLOCK = "compatibility"
 _PACKAGES = (
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "torchao"),
     *("segmentation-models-pytorch", "transformers", "fvcore"),
@@ -37,24 +39,21 @@ def write_cells(path: Path, found: Mapping[tuple[str, str], str]) -> None:
     """Put what a run found between a page's markers; cells that it did not run keep what the page says.
 
     Args:
-        path: a Markdown file with the lines `BEGIN` and `END`.
+        path: a Markdown file with the markers of `BLOCK`.
         found: "pass" or the reason, by consumer and model.
     """
     text = path.read_text(encoding="utf-8")
     cells = {**read_cells(text), **found}
-    head = [f"| consumer | {' | '.join(f'`{name}`' for name in MODELS)} |", f"|---|{'---|' * len(MODELS)}"]
-    rows = [
-        f"| {title} | {' | '.join(cells.get((title, name), 'not run') for name in MODELS)} |" for title in consumers()
-    ]
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    body = "\n".join([*head, *rows, "", _environment()])
-    path.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+    rows = [(title, *(cells.get((title, name), "not run") for name in MODELS)) for title in consumers()]
+    content = table(("consumer", *(f"`{name}`" for name in MODELS)), rows)
+    path.write_text(with_block(path, BLOCK, f"{content}\n\n{_environment()}"), encoding="utf-8")
 
 
 def _table(text: str) -> str:
-    match = re.search(f"{BEGIN}(.*){END}", text, flags=re.DOTALL)
+    begin, end = markers(BLOCK)
+    match = re.search(f"{begin}(.*){end}", text, flags=re.DOTALL)
     if match is None:
-        raise ValueError(f"the page has no lines {BEGIN} and {END} for the table.")
+        raise ValueError(f"the page has no lines {begin} and {end} for the table.")
     return match[1]
 
 

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.experiment_run import RunSettings, run_all
-from gmconv_zoo.classify.experiment_tables import experiment_tables
-from gmconv_zoo.classify.experiments import DATASETS, EXPERIMENTS, NETS, plan_runs
 from gmconv_zoo.classify.recipe_options import add_recipe_options, recipe_overrides
-from gmconv_zoo.classify.run_records import add_record, read_records, record_of_folder
+from gmconv_zoo.experiments.arms import DATASETS, EXPERIMENTS, NETS, plan_runs
+from gmconv_zoo.experiments.records import add_record, read_records, record_of_folder
+from gmconv_zoo.experiments.run import RunSettings, run_all
+from gmconv_zoo.experiments.tables import experiment_tables
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,8 +16,8 @@ from pathlib import Path
 import timm
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.named import open_model
 from gmconv_zoo.export.export import FORMATS, export
+from gmconv_zoo.saving.named import open_model
 
 
 def main() -> int:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.experiment_tables import experiment_tables
-from gmconv_zoo.classify.run_records import read_records
+from gmconv_zoo.experiments.records import read_records
+from gmconv_zoo.experiments.tables import experiment_tables
 from gmconv_zoo.hub.tables import models_table
 from gmconv_zoo.markdown import with_block
 

@@ -13,9 +13,9 @@ import logging
 import sys
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.named import open_model
 from gmconv_zoo.classify.predict import find_images, predict
 from gmconv_zoo.classify.prediction_files import prediction_table, write_predictions_csv, write_predictions_json
+from gmconv_zoo.saving.named import open_model
 
 
 def main() -> int:

@@ -17,9 +17,9 @@ import logging
 import sys
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.eval_data import open_eval_data
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.classify.validation_settings import ValidationSettings
+from gmconv_zoo.data.eval_data import open_eval_data
 
 SETTINGS = (
     ("--batch-size", {"type": int, "help": "images per forward pass of each process (128)"}),

@@ -1,5 +1,5 @@
-"""Image classification: recipes, data in memory, training and exact evaluation.
+"""Image classification: recipes, training, finetuning, prediction and exact evaluation.
 
 Import from the modules themselves, e.g. ``from gmconv_zoo.classify.train import train``: training needs the
-"train" extra, the digits need "demo", recipes and evaluation only torch.
+"train" extra, recipes and evaluation only torch.
 """

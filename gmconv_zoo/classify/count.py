@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream, why_unreadable
 from ..engine.extras import needs_extra
-from .eval_images import BAD_LABEL, EvalImages, EvalStream, why_unreadable
 from .evaluate import Score, hits
 
 with needs_extra("train"):

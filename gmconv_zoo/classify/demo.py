@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..conversion import fuse
+from ..data.digits import Digits, digits
+from ..data.tensors import TensorImages, tensor_loader
 from ..saving import save
 from ..visualize.masks import layer_masks
 from ..visualize.training import draw_training
-from .data import TensorImages, tensor_loader
-from .digits import Digits, digits
 from .evaluate import Score, evaluate
 from .recipes import FINETUNE, Recipe
 from .train import Loader, train

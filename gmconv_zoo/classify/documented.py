@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..data.class_order import check_imagenet_classes
+from ..data.eval_data import EvalSource
 from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
-from .class_order import check_imagenet_classes
-from .eval_data import EvalSource
 from .validation_settings import ValidationRow, ValidationSettings
 
 __all__ = [

@@ -10,18 +10,18 @@ import timm
 from timm.models import is_model, is_model_pretrained, split_model_name_tag
 from torch import nn
 
+from ..data.sources import open_data
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_backbone as freeze
 from ..saving import save
+from ..saving.named import open_model
 from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
 from .evaluate import Score
 from .loading import Loaders, make_loaders
 from .loss import balanced_weights
-from .named import open_model
 from .recipes import FINETUNE, Recipe
-from .sources import open_data
 from .train import TrainResult, default_accelerator, train
 
 with needs_extra("train"):

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from ..data.crops import ResizedCrops
+from ..data.sources import ImageData, ImageSource, UnreadableImageError
+from ..data.tensors import EpochSampler, TensorImages, mix_seed, tensor_loader
 from ..engine.rng import rng_state, set_rng_state
-from .crops import ResizedCrops
-from .data import EpochSampler, TensorImages, mix_seed, tensor_loader
 from .recipes import Recipe
-from .sources import ImageData, ImageSource, UnreadableImageError
 
 __all__ = ["EVAL_BATCH", "LazyImages", "Loaders", "decode", "make_loaders", "training_transform"]
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset, resolve_model_data_config
+from timm.data import create_transform, resolve_model_data_config
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 from torch import Tensor, nn
 
-__all__ = ["ClassScore", "Prediction", "find_images", "label_names", "predict"]
+from ..saving.label_names import label_names
+
+__all__ = ["ClassScore", "Prediction", "find_images", "predict"]
 
 _logger = logging.getLogger(__name__)
 
@@ -75,28 +77,6 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
             raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
         found.update(dict.fromkeys(files))
     return list(found)
-
-
-def label_names(model: nn.Module) -> list[str]:
-    """The classes' names in the order of the outputs.
-
-    Args:
-        model: a classifier.
-
-    Returns:
-        The names its configuration carries; else ImageNet's, for a network with ImageNet's number of classes; else
-        the outputs' numbers.
-    """
-    config = getattr(model, "pretrained_cfg", None) or {}
-    count = int(model.num_classes)  # type: ignore[arg-type]
-    names = config.get("label_names")
-    if names and len(names) == count:
-        descriptions = config.get("label_descriptions") or {}
-        listed = [names.get(str(i), names.get(i, str(i))) for i in range(count)] if isinstance(names, dict) else names
-        return [str(descriptions.get(name, name)) for name in listed]
-    if subset := infer_imagenet_subset(model):
-        return list(ImageNetInfo(subset).label_descriptions())
-    return [str(index) for index in range(count)]
 
 
 @torch.inference_mode()

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
+from ..data.streams import StreamOptions
 from .recipes import Recipe
-from .streams import StreamOptions
 
 __all__ = ["add_recipe_options", "add_run_options", "add_stream_options", "recipe_overrides", "stream_options"]
 

@@ -13,12 +13,12 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from ..data.streams import StreamData
+from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
 from ..engine.rng import rng_state, set_rng_state
-from .data import mix_seed
 from .loading import EVAL_BATCH, Loaders, training_transform
 from .recipes import Recipe
-from .streams import StreamData
 
 with needs_extra("train"):
     from accelerate import Accelerator

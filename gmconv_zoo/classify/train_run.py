@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..data.sources import ImageData, open_data
+from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..saving import save
 from ..visualize.classes import draw_curves
@@ -13,9 +15,7 @@ from .finetune import start_network
 from .loading import make_loaders
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe, recipe_for
-from .sources import ImageData, open_data
 from .stream_loading import make_stream_loaders
-from .streams import StreamData, StreamOptions, is_stream, open_stream
 from .train import TrainResult, default_accelerator, train
 
 with needs_extra("train"):

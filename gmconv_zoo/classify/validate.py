@@ -14,15 +14,15 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 from ..conversion import fuse
+from ..data.class_order import class_outputs
+from ..data.eval_data import EvalSource
+from ..data.eval_images import EvalImages, EvalStream
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
-from .class_order import class_outputs
+from ..saving.named import open_model
 from .count import BadImagesError, count_correct
-from .eval_data import EvalSource
-from .eval_images import EvalImages, EvalStream
 from .evaluate import Score
-from .named import open_model
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
 with needs_extra("train"):

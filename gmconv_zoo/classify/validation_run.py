@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from ..data.eval_data import EvalSource
 from ..engine.extras import needs_extra
 from . import documented
-from .eval_data import EvalSource
 from .validate import find_models, validate
 from .validation_settings import ValidationRow, ValidationSettings
 

@@ -7,8 +7,8 @@ from timm.data import resolve_model_data_config
 from torch import nn
 
 from .._version import __version__
-from ..classify.predict import label_names
 from ..conversion import conversion_report
+from ..saving.label_names import label_names
 
 __all__ = ["METADATA_FILE", "metadata_of", "metadata_strings"]
 

@@ -19,7 +19,8 @@ Kind = Literal["plain", "converted", "untrained", "mask-trained", "fused"]
 _KINDS: dict[Kind, tuple[str, str]] = {
     "plain": (
         "standard convolutions, no masks",
-        "Standard weights without Gaussian masks: {source}, the plain network that the masked ones are compared with.",
+        "Standard weights without Gaussian masks: {source}. This is the plain network that the masked ones are "
+        "compared with.",
     ),
     "converted": (
         "converted weights, masks untrained",
@@ -99,6 +100,7 @@ def render_card(subject: CardSubject) -> str:
         load_name=subject.load_name,
         imports="import timm" if subject.kind == "fused" else "import gmconv_zoo  # registers the models\nimport timm",
         licence=spec.licence,
+        derived=spec.conversion == "standard",
         details=_details(subject),
         metrics=_metric_rows(subject),
         origins=_origins(spec),
@@ -217,9 +219,9 @@ def _pixels(size: tuple[int, int, int]) -> str:
 
 def _metric_rows(subject: CardSubject) -> list[tuple[str, ...]]:
     spec = subject.spec
-    no_paper = "none reported" if subject.kind == "mask-trained" else "does not apply: masks untrained"
-    if subject.kind in ("plain", "fused"):
-        no_paper = "does not apply"
+    no_paper = "does not apply" if subject.kind in ("plain", "fused") else "does not apply: masks untrained"
+    if spec.conversion == "native" and subject.kind in ("plain", "mask-trained"):
+        no_paper = "none for this recipe"
     columns = ((spec.measured, "not measured"), (spec.upstream, "none published"), (spec.paper, no_paper))
     return [
         (label, *(_value(getattr(metric, name, None), absent) for metric, absent in columns))

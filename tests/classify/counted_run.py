@@ -9,10 +9,10 @@ from accelerate import Accelerator
 from PIL import Image
 
 from gmconv_zoo.classify.count import BadImagesError, count_correct
-from gmconv_zoo.classify.eval_data import open_eval_data
-from gmconv_zoo.classify.eval_images import EvalImages, EvalStream
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
+from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.eval_images import EvalImages, EvalStream
 
 from .linear import NAME, fixture_linear, image_bytes
 

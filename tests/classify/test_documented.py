@@ -11,11 +11,11 @@ import pytest
 import timm
 
 from gmconv_zoo.classify import documented
-from gmconv_zoo.classify.class_order import check_imagenet_classes
-from gmconv_zoo.classify.eval_data import EvalSource
 from gmconv_zoo.classify.evaluate import Score
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.classify.validation_settings import ValidationRow, ValidationSettings
+from gmconv_zoo.data.class_order import check_imagenet_classes
+from gmconv_zoo.data.eval_data import EvalSource
 from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
 
 from .linear import NAME, image_bytes

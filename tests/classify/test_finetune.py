@@ -13,13 +13,12 @@ from PIL import Image
 from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
-from gmconv_zoo.classify.predict import label_names
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.sources import open_data
+from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.state_file import read_state
 from gmconv_zoo.hub.stage import stage
-
-from .image_folders import make_folder
+from gmconv_zoo.saving.label_names import label_names
+from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"

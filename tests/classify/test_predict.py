@@ -14,8 +14,9 @@ from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo.classify import named
-from gmconv_zoo.classify.named import open_model
-from gmconv_zoo.classify.predict import find_images, label_names, predict
+from gmconv_zoo.classify.predict import find_images, predict
+from gmconv_zoo.saving.label_names import label_names
+from gmconv_zoo.saving.named import open_model
 from tests.servers.client import client_env, run_client
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
@@ -209,7 +210,7 @@ def test_folder_without_a_network_is_refused(tmp_path):
 
 FROM_THE_HUB = """
 import torch, gmconv_zoo
-from gmconv_zoo.classify.named import open_model
+from gmconv_zoo.saving.named import open_model
 def logits(name):
     model = open_model(name)
     torch.manual_seed(0)

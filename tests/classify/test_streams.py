@@ -16,11 +16,10 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
 from gmconv_zoo.classify.stream_loading import TrainStream
-from gmconv_zoo.classify.streams import StreamOptions, is_stream, open_stream
 from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
+from tests.data.shards import STEP, make_shards, numbers
 from tests.engine.nets import tiny_net
-
-from .shards import STEP, make_shards, numbers
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "train-{0..3}.tar"
@@ -132,7 +131,7 @@ def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
 
 
 def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr("gmconv_zoo.classify.streams.find_spec", lambda name: None)
+    monkeypatch.setattr("gmconv_zoo.data.streams.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
         open_stream("wds/made")
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
-from gmconv_zoo.classify.data import TensorImages, tensor_loader
 from gmconv_zoo.classify.evaluate import evaluate
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import default_accelerator, train
+from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.checkpoint import load_weights
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from tests.engine.nets import tiny_net

@@ -11,8 +11,7 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train_run import choose_recipe, train_by_recipe
-
-from .image_folders import make_folder
+from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
@@ -75,7 +74,7 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
         data.targets[:4] = range(4)
         return data
 
-    monkeypatch.setattr("gmconv_zoo.classify.sources.create_dataset", create)
+    monkeypatch.setattr("gmconv_zoo.data.sources.create_dataset", create)
     result = train_by_recipe(
         NET, "torch/fake", output=tmp_path, overrides={"epochs": 1, "batch_size": 10}, progress=False
     )

@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 import gmconv_zoo
 from gmconv_zoo.classify import validate as validate_module
-from gmconv_zoo.classify.class_order import class_outputs
 from gmconv_zoo.classify.count import BadImagesError, count_correct
-from gmconv_zoo.classify.eval_data import open_eval_data
-from gmconv_zoo.classify.eval_images import EvalImages
 from gmconv_zoo.classify.evaluate import Score
 from gmconv_zoo.classify.validate import find_models, validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
+from gmconv_zoo.data.class_order import class_outputs
+from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.eval_images import EvalImages
 
 from .linear import NAME, fixture_linear, image_bytes
 

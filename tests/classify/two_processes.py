@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
-from gmconv_zoo.classify.data import TensorImages, tensor_loader
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import default_accelerator, train
+from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from tests.engine.nets import tiny_net
 
 

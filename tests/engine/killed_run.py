@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
-from gmconv_zoo.classify.data import TensorImages, tensor_loader
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import train
+from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.state_file import read_state
 
 from .nets import tiny_net

@@ -24,6 +24,10 @@ MEASURED = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", date="20
 PAPER = Metric(91.81, None, "CIFAR-10 test", "Table I of the paper")
 
 
+CONVERTED = [name for name, spec in SPECS.items() if spec.conversion == "standard"]
+TRAINED_HERE = [name for name, spec in SPECS.items() if spec.conversion == "native"]
+
+
 def mask_trained() -> CardSubject:
     """A card subject as publishing makes one, with a measured and a paper metric that differ."""
     spec = replace(
@@ -83,21 +87,37 @@ def test_script_check_fails_for_a_changed_card(tmp_path, monkeypatch, capsys):
 def test_first_line_says_what_the_weights_are(name):
     spec = SPECS[name]
     text = ModelCard.load(ROOT / "model_cards" / f"{name}.md").text.lstrip().splitlines()
-    expected = "no masks" if spec.model.startswith("stdconv_") else "converted weights, masks untrained"
+    expected = "mask-trained weights" if name in TRAINED_HERE else "converted weights, masks untrained"
+    if spec.model.startswith("stdconv_"):
+        expected = "no masks"
     assert text[0].startswith(f"# {name}: ")
     assert expected in text[0]
     assert spec.source in text[2]
 
 
-@pytest.mark.parametrize("name", SPECS)
+def top1_row(card: ModelCard) -> list[str]:
+    """What was measured, what the source's authors publish, what the paper reports."""
+    row = next(line for line in card.text.splitlines() if line.startswith("| top-1"))
+    return [cell.strip() for cell in row.split("|")][2:5]
+
+
+@pytest.mark.parametrize("name", CONVERTED)
 def test_converted_card_claims_no_measured_and_no_paper_number(name):
     card = ModelCard.load(ROOT / "model_cards" / f"{name}.md")
-    row = next(line for line in card.text.splitlines() if line.startswith("| top-1"))
-    _, _, measured, published, paper, _ = (cell.strip() for cell in row.split("|"))
+    measured, published, paper = top1_row(card)
     assert measured == "not measured"
     assert float(published) == SPECS[name].upstream.top1
     assert paper.startswith("does not apply")
     assert card.data.eval_results is None
+
+
+@pytest.mark.parametrize("name", TRAINED_HERE)
+def test_card_of_our_own_weights_has_our_number_and_the_recipe_it_belongs_to(name):
+    card = ModelCard.load(ROOT / "model_cards" / f"{name}.md")
+    assert top1_row(card) == [f"{SPECS[name].measured.top1:g}", "none published", "none for this recipe"]
+    assert f"Recipe: {SPECS[name].recipe}" in card.text
+    assert "that of the source" not in card.text
+    assert [result.dataset_type for result in card.data.eval_results] == ["cifar10", "cifar10"]
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -132,7 +152,7 @@ def test_snippets_run(tmp_path, monkeypatch):
 def test_measured_and_paper_numbers_stand_in_their_own_columns():
     text = render_card(mask_trained())
     assert "| top-1 (%) | 91.25 | none published | 91.81 |" in text
-    assert "| top-5 (%) | 99.5 | none published | none reported |" in text
+    assert "| top-5 (%) | 99.5 | none published | none for this recipe |" in text
     assert "Measured: CIFAR-10 test, evaluated on one CPU, 2026-01-02." in text
     assert "Mask-trained weights" in text
 

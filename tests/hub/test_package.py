@@ -51,7 +51,7 @@ def test_packaged_network_is_the_trained_one_with_its_classes(spec, folder):
 
 
 def test_card_has_the_measured_number_and_no_other(spec):
-    assert "| top-1 (%) | 91.25 | none published | none reported |" in render_card(subject_of(spec))
+    assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in render_card(subject_of(spec))
 
 
 def test_row_makes_the_spec(spec):

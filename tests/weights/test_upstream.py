@@ -45,7 +45,7 @@ def is_slow(spec: WeightSpec) -> bool:
     return "resnet50" in spec.model or "a1_in1k" in spec.tag or spec.model == "sgmconv_alexnet"
 
 
-PLAIN = [(name, {}) for name, spec in SPECS.items() if spec.source]
+PLAIN = [(name, {}) for name, spec in SPECS.items() if spec.conversion == "standard"]
 PLAIN_CASES = {slow: [case for case in PLAIN if is_slow(SPECS[case[0]]) is slow] for slow in (False, True)}
 ALTERED_CASES = {
     False: [(f"gmconv_{net}.from_tv_in1k", kwargs) for net in ("resnet18", "mobilenetv2") for kwargs in ALTERED],

@@ -5,11 +5,11 @@ import timm
 import torch
 from torchvision.transforms import functional as reference
 
-from gmconv_zoo.classify.crops import ResizedCrops
-from gmconv_zoo.classify.data import EpochSampler, TensorImages, tensor_loader
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.sources import open_data
+from gmconv_zoo.data.crops import ResizedCrops
+from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.tensors import EpochSampler, TensorImages, tensor_loader
 
 from .image_folders import make_folder
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
+from ..classify.recipes import recipe_for
 from ..engine.extras import needs_extra
 from ..markdown import table
-from .experiments import EXPERIMENTS, Arm, Experiment
-from .recipes import recipe_for
-from .run_records import RunRecord
+from .arms import EXPERIMENTS, Arm, Experiment
+from .records import RunRecord
 
 with needs_extra("train"):
     from scipy.stats import t as student

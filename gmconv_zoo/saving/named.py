@@ -9,7 +9,8 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from timm.models import is_model, split_model_name_tag
 from torch import nn
 
-from ..saving import CONFIG_NAME, WEIGHTS_NAME, load
+from .describe import CONFIG_NAME, WEIGHTS_NAME
+from .folder import load
 
 __all__ = ["open_model"]
 

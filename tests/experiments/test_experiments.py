@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from gmconv_zoo.classify import experiment_run
-from gmconv_zoo.classify.experiment_run import RunSettings, run_all
-from gmconv_zoo.classify.experiment_tables import experiment_tables, paired_difference
-from gmconv_zoo.classify.experiments import DATASETS, EXPERIMENTS, plan_runs
-from gmconv_zoo.classify.run_records import RunRecord, add_record, read_records, record_of_folder
-
-from .image_folders import make_folder
+from gmconv_zoo.experiments.arms import DATASETS, EXPERIMENTS, plan_runs
+from gmconv_zoo.experiments.records import RunRecord, add_record, read_records, record_of_folder
+from gmconv_zoo.experiments.run import RunSettings, run_all
+from gmconv_zoo.experiments.tables import experiment_tables, paired_difference
+from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 TINY = {"epochs": 2, "changes": {"batch_size": 8}}

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from gmconv_zoo.classify.folder import read_folder
+from gmconv_zoo.data.folder import read_folder
 
 from .image_folders import make_folder
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..classify.recipes import recipe_for
 from ..engine.records import RESULTS_NAME, SUMMARY_NAME, replace_text
-from .recipes import recipe_for
 
 __all__ = ["RunRecord", "add_record", "read_records", "record_of_folder", "recipe_changes"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .recipes import recipe_for
-from .run_records import RunRecord, recipe_changes
+from ..classify.recipes import recipe_for
+from .records import RunRecord, recipe_changes
 
 __all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Experiment", "Run", "plan_runs"]
 

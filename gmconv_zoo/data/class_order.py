@@ -3,6 +3,7 @@
 from timm.data import ImageNetInfo
 from torch import nn
 
+from ..saving.label_names import recorded_names
 from .eval_data import EvalSource
 from .label_files import is_wnid
 
@@ -30,7 +31,7 @@ def class_outputs(source: EvalSource, model: nn.Module) -> list[int] | None:
         raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
     if source.class_names is None:
         return None
-    known = _label_names(model, count)
+    known = recorded_names(model)
     if not known and count == 1000 and all(map(is_wnid, source.class_names)):
         known = list(ImageNetInfo().label_names())
     unknown = sorted(set(source.class_names) - set(known))
@@ -72,11 +73,3 @@ def check_imagenet_classes(source: EvalSource) -> str:
     if source.ordered and names != expected:
         raise ValueError(f"{source.name}: its WordNet ids are not in ImageNet-1k's order.")
     return "by WordNet id, as timm.data.ImageNetInfo has them"
-
-
-def _label_names(model: nn.Module, count: int) -> list[str]:
-    config = getattr(model, "pretrained_cfg", None) or {}
-    names = config.get("label_names") or []
-    if isinstance(names, dict):
-        names = [names.get(str(index), names.get(index, str(index))) for index in range(count)]
-    return [str(name) for name in names] if len(names) == count else []

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .data import TensorImages, mix_seed
+from .tensors import TensorImages, mix_seed
 
 __all__ = ["ResizedCrops", "crop_and_resize"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from ..classify.train import default_accelerator
+from ..classify.train_run import train_by_recipe
 from ..engine.records import environment
-from .experiments import DATASETS, Run
-from .run_records import RunRecord, add_record, described_environment, read_records, record_of_folder
-from .train import default_accelerator
-from .train_run import train_by_recipe
+from .arms import DATASETS, Run
+from .records import RunRecord, add_record, described_environment, read_records, record_of_folder
 
 __all__ = ["RunSettings", "run_all"]
 

@@ -1,0 +1,42 @@
+"""What the outputs of a classifier are called."""
+
+from timm.data import ImageNetInfo, infer_imagenet_subset
+from torch import nn
+
+__all__ = ["label_names", "recorded_names"]
+
+
+def recorded_names(model: nn.Module) -> list[str]:
+    """The names of a classifier's outputs that its configuration carries.
+
+    Args:
+        model: a classifier; its `pretrained_cfg` may have "label_names", a list or a dictionary by output.
+
+    Returns:
+        One per output, in their order; none where there are none, or not as many as outputs.
+    """
+    names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or []
+    count = int(model.num_classes)  # type: ignore[arg-type]
+    if len(names) != count:
+        return []
+    if isinstance(names, dict):
+        names = [names.get(str(index), names.get(index, str(index))) for index in range(count)]
+    return [str(name) for name in names]
+
+
+def label_names(model: nn.Module) -> list[str]:
+    """The classes' names for people, in the order of the outputs.
+
+    Args:
+        model: a classifier.
+
+    Returns:
+        The names its configuration carries, in its words where it describes them; else ImageNet's, for a network with
+        ImageNet's number of classes; else the outputs' numbers.
+    """
+    if names := recorded_names(model):
+        descriptions = (getattr(model, "pretrained_cfg", None) or {}).get("label_descriptions") or {}
+        return [str(descriptions.get(name, name)) for name in names]
+    if subset := infer_imagenet_subset(model):
+        return list(ImageNetInfo(subset).label_descriptions())
+    return [str(index) for index in range(int(model.num_classes))]  # type: ignore[arg-type]

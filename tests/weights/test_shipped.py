@@ -1,0 +1,67 @@
+"""The weights that this project trained: they load without a connection and score what their cards say."""
+
+import socket
+
+import pytest
+import timm
+import torch
+
+import gmconv_zoo
+from gmconv_zoo.weights.specs import SPECS, specs_of
+from tests.cifar import DATA, load_cifar10
+
+SHIPPED = [name for name, spec in SPECS.items() if spec.packaged]
+MASKED = [name for name in SHIPPED if not name.startswith("stdconv_")]
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bare_name_and_tag_load_the_same_weights_without_a_connection(name, offline):
+    spec = SPECS[name]
+    assert specs_of(spec.model)[0] is spec
+    tagged = timm.create_model(name, pretrained=True).state_dict()
+    bare = timm.create_model(spec.model, pretrained=True).state_dict()
+    assert all(torch.equal(value, bare[key]) for key, value in tagged.items())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_classes_are_named(name):
+    assert tuple(timm.create_model(name).pretrained_cfg["label_names"]) == CIFAR10
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_have_been_trained(name):
+    start = timm.create_model(name).gmconv_conversion.sigma_init
+    sigmas = gmconv_zoo.sigmas(timm.create_model(name, pretrained=True))
+    assert any(abs(value - start) > 0.01 * start for values in sigmas.values() for value in values)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_another_number_of_classes_keeps_all_but_the_classifier(name, offline):
+    whole = timm.create_model(name, pretrained=True).state_dict()
+    other = timm.create_model(name, pretrained=True, num_classes=3).state_dict()
+    assert other["fc.weight"].shape[0] == 3
+    assert all(torch.equal(value, whole[key]) for key, value in other.items() if not key.startswith("fc."))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "cifar10").exists(), reason=f"needs CIFAR-10 under {DATA}")
+@pytest.mark.parametrize("name", SHIPPED)
+@torch.inference_mode()
+def test_the_documented_accuracy_is_reached_on_all_test_images(name):
+    pixels, labels = load_cifar10("test")
+    net = timm.create_model(name, pretrained=True).eval()
+    config = timm.data.resolve_model_data_config(net)
+    mean, std = (torch.tensor(config[key]).reshape(3, 1, 1) for key in ("mean", "std"))
+    predicted = torch.cat([net((batch / 255 - mean) / std).argmax(1) for batch in pixels.split(500)])
+    correct = int((predicted == labels).sum())
+    assert abs(correct - round(SPECS[name].measured.top1 * 100)) <= 2  # other processors round otherwise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gmconv_zoo.classify import experiment_run
+from gmconv_zoo.experiments import run as run_module
 from gmconv_zoo.experiments.arms import DATASETS, EXPERIMENTS, plan_runs
 from gmconv_zoo.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from gmconv_zoo.experiments.run import RunSettings, run_all
@@ -114,7 +114,7 @@ def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monke
     assert record.torch
     assert record.key == run.record("no").key
     assert read_records(tmp_path / "results.csv")[0].correct == record.correct
-    monkeypatch.setattr(experiment_run, "train_one", None)
+    monkeypatch.setattr(run_module, "train_one", None)
     assert [r.key for r in run_all([run], tmp_path / "results.csv", settings)] == [record.key]
     assert said[0].startswith("1 runs: 0 are recorded")
 

@@ -16,7 +16,9 @@ from gmconv_zoo.classify.demo import run_demo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--model", default="gmconv_cifar_resnet20", help="model name, with a tag to start from weights (%(default)s)"
+        "--model",
+        default="gmconv_cifar_resnet20.gm_cifar10",
+        help="model name; without a tag training starts from random weights (%(default)s)",
     )
     parser.add_argument("--output", default="output/demo", help="folder for everything written (%(default)s)")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")

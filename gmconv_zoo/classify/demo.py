@@ -55,7 +55,7 @@ class DemoResult:
 
 
 def run_demo(
-    model: str = "gmconv_cifar_resnet20",
+    model: str = "gmconv_cifar_resnet20.gm_cifar10",
     output: str | Path = "output/demo",
     *,
     epochs: int | None = None,

@@ -8,6 +8,7 @@ Examples:
 """
 
 import argparse
+import sys
 import time
 
 from gmconv_zoo.classify.demo import run_demo
@@ -26,7 +27,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and augmentation (%(default)s)")
     args = parser.parse_args()
     started = time.perf_counter()
-    run_demo(args.model, args.output, epochs=args.epochs, images=args.images, seed=args.seed, say=print)
+    try:
+        run_demo(args.model, args.output, epochs=args.epochs, images=args.images, seed=args.seed, say=print)
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"demo.py: {error}")
     print(f"done in {time.perf_counter() - started:.0f} s")
 
 

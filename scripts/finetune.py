@@ -20,7 +20,8 @@ from gmconv_zoo.classify.train import default_accelerator
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", metavar="DATA", help="folder of images")
+    parser.add_argument("data", metavar="DATA", help="folder of images, or torch/ or hfds/NAME")
+    parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
     parser.add_argument("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub id (%(default)s)")
     parser.add_argument("--output", default="output/finetune", help="folder for everything written (%(default)s)")
     parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
@@ -33,7 +34,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    accelerator = default_accelerator(mixed_precision=args.precision, compile=args.compile)
+    try:
+        accelerator = default_accelerator(mixed_precision=args.precision, compile=args.compile)
+    except ValueError as error:
+        sys.exit(f"finetune.py: {error}")
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     try:
@@ -42,6 +46,7 @@ def main() -> None:
             args.model,
             output=args.output,
             overrides=recipe_overrides(args),
+            data_dir=args.data_dir,
             freeze_backbone=args.freeze_backbone,
             val_share=args.val_share,
             seed=args.seed,

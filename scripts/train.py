@@ -14,13 +14,12 @@ import argparse
 import logging
 import sys
 
-from timm.utils import ParseKwargs
-
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.recipe_options import (
     add_recipe_options,
     add_run_options,
     add_stream_options,
+    key_value,
     recipe_overrides,
     stream_options,
 )
@@ -36,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--dataset", help='what records call the held-out images, e.g. "CIFAR-10 test"')
     parser.add_argument("--output", default="output/train", help="folder for everything written (%(default)s)")
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
-    parser.add_argument("--model-options", nargs="*", action=ParseKwargs, default={}, metavar="KEY=VALUE")
+    parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
     add_run_options(parser)
@@ -47,14 +46,18 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    accelerator = default_accelerator(
-        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
-    )
+    try:
+        accelerator = default_accelerator(
+            mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+        )
+    except ValueError as error:
+        sys.exit(f"train.py: {error}")
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    passed = ("output", "recipe", "model_options", "data_dir", "dataset", "seed", "resume", "save_every")
+    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every")
     options = {name: getattr(args, name) for name in (*passed, "skip_bad", "memory_gb")}
-    options |= {"overrides": recipe_overrides(args), "stream": stream_options(args), "accelerator": accelerator}
+    options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
+    options |= {"stream": stream_options(args), "accelerator": accelerator}
     try:
         train_by_recipe(args.model, args.data, say=accelerator.print, **options)
     except (OSError, RuntimeError, ValueError) as error:

@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "data",
         "visualize",
     },
-    "experiments": {"_version", "markdown", "engine", "classify"},
+    "experiments": {"_version", "markdown", "engine", "data", "classify"},
     "export": {"_version", "layers", "conversion", "engine", "saving"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
     "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},

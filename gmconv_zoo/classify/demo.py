@@ -86,6 +86,7 @@ def run_demo(
     recipe = DEMO_RECIPE if epochs is None else _shortened(DEMO_RECIPE, epochs)
     torch.manual_seed(seed)
     net = _start(model)
+    output.mkdir(parents=True, exist_ok=True)  # before anything is trained in vain
     data = digits(images)
     train_loader, held_out = _loaders(net, data, recipe, seed)
     probe = _all_images(held_out)

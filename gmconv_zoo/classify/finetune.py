@@ -8,9 +8,8 @@ from typing import Any
 
 import timm
 from timm.models import is_model, is_model_pretrained, split_model_name_tag
-from torch import nn
+from torch import Tensor, nn
 
-from ..data.sources import open_data
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_backbone as freeze
 from ..saving import save
@@ -19,7 +18,7 @@ from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
 from .evaluate import Score
-from .loading import Loaders, make_loaders
+from .loading import described_images, make_loaders, open_images
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe
 from .train import TrainResult, default_accelerator, train
@@ -63,6 +62,7 @@ def finetune(
     output: str | Path = "output/finetune",
     overrides: dict[str, Any] | None = None,
     freeze_backbone: bool = False,
+    data_dir: str | Path | None = None,
     val_share: float = 0.2,
     seed: int = 0,
     resume: bool = False,
@@ -81,6 +81,7 @@ def finetune(
         output: folder for the network, checkpoints, records and pictures.
         overrides: fields of the finetuning recipe to change.
         freeze_backbone: train the classifier alone (linear probing).
+        data_dir: where a named data set lies, or is downloaded to.
         val_share: share of each class that is held out where the folder does not say.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
@@ -99,7 +100,7 @@ def finetune(
     output = Path(output)
     refuse_earlier_run(output, resume=resume)
     accelerator = accelerator or default_accelerator()
-    images = open_data(data, val_share=val_share, seed=seed)
+    images = open_images(data, accelerator, data_dir=data_dir, val_share=val_share, seed=seed)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""
@@ -109,7 +110,8 @@ def finetune(
     if freeze_backbone:
         freeze(net)
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
-    loaders = make_loaders(net, images, recipe, device=accelerator.device, **reading)
+    reading |= {"device": accelerator.device, "processes": accelerator.num_processes}
+    loaders = make_loaders(net, images, recipe, **reading)
     result = train(
         net,
         loaders.train,
@@ -121,6 +123,12 @@ def finetune(
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, len(images.classes)),
         checkpoints=CheckpointPlan(resume=resume, every=save_every, end_with_best=True),
+        identity={
+            "start": str(model),
+            "frozen backbone": freeze_backbone,
+            "in memory": loaders.in_memory,
+            **described_images(images.classes, loaders.train_labels),
+        },
         extra={
             "start": model,
             "frozen_backbone": freeze_backbone,
@@ -133,7 +141,9 @@ def finetune(
     )
     say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the held-out images")
     if accelerator.is_main_process:
-        _write(net, result, loaders, images.classes, output)
+        with accelerator.autocast():  # as the score was counted
+            matrix = confusion_matrix(net, loaders.val, len(images.classes))
+        _write(net, result, matrix, loaders.train_labels, images.classes, output)
         say(f'{output}: timm.create_model("local-dir:{output}", pretrained=True)')
     return FinetuneResult(result.score, result.epoch, images.classes, loaders.skipped, output)
 
@@ -153,7 +163,10 @@ def start_network(model: str, classes: int, **options: Any) -> nn.Module:
         pretrained = options.pop("pretrained", is_model_pretrained(model))
         if not pretrained:
             _logger.warning("%s starts from random weights", model)
-        return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+        try:
+            return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+        except TypeError as error:  # a keyword that the network does not have
+            raise ValueError(f"{model} with {options}: {error}") from error
     net = open_model(model)
     reset = getattr(net, "reset_classifier", None)
     if not callable(reset):
@@ -177,9 +190,10 @@ def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
     return recipe.adapt(**overrides)
 
 
-def _write(net: nn.Module, result: TrainResult, loaders: Loaders, classes: tuple[str, ...], output: Path) -> None:
-    matrix = confusion_matrix(net, loaders.val, len(classes))
-    rows = class_table(matrix, classes, loaders.train_labels)
+def _write(
+    net: nn.Module, result: TrainResult, matrix: Tensor, labels: Tensor, classes: tuple[str, ...], output: Path
+) -> None:
+    rows = class_table(matrix, classes, labels)
     for parameter in net.parameters():
         parameter.requires_grad_(True)
     save(net.cpu().eval(), output, label_names=list(classes))

@@ -1,9 +1,13 @@
 """From image sources to loaders: small sets are decoded once into memory, larger ones read as they are needed."""
 
+import hashlib
 import logging
 import os
 import random
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +18,30 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
-from ..data.sources import ImageData, ImageSource, UnreadableImageError
+from ..data.pixels import mode_for
+from ..data.sources import ImageData, ImageSource, UnreadableImageError, open_data
 from ..data.tensors import EpochSampler, TensorImages, mix_seed, tensor_loader
+from ..engine.extras import needs_extra
 from ..engine.rng import rng_state, set_rng_state
 from .recipes import Recipe
 
-__all__ = ["EVAL_BATCH", "LazyImages", "Loaders", "decode", "make_loaders", "training_transform"]
+with needs_extra("train"):
+    from accelerate import Accelerator
+
+__all__ = [
+    "LazyImages",
+    "Loaders",
+    "decode",
+    "described_images",
+    "eval_batch",
+    "make_loaders",
+    "open_images",
+    "training_transform",
+]
 
 _logger = logging.getLogger(__name__)
 
-EVAL_BATCH = 256
+_EVAL_BATCH = 256
 _SHOWN = 5
 # Images are kept this much larger than a random resized crop comes out.
 _MARGIN = 256 / 224
@@ -47,6 +65,24 @@ class Loaders:
     skipped: list[str]
 
 
+def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
+    """Find images as `open_data` does; a set that is downloaded, by one process of each machine.
+
+    Args:
+        data: a folder, "torch/NAME" or "hfds/NAME".
+        accelerator: of the run.
+        **options: of `open_data`.
+    """
+    downloads = str(data).startswith("torch/") and not Path(data).exists()
+    with accelerator.local_main_process_first() if downloads else nullcontext():
+        return open_data(data, **options)
+
+
+def eval_batch(processes: int) -> int:
+    """Images of a batch at evaluation, over all processes, which share it evenly."""
+    return max(_EVAL_BATCH // processes, 1) * processes
+
+
 def make_loaders(
     model: nn.Module,
     data: ImageData,
@@ -57,6 +93,7 @@ def make_loaders(
     memory_gb: float = 2.0,
     drop_last: bool = False,
     accumulate: int = 1,
+    processes: int = 1,
     device: torch.device | str = "cpu",
 ) -> Loaders:
     """Loaders with the preprocessing a network's configuration names.
@@ -70,6 +107,7 @@ def make_loaders(
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
         drop_last: leave out a last partial training batch, where there is a full one.
         accumulate: batches per optimizer update, which share the recipe's batch size.
+        processes: of the run, which share every batch.
         device: images that fit into memory are kept and augmented there, where its memory suffices.
 
     Raises:
@@ -78,9 +116,15 @@ def make_loaders(
     """
     if accumulate < 1 or recipe.batch_size % accumulate:
         raise ValueError(f"batch_size={recipe.batch_size} cannot be made of {accumulate} batches: pass a divisor.")
+    if recipe.batch_size % (accumulate * processes):
+        raise ValueError(
+            f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {accumulate} batches: pass a "
+            f"multiple of {accumulate * processes}."
+        )
     batch_size = recipe.batch_size // accumulate
     config = resolve_model_data_config(model)
     channels, height, width = config["input_size"]
+    data.train.mode = data.val.mode = mode_for(channels)
     margin = _MARGIN if recipe.crop_scale < 1 else 1.0
     stored = (round(height * margin), round(width * margin))
     needed = channels * (len(data.train.labels) * stored[0] * stored[1] + len(data.val.labels) * height * width)
@@ -97,11 +141,22 @@ def make_loaders(
     if in_memory:
         _move((train, val), device)
         loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
-        return Loaders(loader, tensor_loader(val, EVAL_BATCH), labels, True, bad)
+        return Loaders(loader, tensor_loader(val, eval_batch(processes)), labels, True, bad)
     workers = min(8, os.cpu_count() or 1)
     sampler = EpochSampler(len(train), seed=seed)
     loader = DataLoader(train, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers)
-    return Loaders(loader, DataLoader(val, EVAL_BATCH, num_workers=workers), labels, False, bad)
+    return Loaders(loader, DataLoader(val, eval_batch(processes), num_workers=workers), labels, False, bad)
+
+
+def described_images(classes: Sequence[str], labels: Tensor) -> dict[str, Any]:
+    """What tells one set of images to train on from another: classes and a digest of the labels in their order.
+
+    Args:
+        classes: names.
+        labels: (N,) of the images.
+    """
+    digest = hashlib.sha256(labels.to(torch.int64).numpy().tobytes()).hexdigest()[:16]
+    return {"classes": list(classes), "labels (digest)": digest}
 
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:

@@ -12,13 +12,12 @@ from timm.data import create_transform, resolve_model_data_config
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 from torch import Tensor, nn
 
+from ..data.pixels import mode_for, to_mode
 from ..saving.label_names import label_names
 
 __all__ = ["ClassScore", "Prediction", "find_images", "predict"]
 
 _logger = logging.getLogger(__name__)
-
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def predict(
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
     config = resolve_model_data_config(model, use_test_size=True)
-    transform, mode = create_transform(**config, is_training=False), _MODES.get(config["input_size"][0], "RGB")
+    transform, mode = create_transform(**config, is_training=False), mode_for(config["input_size"][0])
     labels = label_names(model)
     model = model.to(device).eval()
     for start in range(0, len(images), batch_size):
@@ -118,7 +117,7 @@ def predict(
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
     try:
         with Image.open(path) as image:
-            return transform(image.convert(mode)), ""
+            return transform(to_mode(image, mode)), ""
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
         _logger.warning("%s cannot be read: %s", path, error)
         return None, str(error)

@@ -1,13 +1,21 @@
 """Command-line options of training: those every command has, and every field of a recipe."""
 
 import argparse
+import ast
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 from ..data.streams import StreamOptions
 from .recipes import Recipe
 
-__all__ = ["add_recipe_options", "add_run_options", "add_stream_options", "recipe_overrides", "stream_options"]
+__all__ = [
+    "add_recipe_options",
+    "add_run_options",
+    "add_stream_options",
+    "key_value",
+    "recipe_overrides",
+    "stream_options",
+]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +42,17 @@ def add_stream_options(parser: argparse.ArgumentParser) -> None:
 def stream_options(args: argparse.Namespace) -> StreamOptions:
     """The streams' options that were given on the command line."""
     return StreamOptions(**{field.name: getattr(args, field.name) for field in fields(StreamOptions)})
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """A command line's ``KEY=VALUE``; the value is a Python literal where it is one, and a word elsewhere."""
+    key, equals, value = text.partition("=")
+    if not key.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return key, value
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from ..data.streams import StreamData
 from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
 from ..engine.rng import rng_state, set_rng_state
-from .loading import EVAL_BATCH, Loaders, training_transform
+from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -190,5 +190,5 @@ def make_stream_loaders(
     loader._is_accelerate_prepared = True
     val = HeldOutStream(data.val, create_transform(**config, is_training=False))
     _logger.info("%d shards, read by %d processes with %d loader processes each", data.shards, processes, workers)
-    val_loader: Any = DataLoader(val, EVAL_BATCH, num_workers=min(8, os.cpu_count() or 1, data.val_shards))
+    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(8, os.cpu_count() or 1, data.val_shards))
     return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [])

@@ -2,7 +2,7 @@
 
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..data.sources import UnreadableImageError
 from ..engine.allocator import keep_freed_memory
 from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
@@ -69,6 +70,7 @@ def train(
     channels_last: bool = True,
     class_weights: Tensor | None = None,
     checkpoints: CheckpointPlan | None = None,
+    identity: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
     callbacks: Sequence[EpochCallback] = (),
     progress: bool = True,
@@ -91,6 +93,7 @@ def train(
         channels_last: keep images and kernels in this memory format, which is faster on most devices.
         class_weights: (classes,) factors of the loss, for a recipe that wants them.
         checkpoints: what to write to ``output`` / "checkpoints", and whether to go on from there; None for none.
+        identity: what else must be the same, beside network, recipe, seed and the like, to go on from a checkpoint.
         extra: more for results.json.
         callbacks: run after each epoch before its row is recorded.
         progress: show a bar.
@@ -104,6 +107,7 @@ def train(
         NonFiniteError: when loss or parameters stop being finite.
         LostProcessError: when another process of the run was killed.
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
+        UnreadableImageError: when an image that is read at every use cannot be.
     """
     accelerator = accelerator or default_accelerator()
     if accelerator.device.type == "cpu":
@@ -114,13 +118,15 @@ def train(
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
     writer = None
     if checkpoints is not None:
-        identity = _identity(model, recipe, seed, accelerator, _images(train_loader))
-        writer = open_checkpoints(checkpoints, state, output, identity)
+        same = _identity(model, recipe, seed, accelerator, _images(train_loader)) | (identity or {})
+        writer = open_checkpoints(checkpoints, state, output, same)
     summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
     def validate(state: TrainState, row: dict[str, Any]) -> None:
         with accelerator.autocast():
             net = state.model if state.ema is None else state.ema.module
+            if state.ema is not None:  # batch norm's statistics are of each process's own images
+                _share(net.buffers(), accelerator)
             score = evaluate(net, val_loader, accelerator=accelerator)
         row.update({f"val_{key}": value for key, value in score.to_dict().items()})
 
@@ -142,6 +148,12 @@ def train(
                 update_callbacks=_update_callbacks(writer),
                 progress=progress,
             )
+    except UnreadableImageError as error:  # raised in a loader's process, it comes with that one's traceback
+        said = str(error).strip().splitlines()[-1].rpartition("UnreadableImageError: ")[2]
+        raise UnreadableImageError(
+            f"{said} cannot be read. Repair it and go on with resume (--resume), or start anew with skip_bad "
+            "(--skip-bad)."
+        ) from None
     finally:
         accelerator.unwrap_model(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False
@@ -163,13 +175,19 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
         mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
         compile: train and evaluate with `torch.compile`.
         **options: others of `accelerate.Accelerator`.
+
+    Raises:
+        ValueError: for fp16 without a device that has it, which accelerate would pass over in silence.
     """
     config = DataLoaderConfiguration(split_batches=True)
     # where there is no device, processes that torchrun started join only when told to use the CPU
     options.setdefault("cpu", not torch.accelerator.is_available())
     if compile:
         options.setdefault("dynamo_backend", "inductor")
-    return Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
+    accelerator = Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
+    if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16, or no for float32.")
+    return accelerator
 
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:
@@ -229,11 +247,22 @@ def _final_weights(
     """Give the network the weights that the run ends with; the row of the epoch they are from."""
     if plan is not None and writer is not None and plan.end_with_best:
         state.accelerator.wait_for_everyone()
-        load_weights(writer.folder / BEST_NAME, model)
+        if state.accelerator.is_main_process:  # the others may not see its disk
+            load_weights(writer.folder / BEST_NAME, model)
+        _share(model.state_dict().values(), state.accelerator)
         return best_row(state.rows)
     if state.ema is not None:
         model.load_state_dict(state.ema.module.state_dict())
     return state.rows[-1]
+
+
+def _share(tensors: Iterable[Tensor], accelerator: Accelerator) -> None:
+    """Give every process the main one's values."""
+    if accelerator.num_processes > 1:
+        for tensor in tensors:
+            whole = tensor.detach().contiguous()  # not every backend sends channels_last
+            torch.distributed.broadcast(whole, 0)
+            tensor.detach().copy_(whole)
 
 
 def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, images: int) -> dict[str, Any]:
@@ -247,6 +276,7 @@ def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelera
         "compiled": _compiles(accelerator),
         "accumulation": accelerator.gradient_accumulation_steps,
         "training images": images,
+        "parameters trained": sum(parameter.requires_grad for parameter in model.parameters()),
     }
 
 

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..data.sources import ImageData, open_data
+from ..data.pixels import mode_for
+from ..data.sources import ImageData
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..saving import save
 from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .finetune import start_network
-from .loading import make_loaders
+from .loading import described_images, make_loaders, open_images
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe, recipe_for
 from .stream_loading import make_stream_loaders
@@ -80,7 +81,10 @@ def train_by_recipe(
     refuse_earlier_run(output, resume=resume)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
-    images = _open(data, data_dir, stream, resolved, accelerator, seed)
+    if accelerator.gradient_accumulation_steps < 1:
+        raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
+    mode = mode_for((model_options or {}).get("in_chans", 3))
+    images = _open(data, data_dir, stream, resolved, accelerator, seed, mode)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
@@ -90,6 +94,7 @@ def train_by_recipe(
     else:
         reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
         reading |= {"accumulate": accelerator.gradient_accumulation_steps, "device": accelerator.device}
+        reading["processes"] = accelerator.num_processes
         loaders = make_loaders(net, images, resolved, **reading)
     result = train(
         net,
@@ -102,6 +107,11 @@ def train_by_recipe(
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, classes),
         checkpoints=CheckpointPlan(resume=resume, every=save_every),
+        identity={
+            "model options": model_options or {},
+            "in memory": loaders.in_memory,
+            **described_images(images.classes, loaders.train_labels),
+        },
         extra={"model_options": model_options or {}, "skipped_images": loaders.skipped},
         progress=progress,
     )
@@ -132,16 +142,16 @@ def _open(
     recipe: Recipe,
     accelerator: Accelerator,
     seed: int,
+    mode: str,
 ) -> ImageData | StreamData:
     if not is_stream(data):
         if stream not in (None, StreamOptions()):
             raise ValueError(f"{data} is no stream: splits, counts and classes go with wds/NAME or hfids/NAME.")
-        return open_data(data, data_dir=data_dir, seed=seed)
+        return open_images(data, accelerator, data_dir=data_dir, seed=seed)
     processes = accelerator.num_processes
     batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
-    return open_stream(
-        str(data), options=stream, data_dir=data_dir, processes=processes, batch_size=batch_size, seed=seed
-    )
+    shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed, "mode": mode}
+    return open_stream(str(data), options=stream, data_dir=data_dir, **shared)
 
 
 def _counts(images: ImageData | StreamData) -> str:

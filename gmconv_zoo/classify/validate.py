@@ -17,6 +17,7 @@ from ..conversion import fuse
 from ..data.class_order import class_outputs
 from ..data.eval_data import EvalSource
 from ..data.eval_images import EvalImages, EvalStream
+from ..data.pixels import mode_for
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
@@ -34,7 +35,6 @@ __all__ = ["find_models", "validate"]
 
 _logger = logging.getLogger(__name__)
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
 
 
@@ -172,7 +172,7 @@ def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, An
 
 def _images(source: EvalSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
     transform = create_transform(**config, is_training=False)
-    mode, outputs = _MODES.get(config["input_size"][0], "RGB"), class_outputs(source, model)
+    mode, outputs = mode_for(config["input_size"][0]), class_outputs(source, model)
     if source.stream:
         return EvalStream(source, transform, mode=mode, outputs=outputs)
     return EvalImages(source, transform, mode=mode, shape=tuple(config["input_size"]), outputs=outputs)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from .eval_data import EvalSource
+from .pixels import to_mode
 
 __all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "why_unreadable"]
 
@@ -73,7 +74,7 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for place, (image, label) in enumerate(self.source.reader):
             keys = [first + place * step, _output(label, self.outputs)]
-            yield self.transform(image.convert(self.mode)), torch.tensor(keys)
+            yield self.transform(to_mode(image, self.mode)), torch.tensor(keys)
 
 
 def why_unreadable(source: EvalSource, index: int) -> str:
@@ -88,9 +89,9 @@ def why_unreadable(source: EvalSource, index: int) -> str:
 def _read(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
     image, label = reader[index]
     if isinstance(image, Image.Image):
-        return image.convert(mode), label
+        return to_mode(image, mode), label
     with image, Image.open(image) as opened:
-        return opened.convert(mode), label
+        return to_mode(opened, mode), label
 
 
 def _output(label: Any, outputs: list[int] | None) -> int:

@@ -89,7 +89,10 @@ def _images_by_class(root: Path, *, at_least: int = 2) -> dict[str, list[Path]]:
     if not found:
         raise ValueError(f"{root} has no class folders: put the images of each class into a folder of its own.")
     if empty := [name for name, images in found.items() if not images]:
-        raise ValueError(f"{root}: no images in the class folders {_listed(empty)}. Fill or remove them.")
+        raise ValueError(
+            f"{root}: no images ({', '.join(get_img_extensions())}) in the class folders {_listed(empty)}. Fill or "
+            "remove them."
+        )
     if len(found) < at_least:
         raise ValueError(f"{root} has a single class, {folders[0].name}: a classifier needs at least two.")
     return found

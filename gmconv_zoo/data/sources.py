@@ -9,9 +9,11 @@ from PIL import Image, UnidentifiedImageError
 from timm.data import create_dataset
 from torch.utils.data import IterableDataset
 
+from .eval_data import EvalSource, open_eval_data
 from .folder import LabelledFiles, read_folder
+from .pixels import to_mode
 
-__all__ = ["DatasetImages", "FileImages", "ImageData", "ImageSource", "UnreadableImageError", "open_data"]
+__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "UnreadableImageError", "open_data"]
 
 _PREFIXES = ("torch", "hfds")
 
@@ -22,6 +24,9 @@ class UnreadableImageError(ValueError):
 
 class ImageSource(Protocol):
     """Labelled images that can be opened one by one."""
+
+    mode: str
+    """Pillow's, that images are converted to: "RGB", or "L" for one channel."""
 
     @property
     def labels(self) -> Sequence[int]:
@@ -61,7 +66,7 @@ class FileImages:
         path = self.paths[index]
         try:
             with Image.open(path) as image:
-                return image.convert(self.mode)
+                return to_mode(image, self.mode)
         except UnidentifiedImageError:
             raise UnreadableImageError(f"{path} (not an image)") from None
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
@@ -79,20 +84,44 @@ class DatasetImages:
     def __init__(self, dataset: Any, mode: str = "RGB") -> None:
         self.dataset, self.mode = dataset, mode
         targets = getattr(dataset, "targets", None)
-        self.labels: Sequence[int] = [
-            int(t) for t in (targets if targets is not None else (pair[1] for pair in dataset))
-        ]
+        targets = (pair[1] for pair in dataset) if targets is None else targets
+        self.labels: Sequence[int] = [int(target) for target in targets]
 
     def open(self, index: int) -> Image.Image:
         """One image in the source's mode."""
         try:
-            return self.dataset[index][0].convert(self.mode)
+            return to_mode(self.dataset[index][0], self.mode)
         except (OSError, ValueError, SyntaxError) as error:
             raise UnreadableImageError(f"image {index} of {type(self.dataset).__name__} ({error})") from error
 
 
+class HubImages:
+    """A Hugging Face data set with a length, read image by image, none of which another takes the place of.
+
+    Args:
+        source: from `open_eval_data`.
+        mode: of Pillow, that images are converted to.
+    """
+
+    def __init__(self, source: EvalSource, mode: str = "RGB") -> None:
+        self.source, self.mode = source, mode
+        reader = source.reader
+        self.labels: Sequence[int] = [int(label) for label in reader.dataset[reader.label_key]]
+
+    def open(self, index: int) -> Image.Image:
+        """One image in the source's mode."""
+        try:
+            image, _ = self.source.reader[index]
+            if isinstance(image, Image.Image):
+                return to_mode(image, self.mode)
+            with image, Image.open(image) as opened:
+                return to_mode(opened, self.mode)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UnreadableImageError(f"image {index} of {self.source.name} ({error})") from error
+
+
 def open_data(
-    data: str | Path, *, data_dir: str | Path | None = None, val_share: float = 0.2, seed: int = 0, mode: str = "RGB"
+    data: str | Path, *, data_dir: str | Path | None = None, val_share: float = 0.2, seed: int = 0
 ) -> ImageData:
     """Find the images that a name stands for.
 
@@ -100,7 +129,6 @@ def open_data(
         data: a folder as `read_folder` takes it, or a data set by timm's name, "torch/cifar10" or "hfds/NAME".
         data_dir: where a named data set lies, or is downloaded to.
         val_share, seed: of the held-out part, where a folder has none.
-        mode: of Pillow, that images are converted to.
 
     Raises:
         ValueError: for a folder or a name that gives no classes.
@@ -109,18 +137,28 @@ def open_data(
     if prefix not in _PREFIXES or Path(data).exists():
         folder = read_folder(data, val_share=val_share, seed=seed)
         described = f"held-out part of {Path(data).resolve().name}"
-        sources = FileImages(folder.train, mode), FileImages(folder.val, mode)
+        sources = FileImages(folder.train), FileImages(folder.val)
         return ImageData(folder.classes, *sources, described, folder.split_made)
-    train, val = (_named(str(data), data_dir, split) for split in ("train", "validation"))
-    classes = getattr(train, "classes", None)
-    images = DatasetImages(train, mode), DatasetImages(val, mode)
-    names = tuple(map(str, classes or range(max(images[0].labels) + 1)))
-    return ImageData(names, *images, f"{name} validation")
+    if prefix == "hfds":
+        found = [open_eval_data(data, root=data_dir, split=split) for split in ("train", "validation")]
+        train, val = (HubImages(source) for source in found)
+        return ImageData(_names(found[0].class_names, train), train, val, f"{name} validation")
+    sets = [_named(str(data), data_dir, split) for split in ("train", "validation")]
+    images = DatasetImages(sets[0]), DatasetImages(sets[1])
+    return ImageData(_names(getattr(sets[0], "classes", None), images[0]), *images, f"{name} validation")
+
+
+def _names(names: Sequence[str] | None, images: ImageSource) -> tuple[str, ...]:
+    return tuple(map(str, names or range(max(images.labels) + 1)))
 
 
 def _named(name: str, data_dir: str | Path | None, split: str) -> Any:
-    root = None if data_dir is None else str(data_dir)
-    dataset = create_dataset(name, root=root, split=split, download=name.startswith("torch/"))
+    if data_dir is None:
+        raise ValueError(f"{name}: pass data_dir (--data-dir), the folder in which it lies or is downloaded to.")
+    try:
+        dataset = create_dataset(name, root=str(data_dir), split=split, download=True)
+    except (AssertionError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} in {data_dir}, {split}: {error or 'torchvision has no such set'}") from error
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise ValueError(f"{name} is a stream, which has no order to resume in: pass a folder or a set with a length.")
     return dataset

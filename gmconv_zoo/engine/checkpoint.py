@@ -112,11 +112,11 @@ class Checkpoints:
             Whether there was a checkpoint.
 
         Raises:
-            ValueError: when the checkpoint is of another network or other settings, naming the difference, or is
-                damaged. Nothing is written or deleted then.
+            ValueError: when the checkpoint is of another network or other settings, naming the difference, is
+                damaged, or is there for some processes only. Nothing is written or deleted then.
         """
         path = self.folder / LAST_NAME
-        if not path.is_file():
+        if not _found_by_all(path, state):
             return False
         content = read_state(path)
         self._check_identity(path, content)
@@ -169,6 +169,21 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
     weights = content["ema"] or content["model"]
     _check_tensors(path, weights, model)
     model.load_state_dict(weights)
+
+
+def _found_by_all(path: Path, state: TrainState) -> bool:
+    """Whether a checkpoint is there, for every process alike."""
+    found = [path.is_file()]
+    if state.accelerator.num_processes > 1:
+        from accelerate.utils import gather_object
+
+        found = gather_object(found)
+    if any(found) and not all(found):
+        raise ValueError(
+            f"{path} is there for {sum(found)} of {len(found)} processes: let all machines share the output folder, or "
+            "copy it to each before going on."
+        )
+    return all(found)
 
 
 def _of_all_processes(state: TrainState) -> list[dict[str, Any]]:

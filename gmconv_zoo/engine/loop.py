@@ -157,7 +157,9 @@ def _run_epoch(
                     callback(state)
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         bar.update()
-    total = state.accelerator.reduce(state.totals.to(state.accelerator.device), reduction="sum")
+    total = state.totals
+    if state.accelerator.num_processes > 1:  # alone it stays on the CPU: not every device has float64
+        total = state.accelerator.reduce(total.to(state.accelerator.device), reduction="sum")
     return (total[0] / total[1]).item()
 
 

@@ -36,6 +36,8 @@ class SigmaLog:
         values = sigma_row(state.network, self.images)
         row.update(values)
         for name in _dynamic_layers(state.network):
+            if len(self.images) < 2 or _is_frozen(state.network.get_submodule(name)):
+                continue
             reason = _static_reason(values, name, len(self.images))
             if reason and name not in self._warned:
                 self._warned.add(name)
@@ -86,6 +88,11 @@ def sigma_row(model: nn.Module, images: Tensor) -> dict[str, float]:
 
 def _dynamic_layers(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, DGMConv2d)]
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    """Whether what a layer predicts its mask with is not trained, as in linear probing."""
+    return not any(parameter.requires_grad for parameter in layer.sigma_module.parameters())  # type: ignore[union-attr]
 
 
 def _live_recorder(live: dict[str, float], name: str) -> Any:

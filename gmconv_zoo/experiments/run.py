@@ -13,6 +13,8 @@ import torch
 
 from ..classify.train import default_accelerator
 from ..classify.train_run import train_by_recipe
+from ..data.sources import open_data
+from ..engine.nonfinite import NonFiniteError
 from ..engine.records import environment
 from .arms import DATASETS, Run
 from .records import RunRecord, add_record, described_environment, read_records, record_of_folder
@@ -54,8 +56,8 @@ def run_all(
 ) -> list[RunRecord]:
     """Train every run that is not recorded yet.
 
-    A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges or
-    otherwise fails is recorded too.
+    A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges is
+    recorded too; any other error stops the call, for it says nothing about a network.
 
     Args:
         runs: from `plan_runs`.
@@ -68,7 +70,8 @@ def run_all(
         The records of these runs, in their order.
 
     Raises:
-        ValueError: for jobs below 1 or a results file that cannot be read.
+        ValueError: for jobs below 1, images that cannot be had or a results file that cannot be read.
+        OSError: when something cannot be written.
         RuntimeError: when a process was killed; finished runs are recorded.
     """
     if settings.jobs < 1:
@@ -78,6 +81,8 @@ def run_all(
     waiting = [
         run for run, key in zip(runs, keys, strict=True) if key not in known or (again and known[key].status != "done")
     ]
+    for dataset in sorted({run.dataset for run in waiting}):  # downloads, if any, before runs do so at the same time
+        open_data(_place(dataset, settings.data_dir), data_dir=settings.data_dir)
     say(f"{len(runs)} runs: {len(runs) - len(waiting)} are recorded in {results}, {len(waiting)} are to be trained")
 
     def record(row: RunRecord) -> None:
@@ -95,7 +100,7 @@ def run_all(
 
 
 def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRecord:
-    """Train one run, or what is left of it, and give its record; a run that fails has one too.
+    """Train one run, or what is left of it, and give its record; one that diverges has one too.
 
     Args:
         run: what to train.
@@ -104,7 +109,8 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    folder = settings.output / run.name
+    kinds = [*([] if settings.precision == "no" else [settings.precision]), *(["compiled"] if settings.compile else [])]
+    folder = settings.output / "-".join([run.name, *kinds])
     try:
         train_by_recipe(
             run.model,
@@ -119,7 +125,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             accelerator=default_accelerator(mixed_precision=settings.precision, compile=settings.compile),
             progress=settings.progress and settings.jobs == 1,
         )
-    except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+    except NonFiniteError as error:
         _logger.warning("%s: %s", run.name, error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return run.record(settings.precision, status=reason, **described_environment(environment()))
@@ -139,7 +145,10 @@ def _run_in_parallel(runs: Sequence[Run], settings: RunSettings, record: Callabl
         try:
             for future in as_completed(futures):
                 record(future.result())
-        except BrokenProcessPool as error:
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise RuntimeError(
                 "a training process was killed (out of memory?): start the same command again, perhaps with fewer "
                 "jobs; finished runs are recorded, the others go on from their checkpoints."

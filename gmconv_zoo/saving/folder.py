@@ -42,13 +42,19 @@ def save(
     Raises:
         ValueError: when the network could not be rebuilt from what would be written, naming the difference;
             nothing has been written then.
+        OSError: when the folder cannot be written.
     """
     folder = Path(folder)
     config = describe(model, model_args=model_args, label_names=label_names)
     if config["architecture"] != NOT_TIMMS or config["gmconv"]["architecture"]:
         _check_rebuilds(model, config)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(model, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
+    try:
+        save_model(model, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
+    except SafetensorError as error:  # its own type, also for a full disk
+        raise OSError(
+            f"{folder / WEIGHTS_NAME} cannot be written ({error}): make room or pass another folder."
+        ) from error
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n")
     return folder
 

@@ -36,7 +36,7 @@ test-timm: $(VENV)/ready
 
 test-compat: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable ".[compat]"
-	$(BIN)/python -m pytest -m compat -rs tests/export tests/compat --write-compatibility docs/compatibility.md
+	$(BIN)/python -m pytest -m compat -rs tests/compat --write-compatibility docs/compatibility.md
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

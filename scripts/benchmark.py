@@ -69,7 +69,7 @@ def main() -> int:
         record = renew_record(parts, path) if partial else run_benchmark(parts, path, startup=args.record)
         if path == SHOWN:
             write_tables(SHOWN, **PAGES)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f"benchmark.py: {error}")
     print(*verdicts(record), sep="\n")
     return 1 if args.check and not all(verdict.reached for verdict in verdicts(record)) else 0

@@ -1,6 +1,6 @@
 """Finetune a GMConv network on handwritten digits, fuse it, save it, load it back through timm and draw its masks.
 
-Offline; about a minute on two cores.
+Offline; about two minutes on two cores.
 
 Examples:
     python scripts/demo.py

@@ -65,6 +65,7 @@ def run_benchmark(
 def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path) -> dict[str, Any]:
     """Measure some parts of a recorded run anew; the file then holds what `merge_record` gives."""
     earlier = json.loads(Path(path).read_text(encoding="utf-8"))
+    merge_record(earlier, {"environment": environment(), "parts": []})  # before anything is measured in vain
     record = merge_record(earlier, run_benchmark(parts))
     write_json(path, record)
     return record

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..conversion import convert
+from ..engine.extras import needs_extra
 from ..engine.records import environment, write_json
 from .measure import measure
 from .settings import BenchmarkSettings
@@ -39,10 +40,13 @@ def run_scaling(path: str | Path, *, device: str = "cpu", busy: bool = False) ->
 
     Raises:
         ValueError: for another ending, and as `BenchmarkSettings` does.
+        ImportError: without matplotlib.
     """
     path = Path(path)
     if path.suffix != ".png":
         raise ValueError(f"path={str(path)!r}: end the picture's name in .png.")
+    with needs_extra("train"):
+        import matplotlib  # noqa: F401  before anything is measured in vain
     settings = BenchmarkSettings(kinds=_KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
     rows = scaling_rows(settings)
     write_json(path.with_suffix(".json"), {"environment": environment(), "settings": settings.to_dict(), "rows": rows})

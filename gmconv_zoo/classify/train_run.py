@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..data.pixels import mode_for
 from ..data.sources import ImageData
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
@@ -83,8 +82,9 @@ def train_by_recipe(
     accelerator = accelerator or default_accelerator()
     if accelerator.gradient_accumulation_steps < 1:
         raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
-    mode = mode_for((model_options or {}).get("in_chans", 3))
-    images = _open(data, data_dir, stream, resolved, accelerator, seed, mode)
+    if (channels := (model_options or {}).get("in_chans", 3)) != 3:
+        raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
+    images = _open(data, data_dir, stream, resolved, accelerator, seed)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
@@ -142,7 +142,6 @@ def _open(
     recipe: Recipe,
     accelerator: Accelerator,
     seed: int,
-    mode: str,
 ) -> ImageData | StreamData:
     if not is_stream(data):
         if stream not in (None, StreamOptions()):
@@ -150,7 +149,7 @@ def _open(
         return open_images(data, accelerator, data_dir=data_dir, seed=seed)
     processes = accelerator.num_processes
     batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
-    shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed, "mode": mode}
+    shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed}
     return open_stream(str(data), options=stream, data_dir=data_dir, **shared)
 
 

@@ -70,7 +70,6 @@ def open_stream(
     processes: int = 1,
     batch_size: int = 1,
     seed: int = 0,
-    mode: str = "RGB",
 ) -> StreamData:
     """Find the shards that a name stands for; they are read when an epoch begins.
 
@@ -81,7 +80,6 @@ def open_stream(
         processes: that share the shards; timm's reader asks torch.distributed which of them this one is.
         batch_size: images per batch of one process.
         seed: of the order.
-        mode: of Pillow, that images are converted to.
 
     Raises:
         ValueError: when a package, the shards, the number of images or the classes are missing, or there are more
@@ -90,8 +88,11 @@ def open_stream(
     options = options or StreamOptions()
     prefix = data.partition("/")[0].lower()
     if find_spec(_PACKAGES[prefix]) is None:
-        raise ValueError(f'{data} needs {_PACKAGES[prefix]}: run pip install "gmconv_zoo[streams]".')
-    reader = _training_reader(data, options, data_dir, batch_size, seed, mode)
+        raise ValueError(
+            f'{data} needs {_PACKAGES[prefix]}: run pip install "gmconv_zoo[streams]", or in a checkout '
+            'pip install ".[streams]".'
+        )
+    reader = _training_reader(data, options, data_dir, batch_size, seed)
     _check_files(data, reader)
     shards = _shards(reader, options.train_split)
     if shards < processes:
@@ -107,13 +108,11 @@ def open_stream(
     return StreamData(classes, reader, int(reader.num_samples), shards, held_out.reader, held_out_shards, described)
 
 
-def _training_reader(
-    data: str, options: StreamOptions, data_dir: str | Path | None, batch_size: int, seed: int, mode: str
-) -> Any:
+def _training_reader(data: str, options: StreamOptions, data_dir: str | Path | None, batch_size: int, seed: int) -> Any:
     root = None if data_dir is None else str(data_dir)
     root = (root or "") if data.lower().startswith("wds/") else root
     settings: dict[str, Any] = {"root": root, "split": options.train_split, "num_samples": options.train_count}
-    settings |= {"batch_size": batch_size, "seed": seed, "input_img_mode": mode, "is_training": True}
+    settings |= {"batch_size": batch_size, "seed": seed, "input_img_mode": "RGB", "is_training": True}
     try:
         return create_dataset(data, **settings).reader  # type: ignore[union-attr]
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:

@@ -20,5 +20,7 @@ def needs_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ImportError(
-            f'{error.name} is not installed: run pip install "gmconv_zoo[{extra}]".', name=error.name
+            f'{error.name} is not installed: run pip install "gmconv_zoo[{extra}]", or in a checkout '
+            f'pip install ".[{extra}]".',
+            name=error.name,
         ) from error

@@ -25,13 +25,14 @@ def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str,
         input_size: (channels, height, width) in pixels that it is exported for.
 
     Returns:
-        ``model`` (name and tag), ``input_size``, timm's preprocessing (``mean`` and ``std`` for pixels in [0, 1],
+        ``model`` (the network's name), ``input_size``, timm's preprocessing (``mean`` and ``std`` for pixels in [0, 1],
         ``interpolation``, ``crop_pct``, ``crop_mode``), ``labels`` in the order of the outputs, ``license``,
         ``masks`` ("dynamic" layers left in the graph, "static" ones not folded) and ``producer``.
     """
     cfg: Any = getattr(model, "pretrained_cfg", None) or {}
-    name, tag = cfg.get("architecture") or type(model).__name__, cfg.get("tag")
-    described: dict[str, Any] = {"model": f"{name}.{tag}" if tag else name, "input_size": list(input_size)}
+    # no tag: the configuration keeps it after finetuning, and has one for random weights too
+    name = cfg.get("architecture") or type(model).__name__
+    described: dict[str, Any] = {"model": name, "input_size": list(input_size)}
     if cfg:
         preprocessing = resolve_model_data_config(model)
         described |= {key: preprocessing[key] for key in _PREPROCESSING if key in preprocessing}

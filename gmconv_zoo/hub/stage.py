@@ -68,6 +68,8 @@ def stage(
         ValueError: for a network that cannot be published this way, saying why.
         RuntimeError: when the weights do not fit, or the staged folder does not give the same network back.
     """
+    if not all(repo_id.partition("/")):
+        raise ValueError(f"repo {repo_id!r}: pass ORG/NAME.")
     out = _emptied(Path(out))
     model = load(folder)
     _check_finite(model)

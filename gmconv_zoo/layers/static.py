@@ -115,8 +115,8 @@ def init_conv2d(conv: nn.Conv2d, in_channels: int, out_channels: int, *args: Any
     if repeated := sorted(options.keys() & kwargs.keys()):
         raise TypeError(f"{type(conv).__name__} got {', '.join(repeated)} twice.")
     options.update(kwargs)
-    same = options.get("padding") == "same"
-    if same and options.get("stride", 1) not in (1, (1, 1)):
+    same, stride = options.get("padding") == "same", options.get("stride", 1)
+    if same and (stride if isinstance(stride, int) else tuple(stride)) not in (1, (1,), (1, 1)):
         if options.get("padding_mode", "zeros") != "zeros":
             raise ValueError("padding='same' with a stride pads with zeros: leave padding_mode at 'zeros'.")
         options["padding"] = 0

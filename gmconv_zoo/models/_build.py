@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,11 +73,16 @@ def build_gmconv(
         conversion = Conversion.from_dict({**masks.to_dict(), **asked})
     first_conv = _first_conv(cfg.first_conv, conversion)
     spec = _spec_of(variant, cfg, pretrained_cfg_overlay or {})
-    _check_recorded_sigma(conversion, kwargs.get("pretrained_model_args") or {}, pretrained)
+    own_file = _names_a_file(cfg, variant)
+    if pretrained and masks is not None and conversion is not None:
+        recorded = kwargs.get("pretrained_model_args") or {}
+        if spec is not None and spec.conversion == "native" and not own_file:
+            recorded = masks.to_dict()
+        _check_recorded(conversion, {**masks.to_dict(), **recorded}, recorded)
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
-    if pretrained and spec is not None and not _names_a_file(cfg, spec):
+    if pretrained and spec is not None and not own_file:
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
-    if pretrained and cfg.file and not cfg.source and (spec is None or _names_a_file(cfg, spec)):
+    if pretrained and cfg.file and not cfg.source and not cfg.state_dict and (spec is None or own_file):
         _check_opens(Path(cfg.file), spec.name if spec is not None else variant)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
@@ -115,6 +120,8 @@ def build_gmconv(
     model.pretrained_cfg.pop("file", None)  # where a fetched file lies on this machine is no part of the configuration
     if cfg.file:
         model.pretrained_cfg["file"] = cfg.file
+    if not pretrained:  # names of what the tag's outputs are trained to mean
+        model.pretrained_cfg["label_names"] = None
     if pretrained and spec is not None and spec.conversion == "standard" and conversion is not None:
         _say_untrained(spec.name)
     if conversion is not None:
@@ -144,7 +151,12 @@ def default_cfgs_of(
     }
     if not specs_of(model):
         return {model: {"license": "apache-2.0", **common}}
-    return {spec.name: {**_cfg(spec), **common} for spec in specs_of(model)}
+    return {spec.name: {**common, **_cfg(spec), **_shared(common)} for spec in specs_of(model)}
+
+
+def _shared(common: dict[str, Any]) -> dict[str, Any]:
+    """What is the network's own, whatever a spec says."""
+    return {key: common[key] for key in ("pool_size",) if key in common}
 
 
 def _cfg(spec: WeightSpec) -> dict[str, Any]:
@@ -209,19 +221,28 @@ def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | No
     return replace(spec, hf_hub_id=hub_id, revision=revision, filename=filename, url="", **unknown)
 
 
-def _check_recorded_sigma(conversion: Conversion | None, recorded: dict[str, Any], pretrained: bool) -> None:
-    """A native checkpoint brings its sigmas: another initial value would only be recorded, and wrongly."""
-    started = recorded.get("sigma_init")
-    if pretrained and conversion is not None and started is not None and conversion.sigma_init != started:
-        raise ValueError(
-            f"sigma_init={conversion.sigma_init}: this checkpoint carries its sigmas, which started at {started}; "
-            "leave sigma_init out, or pass pretrained=False."
-        )
+def _check_recorded(conversion: Conversion, recorded: dict[str, Any], named: Iterable[str]) -> None:
+    """A native checkpoint was trained with its conversion: under another its numbers mean something else.
+
+    Args:
+        conversion: what was asked for.
+        recorded: the checkpoint's own, all fields.
+        named: those of them that are on record.
+    """
+    there, here = Conversion.from_dict({key: recorded[key] for key in CONVERSION_KEYS}).to_dict(), conversion.to_dict()
+    for key in CONVERSION_KEYS:
+        if key in named and here[key] != there[key]:
+            said = "carries its sigmas, which started at" if key == "sigma_init" else "was trained with"
+            raise ValueError(
+                f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; leave {key} out, or pass "
+                "pretrained=False."
+            )
 
 
-def _names_a_file(cfg: Any, spec: WeightSpec) -> bool:
+def _names_a_file(cfg: Any, variant: str) -> bool:
     """Whether the user handed in a file or state dict of their own."""
-    return bool(cfg.state_dict) or bool(cfg.file and cfg.file != spec.packaged)
+    known = SPECS.get(f"{variant}.{cfg.tag}")
+    return bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
 
 
 def _check_opens(path: Path, name: str) -> None:

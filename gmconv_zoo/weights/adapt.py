@@ -64,7 +64,10 @@ def adapt_checkpoint(
             "call gmconv_zoo.convert(...) on that."
         )
     elif carried and (missing := sigmas - carried):
-        raise RuntimeError(f"the checkpoint carries some of the sigmas but not {_some(missing)}: it is damaged.")
+        raise RuntimeError(
+            f"the checkpoint carries some of the sigmas but not {_some(missing)}: it was saved with another stem, "
+            "body or stages, or is damaged. Pass the keywords it was trained with."
+        )
     _check(state_dict, expected, first_conv, classifier)
     return state_dict
 

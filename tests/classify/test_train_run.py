@@ -75,11 +75,84 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
         return data
 
     monkeypatch.setattr("gmconv_zoo.data.sources.create_dataset", create)
-    result = train_by_recipe(
-        NET, "torch/fake", output=tmp_path, overrides={"epochs": 1, "batch_size": 10}, progress=False
-    )
+    options = {"data_dir": tmp_path, "output": tmp_path / "out", "overrides": {"epochs": 1, "batch_size": 10}}
+    result = train_by_recipe(NET, "torch/fake", **options, progress=False)
     assert result.score.count == 20
-    assert json.loads((tmp_path / "results.json").read_text())["dataset"] == "fake validation"
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["dataset"] == "fake validation"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A run of one epoch of two, and the folder of its images."""
+    root = tmp_path_factory.mktemp("run")
+    make_folder(root / "images" / "train", 24)
+    make_folder(root / "images" / "val", 6)
+    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}}
+    train_by_recipe(NET, root / "images", output=root / "out", progress=False, **options)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model_options": {}}, "model options"),
+        ({"memory_gb": 0.0}, "in memory"),
+        ({"images": "other"}, "classes|labels"),
+        ({"overrides": {"epochs": 1, "batch_size": 12}}, "recipe.batch_size"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed, message):
+    make_folder(interrupted / "other" / "train", 24, classes=("a", "b", "d"))
+    make_folder(interrupted / "other" / "val", 6, classes=("a", "b", "d"))
+    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, **changed}
+    images = interrupted / options.pop("images", "images")
+    before = (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes()
+    with pytest.raises(ValueError, match=f"is from another run: .*({message})"):
+        train_by_recipe(NET, images, output=interrupted / "out", resume=True, progress=False, **options)
+    assert (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
+        ("torch/cifar11 --data-dir .", "torch/cifar11 in ., train: "),
+        ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
+        ("images --accumulate 0", "accumulate=0: pass at least 1"),
+        ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),
+        ("images --precision fp16", "fp16 needs a GPU; on a CPU pass bf16"),
+        ("images --model-options colour", "'colour' is not KEY=VALUE"),
+    ],
+)
+def test_script_answers_a_mistake_with_one_line(interrupted, arguments, said):
+    command = [sys.executable, ROOT / "scripts" / "train.py", NET, *arguments.split(), "--epochs", "1"]
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=interrupted, env=env)
+    assert done.returncode != 0
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreadable_image_of_a_large_set_is_named_with_the_remedy(tmp_path):
+    make_folder(tmp_path / "images" / "train", 24)
+    make_folder(tmp_path / "images" / "val", 6)
+    bad = sorted((tmp_path / "images" / "train").rglob("*.png"))[0]
+    bad.write_bytes(b"nothing")
+    options = {"overrides": {"epochs": 1, "batch_size": 8}, "memory_gb": 0.0, "progress": False}
+    with pytest.raises(ValueError) as caught:
+        train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", **options)
+    assert str(caught.value).startswith(f"{bad} (not an image) cannot be read. Repair it and go on with resume")
+
+
+def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
+    from gmconv_zoo.classify.loading import eval_batch, make_loaders
+    from gmconv_zoo.data.sources import open_data
+
+    assert [eval_batch(processes) for processes in (1, 2, 3, 7, 300)] == [256, 256, 255, 252, 300]
+    make_folder(tmp_path / "images", 24)
+    net, recipe = timm.create_model(NET, num_classes=3), PAPER_RECIPES["cifar_resnet20"].override(batch_size=8)
+    with pytest.raises(ValueError, match="batch_size=8 cannot be shared by 3 processes"):
+        make_loaders(net, open_data(tmp_path / "images"), recipe, processes=3)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.layers import ScaledStdConv2d
 from torch import nn
 
 import gmconv_zoo
@@ -133,8 +134,10 @@ def test_shared_layers_stay_shared_and_the_rest_is_reported():
 
 
 def test_weight_standardised_convolutions_are_left():
-    converted = gmconv_zoo.conversion_report(plain("dm_nfnet_f0", num_classes=1))
-    assert all("in its own way" in row.reason for row in converted if max(row.kernel) > 1)
+    converted = convert(nn.Sequential(ScaledStdConv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), stem="static")
+    assert type(converted[0]) is ScaledStdConv2d
+    assert isinstance(converted[1], SGMConv2d)
+    assert "in its own way" in gmconv_zoo.conversion_report(converted)[0].reason
 
 
 def test_a_single_layer_can_be_the_whole_model():

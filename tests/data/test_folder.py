@@ -69,7 +69,7 @@ def no_train(root):
     [
         (lambda root: None, "no class folders: put the images"),
         (one_class, "a single class, cat"),
-        (empty_class, "no images in the class folders ape. Fill or remove"),
+        (empty_class, r"no images \(\.png, \.jpg, \.jpeg\) in the class folders ape. Fill or remove"),
         (one_image, "a single image in ape"),
         (unknown_in_val, "val has classes that .*train has not: ape, emu"),
         (no_train, "has val but no train"),

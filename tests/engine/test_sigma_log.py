@@ -96,3 +96,15 @@ def test_modes_are_kept():
     sigma_row(net, images())
     assert net.training
     assert not net[3].training
+
+
+@pytest.mark.parametrize("case", ["frozen", "one image"])
+def test_a_stem_that_cannot_vary_is_not_called_static(case, caplog):
+    net = tiny_net()
+    with torch.no_grad():
+        net[0].sigma_module.fc.weight.zero_()
+    if case == "frozen":
+        net[0].sigma_module.requires_grad_(False)
+    with caplog.at_level(logging.WARNING):
+        SigmaLog(images()[: 1 if case == "one image" else None])(State(net), {})
+    assert not caplog.records

@@ -119,6 +119,28 @@ def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monke
     assert said[0].startswith("1 runs: 0 are recorded")
 
 
+def test_an_error_that_says_nothing_of_a_network_is_no_row(data, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(run_module, "train_by_recipe", full)
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    with pytest.raises(OSError, match="No space left"):
+        run_all([run], tmp_path / "results.csv", RunSettings(data, tmp_path / "runs", progress=False))
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_runs_of_another_precision_have_folders_of_their_own(data, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(run_module, "train_by_recipe", lambda *_, output, **__: folders.append(output))
+    monkeypatch.setattr(run_module, "record_of_folder", lambda _: a_record())
+    monkeypatch.setattr(run_module, "default_accelerator", lambda **_: None)  # one precision a process is accelerate's
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    for options in ({}, {"precision": "bf16"}, {"precision": "bf16", "compile": True}):
+        run_module.train_one(run, RunSettings(data, tmp_path, progress=False, **options), threads=None)
+    assert [folder.name.removeprefix(run.name) for folder in folders] == ["", "-bf16", "-bf16-compiled"]
+
+
 def test_run_that_diverges_is_a_row_and_is_repeated_only_when_asked_for(data, tmp_path):
     changes = {"batch_size": 8, "lr": 1e30}
     (run,) = [r for r in plan_runs(["table1"], seeds=[0], epochs=1, changes=changes) if r.model.startswith("sgm")]

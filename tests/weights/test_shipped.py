@@ -35,7 +35,8 @@ def test_bare_name_and_tag_load_the_same_weights_without_a_connection(name, offl
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_classes_are_named(name):
-    assert tuple(timm.create_model(name).pretrained_cfg["label_names"]) == CIFAR10
+    assert tuple(timm.create_model(name, pretrained=True).pretrained_cfg["label_names"]) == CIFAR10
+    assert not timm.create_model(name).pretrained_cfg["label_names"]  # random weights know no classes
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -51,6 +52,26 @@ def test_another_number_of_classes_keeps_all_but_the_classifier(name, offline):
     other = timm.create_model(name, pretrained=True, num_classes=3).state_dict()
     assert other["fc.weight"].shape[0] == 3
     assert all(torch.equal(value, whole[key]) for key, value in other.items() if not key.startswith("fc."))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("sigma_design", "pair", "was trained with 'ratio'"),
+        ("stages", (1,), "was trained with None"),
+        ("sigma_init", 1.0, "its sigmas, which started at 5.0"),
+    ],
+)
+def test_another_conversion_than_the_trained_one_is_refused(key, value, said):
+    with pytest.raises(ValueError, match=rf"{key}=.*{said}; leave {key} out, or pass pretrained=False"):
+        timm.create_model("gmconv_cifar_resnet20.gm_cifar10", pretrained=True, **{key: value})
+
+
+def test_a_state_dict_of_the_users_own_takes_the_place_of_the_shipped_one():
+    mine = timm.create_model("gmconv_cifar_resnet20").state_dict()
+    overlay = {"state_dict": mine}
+    net = timm.create_model("gmconv_cifar_resnet20", pretrained=True, pretrained_cfg_overlay=overlay)
+    assert all(torch.equal(value, mine[key]) for key, value in net.state_dict().items())
 
 
 @pytest.mark.slow

@@ -231,3 +231,11 @@ def test_a_truncated_file_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(RuntimeError, match="damaged or cut short"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"feature_cls": "fx"}, {"feature_cls": "hook"}])
+def test_feature_extractor_is_refused_before_anything_is_written(tmp_path, options):
+    net = timm.create_model("gmconv_cifar_resnet20", features_only=True, **options)
+    with pytest.raises(ValueError, match="save the network as it was built without features_only"):
+        save(net, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from timm.models import is_model
+from timm.models import FeatureDictNet, FeatureGraphNet, FeatureHookNet, FeatureListNet, is_model
+from timm.models._features import FeatureGetterNet
 from timm.models._hub import save_config_for_hf
 from torch import nn
 
@@ -27,6 +28,7 @@ _WRAPPERS = (
     torch.jit.ScriptModule,
     torch._dynamo.eval_frame.OptimizedModule,
 )
+_EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 # Our nets whose plain twin timm calls differently
 _TIMM_TWINS = {"mobilenetv2": "mobilenetv2_100"}
 
@@ -51,6 +53,11 @@ def describe(
         raise ValueError(
             f"a {type(model).__name__} cannot be rebuilt: pass the network inside it (model.module, or the one that "
             "was compiled or scripted)."
+        )
+    if isinstance(model, _EXTRACTORS):
+        raise ValueError(
+            f"a {type(model).__name__} has lost its classifier and its names: save the network as it was built without "
+            "features_only, and make the extractor of that."
         )
     conversion = present_conversion(model)
     if not _known_to_timm(model):

@@ -2,13 +2,14 @@ import errno
 import math
 import os
 import resource
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
 from gmconv_zoo.classify.train import train
-from gmconv_zoo.engine.checkpoint import CheckpointError, load_weights
+from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.engine.state_file import read_state, write_state
 
@@ -100,6 +101,22 @@ def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, chan
     with pytest.raises(ValueError, match=message):
         run(tmp_path, **change)
     assert contents(tmp_path) == before
+
+
+def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
+    """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
+    run(tmp_path)
+    writer = Checkpoints(tmp_path / "checkpoints", {})
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda found: [*found, False])
+    state = SimpleNamespace(accelerator=SimpleNamespace(num_processes=2))
+    with pytest.raises(ValueError, match="is there for 1 of 2 processes: let all machines share the output folder"):
+        writer.resume(state)
+
+
+def test_checkpoints_are_two_however_long_the_run(tmp_path):
+    run(tmp_path, checkpoints=CheckpointPlan(every=1))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.safetensors", "last.safetensors"]
 
 
 def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):

@@ -187,31 +187,40 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
 
 
 # Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print their rows.
-_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CIFAR10: dict = {
+    "conversion": "native",
+    "licence": "apache-2.0",
+    "source": "trained from random weights",
+    "num_classes": 10,
+    "input_size": (3, 32, 32),
+    "crop_pct": 1.0,
+    "mean": (0.4914, 0.4822, 0.4465),
+    "std": (0.247, 0.2435, 0.2616),
+    "label_names": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+_30_EPOCHS = "the paper's recipe shortened to 30 of its 160 epochs, seed 0, last epoch"
 _TRAINED: tuple[WeightSpec, ...] = (
     WeightSpec(
-        model="gmconv_cifar_resnet20",
-        tag="gm_cifar10",
-        conversion="native",
-        licence="apache-2.0",
-        source="trained from random weights",
+        "gmconv_cifar_resnet20",
+        "gm_cifar10",
         packaged="gmconv_cifar_resnet20.gm_cifar10.safetensors",
         sha256="b9e1c0190cc5480ee969a863cabcafb5e6684dfa35d7eff26b23a64a3da1eb6f",
-        num_classes=10,
-        input_size=(3, 32, 32),
-        crop_pct=1.0,
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.247, 0.2435, 0.2616),
         measured=Metric(
-            top1=88.81,
-            top5=99.71,
-            dataset="CIFAR-10 test",
-            origin="results/cifar.csv, gmconv_zoo 0.1.0, commit 7e48b1a254dc8f781b7d1fc816cd54c6fa8b0aa4, "
-            "torch 2.14.1+cu130, AMD EPYC",
-            date="2026-11-25",
+            88.81, 99.71, "CIFAR-10 test", "results/cifar.csv, commit 7e48b1a, torch 2.14.1, AMD EPYC", "2026-11-25"
         ),
-        recipe="the paper's recipe shortened to 30 of its 160 epochs, seed 0, last epoch",
-        label_names=_CIFAR10,
+        recipe=_30_EPOCHS,
+        **_CIFAR10,
+    ),
+    WeightSpec(
+        "sgmconv_cifar_resnet20",
+        "gm_cifar10",
+        packaged="sgmconv_cifar_resnet20.gm_cifar10.safetensors",
+        sha256="501daf7a6941ca84b63633bf7b79ad6e063ae24d0de5b8fcbf1b505334c00604",
+        measured=Metric(
+            88.61, 99.6, "CIFAR-10 test", "results/cifar.csv, commit a10614f, torch 2.14.1, AMD EPYC", "2026-11-25"
+        ),
+        recipe=_30_EPOCHS,
+        **_CIFAR10,
     ),
 )
 

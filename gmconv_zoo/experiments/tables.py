@@ -68,7 +68,7 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
     """Markdown: for every experiment a table per data set, network and length of training that has been recorded.
 
     Args:
-        records: from `read_records`. An experiment without a run in at least two of its arms has no table.
+        records: from `read_records`. An experiment has a table when each of its arms has a run.
 
     Returns:
         Tables under their headings; a sentence where there is none yet.
@@ -80,10 +80,10 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
                 r for r in records if (r.dataset, _net(r), r.epochs, r.precision) == (dataset, net, epochs, precision)
             ]
             by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
-            if sum(bool(runs) for runs in by_arm.values()) >= 2:
+            if all(by_arm.values()):
                 heading = f"**{experiment.title}.** {dataset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}."
                 parts.append(f"{heading}\n\n{_table(experiment, by_arm)}")
-    return "\n\n".join(parts) or "No experiment has been recorded in at least two of its arms yet."
+    return "\n\n".join(parts) or "No experiment has been recorded in all of its arms yet."
 
 
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -131,9 +131,9 @@ def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
 
 
 def _stem(runs: Sequence[RunRecord]) -> str:
-    """Whether a dynamic stem is still dynamic after training."""
+    """Whether a dynamic stem is still dynamic after training; "-" for networks without one."""
     live = [run.stem_live for run in runs if run.stem_live is not None]
     if not live:
-        return "static"
+        return "-"
     dead = sum(share == 0 for share in live)
     return f"{dead} of {len(live)} gone static" if dead else "dynamic in all runs"

@@ -222,6 +222,17 @@ _TRAINED: tuple[WeightSpec, ...] = (
         recipe=_30_EPOCHS,
         **_CIFAR10,
     ),
+    WeightSpec(
+        "stdconv_cifar_resnet20",
+        "cifar10",
+        packaged="stdconv_cifar_resnet20.cifar10.safetensors",
+        sha256="5f66fba52064a0281d2126c418843057305cfe861a2eaa4c9be5a43154e9f0e5",
+        measured=Metric(
+            88.27, 99.65, "CIFAR-10 test", "results/cifar.csv, commit a10614f, torch 2.14.1, AMD EPYC", "2026-11-25"
+        ),
+        recipe=_30_EPOCHS,
+        **_CIFAR10,
+    ),
 )
 
 SPECS: dict[str, WeightSpec] = {

@@ -34,29 +34,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    passed = ("output", "data_dir", "freeze_backbone", "val_share", "seed")
+    passed += ("resume", "save_every", "skip_bad", "memory_gb")
+    options = {name: getattr(args, name) for name in passed}
     try:
         accelerator = default_accelerator(mixed_precision=args.precision, compile=args.compile)
-    except ValueError as error:
-        sys.exit(f"finetune.py: {error}")
-    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
-    try:
-        finetune(
-            args.data,
-            args.model,
-            output=args.output,
-            overrides=recipe_overrides(args),
-            data_dir=args.data_dir,
-            freeze_backbone=args.freeze_backbone,
-            val_share=args.val_share,
-            seed=args.seed,
-            resume=args.resume,
-            save_every=args.save_every,
-            skip_bad=args.skip_bad,
-            memory_gb=args.memory_gb,
-            accelerator=accelerator,
-            say=accelerator.print,
-        )
+        logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+        logging.getLogger("accelerate").setLevel(logging.WARNING)
+        options |= {"overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
+        finetune(args.data, args.model, **options)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"finetune.py: {error}")
 

@@ -59,6 +59,8 @@ def main() -> None:
     print(f"Published {args.repo}, tag {args.tag}, commit {spec.revision}: every file was read back and is the same.")
     if args.fused:
         print(f'It loads without gmconv_zoo: timm.create_model("hf-hub:{args.repo}", pretrained=True)')
+    elif staged.no_tag:
+        print(f"No row for gmconv_zoo/weights/specs.py: {staged.no_tag}")
     else:
         print(f"Row for gmconv_zoo/weights/specs.py:\n{spec_row(spec)}")
 

@@ -46,20 +46,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every", "skip_bad", "memory_gb")
+    options = {name: getattr(args, name) for name in passed}
+    options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
     try:
         accelerator = default_accelerator(
             mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
         )
-    except ValueError as error:
-        sys.exit(f"train.py: {error}")
-    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
-    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every")
-    options = {name: getattr(args, name) for name in (*passed, "skip_bad", "memory_gb")}
-    options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
-    options |= {"stream": stream_options(args), "accelerator": accelerator}
-    try:
-        train_by_recipe(args.model, args.data, say=accelerator.print, **options)
+        logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+        logging.getLogger("accelerate").setLevel(logging.WARNING)
+        options |= {"stream": stream_options(args), "accelerator": accelerator, "say": accelerator.print}
+        train_by_recipe(args.model, args.data, **options)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"train.py: {error}")
 

@@ -90,7 +90,7 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
             continue
         (found if documented_metric(spec) is not None else unknown).append(spec.name)
     if unknown:
-        raise ValueError(f"no ImageNet accuracy is documented for {', '.join(unknown)}: there is nothing to verify.")
+        raise ValueError(f"no ImageNet accuracy is documented for {', '.join(unknown)}: verify without it.")
     return found
 
 

@@ -126,8 +126,7 @@ def finetune(
         identity={
             "start": str(model),
             "frozen backbone": freeze_backbone,
-            "in memory": loaders.in_memory,
-            **described_images(images.classes, loaders.train_labels),
+            **described_images(images.classes, loaders),
         },
         extra={
             "start": model,

@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
-from ..data.pixels import mode_for
 from ..data.sources import ImageData, ImageSource, UnreadableImageError, open_data
 from ..data.tensors import EpochSampler, TensorImages, mix_seed, tensor_loader
 from ..engine.extras import needs_extra
@@ -124,7 +123,6 @@ def make_loaders(
     batch_size = recipe.batch_size // accumulate
     config = resolve_model_data_config(model)
     channels, height, width = config["input_size"]
-    data.train.mode = data.val.mode = mode_for(channels)
     margin = _MARGIN if recipe.crop_scale < 1 else 1.0
     stored = (round(height * margin), round(width * margin))
     needed = channels * (len(data.train.labels) * stored[0] * stored[1] + len(data.val.labels) * height * width)
@@ -148,15 +146,16 @@ def make_loaders(
     return Loaders(loader, DataLoader(val, eval_batch(processes), num_workers=workers), labels, False, bad)
 
 
-def described_images(classes: Sequence[str], labels: Tensor) -> dict[str, Any]:
-    """What tells one set of images to train on from another: classes and a digest of the labels in their order.
+def described_images(classes: Sequence[str], loaders: Loaders) -> dict[str, Any]:
+    """What tells one set of images to train on from another: classes, labels in their order, how they are read.
 
     Args:
         classes: names.
-        labels: (N,) of the images.
+        loaders: of the images.
     """
-    digest = hashlib.sha256(labels.to(torch.int64).numpy().tobytes()).hexdigest()[:16]
-    return {"classes": list(classes), "labels (digest)": digest}
+    labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
+    digest = hashlib.sha256(labels).hexdigest()[:16]
+    return {"classes": list(classes), "labels (digest)": digest, "in memory": loaders.in_memory}
 
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:

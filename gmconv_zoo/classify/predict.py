@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 from torch import Tensor, nn
 
-from ..data.pixels import mode_for, to_mode
+from ..data.pixels import UNREADABLE, mode_for, read_image
 from ..saving.label_names import label_names
 
 __all__ = ["ClassScore", "Prediction", "find_images", "predict"]
@@ -116,9 +115,8 @@ def predict(
 
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
     try:
-        with Image.open(path) as image:
-            return transform(to_mode(image, mode)), ""
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        return transform(read_image(path, mode)), ""
+    except UNREADABLE as error:
         _logger.warning("%s cannot be read: %s", path, error)
         return None, str(error)
 

@@ -109,8 +109,7 @@ def train_by_recipe(
         checkpoints=CheckpointPlan(resume=resume, every=save_every),
         identity={
             "model options": model_options or {},
-            "in memory": loaders.in_memory,
-            **described_images(images.classes, loaders.train_labels),
+            **described_images(images.classes, loaders),
         },
         extra={"model_options": model_options or {}, "skipped_images": loaders.skipped},
         progress=progress,

@@ -1,8 +1,7 @@
 """Images of an evaluation set, preprocessed; one that cannot be read is marked, never replaced by another."""
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,13 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from .eval_data import EvalSource
-from .pixels import to_mode
+from .pixels import UNREADABLE, read_image, to_mode
 
-__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "why_unreadable"]
+__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "read_pair", "why_unreadable"]
 
 # The label of an image that cannot be read
 BAD_LABEL = -1
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 class EvalImages(Dataset[tuple[Tensor, Tensor]]):
@@ -49,8 +47,8 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
         try:
-            image, label = _read(self.source.reader, index, self.mode)
-        except _UNREADABLE:
+            image, label = read_pair(self.source.reader, index, self.mode)
+        except UNREADABLE:
             return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
         return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
 
@@ -80,18 +78,17 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
 def why_unreadable(source: EvalSource, index: int) -> str:
     """What Pillow says about an image; empty where it can be read."""
     try:
-        _read(source.reader, index, "RGB")
-    except _UNREADABLE as error:
+        read_pair(source.reader, index, "RGB")
+    except UNREADABLE as error:
         return str(error)
     return ""
 
 
-def _read(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
+def read_pair(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
+    """An image of a source's reader, decoded, and its label; raises one of `UNREADABLE`."""
     image, label = reader[index]
-    if isinstance(image, Image.Image):
-        return to_mode(image, mode), label
-    with image, Image.open(image) as opened:
-        return to_mode(opened, mode), label
+    with nullcontext() if isinstance(image, Image.Image) else image:
+        return read_image(image, mode), label
 
 
 def _output(label: Any, outputs: list[int] | None) -> int:

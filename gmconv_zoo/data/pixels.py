@@ -1,9 +1,17 @@
-"""Images in the number of channels a network takes."""
+"""Reading an image in the number of channels a network takes."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["mode_for", "to_mode"]
+__all__ = ["UNREADABLE", "mode_for", "read_image", "to_mode"]
+
+# What Pillow raises for a file that is corrupt, truncated, missing or no image.
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -32,3 +40,19 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
         values = np.asarray(image)
         image = Image.fromarray((values >> 8 if values.max() > 255 else values).clip(0, 255).astype(np.uint8))
     return image.convert(mode)
+
+
+def read_image(file: str | Path | IO[Any] | Image.Image, mode: str) -> Image.Image:
+    """Decode an image.
+
+    Args:
+        file: a path, an open file, or an image that is decoded already.
+        mode: see `to_mode`.
+
+    Raises:
+        Exception: one of `UNREADABLE`.
+    """
+    if isinstance(file, Image.Image):
+        return to_mode(file, mode)
+    with Image.open(file) as opened:
+        return to_mode(opened, mode)

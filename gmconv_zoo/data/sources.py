@@ -10,8 +10,9 @@ from timm.data import create_dataset
 from torch.utils.data import IterableDataset
 
 from .eval_data import EvalSource, open_eval_data
+from .eval_images import read_pair
 from .folder import LabelledFiles, read_folder
-from .pixels import to_mode
+from .pixels import UNREADABLE, read_image
 
 __all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "UnreadableImageError", "open_data"]
 
@@ -25,16 +26,13 @@ class UnreadableImageError(ValueError):
 class ImageSource(Protocol):
     """Labelled images that can be opened one by one."""
 
-    mode: str
-    """Pillow's, that images are converted to: "RGB", or "L" for one channel."""
-
     @property
     def labels(self) -> Sequence[int]:
         """Indices of the images' classes."""
         ...
 
     def open(self, index: int) -> Image.Image:
-        """One image, decoded; raises `UnreadableImageError` naming it."""
+        """One image, decoded as RGB; raises `UnreadableImageError` naming it."""
         ...
 
 
@@ -54,22 +52,20 @@ class FileImages:
 
     Args:
         files: paths and labels.
-        mode: of Pillow, that images are converted to: "RGB", or "L" for one channel.
     """
 
-    def __init__(self, files: LabelledFiles, mode: str = "RGB") -> None:
-        self.paths, self.mode = files.paths, mode
+    def __init__(self, files: LabelledFiles) -> None:
+        self.paths = files.paths
         self.labels: Sequence[int] = files.labels
 
     def open(self, index: int) -> Image.Image:
-        """One image in the source's mode."""
+        """One image as RGB."""
         path = self.paths[index]
         try:
-            with Image.open(path) as image:
-                return to_mode(image, self.mode)
+            return read_image(path, "RGB")
         except UnidentifiedImageError:
             raise UnreadableImageError(f"{path} (not an image)") from None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        except UNREADABLE as error:
             raise UnreadableImageError(f"{path} ({error})") from error
 
 
@@ -78,20 +74,19 @@ class DatasetImages:
 
     Args:
         dataset: gives Pillow images.
-        mode: of Pillow, that images are converted to.
     """
 
-    def __init__(self, dataset: Any, mode: str = "RGB") -> None:
-        self.dataset, self.mode = dataset, mode
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
         targets = getattr(dataset, "targets", None)
         targets = (pair[1] for pair in dataset) if targets is None else targets
         self.labels: Sequence[int] = [int(target) for target in targets]
 
     def open(self, index: int) -> Image.Image:
-        """One image in the source's mode."""
+        """One image as RGB."""
         try:
-            return to_mode(self.dataset[index][0], self.mode)
-        except (OSError, ValueError, SyntaxError) as error:
+            return read_image(self.dataset[index][0], "RGB")
+        except UNREADABLE as error:
             raise UnreadableImageError(f"image {index} of {type(self.dataset).__name__} ({error})") from error
 
 
@@ -100,23 +95,17 @@ class HubImages:
 
     Args:
         source: from `open_eval_data`.
-        mode: of Pillow, that images are converted to.
     """
 
-    def __init__(self, source: EvalSource, mode: str = "RGB") -> None:
-        self.source, self.mode = source, mode
-        reader = source.reader
+    def __init__(self, source: EvalSource) -> None:
+        self.source, reader = source, source.reader
         self.labels: Sequence[int] = [int(label) for label in reader.dataset[reader.label_key]]
 
     def open(self, index: int) -> Image.Image:
-        """One image in the source's mode."""
+        """One image as RGB."""
         try:
-            image, _ = self.source.reader[index]
-            if isinstance(image, Image.Image):
-                return to_mode(image, self.mode)
-            with image, Image.open(image) as opened:
-                return to_mode(opened, self.mode)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return read_pair(self.source.reader, index, "RGB")[0]
+        except UNREADABLE as error:
             raise UnreadableImageError(f"image {index} of {self.source.name} ({error})") from error
 
 

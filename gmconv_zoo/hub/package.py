@@ -1,15 +1,12 @@
 """Small weights that ship inside the package: checked as a publication is, and put beside their specs."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import timm
-
 from .. import weights
-from ..saving import CONFIG_NAME, WEIGHTS_NAME
+from ..saving import WEIGHTS_NAME
 from ..weights.check import sha256_of
 from ..weights.specs import Metric, WeightSpec
 from .stage import stage
@@ -52,7 +49,8 @@ def package(
         repo_id = f"packaged/model.{tag}"
         staged = stage(folder, scratch, repo_id=repo_id, measured=measured, licence=licence, source=source)
         path = staged.folder / WEIGHTS_NAME
-        _check_default(staged.folder, staged.spec.model)
+        if staged.no_tag:
+            raise ValueError(f"{folder}: {staged.no_tag}")
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(
                 f"{folder}: {path.stat().st_size / 2**20:.1f} MB are too much for a wheel ({LARGEST_FILE >> 20} MB at "
@@ -62,17 +60,3 @@ def package(
         shutil.copyfile(path, (destination or Path(weights.__path__[0])) / name)
         digest = sha256_of(path)
     return replace(staged.spec, hf_hub_id="", packaged=name, sha256=digest, recipe=recipe, notes=())
-
-
-def _check_default(folder: Path, model: str) -> None:
-    """A tag is built with its family's conversion: refuse a network that has another."""
-    args = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")).get("model_args") or {}
-    if not (usual := getattr(timm.create_model(model), "gmconv_conversion", None)):
-        return
-    for key, value in usual.to_dict().items():
-        value = list(value) if isinstance(value, tuple) else value
-        if key in args and args[key] != value:
-            raise ValueError(
-                f"it was trained with {key}={args[key]!r}, and {model} has {value!r}: a tag cannot say so. "
-                "Publish it as a repository of its own, whose configuration does."
-            )

@@ -33,11 +33,13 @@ class Staged:
         folder: holds exactly what will be pushed.
         spec: what is known about the weights; its revision and sha256 are filled in by publishing.
         kind: what the weights are.
+        no_tag: why they cannot be a tag of their model; empty where they can.
     """
 
     folder: Path
     spec: WeightSpec
     kind: Kind
+    no_tag: str = ""
 
 
 def stage(
@@ -93,7 +95,7 @@ def stage(
     counts = profile(published.to("meta"), spec.input_size)
     card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}"))
     (out / CARD_NAME).write_text(card, encoding="utf-8")
-    return Staged(out, spec, kind)
+    return Staged(out, spec, kind, "" if fused else _no_tag(model, config["architecture"]))
 
 
 def _emptied(out: Path) -> Path:
@@ -169,6 +171,23 @@ def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[
     original = model.eval()(images)
     if not torch.allclose(outputs, original, rtol=1e-4, atol=1e-4 * float(original.abs().max())):
         raise RuntimeError("fusing changed the network's outputs by more than rounding does.")
+
+
+def _no_tag(model: nn.Module, architecture: str) -> str:
+    """A tag is built with its family's conversion, which another network's numbers do not belong to."""
+    with torch.device("meta"):
+        usual: Any = getattr(timm.create_model(architecture), "gmconv_conversion", None)
+    if usual is None:
+        return ""
+    own: Any = model.gmconv_conversion
+    there = own.to_dict()
+    for key, value in usual.to_dict().items():
+        if there[key] != value:
+            return (
+                f"it was trained with {key}={there[key]!r} where {architecture} has {value!r}, which a tag cannot say. "
+                "A repository on the Hub can, whose configuration has it."
+            )
+    return ""
 
 
 def _kind(architecture: str, trained: bool) -> Kind:

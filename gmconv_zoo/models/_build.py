@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,10 +75,8 @@ def build_gmconv(
     spec = _spec_of(variant, cfg, pretrained_cfg_overlay or {})
     own_file = _names_a_file(cfg, variant)
     if pretrained and masks is not None and conversion is not None:
-        recorded = kwargs.get("pretrained_model_args") or {}
-        if spec is not None and spec.conversion == "native" and not own_file:
-            recorded = masks.to_dict()
-        _check_recorded(conversion, {**masks.to_dict(), **recorded}, recorded)
+        of_tag = spec is not None and spec.conversion == "native" and not own_file
+        _check_recorded(conversion, masks, masks.to_dict() if of_tag else kwargs.get("pretrained_model_args") or {})
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not own_file:
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
@@ -151,12 +149,12 @@ def default_cfgs_of(
     }
     if not specs_of(model):
         return {model: {"license": "apache-2.0", **common}}
-    return {spec.name: {**common, **_cfg(spec), **_shared(common)} for spec in specs_of(model)}
+    return {spec.name: {"pool_size": _pool_size(spec), **common, **_cfg(spec)} for spec in specs_of(model)}
 
 
-def _shared(common: dict[str, Any]) -> dict[str, Any]:
-    """What is the network's own, whatever a spec says."""
-    return {key: common[key] for key in ("pool_size",) if key in common}
+def _pool_size(spec: WeightSpec) -> tuple[int, ...]:
+    """The last features' height and width: a 32nd of the image's, unless the family says otherwise."""
+    return tuple(-(-side // 32) for side in spec.input_size[1:])
 
 
 def _cfg(spec: WeightSpec) -> dict[str, Any]:
@@ -169,7 +167,6 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
         "num_classes": spec.num_classes,
         "input_size": spec.input_size,
         "test_input_size": spec.test_input_size,
-        "pool_size": tuple(-(-side // 32) for side in spec.input_size[1:]),
         "crop_pct": spec.crop_pct,
         "test_crop_pct": spec.test_crop_pct,
         "interpolation": spec.interpolation,
@@ -221,17 +218,18 @@ def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | No
     return replace(spec, hf_hub_id=hub_id, revision=revision, filename=filename, url="", **unknown)
 
 
-def _check_recorded(conversion: Conversion, recorded: dict[str, Any], named: Iterable[str]) -> None:
+def _check_recorded(conversion: Conversion, masks: Conversion, recorded: dict[str, Any]) -> None:
     """A native checkpoint was trained with its conversion: under another its numbers mean something else.
 
     Args:
         conversion: what was asked for.
-        recorded: the checkpoint's own, all fields.
-        named: those of them that are on record.
+        masks: the family's, which fields that are not on record are left out of the comparison with.
+        recorded: the fields that the checkpoint's configuration has, among others.
     """
-    there, here = Conversion.from_dict({key: recorded[key] for key in CONVERSION_KEYS}).to_dict(), conversion.to_dict()
-    for key in CONVERSION_KEYS:
-        if key in named and here[key] != there[key]:
+    known = {key: recorded[key] for key in CONVERSION_KEYS if key in recorded}
+    there, here = Conversion.from_dict({**masks.to_dict(), **known}).to_dict(), conversion.to_dict()
+    for key in known:
+        if here[key] != there[key]:
             said = "carries its sigmas, which started at" if key == "sigma_init" else "was trained with"
             raise ValueError(
                 f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; leave {key} out, or pass "

@@ -186,52 +186,51 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
-# Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print their rows.
-_CIFAR10: dict = {
-    "conversion": "native",
-    "licence": "apache-2.0",
-    "source": "trained from random weights",
-    "num_classes": 10,
-    "input_size": (3, 32, 32),
-    "crop_pct": 1.0,
-    "mean": (0.4914, 0.4822, 0.4465),
-    "std": (0.247, 0.2435, 0.2616),
-    "label_names": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-}
-_30_EPOCHS = "the paper's recipe shortened to 30 of its 160 epochs, seed 0, last epoch"
+def _cifar10(name: str, top1: float, top5: float, commit: str, sha256: str) -> WeightSpec:
+    """A ResNet-20 trained here for 30 epochs; its numbers are from its row of results/cifar.csv."""
+    model, _, tag = name.partition(".")
+    origin = f"results/cifar.csv, commit {commit}, torch 2.14.1, AMD EPYC"
+    return WeightSpec(
+        model,
+        tag,
+        "native",
+        "apache-2.0",
+        "trained from random weights",
+        packaged=f"{name}.safetensors",
+        sha256=sha256,
+        num_classes=10,
+        input_size=(3, 32, 32),
+        crop_pct=1.0,
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.247, 0.2435, 0.2616),
+        measured=Metric(top1, top5, "CIFAR-10 test", origin, "2026-11-25"),
+        recipe="the paper's recipe shortened to 30 of its 160 epochs, seed 0, last epoch",
+        label_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    )
+
+
+# Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print such rows in full.
 _TRAINED: tuple[WeightSpec, ...] = (
-    WeightSpec(
-        "gmconv_cifar_resnet20",
-        "gm_cifar10",
-        packaged="gmconv_cifar_resnet20.gm_cifar10.safetensors",
-        sha256="b9e1c0190cc5480ee969a863cabcafb5e6684dfa35d7eff26b23a64a3da1eb6f",
-        measured=Metric(
-            88.81, 99.71, "CIFAR-10 test", "results/cifar.csv, commit 7e48b1a, torch 2.14.1, AMD EPYC", "2026-11-25"
-        ),
-        recipe=_30_EPOCHS,
-        **_CIFAR10,
+    _cifar10(
+        "gmconv_cifar_resnet20.gm_cifar10",
+        88.81,
+        99.71,
+        "7e48b1a",
+        "b9e1c0190cc5480ee969a863cabcafb5e6684dfa35d7eff26b23a64a3da1eb6f",
     ),
-    WeightSpec(
-        "sgmconv_cifar_resnet20",
-        "gm_cifar10",
-        packaged="sgmconv_cifar_resnet20.gm_cifar10.safetensors",
-        sha256="501daf7a6941ca84b63633bf7b79ad6e063ae24d0de5b8fcbf1b505334c00604",
-        measured=Metric(
-            88.61, 99.6, "CIFAR-10 test", "results/cifar.csv, commit a10614f, torch 2.14.1, AMD EPYC", "2026-11-25"
-        ),
-        recipe=_30_EPOCHS,
-        **_CIFAR10,
+    _cifar10(
+        "sgmconv_cifar_resnet20.gm_cifar10",
+        88.61,
+        99.6,
+        "a10614f",
+        "501daf7a6941ca84b63633bf7b79ad6e063ae24d0de5b8fcbf1b505334c00604",
     ),
-    WeightSpec(
-        "stdconv_cifar_resnet20",
-        "cifar10",
-        packaged="stdconv_cifar_resnet20.cifar10.safetensors",
-        sha256="5f66fba52064a0281d2126c418843057305cfe861a2eaa4c9be5a43154e9f0e5",
-        measured=Metric(
-            88.27, 99.65, "CIFAR-10 test", "results/cifar.csv, commit a10614f, torch 2.14.1, AMD EPYC", "2026-11-25"
-        ),
-        recipe=_30_EPOCHS,
-        **_CIFAR10,
+    _cifar10(
+        "stdconv_cifar_resnet20.cifar10",
+        88.27,
+        99.65,
+        "a10614f",
+        "5f66fba52064a0281d2126c418843057305cfe861a2eaa4c9be5a43154e9f0e5",
     ),
 )
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gmconv_zoo.data.folder import LabelledFiles
-from gmconv_zoo.data.pixels import mode_for, to_mode
+from gmconv_zoo.data.pixels import mode_for, read_image, to_mode
 from gmconv_zoo.data.sources import FileImages, UnreadableImageError
 
 
@@ -13,7 +13,7 @@ from gmconv_zoo.data.sources import FileImages, UnreadableImageError
 def test_sixteen_bits_become_their_upper_eight(tmp_path, mode):
     values = np.array([[0, 256, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
-    image = FileImages(LabelledFiles((tmp_path / "deep.png",), (0,)), mode).open(0)
+    image = read_image(tmp_path / "deep.png", mode)
     assert image.mode == mode
     assert np.asarray(image.convert("L")).tolist() == [[0, 1, 128, 255]]
 

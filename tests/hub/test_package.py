@@ -65,6 +65,15 @@ def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_of_another_conversion_is_no_tag(tmp_path):
+    """A tag is built with its family's conversion: "pair" has the shapes of "ratio", and other outputs."""
+    net = timm.create_model("gmconv_cifar_resnet20", sigma_design="pair")
+    gmconv_zoo.save(net, tmp_path / "pair")
+    with pytest.raises(ValueError, match="trained with sigma_design='pair' where gmconv_cifar_resnet20 has 'ratio'"):
+        package(tmp_path / "pair", "made", measured=None, source="a test", destination=tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
 def test_names_of_classes_do_not_outlive_their_classifier(folder, tmp_path):
     model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=3)
     gmconv_zoo.save(model, tmp_path / "three")

@@ -8,6 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from gmconv_zoo.models._build import default_cfgs_of
 from gmconv_zoo.weights import fetch as fetch_module
 from gmconv_zoo.weights.check import sha256_of
 from gmconv_zoo.weights.errors import WeightsError
@@ -49,3 +50,12 @@ def test_damaged_or_missing_package_file_asks_for_a_new_installation(spec, tmp_p
     path.unlink()
     with pytest.raises(WeightsError, match=r"missing from this installation. Install gmconv_zoo again"):
         create(spec)
+
+
+def test_a_spec_of_other_classes_and_statistics_needs_no_change_elsewhere(monkeypatch):
+    own = {"num_classes": 100, "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.1), "crop_pct": 0.9}
+    spec = WeightSpec("sgmconv_cifar_resnet56", "made", "native", "apache-2.0", "a test", packaged="none", **own)
+    monkeypatch.setitem(SPECS, spec.name, spec)
+    cfg = default_cfgs_of(spec.model, None, first_conv="conv1", pool_size=(8, 8), num_classes=10, mean=(0, 0, 0))
+    assert {key: cfg[spec.name][key] for key in own} == own
+    assert cfg[spec.name]["pool_size"] == (8, 8)

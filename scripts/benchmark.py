@@ -43,6 +43,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="time torch.compiled networks")
     parser.add_argument("--threads", type=int, help="threads of torch (as many as it chooses)")
     parser.add_argument("--busy", action="store_true", help="processor time on one thread, where other work goes on")
+    parser.add_argument(
+        "--return-memory", action="store_true", help="let the C library return freed memory after every call"
+    )
     parser.add_argument("--output", type=Path, default=Path("output/benchmark.json"), help="JSON file (%(default)s)")
     parser.add_argument("--record", action="store_true", help="measure into results/benchmark")
     parser.add_argument("--check", action="store_true", help="exit with 1 when an aim is missed")
@@ -65,8 +68,11 @@ def main() -> int:
         name = f"{args.device}_{args.precision}{'_compiled' if args.compile else ''}.json"
         path = RECORDS / name if args.record else args.output
         parts = planned(tuple(args.plan or PLANS), **options)
-        partial = args.record and args.plan
-        record = renew_record(parts, path) if partial else run_benchmark(parts, path, startup=args.record)
+        keep_memory = not args.return_memory
+        if args.record and args.plan:
+            record = renew_record(parts, path, keep_memory=keep_memory)
+        else:
+            record = run_benchmark(parts, path, startup=args.record, keep_memory=keep_memory)
         if path == SHOWN:
             write_tables(SHOWN, **PAGES)
     except (ImportError, OSError, ValueError) as error:

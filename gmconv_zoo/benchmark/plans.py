@@ -18,17 +18,18 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
             nets=("resnet18",),
             kinds=(*_TRAINED, *_FORMS, "condconv stem"),
             stem_only=True,
-            seconds=8.0,
+            seconds=15.0,
+            rounds=7,
         ),
     ),
     "cifar": (
         BenchmarkSettings(
-            nets=("cifar_resnet20",), kinds=(*_TRAINED, *_FORMS, *_PEERS), batches=(128,), seconds=20.0, rounds=9
+            nets=("cifar_resnet20",), kinds=(*_TRAINED, *_FORMS, *_PEERS), batches=(128,), seconds=20.0, rounds=11
         ),
     ),
     "networks": (
-        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=20.0),
-        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=20.0),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=30.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=40.0, rounds=5),
     ),
     "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=12.0),),
     "single": (

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..engine.allocator import keep_freed_memory
 from ..engine.records import environment, write_json
 from .measure import compare
 from .settings import BenchmarkSettings
@@ -21,7 +22,11 @@ _logger = logging.getLogger(__name__)
 
 
 def run_benchmark(
-    parts: Sequence[BenchmarkSettings], path: str | Path | None = None, *, startup: bool = False
+    parts: Sequence[BenchmarkSettings],
+    path: str | Path | None = None,
+    *,
+    startup: bool = False,
+    keep_memory: bool = True,
 ) -> dict[str, Any]:
     """Measure one part after the other.
 
@@ -31,6 +36,8 @@ def run_benchmark(
         parts: what to measure.
         path: JSON file to write; None for none.
         startup: measure import, creation and conversion as well.
+        keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without, the
+            C library returns activations to the system after every call, and fresh pages are what is timed.
 
     Returns:
         ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
@@ -38,8 +45,7 @@ def run_benchmark(
     Raises:
         ValueError: when memory does not suffice for one of them.
     """
-    malloc = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
-    record: dict[str, Any] = {"environment": {**environment(), "variables": malloc}, "startup": None, "parts": []}
+    record: dict[str, Any] = {"environment": _environment(parts, keep_memory), "startup": None, "parts": []}
     if startup:
         record["startup"] = startup_times(busy=any(settings.busy for settings in parts))
         _logger.info("startup: %s", record["startup"])
@@ -62,11 +68,12 @@ def run_benchmark(
     return record
 
 
-def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path) -> dict[str, Any]:
+def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path, *, keep_memory: bool = True) -> dict[str, Any]:
     """Measure some parts of a recorded run anew; the file then holds what `merge_record` gives."""
     earlier = json.loads(Path(path).read_text(encoding="utf-8"))
-    merge_record(earlier, {"environment": environment(), "parts": []})  # before anything is measured in vain
-    record = merge_record(earlier, run_benchmark(parts))
+    where = _environment(parts, keep_memory)
+    merge_record(earlier, {"environment": where, "parts": []})  # before anything is measured in vain
+    record = merge_record(earlier, run_benchmark(parts, keep_memory=keep_memory))
     write_json(path, record)
     return record
 
@@ -98,7 +105,16 @@ def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, A
     return {**earlier, "parts": [*kept, *anew.values()]}
 
 
-_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm")
+_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "freed_memory")
+
+
+def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[str, Any]:
+    """Where these parts are measured, with what becomes of freed memory there; None on other devices."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
+    freed = None
+    if all(settings.device == "cpu" for settings in parts):
+        freed = "kept" if keep_memory and keep_freed_memory() else "returned"
+    return {**environment(), "variables": variables, "freed_memory": freed}
 
 
 def _place(part: dict[str, Any]) -> str:

@@ -104,9 +104,10 @@ def _caption(record: dict[str, Any]) -> str:
         where["gpu"] if settings["device"].startswith("cuda") else f"{where['processor']}, {where['threads']} threads"
     )
     clock = ", processor time on a busy machine" if settings["busy"] else ""
+    freed = f", freed memory {where['freed_memory']}" if where.get("freed_memory") else ""
     return (
         f"Speed is the standard network's time divided by this one's (above 1 is faster), memory is this one's peak "
-        f"divided by the standard network's. {place}, {settings['precision']}{clock}, torch {where['torch']}, "
+        f"divided by the standard network's. {place}, {settings['precision']}{clock}{freed}, torch {where['torch']}, "
         f"timm {where['timm']}."
     )
 

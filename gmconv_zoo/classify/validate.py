@@ -18,6 +18,7 @@ from ..data.class_order import class_outputs
 from ..data.eval_data import EvalSource
 from ..data.eval_images import EvalImages, EvalStream
 from ..data.pixels import mode_for
+from ..engine.allocator import keep_freed_memory
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
@@ -95,6 +96,8 @@ def validate(
         OSError: when the output cannot be written; nothing has been evaluated then.
     """
     accelerator = accelerator or Accelerator()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     writes = output is not None and accelerator.is_main_process
     summary = Summary(output if writes else None)
     if output is not None and writes:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import platform
 import runpy
 import sys
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_parts_measured_anew_replace_their_like_and_keep_their_commit(record):
     elsewhere = {**again, "environment": {**again["environment"], "processor": "another"}}
     with pytest.raises(ValueError, match=r"processor is 'another' here .* measure every plan anew"):
         merge_record(earlier, elsewhere)
+
+
+def test_the_record_tells_what_became_of_freed_memory(record, monkeypatch):
+    glibc = platform.libc_ver()[0] == "glibc"
+    assert record["environment"]["freed_memory"] == ("kept" if glibc else "returned")
+    assert f"freed memory {record['environment']['freed_memory']}" in full_table(record)
+    monkeypatch.setattr("gmconv_zoo.benchmark.record.compare", lambda settings, *_: [])
+    returned = run_benchmark([TINY], keep_memory=False)
+    assert returned["environment"]["freed_memory"] == "returned"
+    if glibc:  # the two do not belong in one table
+        with pytest.raises(ValueError, match="freed_memory is 'returned' here and was 'kept' in the record"):
+            merge_record(record, returned)
 
 
 def test_training_changes_the_weights_and_inference_does_not():

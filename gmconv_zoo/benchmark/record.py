@@ -36,8 +36,8 @@ def run_benchmark(
         parts: what to measure.
         path: JSON file to write; None for none.
         startup: measure import, creation and conversion as well.
-        keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without, the
-            C library returns activations to the system after every call, and fresh pages are what is timed.
+        keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without,
+            the C library returns activations to the system after every call, and fresh pages are what is timed.
 
     Returns:
         ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.

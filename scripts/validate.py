@@ -1,9 +1,10 @@
 """Count how many images of a set models classify correctly: exactly, on one or several processes.
 
 DATA is a folder with one folder per class, a flat folder with --labels, or torch/NAME, hfds/NAME, wds/NAME with --root.
-MODELS are timm names, patterns of names, folders that gmconv_zoo.save wrote (or that hold such folders), or Hub
-repositories. A model that fails keeps its row, and the others go on. The exit status is 1 when one failed or, with
---verify, a documented accuracy is not met within 0.1 points on the full ImageNet validation set.
+MODELS are timm names, patterns of names, folders that gmconv_zoo.save wrote (or that hold such folders), folders of
+trainings that have not ended, checkpoints, or Hub repositories. A model that fails keeps its row, and the others go on.
+The exit status is 1 when one failed or, with --verify, a documented accuracy is not met within 0.1 points on the full
+ImageNet validation set.
 
 Example:
     python scripts/validate.py imagenet/val --model gmconv_resnet18.from_tv_in1k

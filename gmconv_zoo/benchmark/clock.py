@@ -13,7 +13,7 @@ __all__ = ["Timing", "time_together"]
 # What takes more than this many times as long as the first function is timed in every other round only.
 SLOW = 2.0
 # What takes fewer milliseconds than this is called once untimed before it is timed, with its own data in the caches.
-SHORT = 700.0
+SHORT = 100.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
             seconds=15.0,
             rounds=7,
         ),
+        BenchmarkSettings(nets=("mobilenetv2", "alexnet"), kinds=("gmconv",), stem_only=True, seconds=8.0, rounds=7),
     ),
     "cifar": (
         BenchmarkSettings(
@@ -28,8 +29,8 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         ),
     ),
     "networks": (
-        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=30.0, rounds=5),
-        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=40.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=50.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=60.0, rounds=5),
     ),
     "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=12.0),),
     "single": (

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..markdown import with_block
+from ..markdown import table, with_block
 from .subjects import STANDARD
+from .targets import verdicts
 
-__all__ = ["NAME", "full_table", "network_table", "tables_are_current", "write_tables"]
+__all__ = ["aims_table", "full_table", "network_table", "tables_are_current", "write_tables"]
 
-NAME = "benchmark"
 Row = dict[str, Any]
 
 
@@ -55,26 +55,46 @@ def full_table(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _caption(record), *_startup(record)])
 
 
+def aims_table(record: dict[str, Any]) -> str:
+    """How many of the aims a run reached, and a line for each that it missed."""
+    judged = verdicts(record)
+    missed = [verdict for verdict in judged if not verdict.reached]
+    counts = f"{len(judged) - len(missed)} of {len(judged)} aims were reached."
+    if not missed:
+        return counts
+    rows = [(v.what, v.measure, f"{v.value:.3f}", f"{v.limit:.3f}") for v in missed]
+    return f"{counts} Missed:\n\n{table(('what', 'measure', 'measured', 'aim'), rows, right=(2, 3))}"
+
+
 def write_tables(record_path: Path, *, readme: Path, page: Path) -> None:
     """Put the tables into the README and into the page on performance.
 
     Args:
         record_path: what `run_benchmark` wrote.
-        readme, page: Markdown files with the markers of `NAME`.
+        readme: Markdown file with the markers of "benchmark".
+        page: Markdown file with those of "benchmark" and "aims".
 
     Raises:
         ValueError: when a marker is missing.
     """
-    record = json.loads(record_path.read_text(encoding="utf-8"))
-    for path, table in ((readme, network_table(record)), (page, full_table(record))):
-        path.write_text(with_block(path, NAME, table), encoding="utf-8")
+    for path, name, content in _blocks(record_path, readme, page):
+        path.write_text(with_block(path, name, content), encoding="utf-8")
 
 
 def tables_are_current(record_path: Path, *, readme: Path, page: Path) -> bool:
     """Whether both files hold what `write_tables` would write."""
+    blocks = _blocks(record_path, readme, page)
+    return all(path.read_text(encoding="utf-8") == with_block(path, name, content) for path, name, content in blocks)
+
+
+def _blocks(record_path: Path, readme: Path, page: Path) -> list[tuple[Path, str, str]]:
+    """File, name and content of every generated part."""
     record = json.loads(record_path.read_text(encoding="utf-8"))
-    tables = ((readme, network_table(record)), (page, full_table(record)))
-    return all(path.read_text(encoding="utf-8") == with_block(path, NAME, table) for path, table in tables)
+    return [
+        (readme, "benchmark", network_table(record)),
+        (page, "benchmark", full_table(record)),
+        (page, "aims", aims_table(record)),
+    ]
 
 
 def _nets(rows: Iterable[Row]) -> list[str]:

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
-from timm.models import is_model, is_model_pretrained, split_model_name_tag
 from torch import Tensor, nn
 
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_backbone as freeze
-from ..saving import save
-from ..saving.named import open_model
+from ..saving import loading_call, save
 from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
@@ -21,13 +18,14 @@ from .evaluate import Score
 from .loading import described_images, make_loaders, open_images
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe
+from .start_network import start_network
 from .train import TrainResult, default_accelerator, train
 
 with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-__all__ = ["FinetuneResult", "finetune", "start_network"]
+__all__ = ["FinetuneResult", "finetune"]
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +43,8 @@ class FinetuneResult:
         epoch: that epoch.
         classes: names, in the order of the outputs.
         skipped: images that could not be read, by name and reason.
-        folder: Hub-ready, loads with ``timm.create_model("local-dir:FOLDER", pretrained=True)``.
+        folder: loads with ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and is Hub-ready; a network that
+            was converted by hand loads with `gmconv_zoo.load`.
     """
 
     score: Score
@@ -143,39 +142,8 @@ def finetune(
         with accelerator.autocast():  # as the score was counted
             matrix = confusion_matrix(net, loaders.val, len(images.classes))
         _write(net, result, matrix, loaders.train_labels, images.classes, output)
-        say(f'{output}: timm.create_model("local-dir:{output}", pretrained=True)')
+        say(f"{output}: {loading_call(output)}")
     return FinetuneResult(result.score, result.epoch, images.classes, loaders.skipped, output)
-
-
-def start_network(model: str, classes: int, **options: Any) -> nn.Module:
-    """A network with pretrained weights where there are any, and a new classifier.
-
-    Args:
-        model: a name timm knows, a folder or a Hub repository.
-        classes: outputs.
-        **options: for `timm.create_model`, with a name timm knows.
-
-    Raises:
-        ValueError: when the name is none of these, or the network has no classifier to replace.
-    """
-    if is_model(split_model_name_tag(model)[0]) and not Path(model).is_dir():
-        pretrained = options.pop("pretrained", is_model_pretrained(model))
-        if not pretrained:
-            _logger.warning("%s starts from random weights", model)
-        try:
-            return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
-        except TypeError as error:  # a keyword that the network does not have
-            raise ValueError(f"{model} with {options}: {error}") from error
-    net = open_model(model)
-    reset = getattr(net, "reset_classifier", None)
-    if not callable(reset):
-        raise ValueError(f"{model}: {type(net).__name__} has no classifier to replace.")
-    reset(classes)
-    config = getattr(net, "pretrained_cfg", None)
-    if isinstance(config, dict):  # the old classes' names are not those of the new outputs
-        for key in ("label_names", "label_descriptions"):
-            config.pop(key, None)
-    return net
 
 
 def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:

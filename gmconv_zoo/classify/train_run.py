@@ -11,10 +11,10 @@ from ..engine.extras import needs_extra
 from ..saving import save
 from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
-from .finetune import start_network
 from .loading import described_images, make_loaders, open_images
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe, recipe_for
+from .start_network import start_network
 from .stream_loading import make_stream_loaders
 from .train import TrainResult, default_accelerator, train
 

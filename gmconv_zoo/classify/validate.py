@@ -25,6 +25,7 @@ from ..saving import CONFIG_NAME
 from ..saving.named import open_model
 from .count import BadImagesError, count_correct
 from .evaluate import Score
+from .open_checkpoint import find_checkpoints, open_checkpoint
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
 with needs_extra("train"):
@@ -44,10 +45,11 @@ def find_models(name: str) -> list[str]:
 
     Args:
         name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
-            in its own folders; or anything `open_model` takes.
+            in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
+            `open_model` takes.
 
     Returns:
-        Names for `open_model`.
+        Names for `open_model`, and paths of checkpoints.
 
     Raises:
         ValueError: when nothing matches.
@@ -56,8 +58,12 @@ def find_models(name: str) -> list[str]:
     if folder.is_dir():
         found = [str(folder)] if (folder / CONFIG_NAME).is_file() else []
         found = found or [str(path.parent) for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))]
+        found = found or [str(path) for path in find_checkpoints(folder)]
         if not found:
-            raise ValueError(f"{name}: no {CONFIG_NAME} in it or in a folder of it; pass what gmconv_zoo.save wrote.")
+            raise ValueError(
+                f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
+                "a training wrote."
+            )
         return found
     if not set(name) & set("*?["):
         return [name]
@@ -152,7 +158,7 @@ def _open_together(name: str, settings: ValidationSettings) -> nn.Module:
     """Open the model in every process, or in none."""
     model, error = None, None
     try:
-        model = open_model(name)
+        model = open_checkpoint(name) if Path(name).is_file() else open_model(name)
         if settings.fuse:
             model = fuse(model)
     except Exception as caught:  # reported below, in all processes

@@ -17,7 +17,7 @@ from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
 from .state_file import read_state, write_state
 
-__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
+__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights", "read_identity"]
 
 _logger = logging.getLogger(__name__)
 
@@ -152,6 +152,22 @@ class Checkpoints:
                 process["totals"] = total / now
         state.totals.copy_(processes[here % len(processes)]["totals"])
         state.rng = processes[here % len(processes)]["rng"]
+
+
+def read_identity(path: str | Path) -> dict[str, Any]:
+    """What run a checkpoint is of: network, recipe, seed and the like.
+
+    Args:
+        path: of a checkpoint.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is no checkpoint.
+    """
+    identity = read_state(path).get("identity")
+    if not identity:
+        raise ValueError(f"{path} is no checkpoint of a training: it does not say which run it is of.")
+    return dict(identity)
 
 
 def load_weights(path: str | Path, model: nn.Module) -> None:

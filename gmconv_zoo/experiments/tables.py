@@ -68,7 +68,8 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
     """Markdown: for every experiment a table per data set, network and length of training that has been recorded.
 
     Args:
-        records: from `read_records`. An experiment has a table when each of its arms has a run.
+        records: from `read_records`. An experiment has a table when most of its arms have a run, and the one that
+            the others are compared with does; arms without one are shown as not run.
 
     Returns:
         Tables under their headings; a sentence where there is none yet.
@@ -80,10 +81,11 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
                 r for r in records if (r.dataset, _net(r), r.epochs, r.precision) == (dataset, net, epochs, precision)
             ]
             by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
-            if all(by_arm.values()):
+            recorded = [label for label, runs in by_arm.items() if runs]
+            if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
                 heading = f"**{experiment.title}.** {dataset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}."
                 parts.append(f"{heading}\n\n{_table(experiment, by_arm)}")
-    return "\n\n".join(parts) or "No experiment has been recorded in all of its arms yet."
+    return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
 
 
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -119,7 +121,7 @@ def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
     for label, runs in by_arm.items():
         values = list(scores[label].values())
         failed = len(runs) - len(values)
-        seeds = f"{len(values)}" + (f", {failed} failed" if failed else "")
+        seeds = f"{len(values)}" + (f", {failed} failed" if failed else "") if runs else "not run"
         if label == experiment.against:
             compared = "(compared with this)"
         else:

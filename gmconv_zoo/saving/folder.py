@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
-__all__ = ["load", "save"]
+__all__ = ["load", "loading_call", "save"]
 
 
 def save(
@@ -89,6 +89,17 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
         net = net.to(dtypes.pop())
     net.load_state_dict(tensors, strict=False)
     return net.eval()
+
+
+def loading_call(folder: str | Path) -> str:
+    """The line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild.
+
+    Raises:
+        ValueError: when the folder holds none.
+    """
+    if _read_config(Path(folder)).get("architecture") == NOT_TIMMS:
+        return f'gmconv_zoo.load("{folder}")'
+    return f'timm.create_model("local-dir:{folder}", pretrained=True)'
 
 
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:

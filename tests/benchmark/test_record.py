@@ -16,7 +16,7 @@ from gmconv_zoo.benchmark.record import merge_record
 from gmconv_zoo.benchmark.scaling import _draw, scaling_rows
 from gmconv_zoo.benchmark.startup import startup_times
 from gmconv_zoo.benchmark.subjects import KINDS, STANDARD, build_subject
-from gmconv_zoo.benchmark.tables import full_table, network_table, tables_are_current, write_tables
+from gmconv_zoo.benchmark.tables import aims_table, full_table, network_table, tables_are_current, write_tables
 from gmconv_zoo.benchmark.targets import verdicts
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 
@@ -110,12 +110,28 @@ def test_tables_stand_between_the_markers_and_show_the_record(record, tmp_path):
     pages = {name: tmp_path / f"{name}.md" for name in ("readme", "page")}
     for page in pages.values():
         page.write_text("before\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nafter\n")
+    with pytest.raises(ValueError, match=r"page.md: put the lines <!-- aims:begin -->"):
+        write_tables(path, **pages)
+    with pages["page"].open("a") as page:
+        page.write("<!-- aims:begin -->\n<!-- aims:end -->\n")
     assert not tables_are_current(path, **pages)
     write_tables(path, **pages)
     assert tables_are_current(path, **pages)
     assert pages["readme"].read_text().startswith("before\n<!-- benchmark:begin -->\n| network, batch |")
     assert network_table(record).count("| cifar_resnet20, 1 |") == 2
     assert full_table(record).count("| cifar_resnet20 |") == 12
+    assert "0 of 0 aims were reached." in pages["page"].read_text()
+
+
+def test_missed_aims_are_listed_with_what_was_measured(record):
+    record = json.loads(json.dumps(record).replace('"batch": 1,', '"batch": 128,'))
+    for row in record["parts"][0]["rows"]:
+        row["ratio"], row["memory_ratio"] = (0.5, 1.0) if row["kind"] == "gmconv" else (1.0, 1.0)
+    lines = aims_table(record).splitlines()
+    assert lines[0] == "12 of 16 aims were reached. Missed:"
+    missed = "| cifar_resnet20 inference batch 128 channels_last gmconv | speed | 0.500 | 0.900 |"
+    assert missed in lines
+    assert len(lines) == 4 + 4
 
 
 def test_verdicts_hold_figures_against_the_aims(record):

@@ -10,6 +10,8 @@ import timm
 import torch
 from PIL import Image
 
+import gmconv_zoo
+from gmconv_zoo import convert
 from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
@@ -31,11 +33,14 @@ def run(data, output, model=NET, **options):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The whole way with the defaults, in one command, but for the network and its epochs."""
+    """The whole way with the defaults, in one command, from a trained standard network that was converted."""
     root = tmp_path_factory.mktemp("finetune")
     make_folder(root / "images", 200)
-    command = [sys.executable, ROOT / "scripts" / "finetune.py", root / "images", "--model", "gmconv_cifar_resnet20"]
-    done = subprocess.run([*command, "--epochs", "2", "--output", root / "out"], capture_output=True, text=True)
+    net = timm.create_model("gmconv_cifar_resnet20")
+    net.load_state_dict(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)).state_dict())
+    gmconv_zoo.save(net, root / "converted")
+    command = [sys.executable, ROOT / "scripts" / "finetune.py", root / "images", "--model", root / "converted"]
+    done = subprocess.run([*command, "--output", root / "out"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return root, done.stdout
 
@@ -46,6 +51,8 @@ def test_two_hundred_images_are_learned(finished):
     assert results["score"]["top1_percent"] > 80
     assert results["score"]["count"] == 39
     assert results["epoch_selected_on_validation"]
+    assert said.splitlines()[-1] == f'{root / "out"}: timm.create_model("local-dir:{root / "out"}", pretrained=True)'
+    assert results["recipe"] == FINETUNE.override(batch_size=16, lr=results["recipe"]["lr"]).to_dict()
     assert "3 classes, 161 images to train on and 39 held out (split made here)" in said
 
 
@@ -130,6 +137,14 @@ def test_saved_folder_is_finetuned_to_other_classes(finished, tmp_path):
     before = timm.create_model(f"local-dir:{finished[0] / 'out'}", pretrained=True).state_dict()
     changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"fc.weight", "fc.bias"}
+
+
+def test_network_converted_by_hand_is_finetuned_and_the_call_that_loads_it_is_said(tmp_path):
+    images, said = make_folder(tmp_path / "images", 24), []
+    gmconv_zoo.save(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)), tmp_path / "converted")
+    run(images, tmp_path / "out", str(tmp_path / "converted"), say=said.append)
+    assert said[-1] == f'{tmp_path / "out"}: gmconv_zoo.load("{tmp_path / "out"}")'
+    assert label_names(gmconv_zoo.load(tmp_path / "out")) == ["cat", "dog", "owl"]
 
 
 def test_unbalanced_classes_count_the_same(tmp_path):

@@ -35,6 +35,17 @@ def test_training_learns_and_reports_the_final_score():
     assert len(result.rows) == 25
 
 
+def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tmp_path):
+    recipe = RECIPE.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
+    net, plan = tiny_net(), CheckpointPlan(end_with_best=True)
+    result = train(net, *loaders(), recipe, output=tmp_path, checkpoints=plan, progress=False)
+    assert [row["epoch"] for row in result.rows] == [1, 2, 3]
+    assert result.epoch == 1
+    best = tiny_net()
+    load_weights(tmp_path / "checkpoints" / "best.safetensors", best)
+    assert all(torch.equal(value, best.state_dict()[name]) for name, value in net.state_dict().items())
+
+
 def test_same_seed_gives_the_same_weights():
     nets = [tiny_net(), tiny_net(), tiny_net()]
     for net, seed in zip(nets, (0, 0, 1), strict=True):

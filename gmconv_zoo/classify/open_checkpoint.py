@@ -1,0 +1,53 @@
+"""The network of a training checkpoint, so that a run can be evaluated before its end or after it was killed."""
+
+from pathlib import Path
+
+from torch import nn
+
+from ..engine.checkpoint import BEST_NAME, LAST_NAME, load_weights, read_identity
+from .checkpoint_plan import CHECKPOINTS_FOLDER
+from .start_network import build_network
+
+__all__ = ["find_checkpoints", "open_checkpoint"]
+
+
+def find_checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoints of a run.
+
+    Args:
+        folder: the run's own or its folder of checkpoints.
+
+    Returns:
+        The best and the last, where they are there.
+    """
+    places = (Path(folder), Path(folder) / CHECKPOINTS_FOLDER)
+    return [path for place in places for path in (place / BEST_NAME, place / LAST_NAME) if path.is_file()]
+
+
+def open_checkpoint(path: str | Path) -> nn.Module:
+    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights.
+
+    Args:
+        path: of the file. Weights are their running average where the run keeps one.
+
+    Returns:
+        The network in eval mode, on the CPU, with its classes' names.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is no checkpoint, does not say which network it is of, or that one cannot be built.
+        RuntimeError: when the run started from weights that cannot be had any more.
+    """
+    identity = read_identity(path)
+    classes = identity.get("classes")
+    if not classes:
+        raise ValueError(f"{path} does not name its classes: pass a checkpoint that train.py or finetune.py wrote.")
+    if start := identity.get("start"):  # finetuned
+        net = build_network(start, len(classes))
+    else:
+        options = {**identity.get("model options", {}), "pretrained": False}
+        net = build_network(identity["model"], len(classes), **options)
+    load_weights(path, net)
+    if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
+        config["label_names"] = list(classes)
+    return net.eval()

@@ -1,0 +1,83 @@
+"""A checkpoint is opened as the network of its run, and validate.py takes a run that has not ended."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from gmconv_zoo.classify.finetune import finetune
+from gmconv_zoo.classify.open_checkpoint import find_checkpoints, open_checkpoint
+from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.classify.validate import find_models
+from gmconv_zoo.saving.label_names import recorded_names
+from gmconv_zoo.saving.named import open_model
+from tests.data.image_folders import make_folder
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of a network with options, whose weights are a running average."""
+    root = tmp_path_factory.mktemp("trained")
+    for split, count in (("train", 24), ("val", 6)):
+        make_folder(root / "images" / split, count)
+    changes = {"epochs": 1, "batch_size": 8, "ema_decay": 0.9}
+    options = {"overrides": changes, "model_options": OPTIONS, "progress": False}
+    train_by_recipe("gmconv_cifar_resnet20", root / "images", output=root / "out", **options)
+    return root
+
+
+def logits(net):
+    return net(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+
+
+def test_checkpoint_is_the_network_that_the_run_saved(trained):
+    net = open_checkpoint(trained / "out" / "checkpoints" / "last.safetensors")
+    assert not net.training
+    assert "pair" in net.conv1.extra_repr()
+    assert recorded_names(net) == ["cat", "dog", "owl"]
+    assert torch.equal(logits(net), logits(open_model(str(trained / "out"))))
+
+
+def test_finetuned_checkpoint_is_built_from_what_the_run_started_from(trained, tmp_path):
+    images = make_folder(tmp_path / "images", 24, classes=("a", "b"))
+    start = str(trained / "out")
+    finetune(images, start, output=tmp_path / "out", overrides={"epochs": 1}, progress=False)
+    net = open_checkpoint(tmp_path / "out" / "checkpoints" / "best.safetensors")
+    assert recorded_names(net) == ["a", "b"]
+    assert torch.equal(logits(net), logits(open_model(str(tmp_path / "out"))))
+
+
+def test_script_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained, tmp_path):
+    shutil.copytree(trained / "out" / "checkpoints", tmp_path / "run" / "checkpoints")
+    paths = [str(tmp_path / "run" / "checkpoints" / name) for name in ("best.safetensors", "last.safetensors")]
+    for folder in (tmp_path / "run", tmp_path / "run" / "checkpoints"):
+        assert [str(path) for path in find_checkpoints(folder)] == find_models(str(folder)) == paths
+    assert find_models(str(trained / "out")) == [str(trained / "out")]  # it has ended: the network that it saved
+    command = [sys.executable, ROOT / "scripts" / "validate.py", trained / "images" / "val", "--model"]
+    done = subprocess.run([*command, tmp_path / "run", "--output", tmp_path / "counts"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "counts" / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (trained / "out" / "summary.csv").open() as file:
+        (epoch,) = csv.DictReader(file)
+    assert [row["model"] for row in rows] == paths
+    assert {row["top1"] for row in rows} == {epoch["val_top1"]}
+    assert {row["count"] for row in rows} == {"6"}
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    save_file(timm.create_model("stdconv_cifar_resnet20").state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"weights\.safetensors is no checkpoint of gmconv_zoo, or it is damaged"):
+        open_checkpoint(tmp_path / "weights.safetensors")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no config\.json in it or in a folder of it, and no checkpoint"):
+        find_models(str(tmp_path / "empty"))

@@ -32,7 +32,7 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=50.0, rounds=5),
         BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=60.0, rounds=5),
     ),
-    "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=12.0),),
+    "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=30.0, rounds=7),),
     "single": (
         BenchmarkSettings(
             nets=(*_IMAGENET, "cifar_resnet20"),

@@ -1,7 +1,7 @@
 """Time masked networks beside their standard twins and beside other adaptive stems; write JSON and tables.
 
 With --record everything is measured, kept in results/benchmark and, on a CPU, shown in the README and in
-docs/performance.md: about 20 minutes on two cores that have nothing else to do; with --plan too, only those parts of
+docs/performance.md: half an hour on two cores that have nothing else to do; with --plan too, only those parts of
 the record are measured anew. The exit status is 1 with --check when an aim is missed.
 
 Example:

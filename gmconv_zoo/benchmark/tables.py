@@ -9,14 +9,14 @@ from ..markdown import table, with_block
 from .subjects import STANDARD
 from .targets import verdicts
 
-__all__ = ["aims_table", "full_table", "network_table", "tables_are_current", "write_tables"]
+__all__ = ["aims_table", "full_table", "network_table", "stem_table", "tables_are_current", "write_tables"]
 
 Row = dict[str, Any]
 
 
 def network_table(record: dict[str, Any]) -> str:
     """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
-    rows = [row for part in record["parts"] if not part["settings"]["stem_only"] for row in part["rows"]]
+    rows = _rows(record, stem_only=False)
     largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
     lines = [
         "| network, batch | memory format | fused | S-GMConv: inference | training | memory "
@@ -60,10 +60,28 @@ def aims_table(record: dict[str, Any]) -> str:
     judged = verdicts(record)
     missed = [verdict for verdict in judged if not verdict.reached]
     counts = f"{len(judged) - len(missed)} of {len(judged)} aims were reached."
+    fused = [v.value for v in judged if v.measure == "speed" and v.what.endswith(" sgmconv fused")]
+    if fused:
+        counts += f" The fused networks came out between {min(fused):.2f} and {max(fused):.2f}."
     if not missed:
         return counts
     rows = [(v.what, v.measure, f"{v.value:.3f}", f"{v.limit:.3f}") for v in missed]
     return f"{counts} Missed:\n\n{table(('what', 'measure', 'measured', 'aim'), rows, right=(2, 3))}"
+
+
+def stem_table(record: dict[str, Any]) -> str:
+    """What a dynamic stem adds to the time of its network, from the stems that were timed alone."""
+    stems = {_place(row): row for row in _rows(record, stem_only=True) if row["kind"] == "gmconv"}
+    plain_stems = {_place(row): row for row in _rows(record, stem_only=True) if row["kind"] == STANDARD}
+    lines = []
+    for row in _rows(record, stem_only=False):
+        if row["kind"] == STANDARD and (stem := stems.get(_place(row))):
+            added = stem["milliseconds"] - plain_stems[_place(row)]["milliseconds"]
+            whole = row["milliseconds"]
+            cells = (row["net"], str(row["batch"]), row["memory_format"], row["task"])
+            lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
+    columns = ("network", "batch", "memory format", "task", "stem adds (ms)", "standard network (ms)", "speed by that")
+    return table(columns, lines, right=(1, 4, 5, 6)) if lines else "No stem was timed alone."
 
 
 def write_tables(record_path: Path, *, readme: Path, page: Path) -> None:
@@ -72,7 +90,7 @@ def write_tables(record_path: Path, *, readme: Path, page: Path) -> None:
     Args:
         record_path: what `run_benchmark` wrote.
         readme: Markdown file with the markers of "benchmark".
-        page: Markdown file with those of "benchmark" and "aims".
+        page: Markdown file with those of "benchmark", "aims" and "stems".
 
     Raises:
         ValueError: when a marker is missing.
@@ -94,7 +112,16 @@ def _blocks(record_path: Path, readme: Path, page: Path) -> list[tuple[Path, str
         (readme, "benchmark", network_table(record)),
         (page, "benchmark", full_table(record)),
         (page, "aims", aims_table(record)),
+        (page, "stems", stem_table(record)),
     ]
+
+
+def _rows(record: dict[str, Any], *, stem_only: bool) -> list[Row]:
+    return [row for part in record["parts"] if part["settings"]["stem_only"] == stem_only for row in part["rows"]]
+
+
+def _place(row: Row) -> tuple[str, str, int, str]:
+    return row["net"], row["task"], row["batch"], row["memory_format"]
 
 
 def _nets(rows: Iterable[Row]) -> list[str]:

@@ -17,6 +17,7 @@ _NETWORK = {
 }
 _SMALL = {**_NETWORK, ("gmconv", "inference"): 0.90, ("gmconv", "training"): 0.90}
 _STEM = {("gmconv", "inference"): 0.85, ("gmconv", "training"): 0.90}
+_STEM_NET = "resnet18"  # whose stem is 7x7; others are reported
 _PEERS = ("condconv stem", "deformable stem")
 
 
@@ -64,6 +65,8 @@ def _of_row(part: dict[str, Any], row: dict[str, Any]) -> Iterator[Verdict]:
     if row["batch"] < (_CIFAR_BATCH if small else _IMAGENET_BATCH):
         return
     limits = _STEM if stem else _SMALL if small else _NETWORK
+    if stem and row["net"] != _STEM_NET:
+        return
     if (limit := limits.get((row["kind"], row["task"]))) is None:
         return
     yield Verdict(what, "speed", row["ratio"], limit, row["ratio"] >= limit)

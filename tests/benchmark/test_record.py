@@ -5,6 +5,7 @@ import logging
 import platform
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ from gmconv_zoo.benchmark.record import merge_record
 from gmconv_zoo.benchmark.scaling import _draw, scaling_rows
 from gmconv_zoo.benchmark.startup import startup_times
 from gmconv_zoo.benchmark.subjects import KINDS, STANDARD, build_subject
-from gmconv_zoo.benchmark.tables import aims_table, full_table, network_table, tables_are_current, write_tables
+from gmconv_zoo.benchmark.tables import (
+    aims_table,
+    full_table,
+    network_table,
+    stem_table,
+    tables_are_current,
+    write_tables,
+)
 from gmconv_zoo.benchmark.targets import verdicts
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 
@@ -104,6 +112,14 @@ def test_bf16_and_a_single_layer_are_measured():
     assert len(run_benchmark([settings])["parts"][0]["rows"]) == 8
 
 
+@pytest.mark.slow
+def test_compiled_networks_are_measured():
+    settings = replace(TINY, compile=True, tasks=("inference",), formats=("channels_last",))
+    rows = run_benchmark([settings])["parts"][0]["rows"]
+    assert [row["kind"] for row in rows] == ["standard", "sgmconv", "gmconv"]
+    assert all(row["milliseconds"] > 0 for row in rows)
+
+
 def test_tables_stand_between_the_markers_and_show_the_record(record, tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(record))
@@ -113,7 +129,7 @@ def test_tables_stand_between_the_markers_and_show_the_record(record, tmp_path):
     with pytest.raises(ValueError, match=r"page.md: put the lines <!-- aims:begin -->"):
         write_tables(path, **pages)
     with pages["page"].open("a") as page:
-        page.write("<!-- aims:begin -->\n<!-- aims:end -->\n")
+        page.write("".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("aims", "stems")))
     assert not tables_are_current(path, **pages)
     write_tables(path, **pages)
     assert tables_are_current(path, **pages)
@@ -132,6 +148,19 @@ def test_missed_aims_are_listed_with_what_was_measured(record):
     missed = "| cifar_resnet20 inference batch 128 channels_last gmconv | speed | 0.500 | 0.900 |"
     assert missed in lines
     assert len(lines) == 4 + 4
+
+
+def test_what_a_stem_adds_is_told_beside_its_network(record):
+    assert stem_table(record) == "No stem was timed alone."
+    (part,) = json.loads(json.dumps(record))["parts"]
+    alone = {"settings": {**part["settings"], "stem_only": True}, "rows": json.loads(json.dumps(part["rows"]))}
+    for row in part["rows"]:
+        row["milliseconds"] = 100.0
+    for row in alone["rows"]:
+        row["milliseconds"] = 35.0 if row["kind"] == "gmconv" else 10.0
+    lines = stem_table({**record, "parts": [part, alone]}).splitlines()
+    assert len(lines) == 2 + 4
+    assert "| cifar_resnet20 | 1 | channels_last | training | 25.0 | 100 | 0.800 |" in lines
 
 
 def test_verdicts_hold_figures_against_the_aims(record):

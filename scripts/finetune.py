@@ -1,7 +1,8 @@
 """Finetune a network on a folder of images: one folder per class, with or without "train" and "val" above them.
 
 The output folder holds the best epoch's network, ready for publish.py, and checkpoints, records and pictures. After
-an interruption the same command with --resume goes on, to the same weights. Several processes: accelerate launch.
+an interruption the same command with --resume goes on, to the same weights. Several processes: torchrun, or on GPUs
+accelerate launch.
 
 Examples:
     python scripts/finetune.py photos
@@ -43,6 +44,7 @@ def main() -> None:
         logging.getLogger("accelerate").setLevel(logging.WARNING)
         options |= {"overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
         finetune(args.data, args.model, **options)
+        accelerator.end_training()
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"finetune.py: {error}")
 

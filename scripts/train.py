@@ -1,7 +1,7 @@
 """Train a network by the paper's recipe, any field of which can be changed here.
 
 DATA is a folder with "train" and "val", or a data set by timm's name. After an interruption the same command with
---resume goes on, to the same weights. Several processes: accelerate launch or torchrun.
+--resume goes on, to the same weights. Several processes: torchrun, or on GPUs accelerate launch.
 
 Examples:
     python scripts/train.py gmconv_cifar_resnet20 torch/cifar10 --data-dir data --output output/cifar
@@ -57,6 +57,7 @@ def main() -> None:
         logging.getLogger("accelerate").setLevel(logging.WARNING)
         options |= {"stream": stream_options(args), "accelerator": accelerator, "say": accelerator.print}
         train_by_recipe(args.model, args.data, **options)
+        accelerator.end_training()
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"train.py: {error}")
 

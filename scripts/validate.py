@@ -17,6 +17,8 @@ import argparse
 import logging
 import sys
 
+from torch import distributed
+
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.classify.validation_settings import ValidationSettings
@@ -71,6 +73,8 @@ def main() -> int:
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"validate.py: {error}")
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
     if report.text:
         print(report.text)
     return report.status

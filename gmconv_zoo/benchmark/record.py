@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def run_benchmark(
         path: JSON file to write; None for none.
         startup: measure import, creation and conversion as well.
         keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without,
-            the C library returns activations to the system after every call, and fresh pages are what is timed.
+            the C library returns activations to the system after every call, and fresh pages are what is timed, unless
+            this process has kept memory before.
 
     Returns:
         ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
@@ -105,14 +107,14 @@ def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, A
     return {**earlier, "parts": [*kept, *anew.values()]}
 
 
-_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "freed_memory")
+_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "variables", "freed_memory")
 
 
 def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[str, Any]:
-    """Where these parts are measured, with what becomes of freed memory there; None on other devices."""
+    """Where these parts are measured, and whether freed memory is kept there; None where nothing is known of it."""
     variables = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
     freed = None
-    if all(settings.device == "cpu" for settings in parts):
+    if all(settings.device == "cpu" for settings in parts) and platform.libc_ver()[0] == "glibc":
         freed = "kept" if keep_memory and keep_freed_memory() else "returned"
     return {**environment(), "variables": variables, "freed_memory": freed}
 

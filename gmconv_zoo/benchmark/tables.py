@@ -62,7 +62,7 @@ def aims_table(record: dict[str, Any]) -> str:
     counts = f"{len(judged) - len(missed)} of {len(judged)} aims were reached."
     fused = [v.value for v in judged if v.measure == "speed" and v.what.endswith(" sgmconv fused")]
     if fused:
-        counts += f" The fused networks came out between {min(fused):.2f} and {max(fused):.2f}."
+        counts += f" The fused networks came out between {min(fused):.2f} and {max(fused):.2f} at these batches."
     if not missed:
         return counts
     rows = [(v.what, v.measure, f"{v.value:.3f}", f"{v.limit:.3f}") for v in missed]

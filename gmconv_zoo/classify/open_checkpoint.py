@@ -36,17 +36,16 @@ def open_checkpoint(path: str | Path) -> nn.Module:
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when it is no checkpoint, does not say which network it is of, or that one cannot be built.
-        RuntimeError: when the run started from weights that cannot be had any more.
+        RuntimeError: when the run started from a folder or repository that cannot be had any more.
     """
     identity = read_identity(path)
     classes = identity.get("classes")
     if not classes:
         raise ValueError(f"{path} does not name its classes: pass a checkpoint that train.py or finetune.py wrote.")
-    if start := identity.get("start"):  # finetuned
-        net = build_network(start, len(classes))
-    else:
-        options = {**identity.get("model options", {}), "pretrained": False}
-        net = build_network(identity["model"], len(classes), **options)
+    start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
+    if start is None:
+        start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
+    net = build_network(start, len(classes), **{**options, "pretrained": False})
     load_weights(path, net)
     if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
         config["label_names"] = list(classes)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from timm.models import split_model_name_tag
+
 from ..data.sources import ImageData
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
@@ -108,6 +110,7 @@ def train_by_recipe(
         class_weights=balanced_weights(loaders.train_labels, classes),
         checkpoints=CheckpointPlan(resume=resume, every=save_every),
         identity={
+            **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": model_options or {},
             **described_images(images.classes, loaders),
         },

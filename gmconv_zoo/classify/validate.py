@@ -56,21 +56,26 @@ def find_models(name: str) -> list[str]:
     """
     folder = Path(name)
     if folder.is_dir():
-        found = [str(folder)] if (folder / CONFIG_NAME).is_file() else []
-        found = found or [str(path.parent) for path in sorted(folder.glob(f"*/{CONFIG_NAME}"))]
-        found = found or [str(path) for path in find_checkpoints(folder)]
-        if not found:
-            raise ValueError(
-                f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
-                "a training wrote."
-            )
-        return found
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        if found := _in_folder(folder) or [name for path in inside for name in _in_folder(path)]:
+            return found
+        raise ValueError(
+            f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
+            "a training wrote."
+        )
     if not set(name) & set("*?["):
         return [name]
     found = timm.list_pretrained(name)
     if not found:
         raise ValueError(f"{name!r} matches no pretrained model; timm.list_pretrained() lists them.")
     return found
+
+
+def _in_folder(folder: Path) -> list[str]:
+    """The network that a folder holds, or the checkpoints of a run that has not saved one yet."""
+    if (folder / CONFIG_NAME).is_file():
+        return [str(folder)]
+    return [str(path) for path in find_checkpoints(folder)]
 
 
 def validate(
@@ -163,12 +168,20 @@ def _open_together(name: str, settings: ValidationSettings) -> nn.Module:
             model = fuse(model)
     except Exception as caught:  # reported below, in all processes
         error = caught
-    failed = [text for text in gather_object(["" if error is None else str(error)]) if text]
+    opened = gather_object([("" if error is None else str(error), _digest(model))])
+    failed = [text for text, _ in opened if text]
     if error is not None:
         raise error
     if failed or model is None:
         raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
+    if len({digest for _, digest in opened}) > 1:
+        raise RuntimeError("the processes read different weights: does a training write there? Try again.")
     return model
+
+
+def _digest(model: nn.Module | None) -> float:
+    """A number that other weights do not give."""
+    return 0.0 if model is None else float(sum(value.double().sum() for value in model.state_dict().values()))
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:

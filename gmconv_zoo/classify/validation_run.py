@@ -15,6 +15,7 @@ from .validation_settings import ValidationRow, ValidationSettings
 
 with needs_extra("train"):
     from accelerate import Accelerator
+    from accelerate.utils import broadcast_object_list
 
 __all__ = ["ValidationReport", "result_table", "run_validation"]
 
@@ -75,6 +76,7 @@ def run_validation(
         found = documented.documented_models(found)
         order, sized = documented.check_full_imagenet(source, settings), documented.test_sized(found)
     accelerator = _accelerator(cpu)
+    (found,) = broadcast_object_list([found])  # a training that goes on may have written a checkpoint in between
     rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
     comparisons = documented.compare(rows) if verify else []
     ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)

@@ -5,10 +5,10 @@ import platform
 
 __all__ = ["keep_freed_memory"]
 
-# Of glibc's malloc.h, each with the largest value that is of use: blocks up to 1 GiB come from the heap, and 2 GiB of
-# it may lie unused at its end.
+# Of glibc's malloc.h: blocks up to 1 GiB come from the heap (up to 32 MiB in versions that take no more), and 2 GiB
+# of it may lie unused at its end.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_SETTINGS = {_M_MMAP_THRESHOLD: 1 << 30, _M_TRIM_THRESHOLD: (1 << 31) - 1}
+_MMAP_THRESHOLDS, _TRIM_THRESHOLD = (1 << 30, 32 << 20), (1 << 31) - 1
 
 
 def keep_freed_memory() -> bool:
@@ -27,4 +27,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # another allocator in its place
         return False
-    return all(mallopt(option, value) == 1 for option, value in _SETTINGS.items())
+    kept = any(mallopt(_M_MMAP_THRESHOLD, threshold) == 1 for threshold in _MMAP_THRESHOLDS)
+    return mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD) == 1 and kept

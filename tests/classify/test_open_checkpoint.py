@@ -15,6 +15,8 @@ from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.open_checkpoint import find_checkpoints, open_checkpoint
 from gmconv_zoo.classify.train_run import train_by_recipe
 from gmconv_zoo.classify.validate import find_models
+from gmconv_zoo.engine.checkpoint import read_identity
+from gmconv_zoo.engine.state_file import write_state
 from gmconv_zoo.saving.label_names import recorded_names
 from gmconv_zoo.saving.named import open_model
 from tests.data.image_folders import make_folder
@@ -31,7 +33,7 @@ def trained(tmp_path_factory):
         make_folder(root / "images" / split, count)
     changes = {"epochs": 1, "batch_size": 8, "ema_decay": 0.9}
     options = {"overrides": changes, "model_options": OPTIONS, "progress": False}
-    train_by_recipe("gmconv_cifar_resnet20", root / "images", output=root / "out", **options)
+    train_by_recipe("gmconv_cifar_resnet20.gm_cifar10", root / "images", output=root / "out", **options)
     return root
 
 
@@ -45,6 +47,16 @@ def test_checkpoint_is_the_network_that_the_run_saved(trained):
     assert "pair" in net.conv1.extra_repr()
     assert recorded_names(net) == ["cat", "dog", "owl"]
     assert torch.equal(logits(net), logits(open_model(str(trained / "out"))))
+
+
+def test_tag_decides_the_preprocessing(trained, tmp_path):
+    assert read_identity(trained / "out" / "checkpoints" / "last.safetensors")["tag"] == "gm_cifar10"
+    net = timm.create_model("gmconv_resnet18.from_a1_in1k", num_classes=2)
+    identity = {"model": "gmconv_resnet18", "tag": "from_a1_in1k", "classes": ["a", "b"]}
+    write_state(tmp_path / "last.safetensors", {"identity": identity, "model": net.state_dict(), "ema": None})
+    found = open_checkpoint(tmp_path / "last.safetensors").pretrained_cfg
+    assert (found["tag"], found["crop_pct"]) == ("from_a1_in1k", net.pretrained_cfg["crop_pct"])
+    assert found["crop_pct"] != timm.create_model("gmconv_resnet18").pretrained_cfg["crop_pct"]
 
 
 def test_finetuned_checkpoint_is_built_from_what_the_run_started_from(trained, tmp_path):
@@ -62,6 +74,8 @@ def test_script_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained,
     for folder in (tmp_path / "run", tmp_path / "run" / "checkpoints"):
         assert [str(path) for path in find_checkpoints(folder)] == find_models(str(folder)) == paths
     assert find_models(str(trained / "out")) == [str(trained / "out")]  # it has ended: the network that it saved
+    shutil.copytree(trained / "out", tmp_path / "ended")
+    assert find_models(str(tmp_path)) == [str(tmp_path / "ended"), *paths]
     command = [sys.executable, ROOT / "scripts" / "validate.py", trained / "images" / "val", "--model"]
     done = subprocess.run([*command, tmp_path / "run", "--output", tmp_path / "counts"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

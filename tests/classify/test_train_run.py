@@ -185,6 +185,7 @@ def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path):
     make_folder(tmp_path / "images" / "val", 7)
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    env |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path)}
     for name, launcher in (("alone", []), ("launched", launch)):
         command = [sys.executable, *launcher, "scripts/train.py", NET, tmp_path / "images", "--epochs", "1"]
         options = ["--batch-size", "8", "--output", tmp_path / name]

@@ -23,9 +23,8 @@ import torch
 
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.benchmark import run_benchmark, run_scaling
-from gmconv_zoo.benchmark.plans import PLANS, planned
-from gmconv_zoo.benchmark.record import renew_record
-from gmconv_zoo.benchmark.settings import PRECISIONS
+from gmconv_zoo.benchmark.options import add_plan_options, chosen_parts
+from gmconv_zoo.benchmark.record import make_record
 from gmconv_zoo.benchmark.tables import write_tables
 from gmconv_zoo.benchmark.targets import verdicts
 
@@ -37,15 +36,9 @@ PAGES = {"readme": ROOT / "README.md", "page": ROOT / "docs" / "performance.md"}
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", nargs="+", choices=tuple(PLANS), help="some of the measurements (all)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (%(default)s)")
-    parser.add_argument("--compile", action="store_true", help="time torch.compiled networks")
+    add_plan_options(parser)
     parser.add_argument("--threads", type=int, help="threads of torch (as many as it chooses)")
-    parser.add_argument("--busy", action="store_true", help="processor time on one thread, where other work goes on")
-    parser.add_argument(
-        "--return-memory", action="store_true", help="let the C library return freed memory after every call"
-    )
+    parser.add_argument("--return-memory", action="store_true", help="let the C library return freed memory")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark.json"), help="JSON file (%(default)s)")
     parser.add_argument("--record", action="store_true", help="measure into results/benchmark")
     parser.add_argument("--check", action="store_true", help="exit with 1 when an aim is missed")
@@ -64,21 +57,18 @@ def main() -> int:
         if args.scaling:
             run_scaling(args.scaling, device=args.device, busy=args.busy)
             return 0
-        options = {"device": args.device, "precision": args.precision, "compile": args.compile, "busy": args.busy}
-        name = f"{args.device}_{args.precision}{'_compiled' if args.compile else ''}.json"
-        path = RECORDS / name if args.record else args.output
-        parts = planned(tuple(args.plan or PLANS), **options)
-        keep_memory = not args.return_memory
-        if args.record and args.plan:
-            record = renew_record(parts, path, keep_memory=keep_memory)
+        parts = chosen_parts(args)
+        if args.record:
+            path, record = make_record(RECORDS, parts, renew=bool(args.plan), keep_memory=not args.return_memory)
+            if path == SHOWN:
+                write_tables(SHOWN, **PAGES)
         else:
-            record = run_benchmark(parts, path, startup=args.record, keep_memory=keep_memory)
-        if path == SHOWN:
-            write_tables(SHOWN, **PAGES)
+            record = run_benchmark(parts, args.output, keep_memory=not args.return_memory)
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"benchmark.py: {error}")
-    print(*verdicts(record), sep="\n")
-    return 1 if args.check and not all(verdict.reached for verdict in verdicts(record)) else 0
+    judged = verdicts(record)
+    print(*judged, sep="\n")
+    return int(args.check and not all(verdict.reached for verdict in judged))
 
 
 if __name__ == "__main__":

@@ -20,30 +20,12 @@ import sys
 from torch import distributed
 
 import gmconv_zoo  # noqa: F401  registers the models
+from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
 from gmconv_zoo.classify.validation_run import run_validation
-from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 
-SETTINGS = (
-    ("--batch-size", {"type": int, "help": "images per forward pass of each process (128)"}),
-    ("--workers", {"type": int, "help": "loader processes of each process (2)"}),
-    ("--precision", {"choices": ("float32", "bf16", "fp16"), "help": "automatic mixed precision (float32: none)"}),
-    ("--channels-last", {"action": "store_true", "help": "memory format of kernels and images"}),
-    ("--compile", {"action": "store_true", "help": "use torch.compile"}),
-    ("--fuse", {"action": "store_true", "help": "fold static masks into their kernels first"}),
-    ("--retry", {"action": "store_true", "help": "halve the batch when memory does not suffice"}),
-    ("--skip-bad", {"action": "store_true", "help": "leave unreadable images out, and count them"}),
-    ("--test-input-size", {"action": "store_true", "help": "the model's test size and crop, where it has them"}),
-    ("--img-size", {"type": int, "help": "side in pixels, instead of the model's own; likewise the following"}),
-    ("--crop-pct", {"type": float}),
-    ("--crop-mode", {"choices": ("center", "squash", "border")}),
-    ("--interpolation", {"choices": ("bilinear", "bicubic", "nearest")}),
-    ("--mean", {"type": float, "nargs": "+"}),
-    ("--std", {"type": float, "nargs": "+"}),
-)
 
-
-def parse_args() -> tuple[argparse.Namespace, ValidationSettings]:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--model", metavar="MODELS", nargs="+", default=[], help="with --verify all documented ones")
@@ -55,20 +37,15 @@ def parse_args() -> tuple[argparse.Namespace, ValidationSettings]:
     parser.add_argument("--verify", action="store_true", help="compare with the documented accuracy")
     parser.add_argument("--output", metavar="FOLDER", help="for summary.csv and results.json")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone")
-    for name, options in SETTINGS:
-        parser.add_argument(name, default=argparse.SUPPRESS, **options)
-    args = parser.parse_args()
-    names = [name.removeprefix("--").replace("-", "_") for name, _ in SETTINGS]
-    try:
-        return args, ValidationSettings(**{name: getattr(args, name) for name in names if hasattr(args, name)})
-    except ValueError as error:
-        parser.error(str(error))
+    add_validation_options(parser)
+    return parser.parse_args()
 
 
 def main() -> int:
-    args, settings = parse_args()
+    args = parse_args()
     where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     try:
+        settings = validation_settings(args)
         source = open_eval_data(args.data, **where, num_samples=args.num_samples)
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     except (OSError, RuntimeError, ValueError) as error:

@@ -1,5 +1,6 @@
 """The measurements that the recorded tables are made of, each under a name of its own."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..layers import FORMS
@@ -47,7 +48,7 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
 
 
 def planned(
-    names: tuple[str, ...],
+    names: Iterable[str],
     *,
     device: str = "cpu",
     precision: str = "float32",
@@ -57,7 +58,7 @@ def planned(
     """The settings of some plans.
 
     Args:
-        names: some of `PLANS`.
+        names: some of `PLANS`, or `PLANS` itself for all.
         device, precision, compile, busy: as in `BenchmarkSettings`.
 
     Returns:
@@ -66,6 +67,7 @@ def planned(
     Raises:
         ValueError: for a name that is no plan, and as `BenchmarkSettings` does.
     """
+    names = tuple(names)
     if not names or set(names) - set(PLANS):
         raise ValueError(f"plans={names!r}: pass some of {tuple(PLANS)}.")
     changes = {"device": device, "precision": precision, "compile": compile, "busy": busy}

@@ -17,7 +17,7 @@ from .measure import compare
 from .settings import BenchmarkSettings
 from .startup import startup_times
 
-__all__ = ["merge_record", "renew_record", "run_benchmark"]
+__all__ = ["make_record", "merge_record", "renew_record", "run_benchmark"]
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +68,33 @@ def run_benchmark(
                     row["memory_ratio"],
                 )
     return record
+
+
+def make_record(
+    folder: str | Path, parts: Sequence[BenchmarkSettings], *, renew: bool = False, keep_memory: bool = True
+) -> tuple[Path, dict[str, Any]]:
+    """Measure into the record of the parts' device and precision.
+
+    Args:
+        folder: of records.
+        parts: what to measure, all on one device and in one precision.
+        renew: put them in place of their like in the record, rather than making a whole new one.
+        keep_memory: as in `run_benchmark`.
+
+    Returns:
+        The file and what it holds.
+
+    Raises:
+        FileNotFoundError: when there is no record to renew.
+        ValueError: when memory does not suffice, or the record is from another machine.
+    """
+    first = parts[0]
+    path = Path(folder) / f"{first.device}_{first.precision}{'_compiled' if first.compile else ''}.json"
+    if renew and not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no record yet; measure all plans first (--record without --plan).")
+    if renew:
+        return path, renew_record(parts, path, keep_memory=keep_memory)
+    return path, run_benchmark(parts, path, startup=True, keep_memory=keep_memory)
 
 
 def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path, *, keep_memory: bool = True) -> dict[str, Any]:

@@ -71,12 +71,12 @@ def aims_table(record: dict[str, Any]) -> str:
 
 def stem_table(record: dict[str, Any]) -> str:
     """What a dynamic stem adds to the time of its network, from the stems that were timed alone."""
-    stems = {_place(row): row for row in _rows(record, stem_only=True) if row["kind"] == "gmconv"}
-    plain_stems = {_place(row): row for row in _rows(record, stem_only=True) if row["kind"] == STANDARD}
+    stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == "gmconv"}
+    plain_stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == STANDARD}
     lines = []
     for row in _rows(record, stem_only=False):
-        if row["kind"] == STANDARD and (stem := stems.get(_place(row))):
-            added = stem["milliseconds"] - plain_stems[_place(row)]["milliseconds"]
+        if row["kind"] == STANDARD and (stem := stems.get(_cell(row))):
+            added = stem["milliseconds"] - plain_stems[_cell(row)]["milliseconds"]
             whole = row["milliseconds"]
             cells = (row["net"], str(row["batch"]), row["memory_format"], row["task"])
             lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
@@ -120,7 +120,7 @@ def _rows(record: dict[str, Any], *, stem_only: bool) -> list[Row]:
     return [row for part in record["parts"] if part["settings"]["stem_only"] == stem_only for row in part["rows"]]
 
 
-def _place(row: Row) -> tuple[str, str, int, str]:
+def _cell(row: Row) -> tuple[str, str, int, str]:
     return row["net"], row["task"], row["batch"], row["memory_format"]
 
 

@@ -1,10 +1,11 @@
 """The network of a training checkpoint, so that a run can be evaluated before its end or after it was killed."""
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from ..engine.checkpoint import BEST_NAME, LAST_NAME, load_weights, read_identity
+from ..engine.checkpoint import BEST_NAME, LAST_NAME, load_weights
 from .checkpoint_plan import CHECKPOINTS_FOLDER
 from .start_network import build_network
 
@@ -38,15 +39,17 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         ValueError: when it is no checkpoint, does not say which network it is of, or that one cannot be built.
         RuntimeError: when the run started from a folder or repository that cannot be had any more.
     """
-    identity = read_identity(path)
-    classes = identity.get("classes")
-    if not classes:
-        raise ValueError(f"{path} does not name its classes: pass a checkpoint that train.py or finetune.py wrote.")
-    start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
-    if start is None:
-        start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
-    net = build_network(start, len(classes), **{**options, "pretrained": False})
-    load_weights(path, net)
-    if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
-        config["label_names"] = list(classes)
-    return net.eval()
+
+    def build(identity: dict[str, Any]) -> nn.Module:
+        classes = identity.get("classes")
+        if not classes:
+            raise ValueError(f"{path} does not name its classes: pass a checkpoint that train.py or finetune.py wrote.")
+        start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
+        if start is None:
+            start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
+        net = build_network(start, len(classes), **{**options, "pretrained": False})
+        if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
+            config["label_names"] = list(classes)
+        return net
+
+    return load_weights(path, build).eval()

@@ -22,15 +22,14 @@ from ..engine.allocator import keep_freed_memory
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
-from ..saving.named import open_model
 from .count import BadImagesError, count_correct
 from .evaluate import Score
-from .open_checkpoint import find_checkpoints, open_checkpoint
+from .open_checkpoint import find_checkpoints
+from .open_together import open_together
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
 with needs_extra("train"):
     from accelerate import Accelerator
-    from accelerate.utils import gather_object
     from accelerate.utils.memory import clear_device_cache
 
 __all__ = ["find_models", "validate"]
@@ -129,7 +128,8 @@ def _validate_one(
 ) -> ValidationRow:
     details: dict[str, Any] = {}
     try:
-        model = _open_together(name, settings)
+        model = open_together(name)
+        model = fuse(model) if settings.fuse else model
         config = _data_config(model, settings)
         details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}
         images = _images(source, model, config)
@@ -157,31 +157,6 @@ def _validate_one(
     if bad:
         details["bad_images"] = [source.image_name(index) for index in bad]
     return ValidationRow(name, score, bad=max(missing, 0) + len(bad), details=details)
-
-
-def _open_together(name: str, settings: ValidationSettings) -> nn.Module:
-    """Open the model in every process, or in none."""
-    model, error = None, None
-    try:
-        model = open_checkpoint(name) if Path(name).is_file() else open_model(name)
-        if settings.fuse:
-            model = fuse(model)
-    except Exception as caught:  # reported below, in all processes
-        error = caught
-    opened = gather_object([("" if error is None else str(error), _digest(model))])
-    failed = [text for text, _ in opened if text]
-    if error is not None:
-        raise error
-    if failed or model is None:
-        raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
-    if len({digest for _, digest in opened}) > 1:
-        raise RuntimeError("the processes read different weights: does a training write there? Try again.")
-    return model
-
-
-def _digest(model: nn.Module | None) -> float:
-    """A number that other weights do not give."""
-    return 0.0 if model is None else float(sum(value.double().sum() for value in model.state_dict().values()))
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:

@@ -5,6 +5,7 @@ average, optimizer, schedule, loss scaler, position in the epoch, random generat
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -17,7 +18,7 @@ from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
 from .state_file import read_state, write_state
 
-__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights", "read_identity"]
+__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
 
 _logger = logging.getLogger(__name__)
 
@@ -154,37 +155,27 @@ class Checkpoints:
         state.rng = processes[here % len(processes)]["rng"]
 
 
-def read_identity(path: str | Path) -> dict[str, Any]:
-    """What run a checkpoint is of: network, recipe, seed and the like.
-
-    Args:
-        path: of a checkpoint.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is no checkpoint.
-    """
-    identity = read_state(path).get("identity")
-    if not identity:
-        raise ValueError(f"{path} is no checkpoint of a training: it does not say which run it is of.")
-    return dict(identity)
-
-
-def load_weights(path: str | Path, model: nn.Module) -> None:
+def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
     """Give a network the weights of a checkpoint: their running average where one was kept.
 
     Args:
         path: of a checkpoint.
-        model: the network of that run, changed in place.
+        model: the network of that run, changed in place, or a function that builds it from the run's identity
+            (network, recipe, seed and the like).
+
+    Returns:
+        The network.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when it is no checkpoint or one of another network.
     """
     content = read_state(path)
+    net = model if isinstance(model, nn.Module) else model(content.get("identity") or {})
     weights = content["ema"] or content["model"]
-    _check_tensors(path, weights, model)
-    model.load_state_dict(weights)
+    _check_tensors(path, weights, net)
+    net.load_state_dict(weights)
+    return net
 
 
 def _found_by_all(path: Path, state: TrainState) -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gmconv_zoo.benchmark import BenchmarkSettings, plans, run_benchmark
-from gmconv_zoo.benchmark.record import merge_record
+from gmconv_zoo.benchmark.record import make_record, merge_record
 from gmconv_zoo.benchmark.scaling import _draw, scaling_rows
 from gmconv_zoo.benchmark.startup import startup_times
 from gmconv_zoo.benchmark.subjects import KINDS, STANDARD, build_subject
@@ -243,3 +243,15 @@ def test_the_script_measures_and_prints_verdicts(monkeypatch, tmp_path, capsys):
     torch.set_num_threads(threads)
     assert exit_.value.code == 0
     assert len(json.loads((tmp_path / "out.json").read_text())["parts"]) == 1
+
+
+def test_record_is_made_and_renewed_by_device_and_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr("gmconv_zoo.benchmark.record.startup_times", lambda **_: None)
+    monkeypatch.setattr("gmconv_zoo.benchmark.record.compare", lambda settings, *_: [])
+    with pytest.raises(FileNotFoundError, match=r"cpu_float32\.json: there is no record yet; measure all plans first"):
+        make_record(tmp_path, [TINY], renew=True)
+    path, _ = make_record(tmp_path, [replace(TINY, precision="bf16")])
+    assert path == tmp_path / "cpu_bf16.json"
+    _, renewed = make_record(tmp_path, [replace(TINY, precision="bf16", batches=(3,))], renew=True)
+    assert [part["settings"]["batches"] for part in renewed["parts"]] == [[1], [3]]
+    assert json.loads(path.read_text()) == renewed

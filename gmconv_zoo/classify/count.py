@@ -2,10 +2,12 @@
 
 Every batch carries the indices of its images. They show that each image was counted once and that none of those which
 processes get twice, so that their batches are of equal size, was counted again. What goes wrong in one process is
-gathered like a count, so that all of them stop together instead of waiting for each other.
+gathered like a count, so that all of them stop together instead of waiting for each other. A loader that fails in one
+of them has no batch to gather: that process ends, and its launcher ends the others.
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,13 +24,17 @@ with needs_extra("train"):
     from accelerate.utils.memory import should_reduce_batch_size
     from tqdm import tqdm
 
-__all__ = ["BadImagesError", "count_correct"]
+__all__ = ["BadImagesError", "LoaderError", "count_correct"]
 
 _COUNTED, _BAD, _FAILED, _NO_MEMORY = range(4)
 
 
 class BadImagesError(ValueError):
     """Images that cannot be read, named in the message."""
+
+
+class LoaderError(RuntimeError):
+    """The loader of one of several processes failed, and the others wait for its batch: this process must end."""
 
 
 @torch.inference_mode()
@@ -62,6 +68,7 @@ def count_correct(
 
     Raises:
         BadImagesError: when an image cannot be read.
+        LoaderError: when one of several processes gets no batch, for another reason.
         MemoryError: when a batch does not fit, in every process.
         ValueError: for a label beyond the network's outputs, or no images at all.
         RuntimeError: when the network fails, or an image was counted twice or not at all.
@@ -72,8 +79,9 @@ def count_correct(
     shown = bool(progress) and accelerator.is_main_process
     total = len(loader) if isinstance(images, EvalImages) else None
     interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
+    batches = _batches(loader, accelerator)
     for batch, keys in tqdm(
-        loader, progress, total, disable=not shown, unit="batch", mininterval=interval, leave=False
+        batches, progress, total, disable=not shown, unit="batch", mininterval=interval, leave=False
     ):
         rows, error = _rows(model, batch, keys, dtype, channels_last)
         rows = accelerator.gather_for_metrics(rows).cpu()
@@ -90,6 +98,18 @@ def count_correct(
     if not count:
         raise ValueError("no image was counted: the set is empty, or none of its images can be read.")
     return Score(count, top1, top5), sorted(bad)
+
+
+def _batches(loader: Iterable[tuple[Tensor, Tensor]], accelerator: Accelerator) -> Iterator[tuple[Tensor, Tensor]]:
+    try:
+        yield from loader
+    except Exception as error:  # whatever a reader, a transform or a loader process may raise
+        if accelerator.num_processes == 1:
+            raise
+        raise LoaderError(
+            f"process {accelerator.process_index} of {accelerator.num_processes} got no images, so all of them end; "
+            f"models evaluated before are kept. The reason: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _rows(

@@ -22,7 +22,7 @@ from ..engine.allocator import keep_freed_memory
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
-from .count import BadImagesError, count_correct
+from .count import BadImagesError, LoaderError, count_correct
 from .evaluate import Score
 from .open_checkpoint import find_checkpoints
 from .open_together import open_together
@@ -103,6 +103,7 @@ def validate(
 
     Raises:
         BadImagesError: when an image cannot be read; what was evaluated before is on disk.
+        LoaderError: when one of several processes gets no images, for another reason; likewise.
         OSError: when the output cannot be written; nothing has been evaluated then.
     """
     accelerator = accelerator or Accelerator()
@@ -141,7 +142,7 @@ def _validate_one(
         missing = (source.count or 0) - score.count if source.stream else 0
         if missing and not settings.skip_bad:
             raise ValueError(f"{source.name}: {score.count} images of {source.count} came; see the reader's warnings.")
-    except BadImagesError:
+    except (BadImagesError, LoaderError):
         raise
     except Exception as error:  # whatever it is, the other models are still to be evaluated
         _logger.warning("%s failed: %s", name, error, exc_info=_logger.isEnabledFor(logging.DEBUG))

@@ -119,3 +119,13 @@ def test_failure_is_said_once_and_ends_all_processes(folders):
     )
     assert done.returncode == 1
     assert "batch_size=0: pass at least 1" in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "failing"), [("folder", 0), ("folder", 1), ("stream", 0)])
+def test_reader_that_fails_in_one_process_ends_all(folders, kind, failing):
+    """No row is kept and no model follows: the processes would wait for different things."""
+    done = launch(2, "-m", "tests.classify.failing_loader_run", folders[0], kind, failing)
+    assert done.returncode != 0
+    assert f"process {failing} of 2 got no images, so all of them end" in done.stderr
+    assert "The reason: KeyError: 'the disk is gone'" in done.stderr
+    assert "top-1" not in done.stdout

@@ -12,11 +12,14 @@ from typing import Any
 from timm.data import create_dataset
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 
+from .folder import TRAIN_NAMES, VAL_NAMES
 from .label_files import read_labels
 
 __all__ = ["EvalSource", "open_eval_data"]
 
 _NAMED = ("torch", "hfds", "hfids", "wds")
+# Other names under which timm looks for the held-out part of a folder
+_EVALUATION = ("validation", "val", "valid", "eval", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ def open_eval_data(
     """Find the images of a set.
 
     Args:
-        data: a folder with one folder per class (or with such a folder named like the split), a tar file, a flat
-            folder if labels are given, or timm's "torch/NAME", "hfds/NAME", "hfids/NAME", "wds/NAME".
+        data: a folder with one folder per class (or with such a folder named like the split; where "validation" is
+            asked for, also "test"), a tar file, a flat folder if labels are given, or timm's "torch/NAME",
+            "hfds/NAME", "hfids/NAME", "wds/NAME".
         root: where a named data set lies.
         split: of a named data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
         labels: file with the labels of a flat folder, see `label_files`.
@@ -147,6 +151,7 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None) -> EvalSo
 def _folder(folder: Path, split: str) -> EvalSource:
     if folder.is_dir() and any(file.suffix.lower() in IMG_EXTENSIONS for file in folder.iterdir()):
         raise ValueError(f"{folder}: images lie in it without a folder of their class; move them, or pass labels.")
+    split = _known_split(folder, split)
     try:
         reader: Any = create_dataset("", root=str(folder), split=split).reader  # type: ignore[union-attr]
     except RuntimeError as error:
@@ -160,6 +165,21 @@ def _folder(folder: Path, split: str) -> EvalSource:
     if empty:
         raise ValueError(f"{root}: no image in the class folders {empty[:10]}; fill or remove them.")
     return EvalSource(str(root), reader, names, count=len(reader))
+
+
+def _known_split(folder: Path, split: str) -> str:
+    """The split to ask timm for, which takes all parts of a folder together where it has none of that name."""
+    parts = [name for name in (*TRAIN_NAMES, *VAL_NAMES) if _holds_folders(folder / name)]
+    meant = next((names for names in (TRAIN_NAMES, _EVALUATION) if split in names), (split,))
+    if not parts or (folder / split).is_dir() or set(parts) & set(meant):
+        return split
+    if meant is _EVALUATION and "test" in parts:
+        return "test"
+    raise ValueError(f"{folder} has no {split!r}, only {', '.join(parts)}: pass one of them as split (--split).")
+
+
+def _holds_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
 
 
 def _holds_files(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -243,6 +244,23 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
     assert used() == ("3x4x4", 0.8, "nearest")
     assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
     assert used(img_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
+
+
+def test_parts_of_a_folder_are_never_counted_together(folder, tmp_path):
+    """Where there is no held-out part of the usual names, timm would read all parts as one set."""
+    (tmp_path / "photos").mkdir()
+    for part in ("train", "test"):
+        shutil.copytree(folder, tmp_path / "photos" / part)
+    found = {split: open_eval_data(tmp_path / "photos", split=split) for split in ("validation", "test", "train")}
+    assert {split: Path(source.name).name for split, source in found.items()} == {
+        "validation": "test", "test": "test", "train": "train",
+    }  # fmt: skip
+    assert {source.count for source in found.values()} == {13}
+    (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "training")
+    assert open_eval_data(tmp_path / "photos", split="train").count == 13
+    shutil.rmtree(tmp_path / "photos" / "test")
+    with pytest.raises(ValueError, match=r"has no 'validation', only training: pass one of them .*--split"):
+        open_eval_data(tmp_path / "photos")
 
 
 def test_pattern_and_folder_of_folders_give_their_models(tmp_path):

@@ -9,6 +9,7 @@ from typing import Literal
 from ..data.class_order import check_imagenet_classes
 from ..data.eval_data import EvalSource
 from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
+from .validate import find_models, is_pattern
 from .validation_settings import ValidationRow, ValidationSettings
 
 __all__ = [
@@ -70,19 +71,24 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
     """Those of some models that have a documented ImageNet accuracy.
 
     Args:
-        models: names; empty for all that are documented.
+        models: names and timm's patterns of names; empty for all that are documented.
 
     Returns:
-        Names with their tags.
+        Names with their tags. Of a pattern those that are documented; networks trained on other sets match it too.
 
     Raises:
-        ValueError: when there is none for one of them.
+        ValueError: when there is none for one of the names, or for a whole pattern.
     """
     if not models:
         return [name for name, spec in SPECS.items() if documented_metric(spec) is not None]
     found: list[str] = []
     unknown: list[str] = []
     for model in models:
+        if is_pattern(model):
+            matching = [name for name in find_models(model) if name in SPECS and documented_metric(SPECS[name])]
+            found += matching
+            unknown += [] if matching else [model]
+            continue
         try:
             spec = get_spec(model)
         except ValueError:
@@ -91,7 +97,7 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
         (found if documented_metric(spec) is not None else unknown).append(spec.name)
     if unknown:
         raise ValueError(f"no ImageNet accuracy is documented for {', '.join(unknown)}: verify without it.")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def test_sized(models: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils.memory import clear_device_cache
 
-__all__ = ["find_models", "validate"]
+__all__ = ["find_models", "is_pattern", "validate"]
 
 _logger = logging.getLogger(__name__)
 
@@ -62,12 +62,17 @@ def find_models(name: str) -> list[str]:
             f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
             "a training wrote."
         )
-    if not set(name) & set("*?["):
+    if not is_pattern(name):
         return [name]
     found = timm.list_pretrained(name)
     if not found:
         raise ValueError(f"{name!r} matches no pretrained model; timm.list_pretrained() lists them.")
     return found
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for several of timm's names, as "gmconv_*" does."""
+    return bool(set(name) & set("*?["))
 
 
 def _in_folder(folder: Path) -> list[str]:

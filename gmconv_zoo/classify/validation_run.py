@@ -70,10 +70,11 @@ def run_validation(
     """
     if not models and not verify:
         raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository.")
-    found = list(dict.fromkeys(name for model in models for name in find_models(model)))
     order, sized = "", []
-    if verify:
-        found = documented.documented_models(found)
+    if not verify:
+        found = list(dict.fromkeys(name for model in models for name in find_models(model)))
+    else:
+        found = documented.documented_models(models)
         order, sized = documented.check_full_imagenet(source, settings), documented.test_sized(found)
     accelerator = _accelerator(cpu)
     (found,) = broadcast_object_list([found])  # a training that goes on may have written a checkpoint in between

@@ -73,7 +73,8 @@ def open_eval_data(
         The source, to be given a transform by `eval_images`.
 
     Raises:
-        ValueError: when there is no such set, or it has no images, or a class of it has none.
+        ValueError: when there is no such set, or it has no images, or a class of it has none; for a stream of which
+            nobody says how many images it has.
     """
     prefix = str(data).partition("/")[0].lower()
     if os.path.exists(data):
@@ -103,8 +104,13 @@ def open_eval_data(
         names = sorted(reader.class_to_idx, key=reader.class_to_idx.get) or None
     if prefix == "hfds":
         return EvalSource(str(data), reader, names, ordered=True, count=len(reader))
+    if not reader.num_samples:
+        raise ValueError(
+            f"{data} does not say how many images it has, so that lost ones would not be noticed: pass num_samples "
+            "(--num-samples), or write it into the split as 'name-{00..09}.tar|COUNT'."
+        )
     reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
-    return EvalSource(str(data), reader, names, ordered=True, stream=True, count=reader.num_samples or None)
+    return EvalSource(str(data), reader, names, ordered=True, stream=True, count=reader.num_samples)
 
 
 class _FlatReader:

@@ -1,5 +1,6 @@
 """The epoch loop: optimizer steps on accelerate, a progress bar, callbacks, and a stop where numbers go bad."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from .extras import needs_extra
 from .freeze import set_train_mode
-from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
+from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
 from .rng import set_rng_state
 
 with needs_extra("train"):
@@ -196,19 +197,29 @@ def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: flo
         with accelerator.autocast():
             loss, samples = batch_loss(state.model, batch)
         value = loss.item()
-        if value != value or abs(value) == float("inf"):
-            state.optimizer.zero_grad()
-            loss.backward()  # unscaled: only to see where it goes bad
-            raise NonFiniteError(nonfinite_message(state.network, f"the loss is {value}", state.step + 1))
+        if not math.isfinite(value):
+            raise _broken(state, batch, batch_loss, f"the loss is {value}")
         accelerator.backward(loss)
         if accelerator.sync_gradients and clip_grad is not None:
-            accelerator.clip_grad_norm_(state.model.parameters(), clip_grad)
+            norm = accelerator.clip_grad_norm_(state.model.parameters(), clip_grad)
+            if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
+                raise _broken(state, batch, batch_loss, f"the norm of the gradients is {float(norm)}")
         state.optimizer.step()
         state.optimizer.zero_grad()
         if accelerator.sync_gradients:
             state.step += 1
             state.scheduler.step_update(state.step)
     return value, samples
+
+
+def _broken(state: TrainState, batch: Any, batch_loss: BatchLoss, symptom: str) -> NonFiniteError:
+    """The error that names where it comes from, seen by computing the batch once more, without clipping or scaling."""
+    state.optimizer.zero_grad()
+    with state.accelerator.autocast():
+        output = nonfinite_output(state.network, lambda: batch_loss(state.network, batch))
+        loss, _ = batch_loss(state.network, batch)
+    loss.backward()
+    return NonFiniteError(nonfinite_message(state.network, symptom, state.step + 1, output))
 
 
 def _check_parameters(state: TrainState) -> None:

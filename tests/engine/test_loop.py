@@ -83,6 +83,21 @@ def test_accumulated_gradients_make_one_update():
     assert state.step == 2
 
 
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    def trained(batch_size: int, **options):
+        net = tiny_net()
+        net[3] = nn.Identity()  # a batch norm would see smaller batches
+        state, loader = start(net, tiny_loader(12, batch_size=batch_size), **options)
+        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
+        assert state.step == 1
+        return net
+
+    whole, parts = trained(12), trained(4, gradient_accumulation_steps=3)
+    assert not torch.equal(whole[6].weight, tiny_net()[6].weight)
+    for name, value in whole.named_parameters():
+        torch.testing.assert_close(parts.get_parameter(name), value, msg=name)
+
+
 def test_nan_loss_stops_naming_step_and_bad_parameter():
     net = tiny_net()
     state, loader = start(net, tiny_loader())
@@ -99,15 +114,54 @@ def test_nan_loss_stops_naming_step_and_bad_parameter():
         run_epochs(state, loader, epochs=1, batch_loss=poisoned, callbacks=[refuse], progress=False)
 
 
-def test_nan_loss_of_finite_parameters_names_the_first_bad_gradient():
-    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+def test_nan_loss_beyond_the_network_names_its_last_layer():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Linear(4, 3))
     state, loader = start(net, tiny_loader())
 
     def overflow(model, batch):
         return (model(batch[0]) * 1e38 * 1e38).sum(), 8
 
-    with pytest.raises(NonFiniteError, match=r"parameters are finite still; 1\.weight is the first whose gradient"):
+    with pytest.raises(NonFiniteError, match=r"finite still; going backward, 2\.bias is the first whose gradient"):
         run_epochs(state, loader, epochs=1, batch_loss=overflow, progress=False)
+
+
+class Overflowing(nn.Module):
+    def forward(self, x):
+        return x * 1e38 * 1e38
+
+
+class SteepAtZero(nn.Module):
+    """Finite, with a gradient that is not."""
+
+    def forward(self, x):
+        return x + (x * 0).abs().sqrt()
+
+
+def test_layer_that_overflows_is_named_though_every_gradient_is_nan():
+    net = tiny_net()
+    net[3] = nn.Sequential(net[3], Overflowing())
+    state, loader = start(net, tiny_loader())
+    with pytest.raises(NonFiniteError, match=r"step 1: the loss is nan; .* finite still; the output of 3\.1 is not"):
+        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, clip_grad=5.0, progress=False)
+
+
+def test_image_that_is_not_finite_is_not_blamed_on_the_first_layer():
+    loader = tiny_loader(8)
+    loader.dataset.tensors[0][3, 1, 2, 2] = math.nan
+    state, loader = start(tiny_net(), loader)
+    with pytest.raises(NonFiniteError, match=r"the input of 0\S* is not finite already"):
+        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
+
+
+def test_bad_gradient_is_named_before_clipping_spreads_it():
+    net = tiny_net()
+    net[3] = nn.Sequential(net[3], SteepAtZero())
+    before = {name: value.clone() for name, value in net.named_parameters()}
+    state, loader = start(net, tiny_loader())
+    said = r"step 1: the norm of the gradients is nan; .*going backward, 3\.0\.bias is the first whose gradient"
+    with pytest.raises(NonFiniteError, match=said):
+        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, clip_grad=5.0, progress=False)
+    assert all(torch.equal(net.get_parameter(name), value) for name, value in before.items())
 
 
 def test_parameter_gone_bad_in_the_last_update_stops_before_callbacks():

@@ -39,7 +39,9 @@ def main() -> None:
     passed += ("resume", "save_every", "skip_bad", "memory_gb")
     options = {name: getattr(args, name) for name in passed}
     try:
-        accelerator = default_accelerator(mixed_precision=args.precision, compile=args.compile)
+        accelerator = default_accelerator(
+            mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+        )
         logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
         logging.getLogger("accelerate").setLevel(logging.WARNING)
         options |= {"overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}

@@ -37,7 +37,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
     parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
-    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
     add_run_options(parser)
     add_stream_options(parser)
     add_recipe_options(parser)

@@ -87,7 +87,8 @@ def finetune(
         save_every: also write a checkpoint after so many updates within an epoch.
         skip_bad: leave out images that cannot be read; they are listed in results.json.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
-        accelerator: device, precision and processes; None for accelerate's defaults in float32.
+        accelerator: device, precision, processes and batches per update, which share the batch size; None for
+            accelerate's defaults in float32.
         progress: show a bar.
         say: receives one line of text after each step.
 
@@ -109,7 +110,8 @@ def finetune(
     if freeze_backbone:
         freeze(net)
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
-    reading |= {"device": accelerator.device, "processes": accelerator.num_processes}
+    reading |= {"accumulate": accelerator.gradient_accumulation_steps, "device": accelerator.device}
+    reading["processes"] = accelerator.num_processes
     loaders = make_loaders(net, images, recipe, **reading)
     result = train(
         net,

@@ -26,6 +26,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
 from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.train import default_accelerator
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.state_file import read_state
 from gmconv_zoo.hub.stage import stage
@@ -108,6 +109,19 @@ def test_class_left_without_readable_images_is_refused(tmp_path):
         path.write_text("")
     with pytest.raises(ValueError, match=r"no readable image to train on is left in owl"):
         run(images, tmp_path / "out", skip_bad=True)
+
+
+def test_accumulated_batches_share_the_batch_size(tmp_path):
+    images = make_folder(tmp_path / "images", 50)
+    steps = []
+    for parts in (1, 2):
+        accelerator = default_accelerator(gradient_accumulation_steps=parts)
+        run(images, tmp_path / str(parts), accelerator=accelerator, overrides={"epochs": 1})
+        with open(tmp_path / str(parts) / "summary.csv", newline="") as file:
+            steps.append([row["step"] for row in csv.DictReader(file)])
+    assert steps[0] == steps[1] != []
+    with pytest.raises(ValueError, match="batch_size=8 cannot be made of 3 batches"):
+        run(images, tmp_path / "3", accelerator=default_accelerator(gradient_accumulation_steps=3))
 
 
 def test_unwritable_output_is_refused(tmp_path):

@@ -114,7 +114,11 @@ def train_by_recipe(
             "model options": model_options or {},
             **described_images(images.classes, loaders),
         },
-        extra={"model_options": model_options or {}, "skipped_images": loaders.skipped},
+        extra={
+            "model_options": model_options or {},
+            "split_made": isinstance(images, ImageData) and images.split_made,
+            "skipped_images": loaders.skipped,
+        },
         progress=progress,
     )
     say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")
@@ -158,4 +162,5 @@ def _open(
 def _counts(images: ImageData | StreamData) -> str:
     if isinstance(images, StreamData):
         return f"{images.train_count} images to train on in {images.shards} shards"
-    return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out"
+    made = " (split made here)" if images.split_made else ""
+    return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out{made}"

@@ -1,4 +1,4 @@
-"""Finding out which parameter a run broke on."""
+"""Finding out which layer or parameter a run broke on."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["NonFiniteError", "first_nonfinite", "nonfinite_message", "nonfinite_
 
 
 class NonFiniteError(RuntimeError):
-    """Training met a NaN or an infinity. The message names the step and the parameter."""
+    """Training met a NaN or an infinity. The message names the step and the layer or parameter it comes from."""
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor | None]) -> str | None:

@@ -15,7 +15,7 @@ from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
 from .evaluate import Score
-from .loading import described_images, make_loaders, open_images
+from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe
 from .start_network import start_network
@@ -110,9 +110,7 @@ def finetune(
     if freeze_backbone:
         freeze(net)
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
-    reading |= {"accumulate": accelerator.gradient_accumulation_steps, "device": accelerator.device}
-    reading["processes"] = accelerator.num_processes
-    loaders = make_loaders(net, images, recipe, **reading)
+    loaders = make_loaders(net, images, recipe, **reading, **sharing(accelerator))
     result = train(
         net,
         loaders.train,

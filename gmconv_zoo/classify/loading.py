@@ -35,6 +35,7 @@ __all__ = [
     "eval_batch",
     "make_loaders",
     "open_images",
+    "sharing",
     "training_transform",
 ]
 
@@ -144,6 +145,15 @@ def make_loaders(
     sampler = EpochSampler(len(train), seed=seed)
     loader = DataLoader(train, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers)
     return Loaders(loader, DataLoader(val, eval_batch(processes), num_workers=workers), labels, False, bad)
+
+
+def sharing(accelerator: Accelerator) -> dict[str, Any]:
+    """What `make_loaders` has to know of an accelerator: batches per update, processes, device."""
+    return {
+        "accumulate": accelerator.gradient_accumulation_steps,
+        "processes": accelerator.num_processes,
+        "device": accelerator.device,
+    }
 
 
 def described_images(classes: Sequence[str], loaders: Loaders) -> dict[str, Any]:

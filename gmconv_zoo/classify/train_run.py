@@ -13,7 +13,7 @@ from ..engine.extras import needs_extra
 from ..saving import save
 from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
-from .loading import described_images, make_loaders, open_images
+from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
 from .recipes import FINETUNE, Recipe, recipe_for
 from .start_network import start_network
@@ -95,9 +95,7 @@ def train_by_recipe(
         loaders = make_stream_loaders(net, images, resolved, accelerator=accelerator, seed=seed)
     else:
         reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
-        reading |= {"accumulate": accelerator.gradient_accumulation_steps, "device": accelerator.device}
-        reading["processes"] = accelerator.num_processes
-        loaders = make_loaders(net, images, resolved, **reading)
+        loaders = make_loaders(net, images, resolved, **reading, **sharing(accelerator))
     result = train(
         net,
         loaders.train,

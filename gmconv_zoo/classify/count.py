@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream, why_unreadable
+from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
 from ..engine.extras import needs_extra
 from .evaluate import Score, hits
 
@@ -158,7 +158,8 @@ def _stop_together(states: Tensor, error: Exception | None) -> None:
 
 
 def _describe(images: EvalImages | EvalStream, indices: list[int]) -> str:
-    source, shown = images.source, indices[:5]
-    named = [f"{source.image_name(index)} ({why_unreadable(source, index)})" for index in shown]
-    more = f" and {len(indices) - len(shown)} more in this batch" if len(indices) > len(shown) else ""
-    return f"cannot be read: {'; '.join(named)}{more}. Repair or remove it, or leave such images out with --skip-bad."
+    named = images.why_unreadable(indices[:5])
+    rest = len(indices) - len(named)
+    more = f" and {rest} more in this batch" if named and rest else ""
+    shown = "; ".join(named) or f"{rest} images, which the main process names"
+    return f"cannot be read: {shown}{more}. Repair or remove it, or leave such images out with --skip-bad."

@@ -18,9 +18,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
-from ..data.sources import ImageData, ImageSource, UnreadableImageError, open_data
+from ..data.pixels import UnreadableImageError
+from ..data.sources import ImageData, ImageSource, open_data
 from ..data.tensors import EpochSampler, TensorImages, mix_seed, tensor_loader
 from ..engine.extras import needs_extra
+from ..engine.loop import EpochCallback
 from ..engine.rng import rng_state, set_rng_state
 from .recipes import Recipe
 
@@ -55,7 +57,8 @@ class Loaders:
         train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
         train_labels: (N,) of the images that are trained on; (0,) for a stream.
         in_memory: whether the images lie in memory.
-        skipped: what could not be read, by name and reason.
+        skipped: what could not be read, by name and reason; of streams it is only known after an epoch.
+        callbacks: to run after each epoch.
     """
 
     train: DataLoader[tuple[Tensor, Tensor]]
@@ -63,6 +66,7 @@ class Loaders:
     train_labels: Tensor
     in_memory: bool
     skipped: list[str]
+    callbacks: tuple[EpochCallback, ...] = ()
 
 
 def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:

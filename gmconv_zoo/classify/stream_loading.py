@@ -13,9 +13,12 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from ..data.pixels import UnreadableImageError
+from ..data.stream_images import LostImages, stream_images
 from ..data.streams import StreamData
 from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
+from ..engine.loop import TrainState
 from ..engine.rng import rng_state, set_rng_state
 from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
@@ -24,7 +27,7 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.data_loader import prepare_data_loader
 
-__all__ = ["HeldOutStream", "TrainStream", "make_stream_loaders"]
+__all__ = ["HeldOutStream", "StreamCounts", "TrainStream", "make_stream_loaders"]
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         classes: labels are below it.
         rank, processes: of this process, and how many there are.
         seed: of augmentation and order.
+        skip_bad: leave images out that cannot be read, and count them in `lost`.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         rank: int = 0,
         processes: int = 1,
         seed: int = 0,
+        skip_bad: bool = False,
     ) -> None:
         self.reader, self.transform, self.seed = reader, transform, seed
+        self.skip_bad, self.lost = skip_bad, LostImages()
         self.batches, self.batch_size, self.classes = batches, batch_size, classes
         self.rank, self.processes, self.epoch = rank, processes, 0
 
@@ -76,7 +82,12 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
-        """Pairs of a (C, H, W) image and its label; torch's loader takes a batch from each loader process by turns."""
+        """Pairs of a (C, H, W) image and its label; torch's loader takes a batch from each loader process by turns.
+
+        Raises:
+            UnreadableImageError: when an image cannot be read and is not to be skipped.
+            ValueError: for a label beyond the classes, or shards without an image.
+        """
         worker = get_worker_info()
         part, parts = (0, 1) if worker is None else (worker.id, worker.num_workers)
         wanted = len(range(part, self.batches, parts)) * self.batch_size
@@ -85,7 +96,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         place = 0
         while place < wanted:
             before = place
-            for image, label in islice(iter(self.reader), wanted - place):
+            for image, label in islice(_readable(self.reader, self.lost, self.skip_bad), wanted - place):
                 yield self._augmented(image, mix_seed(stream_seed, place, 3)), self._checked(label)
                 place += 1
             if place == before:
@@ -125,16 +136,56 @@ class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
     Args:
         reader: timm's, that reads for all processes.
         transform: Pillow image to a (C, H, W) float32 tensor.
-        mode: of Pillow, that images are converted to.
+        skip_bad: leave images out that cannot be read.
     """
 
-    def __init__(self, reader: Any, transform: Any, mode: str = "RGB") -> None:
-        self.reader, self.transform, self.mode = reader, transform, mode
+    def __init__(self, reader: Any, transform: Any, *, skip_bad: bool = False) -> None:
+        self.reader, self.transform = reader, transform
+        self.skip_bad, self.lost = skip_bad, LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
-        """Pairs of a (C, H, W) image and its label."""
-        for image, label in self.reader:
-            yield self.transform(image.convert(self.mode)), int(label)
+        """Pairs of a (C, H, W) image and its label; raises `UnreadableImageError` unless such are to be skipped."""
+        for image, label in _readable(self.reader, self.lost, self.skip_bad):
+            yield self.transform(image), label
+
+
+class StreamCounts:
+    """Counts what an epoch's streams had to leave out, and stops where fewer held-out images came than there are.
+
+    Args:
+        train: gives images to train on.
+        held_out: images that are held out, as announced.
+        skip_bad: some of these may be missing.
+    """
+
+    def __init__(self, train: TrainStream, held_out: int, *, skip_bad: bool) -> None:
+        self.train, self.held_out, self.skip_bad, self.counted = train, held_out, skip_bad, 0
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        """After an epoch: add "skipped_images" to its row, over all processes and both streams.
+
+        Raises:
+            ValueError: when held-out images are missing, or there are more than announced.
+        """
+        missing = self.held_out - row["val_count"]
+        if missing and not (self.skip_bad and missing > 0):
+            raise ValueError(
+                f"{row['val_count']} held-out images came, {self.held_out} were announced: check the shards and their "
+                "count (--val-split, --val-count)."
+            )
+        lost = torch.tensor(self.train.lost.count - self.counted, device=state.accelerator.device)
+        self.counted = self.train.lost.count
+        row["skipped_images"] = int(state.accelerator.reduce(lost)) + missing
+
+
+def _readable(reader: Any, lost: LostImages, skip_bad: bool) -> Iterator[tuple[Any, int]]:
+    for found in stream_images(reader):
+        if not isinstance(found, UnreadableImageError):
+            yield found
+        elif not skip_bad:
+            raise found
+        else:
+            lost.add(found)
 
 
 def make_stream_loaders(
@@ -144,6 +195,7 @@ def make_stream_loaders(
     *,
     accelerator: Accelerator,
     seed: int = 0,
+    skip_bad: bool = False,
 ) -> Loaders:
     """Loaders with the preprocessing a network's configuration names.
 
@@ -153,6 +205,7 @@ def make_stream_loaders(
         recipe: batch size and augmentation; a last partial batch is left out.
         accelerator: its processes share every batch; it takes the training loader as it is.
         seed: of order and augmentation.
+        skip_bad: leave out images that cannot be read instead of raising when their turn comes.
 
     Raises:
         ValueError: when the batch size cannot be shared, there are fewer images than it, or the recipe weighs classes.
@@ -180,6 +233,7 @@ def make_stream_loaders(
         rank=accelerator.process_index,
         processes=processes,
         seed=seed,
+        skip_bad=skip_bad,
     )
     workers = min(8, os.cpu_count() or 1, data.shards // processes)
     loader: Any = DataLoader(train, batch_size, num_workers=workers)
@@ -188,7 +242,8 @@ def make_stream_loaders(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
     loader._is_accelerate_prepared = True
-    val = HeldOutStream(data.val, create_transform(**config, is_training=False))
+    val = HeldOutStream(data.val, create_transform(**config, is_training=False), skip_bad=skip_bad)
+    counts = StreamCounts(train, data.val_count, skip_bad=skip_bad)
     _logger.info("%d shards, read by %d processes with %d loader processes each", data.shards, processes, workers)
     val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(8, os.cpu_count() or 1, data.val_shards))
-    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [])
+    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [], (counts,))

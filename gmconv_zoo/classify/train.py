@@ -2,7 +2,8 @@
 
 import datetime
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.sources import UnreadableImageError
+from ..data.pixels import UnreadableImageError
 from ..engine.allocator import keep_freed_memory
 from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
@@ -114,7 +115,8 @@ def train(
         keep_freed_memory()
     _check_batch_size(train_loader, recipe, accelerator)
     set_seed(seed)
-    probe = _probe_images(val_loader)
+    with _naming_unreadable():
+        probe = _probe_images(val_loader)
     state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
     writer = None
     if checkpoints is not None:
@@ -137,7 +139,7 @@ def train(
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
-        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
+        with _naming_unreadable(), naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
             run_epochs(
                 state,
                 train_loader,
@@ -148,12 +150,6 @@ def train(
                 update_callbacks=_update_callbacks(writer),
                 progress=progress,
             )
-    except UnreadableImageError as error:  # raised in a loader's process, it comes with that one's traceback
-        said = str(error).strip().splitlines()[-1].rpartition("UnreadableImageError: ")[2]
-        raise UnreadableImageError(
-            f"{said} cannot be read. Repair it and go on with resume (--resume), or start anew with skip_bad "
-            "(--skip-bad)."
-        ) from None
     finally:
         accelerator.unwrap_model(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False
@@ -188,6 +184,18 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16, or no for float32.")
     return accelerator
+
+
+@contextmanager
+def _naming_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except UnreadableImageError as error:  # raised in a loader's process, it comes with that one's traceback
+        said = str(error).strip().splitlines()[-1].rpartition("UnreadableImageError: ")[2]
+        raise UnreadableImageError(
+            f"{said} cannot be read. Repair it and go on with resume (--resume), or start anew with skip_bad "
+            "(--skip-bad)."
+        ) from None
 
 
 def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:

@@ -64,7 +64,7 @@ def train_by_recipe(
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
-        skip_bad: leave out images that cannot be read; they are listed in results.json.
+        skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
         accelerator: device, precision and processes; None for accelerate's defaults in float32.
         progress: show a bar.
@@ -92,7 +92,8 @@ def train_by_recipe(
     set_seed(seed)
     net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
     if isinstance(images, StreamData):
-        loaders = make_stream_loaders(net, images, resolved, accelerator=accelerator, seed=seed)
+        sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
+        loaders = make_stream_loaders(net, images, resolved, **sharing_streams)
     else:
         reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb}
         loaders = make_loaders(net, images, resolved, **reading, **sharing(accelerator))
@@ -117,6 +118,7 @@ def train_by_recipe(
             "split_made": isinstance(images, ImageData) and images.split_made,
             "skipped_images": loaders.skipped,
         },
+        callbacks=loaders.callbacks,
         progress=progress,
     )
     say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")

@@ -144,9 +144,9 @@ def _validate_one(
         started = time.perf_counter()
         score, bad, batch_size = _count(model, images, settings, accelerator, bar)
         seconds = time.perf_counter() - started
-        missing = (source.count or 0) - score.count if source.stream else 0
+        missing = (source.count or 0) - score.count - len(bad) if source.stream else 0
         if missing and not settings.skip_bad:
-            raise ValueError(f"{source.name}: {score.count} images of {source.count} came; see the reader's warnings.")
+            raise ValueError(f"{source.name}: {score.count} images of {source.count} came; is a shard cut short?")
     except (BadImagesError, LoaderError):
         raise
     except Exception as error:  # whatever it is, the other models are still to be evaluated
@@ -161,7 +161,7 @@ def _validate_one(
         "images_per_second": round(score.count / seconds, 1),
     }
     if bad:
-        details["bad_images"] = [source.image_name(index) for index in bad]
+        details["bad_images"] = images.why_unreadable(bad)
     return ValidationRow(name, score, bad=max(missing, 0) + len(bad), details=details)
 
 
@@ -175,10 +175,11 @@ def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, An
 
 def _images(source: EvalSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
     transform = create_transform(**config, is_training=False)
-    mode, outputs = mode_for(config["input_size"][0]), class_outputs(source, model)
+    shape, outputs = tuple(config["input_size"]), class_outputs(source, model)
+    mode = mode_for(shape[0])
     if source.stream:
-        return EvalStream(source, transform, mode=mode, outputs=outputs)
-    return EvalImages(source, transform, mode=mode, shape=tuple(config["input_size"]), outputs=outputs)
+        return EvalStream(source, transform, mode=mode, shape=shape, outputs=outputs)
+    return EvalImages(source, transform, mode=mode, shape=shape, outputs=outputs)
 
 
 def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:

@@ -107,7 +107,7 @@ def open_eval_data(
     if not reader.num_samples:
         raise ValueError(
             f"{data} does not say how many images it has, so that lost ones would not be noticed: pass num_samples "
-            "(--num-samples), or write it into the split as 'name-{00..09}.tar|COUNT'."
+            "(--num-samples, in training --val-count), or write it into the split as 'name-{00..09}.tar|COUNT'."
         )
     reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
     return EvalSource(str(data), reader, names, ordered=True, stream=True, count=reader.num_samples)

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from .eval_data import EvalSource
-from .pixels import UNREADABLE, read_image, to_mode
+from .pixels import UNREADABLE, UnreadableImageError, read_image
+from .stream_images import LostImages, stream_images
 
-__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "read_pair", "why_unreadable"]
+__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "read_pair"]
 
 # The label of an image that cannot be read
 BAD_LABEL = -1
@@ -52,6 +53,17 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
             return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
         return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
 
+    def why_unreadable(self, indices: list[int]) -> list[str]:
+        """Names of images that cannot be read, and what Pillow says about each."""
+        return [f"{self.source.image_name(index)} ({self._why(index)})" for index in indices]
+
+    def _why(self, index: int) -> str:
+        try:
+            read_pair(self.source.reader, index, "RGB")
+        except UNREADABLE as error:
+            return str(error)
+        return ""
+
 
 class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
     """Preprocessed images of a stream, each with an index of its own and its label; arguments as `EvalImages`."""
@@ -62,26 +74,27 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
         transform: Callable[[Image.Image], Tensor],
         *,
         mode: str,
+        shape: tuple[int, ...],
         outputs: list[int] | None = None,
     ) -> None:
-        self.source, self.transform, self.mode, self.outputs = source, transform, mode, outputs
+        self.source, self.transform, self.mode = source, transform, mode
+        self.shape, self.outputs, self.lost = shape, outputs, LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of a (C, H, W) image and (2,) int64 of index and label; loader processes count by turns."""
+        """Pairs as those of `EvalImages`; loader processes count by turns."""
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        for place, (image, label) in enumerate(self.source.reader):
-            keys = [first + place * step, _output(label, self.outputs)]
-            yield self.transform(to_mode(image, self.mode)), torch.tensor(keys)
+        for place, found in enumerate(stream_images(self.source.reader, self.mode)):
+            index = first + place * step
+            if isinstance(found, UnreadableImageError):
+                self.lost.add(found)
+                yield torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
+            else:
+                yield self.transform(found[0]), torch.tensor([index, _output(found[1], self.outputs)])
 
-
-def why_unreadable(source: EvalSource, index: int) -> str:
-    """What Pillow says about an image; empty where it can be read."""
-    try:
-        read_pair(source.reader, index, "RGB")
-    except UNREADABLE as error:
-        return str(error)
-    return ""
+    def why_unreadable(self, indices: list[int]) -> list[str]:
+        """As that of `EvalImages`, but only of the first ones, and in the process that reads."""
+        return self.lost.names[: len(indices)]
 
 
 def read_pair(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:

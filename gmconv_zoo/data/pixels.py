@@ -8,10 +8,15 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["UNREADABLE", "mode_for", "read_image", "to_mode"]
+__all__ = ["UNREADABLE", "UnreadableImageError", "mode_for", "read_image", "to_mode"]
 
 # What Pillow raises for a file that is corrupt, truncated, missing or no image.
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+class UnreadableImageError(ValueError):
+    """An image is corrupt, truncated or missing. The message names it."""
+
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

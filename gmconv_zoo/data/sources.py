@@ -12,15 +12,11 @@ from torch.utils.data import IterableDataset
 from .eval_data import EvalSource, open_eval_data
 from .eval_images import read_pair
 from .folder import LabelledFiles, read_folder
-from .pixels import UNREADABLE, read_image
+from .pixels import UNREADABLE, UnreadableImageError, read_image
 
-__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "UnreadableImageError", "open_data"]
+__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "open_data"]
 
 _PREFIXES = ("torch", "hfds")
-
-
-class UnreadableImageError(ValueError):
-    """An image is corrupt, truncated or missing. The message names it."""
 
 
 class ImageSource(Protocol):

@@ -44,7 +44,8 @@ class StreamData:
         train: timm's reader in training mode, for this process.
         train_count: images in it, over all processes.
         shards: how many files they lie in.
-        val, val_shards: timm's reader of all that is held out, which one process reads for all, and its files.
+        val, val_count, val_shards: timm's reader of all that is held out, which one process reads for all, how many
+            images that is and in how many files.
         description: of what is held out, for records.
     """
 
@@ -53,6 +54,7 @@ class StreamData:
     train_count: int
     shards: int
     val: Any
+    val_count: int
     val_shards: int
     description: str
 
@@ -103,9 +105,16 @@ def open_stream(
     held_out = open_eval_data(data, root=data_dir, split=options.val_split, num_samples=options.val_count)
     _check_files(data, held_out.reader)
     described = f"{data.partition('/')[2]} {options.val_split.partition('|')[0]}"
-    held_out_shards = _shards(held_out.reader, options.val_split)
-    classes = _classes(data, reader, options.classes)
-    return StreamData(classes, reader, int(reader.num_samples), shards, held_out.reader, held_out_shards, described)
+    return StreamData(
+        classes=_classes(data, reader, options.classes),
+        train=reader,
+        train_count=int(reader.num_samples),
+        shards=shards,
+        val=held_out.reader,
+        val_count=int(held_out.reader.num_samples),
+        val_shards=_shards(held_out.reader, options.val_split),
+        description=described,
+    )
 
 
 def _training_reader(data: str, options: StreamOptions, data_dir: str | Path | None, batch_size: int, seed: int) -> Any:

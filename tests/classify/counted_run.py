@@ -3,10 +3,12 @@
 import io
 import json
 import sys
+import tarfile
+import tempfile
+from pathlib import Path
 
 import timm
 from accelerate import Accelerator
-from PIL import Image
 
 from gmconv_zoo.classify.count import BadImagesError, count_correct
 from gmconv_zoo.classify.validate import validate
@@ -26,15 +28,17 @@ class Subset(EvalImages):
         return self.size
 
 
-class Generated:
-    """A stream that one process reads, of images of class 2 and 3 by turns, all labelled 2."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __iter__(self):
-        for index in range(self.size):
-            yield Image.open(io.BytesIO(image_bytes(2 + index % 2))), 2
+def shard(size: int, bad: int = 0) -> str:
+    """A folder with a shard of images of class 2 and 3 by turns, all labelled 2, after some that are no images."""
+    folder = Path(tempfile.mkdtemp())
+    with tarfile.open(folder / "made.tar", "w") as tar:
+        for index in range(bad + size):
+            content = b"no image" if index < bad else image_bytes(2 + (index - bad) % 2)
+            for suffix, written in (("png", content), ("cls", b"2")):
+                entry = tarfile.TarInfo(f"{index:02}.{suffix}")
+                entry.size = len(written)
+                tar.addfile(entry, io.BytesIO(written))
+    return str(folder)
 
 
 def main(folder: str, broken: str) -> None:
@@ -50,8 +54,8 @@ def main(folder: str, broken: str) -> None:
             score, _ = count_correct(model, images, accelerator=accelerator, batch_size=batch_size)
             found[f"{size} by {batch_size}"] = [score.count, score.top1, score.top5]
     for size in (3, 4, 5, 6, 7, 12, 13):
-        stream = Generated(size)
-        images = EvalStream(type(source)("made", stream, None, stream=True), transform, mode="RGB")
+        stream = open_eval_data("wds/made", root=shard(size), split=f"made.tar|{size}")
+        images = EvalStream(stream, transform, mode="RGB", shape=(3, 4, 4))
         score, _ = count_correct(model, images, accelerator=accelerator, batch_size=2)
         found[f"stream {size}"] = [score.count, score.top1, score.top5]
     rows = validate(["nothing/of/this", NAME], source, ValidationSettings(workers=0, batch_size=3), progress=False)
@@ -60,6 +64,14 @@ def main(folder: str, broken: str) -> None:
         validate([NAME], open_eval_data(broken), ValidationSettings(workers=0, batch_size=2), progress=False)
     except BadImagesError as error:
         found["broken"] = str(error)
+    stream = open_eval_data("wds/made", root=shard(8, bad=2), split="made.tar|10")
+    try:
+        validate([NAME], stream, ValidationSettings(workers=0, batch_size=2), progress=False)
+    except BadImagesError as error:
+        found["broken stream"] = "made.tar, image 00 (Unidentified" in str(error)
+    settings = ValidationSettings(workers=0, batch_size=2, skip_bad=True)
+    (row,) = validate([NAME], stream, settings, progress=False)
+    found["skipping stream"] = [row.score and row.score.count, row.bad]
     if accelerator.is_main_process:
         print(json.dumps(found))
 

@@ -3,18 +3,21 @@
 import dataclasses
 import os
 import sys
+from itertools import islice
 
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.classify.validation_settings import ValidationSettings
+from gmconv_zoo.data import eval_images
 from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.stream_images import stream_images
 
-from .counted_run import Generated
+from .counted_run import shard
 from .linear import NAME
 
 
 class Failing:
-    """A folder's reader, or a stream, that fails after three images in one process."""
+    """A folder's reader that fails after three images in one process."""
 
     def __init__(self, reader, rank: int, failing: int) -> None:
         self.reader, self.fails = reader, rank == failing
@@ -27,18 +30,20 @@ class Failing:
             raise KeyError("the disk is gone")
         return self.reader[index]
 
-    def __iter__(self):
-        for index, pair in enumerate(Generated(13)):
-            if self.fails and index >= 3:
-                raise KeyError("the disk is gone")
-            yield pair
+
+def failing_stream(reader, mode):
+    yield from islice(stream_images(reader, mode), 3)
+    raise KeyError("the disk is gone")
 
 
 def main(folder: str, kind: str, failing: str) -> None:
-    source = open_eval_data(folder)
-    source = dataclasses.replace(source, reader=Failing(source.reader, int(os.environ["RANK"]), int(failing)))
     if kind == "stream":
-        source = dataclasses.replace(source, class_names=None, count=13, stream=True)
+        source = open_eval_data("wds/made", root=shard(13), split="made.tar|13")
+        if os.environ["RANK"] == failing:
+            eval_images.stream_images = failing_stream
+    else:
+        source = open_eval_data(folder)
+        source = dataclasses.replace(source, reader=Failing(source.reader, int(os.environ["RANK"]), int(failing)))
     print(run_validation([NAME, NAME], source, ValidationSettings(workers=0, batch_size=2), cpu=True).text)
 
 

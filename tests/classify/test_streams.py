@@ -1,15 +1,19 @@
-"""Training on streams; what reads real ones needs the extra "streams"."""
+"""Training on streams."""
 
 import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
+import pyarrow as arrow
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
 from timm.models import register_model
 from torch import nn
 from torch.utils.data import DataLoader
@@ -17,6 +21,7 @@ from torchvision.transforms.functional import to_tensor
 
 from gmconv_zoo.classify.stream_loading import TrainStream
 from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
 from tests.data.shards import STEP, make_shards, numbers
 from tests.engine.nets import tiny_net
@@ -28,13 +33,12 @@ TRAIN = "train-{0..3}.tar"
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     """Four shards of eight images to train on and two of four held out."""
-    pytest.importorskip("webdataset")
     folder = make_shards(tmp_path_factory.mktemp("shards"), "train", (8, 8, 8, 8))
     return make_shards(folder, "val", (4, 3))
 
 
 def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
-    options = StreamOptions(train_split=f"{split}|{count}", val_split="val-{0..1}.tar", classes=3)
+    options = StreamOptions(train_split=f"{split}|{count}", val_split="val-{0..1}.tar|7", classes=3)
     data = open_stream("wds/made", options=options, data_dir=shards, processes=processes, batch_size=4, seed=seed)
     batches = data.train_count // (4 * processes)
     sizes = {"batches": batches, "batch_size": 4, "classes": len(data.classes)}
@@ -92,7 +96,6 @@ def test_processes_share_the_shards_and_read_none_twice(shards, workers, epoch):
 
 
 def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
-    pytest.importorskip("webdataset")
     folder = make_shards(make_shards(tmp_path, "train", (12, 3)), "val", (4, 3))
     parts = []
     for rank in (0, 1):
@@ -107,7 +110,7 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
     [
         ({"train_split": TRAIN}, 1, r"how many images there are is unknown.*--train-count"),
         ({"train_split": "train-{0..5}.tar|40"}, 1, r"no shard at .*train-4\.tar, .*train-5\.tar\. Check --data-dir"),
-        ({"val_split": "val-{0..3}.tar"}, 1, r"no shard at .*val-2\.tar"),
+        ({"val_split": "val-{0..3}.tar|7"}, 1, r"no shard at .*val-2\.tar"),
         ({"train_split": "train"}, 1, "split train not found.*--train-split"),
         ({}, 5, "4 shards cannot be shared by 5 processes. Start at most 4"),
         ({"classes": None}, 1, r"how many classes there are is unknown.*--classes"),
@@ -116,7 +119,7 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
     ],
 )
 def test_what_a_stream_lacks_is_named(shards, options, processes, message):
-    settings = {"train_split": f"{TRAIN}|32", "val_split": "val-{0..1}.tar", "classes": "3", **options}
+    settings = {"train_split": f"{TRAIN}|32", "val_split": "val-{0..1}.tar|7", "classes": "3", **options}
     with pytest.raises(ValueError, match=message):
         open_stream("wds/made", options=StreamOptions(**settings), data_dir=shards, processes=processes)
 
@@ -124,7 +127,7 @@ def test_what_a_stream_lacks_is_named(shards, options, processes, message):
 def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n\nowl\n")
     options = StreamOptions(
-        train_split=TRAIN, train_count=32, val_split="val-{0..1}.tar", classes=str(tmp_path / "names.txt")
+        train_split=TRAIN, train_count=32, val_split="val-{0..1}.tar|7", classes=str(tmp_path / "names.txt")
     )
     data = open_stream("wds/made", options=options, data_dir=shards)
     assert (data.train_count, data.shards, data.val_shards, data.classes) == (32, 4, 2, ("cat", "dog", "owl"))
@@ -144,7 +147,6 @@ def test_label_beyond_the_classes_is_named(shards):
 
 
 def test_shards_without_a_readable_image_end_the_run(tmp_path):
-    pytest.importorskip("webdataset")
     folder = make_shards(make_shards(tmp_path, "train", (0, 0)), "val", (4, 3))
     with pytest.raises(ValueError, match="no image in its shards that can be read"):
         list(stream(folder, count=8, split="train-{0..1}.tar"))
@@ -183,7 +185,7 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     def go(output, **options):
         weights = {}
         monkeypatch.setattr(train_run, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar", classes=3)
+        settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
         changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
         result = train_by_recipe(
             "fixture_stream_net", "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
@@ -210,8 +212,64 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     assert [row["train_loss"] for row in again.rows] == [row["train_loss"] for row in whole.rows]
 
 
+def run(shards, output, *, held_out=7, **options):
+    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split=f"val-{{0..1}}.tar|{held_out}", classes=3)
+    changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True}
+    return train_by_recipe(
+        "fixture_stream_net", "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
+        output=output, progress=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("split", "damaged"), [("train", 9), ("val", 0), ("val", 5)])
+def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp_path, monkeypatch, split, damaged):
+    from gmconv_zoo.classify import train_run
+
+    monkeypatch.setattr(train_run, "save", lambda *_, **__: None)
+    make_shards(tmp_path, "train", (8, 8, 8, 8), damaged=(damaged,) if split == "train" else ())
+    make_shards(tmp_path, "val", (4, 3), damaged=(damaged,) if split == "val" else ())
+    shard = damaged // (8 if split == "train" else 4)
+    said = rf"{split}-{shard}\.tar, image {damaged:04} \(.+\) cannot be read\. Repair it .*--skip-bad"
+    with pytest.raises(UnreadableImageError, match=said) as error:
+        run(tmp_path, tmp_path / "stopped")
+    assert "\n" not in str(error.value)
+    result = run(tmp_path, tmp_path / "skipping", skip_bad=True)
+    left_out = [row["skipped_images"] for row in result.rows]
+    assert left_out == [1, 1] or (split == "train" and set(left_out) <= {1, 2})  # met again where shards begin anew
+    assert result.score.count == (6 if split == "val" else 7)
+    assert [row["step"] for row in result.rows] == [4, 8]
+
+
+def test_fewer_or_more_held_out_images_than_announced_end_the_run(shards, tmp_path):
+    for announced in (6, 8):
+        with pytest.raises(ValueError, match=f"7 held-out images came, {announced} were .*--val-count"):
+            run(shards, tmp_path / str(announced), held_out=announced)
+
+
+def test_shard_that_is_cut_off_is_named(shards, tmp_path):
+    for path in shards.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = (shards / "train-2.tar").read_bytes()
+    (tmp_path / "train-2.tar").write_bytes(whole[:9000])
+    with pytest.raises(UnreadableImageError, match=r"ReadError: unexpected end of data.*train-2\.tar"):
+        list(stream(tmp_path))
+
+
+def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
+    picture = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 128 << 8, dtype=np.uint16)).save(picture, "PNG")
+    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
+        for suffix, content in (("png", picture.getvalue()), ("cls", b"0")):
+            entry = tarfile.TarInfo(f"deep.{suffix}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    make_shards(tmp_path, "val", (4, 3))
+    images = stream(tmp_path, count=4, split="train-{0..0}.tar")
+    assert [round(float(image.mean()) * 255) for image, _ in images] == [128] * 4
+
+
 def test_weighing_classes_is_refused(shards, tmp_path):
-    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar", classes=3)
+    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
     with pytest.raises(ValueError, match="class_weights: how often a class occurs"):
         train_by_recipe(
             "fixture_stream_net", "wds/made", recipe="finetune", overrides={"class_weights": True}, data_dir=shards,
@@ -227,8 +285,6 @@ def test_options_of_streams_go_with_streams(tmp_path):
 @pytest.fixture
 def hugging_face(tmp_path):
     """A data set as on the Hub: parquet files, four to train on, and a card that tells classes and counts."""
-    pytest.importorskip("datasets")
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for split, files, count in (("train", 4, 32), ("validation", 1, 7)):
         for file in range(files):
             rows = {"image": [], "label": []}
@@ -269,11 +325,27 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
     assert sum(1 for _ in data.val) == 7
 
 
+def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_face, tmp_path):
+    path = sorted((hugging_face / "data").glob("train*"))[2]
+    rows = parquet.read_table(path).to_pydict()
+    rows["image"][3] = {"bytes": b"no image", "path": "third.png"}
+    parquet.write_table(arrow.table(rows), path)
+    data = open_stream(f"hfids/{hugging_face}", data_dir=tmp_path / "cache", batch_size=4, seed=5)
+    sizes = {"batches": 8, "batch_size": 4, "classes": 3}
+    images = TrainStream(data.train, to_tensor, seed=5, **sizes)
+    with pytest.raises(UnreadableImageError, match=r"made, third\.png \(UnidentifiedImageError"):
+        list(images)
+    images = TrainStream(data.train, to_tensor, seed=5, skip_bad=True, **sizes)
+    assert len(list(images)) == 32
+    assert images.lost.count >= 1
+    assert "third.png" in images.lost.names[0]
+
+
 @pytest.mark.slow
 def test_two_processes_train_on_shards_of_their_own_and_count_what_is_held_out_once(shards, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = ["scripts/train.py", "sgmconv_cifar_resnet20", "wds/made", "--data-dir", str(shards), "--classes", "3"]
-    command += ["--train-split", f"{TRAIN}|32", "--val-split", "val-{0..1}.tar", "--epochs", "2", "--batch-size", "8"]
+    command += ["--train-split", f"{TRAIN}|32", "--val-split", "val-{0..1}.tar|7", "--epochs", "2", "--batch-size", "8"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

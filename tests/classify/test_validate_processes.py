@@ -59,6 +59,8 @@ def counted(folders, processes: int) -> dict:
 def test_one_process_counts_right(alone, folders):
     assert alone["13 by 4"] == [13, 8, 11]
     assert alone["stream 13"] == [13, 7, 13]
+    assert alone["broken stream"]
+    assert alone["skipping stream"] == [8, 2]
     assert alone["rows"] == [["ValueError", None], ["", 8]]
     assert f"{folders[2]} (cannot identify" in alone["broken"]
     sizes = [1, 2, 3, 5, 8, 12, 13]

@@ -8,8 +8,11 @@ from PIL import Image
 STEP = 3
 
 
-def make_shards(folder, name, sizes, classes=3):
-    """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo classes."""
+def make_shards(folder, name, sizes, classes=3, damaged=()):
+    """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo classes.
+
+    Those of the numbers in ``damaged`` are cut off.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
     for shard, size in enumerate(sizes):
@@ -17,7 +20,8 @@ def make_shards(folder, name, sizes, classes=3):
             for _ in range(size):
                 picture = io.BytesIO()
                 Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
-                for suffix, content in (("png", picture.getvalue()), ("cls", str(number % classes).encode())):
+                stored = picture.getvalue()[: 45 if number in damaged else None]
+                for suffix, content in (("png", stored), ("cls", str(number % classes).encode())):
                     entry = tarfile.TarInfo(f"{number:04}.{suffix}")
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from gmconv_zoo.data.folder import LabelledFiles
-from gmconv_zoo.data.pixels import mode_for, read_image, to_mode
-from gmconv_zoo.data.sources import FileImages, UnreadableImageError
+from gmconv_zoo.data.pixels import UnreadableImageError, mode_for, read_image, to_mode
+from gmconv_zoo.data.sources import FileImages
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

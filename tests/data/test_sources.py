@@ -8,7 +8,8 @@ from PIL import Image
 
 from gmconv_zoo.data import sources
 from gmconv_zoo.data.eval_data import EvalSource
-from gmconv_zoo.data.sources import UnreadableImageError, open_data
+from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.data.sources import open_data
 
 
 class Reader:

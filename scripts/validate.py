@@ -34,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--labels", metavar="FILE", help="labels of a flat folder of images")
     parser.add_argument("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt, if not beside --labels")
     parser.add_argument("--num-samples", type=int, help="images in a wds/ stream, where its index does not say it")
+    parser.add_argument("--classes", metavar="FILE", help="class names in the order of the labels, for a set without")
     parser.add_argument("--verify", action="store_true", help="compare with the documented accuracy")
     parser.add_argument("--output", metavar="FOLDER", help="for summary.csv and results.json")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone")
@@ -46,7 +47,7 @@ def main() -> int:
     where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     try:
         settings = validation_settings(args)
-        source = open_eval_data(args.data, **where, num_samples=args.num_samples)
+        source = open_eval_data(args.data, **where, num_samples=args.num_samples, classes=args.classes)
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"validate.py: {error}")

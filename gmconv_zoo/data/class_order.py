@@ -1,5 +1,7 @@
 """Which output of a network each class of a data set belongs to."""
 
+from collections.abc import Sequence
+
 from timm.data import ImageNetInfo
 from torch import nn
 
@@ -8,6 +10,9 @@ from .eval_data import EvalSource
 from .label_files import is_wnid
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
+
+# So many of the 1,000 classes may have names that are no class's in ImageNetInfo, as spellings differ.
+_UNKNOWN_WORDS = 20
 
 
 def class_outputs(source: EvalSource, model: nn.Module) -> list[int] | None:
@@ -49,20 +54,25 @@ def class_outputs(source: EvalSource, model: nn.Module) -> list[int] | None:
 
 
 def check_imagenet_classes(source: EvalSource) -> str:
-    """See that a data set's classes can be those of ImageNet-1k, in the right order where they have WordNet ids.
+    """See that a data set's classes are those of ImageNet-1k, in the right order where they keep an order of their own.
+
+    Names may be WordNet ids, or, where the data set has an order, WordNet's words ("tench, Tinca tinca").
 
     Returns:
         How the order is known, for the record.
 
     Raises:
-        ValueError: when they are others.
+        ValueError: when they are others, in another order, or unnamed.
     """
     expected, names = list(ImageNetInfo().label_names()), source.class_names
     if names is None:
-        return "labels are output indices, their order was not checked"
+        raise ValueError(
+            f"{source.name} has numbers for labels, and does not say what they stand for: pass a file with the WordNet "
+            "ids in the order of the labels, one per line, as classes (--classes)."
+        )
     if not all(map(is_wnid, names)):
         if source.ordered and len(names) == len(expected):
-            return "the data set's own order, not checked: its classes have no WordNet ids"
+            return _check_words(source.name, names)
         raise ValueError(f"{source.name}: verifying needs folders named by WordNet id (n01440764), got {names[:3]}.")
     missing, extra = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
     if missing or extra:
@@ -73,3 +83,24 @@ def check_imagenet_classes(source: EvalSource) -> str:
     if source.ordered and names != expected:
         raise ValueError(f"{source.name}: its WordNet ids are not in ImageNet-1k's order.")
     return "by WordNet id, as timm.data.ImageNetInfo has them"
+
+
+def _check_words(name: str, names: Sequence[str]) -> str:
+    """A class must share a word with ImageNet's of the same index; a few may be spelt unlike any of them."""
+    info = ImageNetInfo()
+    known = [_words(info.index_to_description(index)) for index in range(len(names))]
+    everywhere = set().union(*known)
+    wrong = [index for index, said in enumerate(names) if not _words(said) & known[index]]
+    elsewhere = [index for index in wrong if _words(names[index]) & everywhere]
+    if elsewhere or len(wrong) > _UNKNOWN_WORDS:
+        first = (elsewhere or wrong)[0]
+        raise ValueError(
+            f"{name}: its classes are not in ImageNet-1k's order, e.g. class {first} is {names[first]!r} there and "
+            f"{info.index_to_description(first)!r} in timm.data.ImageNetInfo ({len(wrong)} differ)."
+        )
+    unknown = f", {len(wrong)} unknown, e.g. {names[wrong[0]]!r}" if wrong else ""
+    return f"by name, {len(names) - len(wrong):,} as timm.data.ImageNetInfo has them{unknown}"
+
+
+def _words(description: str) -> set[str]:
+    return {word.strip().lower().replace("_", " ") for word in str(description).split(",")}

@@ -5,7 +5,7 @@ the images; `eval_images` reads them and keeps record of those that cannot be re
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from timm.data import create_dataset
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 
 from .folder import TRAIN_NAMES, VAL_NAMES
-from .label_files import read_labels
+from .label_files import read_class_names, read_labels
 
 __all__ = ["EvalSource", "open_eval_data"]
 
@@ -56,6 +56,7 @@ def open_eval_data(
     labels: str | Path | None = None,
     id_map: str | Path | None = None,
     num_samples: int | None = None,
+    classes: str | Path | None = None,
 ) -> EvalSource:
     """Find the images of a set.
 
@@ -68,14 +69,32 @@ def open_eval_data(
         labels: file with the labels of a flat folder, see `label_files`.
         id_map: see `label_files`.
         num_samples: images in a stream whose own index does not say it.
+        classes: file with the classes' names, one per line in the order of the labels, for a set that has none.
 
     Returns:
         The source, to be given a transform by `eval_images`.
 
     Raises:
         ValueError: when there is no such set, or it has no images, or a class of it has none; for a stream of which
-            nobody says how many images it has.
+            nobody says how many images it has; for names of a set that has its own.
     """
+    source = _open(data, root=root, split=split, labels=labels, id_map=id_map, num_samples=num_samples)
+    if classes is None:
+        return source
+    if source.class_names is not None:
+        raise ValueError(f"{source.name} names its classes, e.g. {source.class_names[:3]}: leave classes out.")
+    return replace(source, class_names=read_class_names(classes), ordered=True)
+
+
+def _open(
+    data: str | Path,
+    *,
+    root: str | Path | None,
+    split: str,
+    labels: str | Path | None,
+    id_map: str | Path | None,
+    num_samples: int | None,
+) -> EvalSource:
     prefix = str(data).partition("/")[0].lower()
     if os.path.exists(data):
         return _flat(Path(data), labels, id_map) if labels is not None else _folder(Path(data), split)
@@ -95,9 +114,8 @@ def open_eval_data(
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{data}, root {root}, split {split!r}: {error or type(error).__name__}") from error
     if prefix == "torch":
-        return EvalSource(
-            str(data), _TorchReader(dataset), getattr(dataset, "classes", None), True, False, len(dataset)
-        )
+        names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
+        return EvalSource(str(data), _TorchReader(dataset), names, ordered=True, count=len(dataset))
     reader = dataset.reader
     names = None
     if prefix in ("hfds", "hfids"):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["is_wnid", "read_labels"]
+__all__ = ["is_wnid", "read_class_names", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
 _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+")
@@ -24,6 +24,23 @@ _ID_MAPS = ("meta.mat", "map_clsloc.txt")
 def is_wnid(name: str) -> bool:
     """Whether a class name is a WordNet id such as n01440764."""
     return bool(_WNID.fullmatch(name))
+
+
+def read_class_names(path: str | Path) -> list[str]:
+    """The lines of a file with a class name per line, in the order of the labels.
+
+    Raises:
+        ValueError: when there is no such file, it is empty or names a class twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"classes={str(path)!r}: no such file; pass one with a class name per line.")
+    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path}: {twice[:3]} occur more than once; labels need a name each.")
+    if not names:
+        raise ValueError(f"{path}: no class in it; write one name per line.")
+    return names
 
 
 def read_labels(

@@ -9,6 +9,7 @@ from typing import Any
 from timm.data import create_dataset
 
 from .eval_data import open_eval_data
+from .label_files import read_class_names
 
 __all__ = ["StreamData", "StreamOptions", "is_stream", "open_stream"]
 
@@ -166,7 +167,7 @@ def _classes(data: str, reader: Any, given: str | int | None) -> tuple[str, ...]
     if text.isdigit():
         names = tuple(map(str, range(int(text))))
     elif Path(text).is_file():
-        names = tuple(line.strip() for line in Path(text).read_text().splitlines() if line.strip())
+        names = tuple(read_class_names(text))
     else:
         raise ValueError(f"classes={given!r}: pass a number, or a file with a name per line.")
     if len(names) < 2:

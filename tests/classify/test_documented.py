@@ -1,10 +1,12 @@
 """Documented accuracies are compared with counts over the full ImageNet validation set, and with nothing else."""
 
 import dataclasses
+import io
 import os
 import random
 import runpy
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -125,10 +127,31 @@ def test_other_sets_are_refused_before_evaluating(known, made, said):
         run_validation([NAME], made, SETTINGS, verify=True)
 
 
-def test_order_is_said_to_be_known_only_where_it_is():
+WORDS = [timm.data.ImageNetInfo().index_to_description(index) for index in range(1000)]
+
+
+def test_order_is_known_by_wordnet_ids_or_words():
     assert "by WordNet id" in check_imagenet_classes(source())
-    assert "not checked" in check_imagenet_classes(source(None))
-    assert "not checked" in check_imagenet_classes(source([f"class {i}" for i in range(1000)], ordered=True))
+    assert check_imagenet_classes(source(WORDS, ordered=True)).startswith("by name, 1,000 as timm.data.ImageNetInfo")
+    first = [words.split(",")[0].upper().replace(" ", "_") for words in WORDS]
+    assert "by name, 1,000" in check_imagenet_classes(source(first, ordered=True))
+    odd = [*WORDS[:517], "crane2", *WORDS[518:]]
+    assert check_imagenet_classes(source(odd, ordered=True)).endswith("1 unknown, e.g. 'crane2'")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([WORDS[1], WORDS[0], *WORDS[2:]], r"not in ImageNet-1k's order, e\.g\. class 0 is 'goldfish.* \(2 differ\)"),
+        ([f"class {index}" for index in range(1000)], r"class 0 is 'class 0' there and 'tench, Tinca tinca' in"),
+        ([*WORDS[:900], *(f"odd {index}" for index in range(100))], r"class 900 is 'odd 0' there.*\(100 differ\)"),
+        (None, r"has numbers for labels, and does not say what they stand for: pass a file .*--classes"),
+    ],
+    ids=["swapped", "none known", "many unknown", "unnamed"],
+)
+def test_order_that_is_another_or_unknown_is_refused(names, said):
+    with pytest.raises(ValueError, match=said):
+        check_imagenet_classes(source(names, ordered=True))
 
 
 @pytest.mark.parametrize("changes", [{"crop_pct": 0.9}, {"img_size": 288}, {"test_input_size": True}], ids=str)
@@ -137,6 +160,7 @@ def test_other_preprocessing_is_refused(changes):
         documented.check_full_imagenet(source(), dataclasses.replace(SETTINGS, **changes))
 
 
+PLACES = {wnid: index for index, wnid in enumerate(WNIDS)}
 KINDS = ["right"] * 43 + ["second"] * 2 + ["last"] * 5
 
 
@@ -162,6 +186,21 @@ def full_set(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def shards(full_set):
+    """The same images as five shards with numbers for labels, and what these stand for."""
+    files = sorted((full_set / "val").rglob("*.JPEG"))
+    for number in range(5):
+        with tarfile.open(full_set / f"set-{number}.tar", "w") as tar:
+            for path in files[number::5]:
+                for suffix, content in (("jpg", path.read_bytes()), ("cls", str(PLACES[path.parent.name]).encode())):
+                    entry = tarfile.TarInfo(f"{path.stem}.{suffix}")
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+    (full_set / "classes.txt").write_text("\n".join(WNIDS))
+    return full_set
+
+
 def verify(monkeypatch, capsys, *args) -> tuple[int | str, str]:
     argv = ["validate.py", *args, "--model", NAME, "--verify", "--workers", "0", "--batch-size", "500", "--cpu"]
     monkeypatch.setattr(sys, "argv", list(map(str, argv)))
@@ -179,6 +218,19 @@ def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatc
     assert "top-1 86.000 % (43000/50000)  top-5 90.000 % (45000/50000)" in out
     assert "class order: by WordNet id" in out
     assert out.count(" ok\n") == 2
+
+
+@pytest.mark.slow
+def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, monkeypatch, capsys):
+    named = ["wds/set", "--root", shards, "--split", "set-{0..4}.tar|50000"]
+    status, _ = verify(monkeypatch, capsys, *named)
+    assert "does not say what they stand for" in status
+    status, out = verify(monkeypatch, capsys, *named, "--classes", shards / "classes.txt")
+    assert status == 0, out
+    assert "class order: by WordNet id" in out
+    (shards / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
+    status, _ = verify(monkeypatch, capsys, *named, "--classes", shards / "turned.txt")
+    assert "not in ImageNet-1k's order" in status
 
 
 @pytest.mark.slow

@@ -146,6 +146,11 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
 
     write(None)
     assert (validated().error, validated().score) == ("", EXPECTED)
+    (tmp_path / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
+    named = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13", classes=tmp_path / "turned.txt")
+    assert validate([NAME], named, settings(workers=workers), progress=False)[0].score.top1 < EXPECTED.top1
+    with pytest.raises(ValueError, match=r"names its classes, e\.g\. .*: leave classes out"):
+        open_eval_data(folder, classes=tmp_path / "turned.txt")
     write(b"no image")
     with pytest.raises(BadImagesError, match=r"cannot be read: .*set-1\.tar, image 04 \(Unidentified.*--skip-bad"):
         validated()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.label_files import read_labels
+from gmconv_zoo.data.label_files import read_class_names, read_labels
 
 FILES = [Path(f"ILSVRC2012_val_{number:08}.JPEG") for number in (1, 2, 3)]
 KIT = "n02119789 1 kit_fox\nn02100735 2 English_setter\nn02110185 3 Siberian_husky\n"
@@ -87,6 +87,19 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, text, said):
     (tmp_path / "labels.txt").write_text(text)
     with pytest.raises(ValueError, match=said):
         read_labels(tmp_path / "labels.txt", [Path("a.png"), Path("b.png")])
+
+
+def test_class_names_come_one_per_line(tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\n\n great dog \n")
+    assert read_class_names(tmp_path / "classes.txt") == ["cat", "great dog"]
+    with pytest.raises(ValueError, match=r"none\.txt': no such file; pass one with a class name per line"):
+        read_class_names(tmp_path / "none.txt")
+    (tmp_path / "classes.txt").write_text("cat\ndog\ncat\n")
+    with pytest.raises(ValueError, match=r"\['cat'\] occur more than once"):
+        read_class_names(tmp_path / "classes.txt")
+    (tmp_path / "classes.txt").write_text("\n")
+    with pytest.raises(ValueError, match="no class in it"):
+        read_class_names(tmp_path / "classes.txt")
 
 
 def test_a_missing_file_is_named(tmp_path):

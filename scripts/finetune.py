@@ -15,7 +15,12 @@ import sys
 
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.finetune import finetune
-from gmconv_zoo.classify.recipe_options import add_recipe_options, add_run_options, recipe_overrides
+from gmconv_zoo.classify.recipe_options import (
+    add_recipe_options,
+    add_run_options,
+    add_split_options,
+    recipe_overrides,
+)
 from gmconv_zoo.classify.train import default_accelerator
 
 
@@ -28,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
     parser.add_argument("--val-share", type=float, default=0.2, help="held out where there is no val (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of split, order and augmentation (%(default)s)")
+    add_split_options(parser)
     add_run_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
@@ -35,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    passed = ("output", "data_dir", "freeze_backbone", "val_share", "seed")
+    passed = ("output", "data_dir", "freeze_backbone", "train_split", "val_split", "val_share", "seed")
     passed += ("resume", "save_every", "skip_bad", "memory_gb")
     options = {name: getattr(args, name) for name in passed}
     try:

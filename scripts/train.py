@@ -18,6 +18,7 @@ import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.recipe_options import (
     add_recipe_options,
     add_run_options,
+    add_split_options,
     add_stream_options,
     key_value,
     recipe_overrides,
@@ -37,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
     parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
+    add_split_options(parser)
     add_run_options(parser)
     add_stream_options(parser)
     add_recipe_options(parser)

@@ -62,6 +62,8 @@ def finetune(
     overrides: dict[str, Any] | None = None,
     freeze_backbone: bool = False,
     data_dir: str | Path | None = None,
+    train_split: str | None = None,
+    val_split: str | None = None,
     val_share: float = 0.2,
     seed: int = 0,
     resume: bool = False,
@@ -81,7 +83,8 @@ def finetune(
         overrides: fields of the finetuning recipe to change.
         freeze_backbone: train the classifier alone (linear probing).
         data_dir: where a named data set lies, or is downloaded to.
-        val_share: share of each class that is held out where the folder does not say.
+        train_split, val_split: of "hfds/NAME", see `open_data`.
+        val_share: share of each class that is held out where the set has no such part.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
@@ -100,7 +103,8 @@ def finetune(
     output = Path(output)
     refuse_earlier_run(output, resume=resume)
     accelerator = accelerator or default_accelerator()
-    images = open_images(data, accelerator, data_dir=data_dir, val_share=val_share, seed=seed)
+    splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
+    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""

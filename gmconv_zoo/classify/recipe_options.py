@@ -11,6 +11,7 @@ from .recipes import Recipe
 __all__ = [
     "add_recipe_options",
     "add_run_options",
+    "add_split_options",
     "add_stream_options",
     "key_value",
     "recipe_overrides",
@@ -29,12 +30,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")
 
 
+def add_split_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the splits of sets that have names for them."""
+    known = "of hfds/, hfids/ or wds/NAME"
+    parser.add_argument("--train-split", metavar="SPLIT", help=f"{known} (train)")
+    parser.add_argument("--val-split", metavar="SPLIT", help=f"{known} (validation, else test)")
+
+
 def add_stream_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the fields of `StreamOptions`."""
-    group = parser.add_argument_group("streams", "what a stream, wds/NAME or hfids/NAME, does not say of itself")
-    pattern = "split, or 'NAME-{00..09}.tar|COUNT'"
-    group.add_argument("--train-split", default="train", metavar="SPLIT", help=f"{pattern} (%(default)s)")
-    group.add_argument("--val-split", default="validation", metavar="SPLIT", help=f"{pattern} (%(default)s)")
+    """Give a parser the other fields of `StreamOptions`."""
+    group = parser.add_argument_group("streams", "what wds/NAME or hfids/NAME does not say of itself")
     group.add_argument("--train-count", type=int, metavar="N", help="images to train on")
     group.add_argument("--val-count", type=int, metavar="N", help="images held out")
     group.add_argument("--classes", metavar="N|FILE", help="how many classes, or a file with a name per line")

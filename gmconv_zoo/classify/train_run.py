@@ -59,7 +59,7 @@ def train_by_recipe(
         overrides: fields of the recipe to change; see `Recipe.adapt`.
         model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
         data_dir: where a named data set lies, or is downloaded to.
-        stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME".
+        stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME"; of "hfds/NAME" its splits.
         dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
@@ -150,9 +150,10 @@ def _open(
     seed: int,
 ) -> ImageData | StreamData:
     if not is_stream(data):
-        if stream not in (None, StreamOptions()):
-            raise ValueError(f"{data} is no stream: splits, counts and classes go with wds/NAME or hfids/NAME.")
-        return open_images(data, accelerator, data_dir=data_dir, seed=seed)
+        splits = {name: getattr(stream, name, None) for name in ("train_split", "val_split")}
+        if stream not in (None, StreamOptions(**splits)):
+            raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
+        return open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits)
     processes = accelerator.num_processes
     batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
     shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from timm.data.readers import get_img_extensions
 
-__all__ = ["TRAIN_NAMES", "VAL_NAMES", "ImageFolder", "LabelledFiles", "read_folder"]
+__all__ = ["TRAIN_NAMES", "VAL_NAMES", "ImageFolder", "LabelledFiles", "read_folder", "split_indices"]
 
 _logger = logging.getLogger(__name__)
 
@@ -69,8 +69,9 @@ def read_folder(root: str | Path, *, val_share: float = 0.2, seed: int = 0) -> I
     found = _images_by_class(train_root or root)
     classes = tuple(sorted(found))
     if val_root is None:
-        train, val = _split(found, classes, val_share, seed)
-        return ImageFolder(classes, train, val, split_made=True)
+        files = _labelled(found, classes)
+        kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
+        return ImageFolder(classes, _chosen(files, kept), _chosen(files, chosen), split_made=True)
     held_out = _images_by_class(val_root, at_least=1)
     if unknown := sorted(set(held_out) - set(classes)):
         raise ValueError(f"{val_root} has classes that {train_root} has not: {_listed(unknown)}. Add or remove them.")
@@ -107,18 +108,36 @@ def _images(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _split(
-    found: dict[str, list[Path]], classes: Sequence[str], share: float, seed: int
-) -> tuple[LabelledFiles, LabelledFiles]:
-    """Hold out the same share of every class; which images depends on the seed and the class's own files alone."""
-    if lonely := [name for name in classes if len(found[name]) < 2]:
+def split_indices(
+    labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Hold out the same share of every class; which images depends on the seed and the class's own images alone.
+
+    Args:
+        labels: of the images.
+        classes: names that the labels index.
+        share: of every class, at least one image.
+        seed: of the choice.
+
+    Returns:
+        Indices of the images that are kept and of those that are held out, both sorted.
+
+    Raises:
+        ValueError: for a share that is none, or a class with a single image.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2.")
+    members: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        members.setdefault(label, []).append(index)
+    if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
         raise ValueError(f"a single image in {_listed(lonely)}: one to train on and one to hold out are needed.")
     held_out = {
-        name: set(random.Random(f"{seed}/{name}").sample(found[name], _held_out_count(len(found[name]), share)))
-        for name in classes
+        index
+        for label, images in members.items()
+        for index in random.Random(f"{seed}/{classes[label]}").sample(images, _held_out_count(len(images), share))
     }
-    kept = {name: [path for path in found[name] if path not in held_out[name]] for name in classes}
-    return _labelled(kept, classes), _labelled({name: sorted(held_out[name]) for name in classes}, classes)
+    return [index for index in range(len(labels)) if index not in held_out], sorted(held_out)
 
 
 def _held_out_count(images: int, share: float) -> int:
@@ -130,6 +149,10 @@ def _labelled(found: dict[str, list[Path]], classes: Sequence[str]) -> LabelledF
     counts = Counter(label for _, label in pairs)
     _logger.debug("%d images in %d classes", len(pairs), len(counts))
     return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
+
+
+def _chosen(files: LabelledFiles, indices: Sequence[int]) -> LabelledFiles:
+    return LabelledFiles(tuple(files.paths[i] for i in indices), tuple(files.labels[i] for i in indices))
 
 
 def _listed(names: Sequence[str]) -> str:

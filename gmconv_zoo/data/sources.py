@@ -11,10 +11,11 @@ from torch.utils.data import IterableDataset
 
 from .eval_data import EvalSource, open_eval_data
 from .eval_images import read_pair
-from .folder import LabelledFiles, read_folder
+from .folder import LabelledFiles, read_folder, split_indices
+from .hub_splits import held_out_split
 from .pixels import UNREADABLE, UnreadableImageError, read_image
 
-__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "open_data"]
+__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "Part", "open_data"]
 
 _PREFIXES = ("torch", "hfds")
 
@@ -105,32 +106,84 @@ class HubImages:
             raise UnreadableImageError(f"image {index} of {self.source.name} ({error})") from error
 
 
+class Part:
+    """Some images of a source.
+
+    Args:
+        source: images.
+        indices: those of the source's images that belong to it.
+    """
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self.source, self.indices = source, indices
+        self.labels: Sequence[int] = [source.labels[index] for index in indices]
+
+    def open(self, index: int) -> Image.Image:
+        """One image as RGB."""
+        return self.source.open(self.indices[index])
+
+
 def open_data(
-    data: str | Path, *, data_dir: str | Path | None = None, val_share: float = 0.2, seed: int = 0
+    data: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    train_split: str | None = None,
+    val_split: str | None = None,
+    val_share: float = 0.2,
+    seed: int = 0,
 ) -> ImageData:
     """Find the images that a name stands for.
 
     Args:
         data: a folder as `read_folder` takes it, or a data set by timm's name, "torch/cifar10" or "hfds/NAME".
         data_dir: where a named data set lies, or is downloaded to.
-        val_share, seed: of the held-out part, where a folder has none.
+        train_split, val_split: of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]" included; by
+            default "train", and what there is of "validation" and the like, or of "test".
+        val_share, seed: of the held-out part, where the set has none.
 
     Raises:
-        ValueError: for a folder or a name that gives no classes.
+        ValueError: for a folder or a name that gives no classes, splits it has not, or labels that are no classes.
     """
     prefix, _, name = str(data).partition("/")
-    if prefix not in _PREFIXES or Path(data).exists():
+    named = prefix in _PREFIXES and not Path(data).exists()
+    if (train_split or val_split) and not (named and prefix == "hfds"):
+        raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
+    if not named:
         folder = read_folder(data, val_share=val_share, seed=seed)
         described = f"held-out part of {Path(data).resolve().name}"
         sources = FileImages(folder.train), FileImages(folder.val)
         return ImageData(folder.classes, *sources, described, folder.split_made)
     if prefix == "hfds":
-        found = [open_eval_data(data, root=data_dir, split=split) for split in ("train", "validation")]
-        train, val = (HubImages(source) for source in found)
-        return ImageData(_names(found[0].class_names, train), train, val, f"{name} validation")
+        return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed)
     sets = [_named(str(data), data_dir, split) for split in ("train", "validation")]
     images = DatasetImages(sets[0]), DatasetImages(sets[1])
     return ImageData(_names(getattr(sets[0], "classes", None), images[0]), *images, f"{name} validation")
+
+
+def _hub_data(
+    data: str, data_dir: str | Path | None, train_split: str, val_split: str | None, val_share: float, seed: int
+) -> ImageData:
+    name = data.partition("/")[2]
+    found = open_eval_data(data, root=data_dir, split=train_split)
+    train = HubImages(found)
+    classes = _names(found.class_names, train)
+    _check_labels(data, train_split, train, len(classes))
+    val_split = val_split or held_out_split(name, cache=data_dir)
+    if val_split is None:
+        kept, held_out = split_indices(train.labels, classes, share=val_share, seed=seed)
+        parts = Part(train, kept), Part(train, held_out)
+        return ImageData(classes, *parts, f"held-out part of {name} {train_split}", split_made=True)
+    val = HubImages(open_eval_data(data, root=data_dir, split=val_split))
+    _check_labels(data, val_split, val, len(classes))
+    return ImageData(classes, train, val, f"{name} {val_split}")
+
+
+def _check_labels(data: str, split: str, images: ImageSource, classes: int) -> None:
+    if outside := sorted({label for label in images.labels if not 0 <= label < classes}):
+        raise ValueError(
+            f"{data}, split {split!r}: labels {outside[:3]} are none of its {classes} classes; are they held back? "
+            "Pass another split (--train-split, --val-split)."
+        )
 
 
 def _names(names: Sequence[str] | None, images: ImageSource) -> tuple[str, ...]:

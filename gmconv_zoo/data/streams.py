@@ -9,6 +9,7 @@ from typing import Any
 from timm.data import create_dataset
 
 from .eval_data import open_eval_data
+from .hub_splits import held_out_split
 from .label_files import read_class_names
 
 __all__ = ["StreamData", "StreamOptions", "is_stream", "open_stream"]
@@ -22,15 +23,16 @@ class StreamOptions:
     """What a stream does not say of itself.
 
     Attributes:
-        train_split, val_split: of the data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
+        train_split, val_split: of the data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT". By
+            default "train", and for hfids/ what there is of "validation" and the like or "test", else "validation".
         train_count: images to train on, where neither the split nor an index says it.
         val_count: the same of those held out.
         classes: how many there are, or a file with a name per line, in the order of the labels; None where the data
             set has names (hfids/).
     """
 
-    train_split: str = "train"
-    val_split: str = "validation"
+    train_split: str | None = None
+    val_split: str | None = None
     train_count: int | None = None
     val_count: int | None = None
     classes: str | int | None = None
@@ -95,17 +97,18 @@ def open_stream(
             f'{data} needs {_PACKAGES[prefix]}: run pip install "gmconv_zoo[streams]", or in a checkout '
             'pip install ".[streams]".'
         )
-    reader = _training_reader(data, options, data_dir, batch_size, seed)
+    train_split, val_split = options.train_split or "train", _held_out(data, prefix, options.val_split, data_dir)
+    reader = _training_reader(data, train_split, options.train_count, data_dir, batch_size, seed)
     _check_files(data, reader)
-    shards = _shards(reader, options.train_split)
+    shards = _shards(reader, train_split)
     if shards < processes:
         raise ValueError(
-            f"{data}, split {options.train_split!r}: {shards} shards cannot be shared by {processes} processes. Start "
+            f"{data}, split {train_split!r}: {shards} shards cannot be shared by {processes} processes. Start "
             f"at most {shards}, or write the images into more shards."
         )
-    held_out = open_eval_data(data, root=data_dir, split=options.val_split, num_samples=options.val_count)
+    held_out = open_eval_data(data, root=data_dir, split=val_split, num_samples=options.val_count)
     _check_files(data, held_out.reader)
-    described = f"{data.partition('/')[2]} {options.val_split.partition('|')[0]}"
+    described = f"{data.partition('/')[2]} {val_split.partition('|')[0]}"
     return StreamData(
         classes=_classes(data, reader, options.classes),
         train=reader,
@@ -113,27 +116,35 @@ def open_stream(
         shards=shards,
         val=held_out.reader,
         val_count=int(held_out.reader.num_samples),
-        val_shards=_shards(held_out.reader, options.val_split),
+        val_shards=_shards(held_out.reader, val_split),
         description=described,
     )
 
 
-def _training_reader(data: str, options: StreamOptions, data_dir: str | Path | None, batch_size: int, seed: int) -> Any:
+def _held_out(data: str, prefix: str, split: str | None, cache: str | Path | None) -> str:
+    if split is None and prefix == "hfids":
+        split = held_out_split(data.partition("/")[2], cache=cache)
+    return split or "validation"
+
+
+def _training_reader(
+    data: str, split: str, count: int | None, data_dir: str | Path | None, batch_size: int, seed: int
+) -> Any:
     root = None if data_dir is None else str(data_dir)
     root = (root or "") if data.lower().startswith("wds/") else root
-    settings: dict[str, Any] = {"root": root, "split": options.train_split, "num_samples": options.train_count}
+    settings: dict[str, Any] = {"root": root, "split": split, "num_samples": count}
     settings |= {"batch_size": batch_size, "seed": seed, "input_img_mode": "RGB", "is_training": True}
     try:
         return create_dataset(data, **settings).reader  # type: ignore[union-attr]
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         if "num_samples" in str(error):
             raise ValueError(
-                f"{data}, split {options.train_split!r}: how many images there are is unknown. Pass train_count "
+                f"{data}, split {split!r}: how many images there are is unknown. Pass train_count "
                 "(--train-count N); for wds/ also --train-split 'NAME-{00..09}.tar|N', or an _info.json beside the "
                 "shards."
             ) from error
         raise ValueError(
-            f"{data} in {root or 'no folder'}, split {options.train_split!r}: {error or type(error).__name__}. Pass "
+            f"{data} in {root or 'no folder'}, split {split!r}: {error or type(error).__name__}. Pass "
             "the shards' place (--data-dir) and split (--train-split, --val-split)."
         ) from error
 

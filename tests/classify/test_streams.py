@@ -9,11 +9,9 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pyarrow as arrow
 import pytest
 import torch
 from PIL import Image
-from pyarrow import parquet
 from timm.models import register_model
 from torch import nn
 from torch.utils.data import DataLoader
@@ -23,7 +21,8 @@ from gmconv_zoo.classify.stream_loading import TrainStream
 from gmconv_zoo.classify.train_run import train_by_recipe
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
-from tests.data.shards import STEP, make_shards, numbers
+from tests.data.hugging_face import make_set
+from tests.data.shards import make_shards, numbers
 from tests.engine.nets import tiny_net
 
 ROOT = Path(__file__).parents[2]
@@ -278,33 +277,13 @@ def test_weighing_classes_is_refused(shards, tmp_path):
 
 
 def test_options_of_streams_go_with_streams(tmp_path):
-    with pytest.raises(ValueError, match=r"is no stream: splits, counts and classes go with"):
+    with pytest.raises(ValueError, match=r"is no stream: counts and classes go with"):
         train_by_recipe("gmconv_resnet18", tmp_path, stream=StreamOptions(classes=3), output=tmp_path / "out")
 
 
 @pytest.fixture
 def hugging_face(tmp_path):
-    """A data set as on the Hub: parquet files, four to train on, and a card that tells classes and counts."""
-    for split, files, count in (("train", 4, 32), ("validation", 1, 7)):
-        for file in range(files):
-            rows = {"image": [], "label": []}
-            for number in range(file * count // files, (file + 1) * count // files):
-                picture = io.BytesIO()
-                Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
-                rows["image"].append({"bytes": picture.getvalue(), "path": None})
-                rows["label"].append(number % 3)
-            path = tmp_path / "made" / "data" / f"{split}-{file:05}-of-{files:05}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            parquet.write_table(arrow.table(rows), path)
-    card = {
-        "features": [
-            {"name": "image", "dtype": "image"},
-            {"name": "label", "dtype": {"class_label": {"names": {"0": "cat", "1": "dog", "2": "owl"}}}},
-        ],
-        "splits": [{"name": "train", "num_examples": 32}, {"name": "validation", "num_examples": 7}],
-    }
-    (tmp_path / "made" / "README.md").write_text("---\n" + json.dumps({"dataset_info": card}) + "\n---\n")
-    return tmp_path / "made"
+    return make_set(tmp_path / "made", {"train": (32, 4), "validation": (7, 1)})
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -326,19 +305,16 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
 
 
 def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_face, tmp_path):
-    path = sorted((hugging_face / "data").glob("train*"))[2]
-    rows = parquet.read_table(path).to_pydict()
-    rows["image"][3] = {"bytes": b"no image", "path": "third.png"}
-    parquet.write_table(arrow.table(rows), path)
+    make_set(hugging_face, {"train": (32, 4), "validation": (7, 1)}, damaged=(19,))
     data = open_stream(f"hfids/{hugging_face}", data_dir=tmp_path / "cache", batch_size=4, seed=5)
     sizes = {"batches": 8, "batch_size": 4, "classes": 3}
     images = TrainStream(data.train, to_tensor, seed=5, **sizes)
-    with pytest.raises(UnreadableImageError, match=r"made, third\.png \(UnidentifiedImageError"):
+    with pytest.raises(UnreadableImageError, match=r"made, 19\.png \(UnidentifiedImageError"):
         list(images)
     images = TrainStream(data.train, to_tensor, seed=5, skip_bad=True, **sizes)
     assert len(list(images)) == 32
     assert images.lost.count >= 1
-    assert "third.png" in images.lost.names[0]
+    assert "19.png" in images.lost.names[0]
 
 
 @pytest.mark.slow

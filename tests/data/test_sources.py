@@ -1,51 +1,78 @@
-"""Hugging Face sets to train on: their classes' names, and no image in another's place."""
-
-import io
+"""Hugging Face sets to train on: their classes' names, their splits, and no image in another's place."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from gmconv_zoo.data import sources
-from gmconv_zoo.data.eval_data import EvalSource
+from gmconv_zoo.data.hub_splits import held_out_split
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.sources import open_data
+from tests.data.hugging_face import CLASSES, make_set
+from tests.data.shards import STEP
 
 
-class Reader:
-    """What is used of timm's reader: a column of labels, and open files by index."""
-
-    label_key = "label"
-
-    def __init__(self, files: list[bytes]) -> None:
-        self.files, self.dataset = files, {"label": [1, 0, 1]}
-
-    def __getitem__(self, index: int):
-        return io.BytesIO(self.files[index]), self.dataset["label"][index]
+def opened(folder, **options):
+    return open_data(f"hfds/{folder}", data_dir=folder / "cache", **options)
 
 
-@pytest.fixture
-def hub(monkeypatch):
-    def png(value: int) -> bytes:
-        buffer = io.BytesIO()
-        Image.new("L", (2, 2), value).save(buffer, "png")
-        return buffer.getvalue()
-
-    def find(data, *, root, split):
-        return EvalSource(str(data), Reader([png(10), png(20)[:40], png(30)]), ["ape", "emu"], ordered=True)
-
-    monkeypatch.setattr(sources, "open_eval_data", find)
+def numbers(source):
+    return [int(np.asarray(source.open(index))[0, 0, 0]) // STEP for index in range(len(source.labels))]
 
 
-def test_names_and_labels_are_the_sets_own(hub):
-    data = open_data("hfds/ORG/animals")
-    assert data.classes == ("ape", "emu")
-    assert list(data.train.labels) == [1, 0, 1]
-    assert data.description == "ORG/animals validation"
+def test_names_and_labels_are_the_sets_own(tmp_path):
+    data = opened(make_set(tmp_path, {"train": (9, 2), "validation": (4, 1)}))
+    assert data.classes == CLASSES
+    assert numbers(data.train) == list(range(9))
+    assert list(data.train.labels) == [number % 3 for number in range(9)]
+    assert (numbers(data.val), data.split_made) == ([0, 1, 2, 3], False)
+    assert data.description == f"{tmp_path} validation"
 
 
-def test_an_unreadable_image_is_named_and_not_replaced(hub):
-    train = open_data("hfds/ORG/animals").train
-    assert [np.asarray(train.open(index))[0, 0].tolist() for index in (0, 2)] == [[10] * 3, [30] * 3]
-    with pytest.raises(UnreadableImageError, match="image 1 of hfds/ORG/animals"):
+@pytest.mark.parametrize("card", [True, False])
+def test_test_split_is_held_out_where_there_is_no_other(tmp_path, card):
+    folder = make_set(tmp_path, {"train": (9, 1), "test": (5, 1)}, card=card)
+    assert held_out_split(str(folder), cache=tmp_path / "cache") == "test"
+    data = opened(folder)
+    assert (len(data.train.labels), len(data.val.labels)) == (9, 5)
+    assert data.description.endswith(" test")
+
+
+def test_part_of_each_class_is_held_out_where_there_is_no_split_for_it(tmp_path):
+    folder = make_set(tmp_path, {"train": (30, 1)})
+    data = opened(folder, val_share=0.2, seed=1)
+    assert sorted(numbers(data.train) + numbers(data.val)) == list(range(30))
+    assert sorted(data.val.labels) == [0, 0, 1, 1, 2, 2]
+    assert [number % 3 for number in numbers(data.val)] == list(data.val.labels)
+    assert data.split_made
+    assert data.description == f"held-out part of {folder} train"
+    assert numbers(opened(folder, seed=1).val) == numbers(data.val) != numbers(opened(folder, seed=2).val)
+
+
+def test_splits_may_be_chosen_and_sliced(tmp_path):
+    folder = make_set(tmp_path, {"train": (10, 1), "extra": (6, 1), "validation": (3, 1)})
+    data = opened(folder, train_split="extra", val_split="train[:50%]")
+    assert (numbers(data.train), numbers(data.val)) == (list(range(6)), list(range(5)))
+    with pytest.raises(ValueError, match=r"split 'none': Unknown split"):
+        opened(folder, val_split="none")
+
+
+def test_labels_that_are_held_back_are_named(tmp_path):
+    folder = make_set(tmp_path, {"train": (9, 1)})
+    make_set(tmp_path, {"test": (4, 1)}, label=lambda number: -1)
+    make_set(tmp_path / "card", {"train": (9, 1), "test": (4, 1)})
+    (tmp_path / "README.md").write_text((tmp_path / "card" / "README.md").read_text())
+    with pytest.raises(ValueError, match=r"split 'test': labels \[-1\] are none of its 3 classes.*--val-split"):
+        opened(folder)
+
+
+def test_splits_go_with_sets_that_have_them(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
+    ):
+        open_data(tmp_path, val_split="test")
+
+
+def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
+    train = opened(make_set(tmp_path, {"train": (3, 1), "test": (2, 1)}, damaged=(1,))).train
+    assert [int(np.asarray(train.open(index))[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
+    with pytest.raises(UnreadableImageError, match=f"image 1 of hfds/{tmp_path}"):
         train.open(1)

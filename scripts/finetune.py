@@ -30,7 +30,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
     parser.add_argument("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub id (%(default)s)")
     parser.add_argument("--output", default="output/finetune", help="folder for everything written (%(default)s)")
-    parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
     parser.add_argument("--val-share", type=float, default=0.2, help="held out where there is no val (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of split, order and augmentation (%(default)s)")
     add_split_options(parser)
@@ -41,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    passed = ("output", "data_dir", "freeze_backbone", "train_split", "val_split", "val_share", "seed")
+    passed = ("output", "data_dir", "freeze", "freeze_backbone", "train_split", "val_split", "val_share", "seed")
     passed += ("resume", "save_every", "skip_bad", "memory_gb")
     options = {name: getattr(args, name) for name in passed}
     try:

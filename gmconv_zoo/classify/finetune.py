@@ -1,7 +1,7 @@
 """Finetune a classifier on a user's folder of images, in one call."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..engine.extras import needs_extra
-from ..engine.freeze import freeze_backbone as freeze
+from ..engine.freeze import freeze_parts
 from ..saving import loading_call, save
 from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
@@ -60,6 +60,7 @@ def finetune(
     *,
     output: str | Path = "output/finetune",
     overrides: dict[str, Any] | None = None,
+    freeze: Sequence[str] = (),
     freeze_backbone: bool = False,
     data_dir: str | Path | None = None,
     train_split: str | None = None,
@@ -81,6 +82,7 @@ def finetune(
         model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
         output: folder for the network, checkpoints, records and pictures.
         overrides: fields of the finetuning recipe to change.
+        freeze: modules and parameters that are left as they are, see `freeze_parts`.
         freeze_backbone: train the classifier alone (linear probing).
         data_dir: where a named data set lies, or is downloaded to.
         train_split, val_split: of "hfds/NAME", see `open_data`.
@@ -111,8 +113,7 @@ def finetune(
     say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
     set_seed(seed)
     net = start_network(model, len(images.classes))
-    if freeze_backbone:
-        freeze(net)
+    freeze_parts(net, freeze, backbone=freeze_backbone)
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
     loaders = make_loaders(net, images, recipe, **reading, **sharing(accelerator))
     result = train(
@@ -129,10 +130,12 @@ def finetune(
         identity={
             "start": str(model),
             "frozen backbone": freeze_backbone,
+            **({"frozen": list(freeze)} if freeze else {}),
             **described_images(images.classes, loaders),
         },
         extra={
             "start": model,
+            "frozen": list(freeze),
             "frozen_backbone": freeze_backbone,
             "classes": list(images.classes),
             "split_made": images.split_made,

@@ -20,11 +20,13 @@ __all__ = [
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser what every training command has beside its recipe: resuming, reading of images, precision."""
+    """Give a parser what every training command has beside its recipe, from resuming to precision."""
     parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
     parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
     parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")
+    parser.add_argument("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    parser.add_argument("--freeze", nargs="+", default=(), metavar="PART", help='left as it is: "layer1", "*.sigma"')
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches per update (%(default)s)")

@@ -1,7 +1,7 @@
 """Train a network from the start by a recipe: the paper's, with whatever is changed of it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from timm.models import split_model_name_tag
 from ..data.sources import ImageData
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
+from ..engine.freeze import freeze_parts
 from ..saving import save
 from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
@@ -37,6 +38,8 @@ def train_by_recipe(
     recipe: str | None = None,
     overrides: dict[str, Any] | None = None,
     model_options: dict[str, Any] | None = None,
+    freeze: Sequence[str] = (),
+    freeze_backbone: bool = False,
     data_dir: str | Path | None = None,
     stream: StreamOptions | None = None,
     dataset: str | None = None,
@@ -58,6 +61,8 @@ def train_by_recipe(
         recipe: a network's name, whose recipe the paper gives, or "finetune"; None for that of ``model``.
         overrides: fields of the recipe to change; see `Recipe.adapt`.
         model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
+        freeze: modules and parameters that are left as they are, see `freeze_parts`.
+        freeze_backbone: train the classifier alone.
         data_dir: where a named data set lies, or is downloaded to.
         stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME"; of "hfds/NAME" its splits.
         dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
@@ -91,6 +96,7 @@ def train_by_recipe(
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
     net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
+    freeze_parts(net, freeze, backbone=freeze_backbone)
     if isinstance(images, StreamData):
         sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
         loaders = make_stream_loaders(net, images, resolved, **sharing_streams)
@@ -111,10 +117,13 @@ def train_by_recipe(
         identity={
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": model_options or {},
+            **({"frozen": [*freeze, *(["backbone"] if freeze_backbone else [])]} if freeze or freeze_backbone else {}),
             **described_images(images.classes, loaders),
         },
         extra={
             "model_options": model_options or {},
+            "frozen": list(freeze),
+            "frozen_backbone": freeze_backbone,
             "split_made": isinstance(images, ImageData) and images.split_made,
             "skipped_images": loaders.skipped,
         },

@@ -53,7 +53,7 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path):
     options = (
         "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2"
     )
-    extra = "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2"
+    extra = "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
     done = subprocess.run([*command, *options.split(), *extra.split()], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     recipe = Recipe(**json.loads((tmp_path / "out" / "recipe.json").read_text()))
@@ -61,8 +61,9 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path):
     changed |= {"ema_decay": 0.9, "mixup": 0.2, "clip_grad": None, "decay_epochs": 1}
     assert recipe == PAPER_RECIPES["cifar_resnet20"].override(**changed)
     net = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
-    assert 1.3 < net.layer1[0].conv1.sigma.item() < 1.7
-    assert json.loads((tmp_path / "out" / "results.json").read_text())["epoch"] == 2
+    assert net.layer1[0].conv1.sigma.item() == 1.5
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert (results["epoch"], results["frozen"]) == (2, ["layer1", "*.sigma"])
 
 
 def test_split_that_is_made_is_said_and_recorded(tmp_path):
@@ -105,6 +106,7 @@ def interrupted(tmp_path_factory):
     [
         ({"model_options": {}}, "model options"),
         ({"memory_gb": 0.0}, "in memory"),
+        ({"freeze": ["layer1"]}, "parameters trained"),
         ({"images": "other"}, "classes|labels"),
         ({"overrides": {"epochs": 1, "batch_size": 12}}, "recipe.batch_size"),
     ],
@@ -126,6 +128,7 @@ def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed
         ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., train: "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
+        ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),
         ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),
         ("images --precision fp16", "fp16 needs a GPU; on a CPU pass bf16"),

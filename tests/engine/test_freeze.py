@@ -3,7 +3,7 @@ import timm
 import torch
 
 from gmconv_zoo.classify.train import train
-from gmconv_zoo.engine.freeze import freeze_backbone, set_train_mode
+from gmconv_zoo.engine.freeze import freeze_backbone, freeze_parts, set_train_mode
 from tests.classify.test_train import RECIPE, loaders
 
 from .nets import tiny_net
@@ -16,6 +16,31 @@ def test_frozen_backbone_keeps_weights_and_statistics():
     train(net, *loaders(), RECIPE, progress=False)
     changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"fc.weight", "fc.bias"}
+
+
+def test_frozen_parts_keep_weights_and_statistics():
+    net = timm.create_model("gmconv_cifar_resnet20", num_classes=3)
+    freeze_parts(net, ["conv1", "bn1", "layer1", "*.sigma"])
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    train(net, *loaders(), RECIPE, progress=False)
+    same = {key for key, value in net.state_dict().items() if torch.equal(value, before[key])}
+    kept = {key for key in before if key.startswith(("conv1.", "bn1.", "layer1.")) or key.endswith(".sigma")}
+    assert "layer2.0.conv1.sigma" in kept
+    assert "layer2.0.bn1.running_mean" not in same
+    assert same == kept
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["layer9"], r"freeze='layer9': no module or parameter is called so \(--freeze\)\. There are .*layer1, "),
+        (["layer"], "freeze='layer': no module"),
+        (["*"], r"freeze=\['\*'\]: nothing is left to train"),
+    ],
+)
+def test_what_cannot_be_frozen_is_named(names, said):
+    with pytest.raises(ValueError, match=said):
+        freeze_parts(timm.create_model("gmconv_cifar_resnet20"), names)
 
 
 def test_network_without_a_frozen_part_trains_as_a_whole():

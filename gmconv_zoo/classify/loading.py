@@ -3,34 +3,31 @@
 import hashlib
 import logging
 import os
-import random
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
+from ..data.lazy_images import LazyImages
 from ..data.pixels import UnreadableImageError
 from ..data.sources import ImageData, ImageSource, open_data
-from ..data.tensors import EpochSampler, TensorImages, mix_seed, tensor_loader
+from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
-from ..engine.rng import rng_state, set_rng_state
 from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
 
 __all__ = [
-    "LazyImages",
     "Loaders",
     "decode",
     "described_images",
@@ -145,10 +142,19 @@ def make_loaders(
         _move((train, val), device)
         loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
         return Loaders(loader, tensor_loader(val, eval_batch(processes)), labels, True, bad)
+    loader = _reading_loader(train, batch_size, seed, sampler=EpochSampler(len(train), seed=seed), drop_last=drop_last)
+    return Loaders(loader, _reading_loader(val, eval_batch(processes), seed), labels, False, bad)
+
+
+def _reading_loader(images: LazyImages, batch_size: int, seed: int, **options: Any) -> Any:
+    """A loader whose processes stay from epoch to epoch.
+
+    Each new one would make this process copy every page of memory that it writes to. The seeds of theirs are drawn
+    from a generator of their own, as an interrupted run starts them once more than a whole one.
+    """
+    generator = torch.Generator().manual_seed(seed)
     workers = min(8, os.cpu_count() or 1)
-    sampler = EpochSampler(len(train), seed=seed)
-    loader = DataLoader(train, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers)
-    return Loaders(loader, DataLoader(val, eval_batch(processes), num_workers=workers), labels, False, bad)
+    return DataLoader(images, batch_size, num_workers=workers, persistent_workers=True, generator=generator, **options)
 
 
 def sharing(accelerator: Accelerator) -> dict[str, Any]:
@@ -216,38 +222,6 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
         drawn = [transforms.RandomCrop(config["input_size"][1:], recipe.crop_padding), *drawn]
     *resized, to_tensor, normalise = plain.transforms
     return transforms.Compose([*resized, *drawn, to_tensor, normalise])
-
-
-class LazyImages(Dataset[tuple[Tensor, int]]):
-    """Images that are read at every use, augmented by seed, epoch and index alone (see `TensorImages`).
-
-    Args:
-        source: images.
-        indices: those of the source's images that are used.
-        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
-        seed: of the augmentation.
-    """
-
-    def __init__(self, source: ImageSource, indices: list[int], transform: Any, seed: int) -> None:
-        self.source, self.indices, self.transform, self.seed = source, indices, transform, seed
-        self.labels = torch.tensor([source.labels[index] for index in indices])
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, key: int) -> tuple[Tensor, int]:
-        """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
-        epoch, index = divmod(key, len(self))
-        image = self.source.open(self.indices[index])
-        state = rng_state()
-        try:
-            drawn = mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32
-            random.seed(drawn)
-            np.random.seed(drawn)
-            torch.default_generator.manual_seed(drawn)
-            return self.transform(image), int(self.labels[index])
-        finally:
-            set_rng_state({**state, "cuda": None})
 
 
 def _memory_sets(

@@ -215,6 +215,8 @@ def _images(loader: Loader) -> int:
 
 
 def _probe_images(loader: Loader) -> Tensor:
+    if getattr(loader, "persistent_workers", False):  # not to be started for one batch
+        loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
     images, _ = next(iter(loader))
     return images[:PROBE_IMAGES]
 

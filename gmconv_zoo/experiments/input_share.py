@@ -97,6 +97,7 @@ def measure_input(
         raise ValueError(f"net={settings.net!r}: timm knows no such network.")
     if not 0 < settings.batch_size <= settings.images:
         raise ValueError(f"batch_size={settings.batch_size}, images={settings.images}: no batch can be made of that.")
+    where = environment()
     file_bytes = make_images(folder, settings)
     recipe = FINETUNE.override(epochs=2, batch_size=settings.batch_size, warmup_epochs=0.0, patience=None)
     data = open_data(folder)
@@ -116,7 +117,7 @@ def measure_input(
             say(f"round {number}, {kind}: {1000 * row['seconds'] / images:.1f} ms per image")
     alone = {kind: _loader_ms(loader, settings.rounds) for kind, loader in batches.items() if kind != PREPARED}
     rows = [_row(kind, alone.get(kind), timed[kind], timed[PREPARED], images) for kind in batches]
-    where = {**environment(), "device": str(next(model.parameters()).device)}
+    where["device"] = str(next(model.parameters()).device)
     return {"environment": where, "settings": asdict(settings), "file_bytes": round(file_bytes), "rows": rows}
 
 

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from timm.models import register_model
-from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
@@ -23,7 +21,8 @@ from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
 from tests.data.hugging_face import make_set
 from tests.data.shards import make_shards, numbers
-from tests.engine.nets import tiny_net
+
+from .tiny_model import TINY
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "train-{0..3}.tar"
@@ -165,16 +164,6 @@ class _Stopped(Exception):
     pass
 
 
-@register_model
-def fixture_stream_net(pretrained=False, num_classes=3, **_) -> nn.Module:
-    net = tiny_net(classes=num_classes)
-    net.pretrained_cfg = {
-        "input_size": (3, 8, 8), "mean": (0.0,) * 3, "std": (1.0,) * 3, "crop_pct": 1.0, "interpolation": "bilinear",
-        "architecture": "fixture_stream_net",
-    }  # fmt: skip
-    return net
-
-
 @pytest.mark.parametrize("stop", [(1, 0), (1, 2)])
 def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, monkeypatch, stop):
     """Stopped between two epochs, and within one."""
@@ -187,7 +176,7 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
         settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
         changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
         result = train_by_recipe(
-            "fixture_stream_net", "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
+            TINY, "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
             output=output, save_every=1, progress=False, **options,
         )  # fmt: skip
         return result, weights
@@ -215,7 +204,7 @@ def run(shards, output, *, held_out=7, **options):
     settings = StreamOptions(train_split=f"{TRAIN}|32", val_split=f"val-{{0..1}}.tar|{held_out}", classes=3)
     changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True}
     return train_by_recipe(
-        "fixture_stream_net", "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
+        TINY, "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
         output=output, progress=False, **options,
     )  # fmt: skip
 
@@ -271,7 +260,7 @@ def test_weighing_classes_is_refused(shards, tmp_path):
     settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
     with pytest.raises(ValueError, match="class_weights: how often a class occurs"):
         train_by_recipe(
-            "fixture_stream_net", "wds/made", recipe="finetune", overrides={"class_weights": True}, data_dir=shards,
+            TINY, "wds/made", recipe="finetune", overrides={"class_weights": True}, data_dir=shards,
             stream=settings, output=tmp_path,
         )  # fmt: skip
 

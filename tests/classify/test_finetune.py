@@ -17,6 +17,9 @@ from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import default_accelerator
+from gmconv_zoo.classify.validate import validate
+from gmconv_zoo.classify.validation_settings import ValidationSettings
+from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.state_file import read_state
 from gmconv_zoo.hub.stage import stage
@@ -55,6 +58,26 @@ def test_two_hundred_images_are_learned(finished):
     assert said.splitlines()[-1] == f'{root / "out"}: timm.create_model("local-dir:{root / "out"}", pretrained=True)'
     assert results["recipe"] == FINETUNE.override(batch_size=16, lr=results["recipe"]["lr"]).to_dict()
     assert "3 classes, 161 images to train on and 39 held out (split made here)" in said
+
+
+@pytest.mark.slow
+def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path):
+    """The default network, but from a folder and for fewer epochs."""
+    make_folder(tmp_path / "images", 200, side=120)
+    net = timm.create_model("gmconv_resnet18", pretrained=False)
+    net.load_state_dict(convert(timm.create_model("resnet18", pretrained=False)).state_dict())
+    gmconv_zoo.save(net, tmp_path / "converted")
+    command = [sys.executable, ROOT / "scripts" / "finetune.py", tmp_path / "images", "--epochs", "4"]
+    command += ["--model", tmp_path / "converted", "--output", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["score"]["top1_percent"] > 80
+    tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    assert tuned.pretrained_cfg["input_size"] == (3, 224, 224)
+    source = open_eval_data(tmp_path / "images", split="train")
+    (row,) = validate([str(tmp_path / "out")], source, ValidationSettings(workers=0), progress=False)
+    assert row.score.top1_percent > 80
 
 
 def test_saved_folder_reloads_with_the_same_logits(finished):

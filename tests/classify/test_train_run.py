@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,21 @@ def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed
     assert (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes() == before
 
 
+def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "publish.py", interrupted / "out", "--repo", "org/net", "--dry-run"]
+    done = subprocess.run([*command, "--out", tmp_path / "staged"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    score = json.loads((interrupted / "out" / "results.json").read_text())["score"]
+    card = (tmp_path / "staged" / "README.md").read_text()
+    assert f"{score['top1_percent']:.2f}" in card
+    assert "held-out part of images" in card
+    ours, staged = (
+        timm.create_model(f"local-dir:{path}", pretrained=True) for path in (interrupted / "out", tmp_path / "staged")
+    )
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(ours.eval()(images), staged.eval()(images))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -188,6 +204,20 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes):
     scores = [json.loads((tmp_path / name / "results.json").read_text())["score"] for name in ("one", "two")]
     assert scores[0] == scores[1]
     assert scores[0]["count"] == 37
+
+
+@pytest.mark.slow
+def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
+    make_folder(tmp_path / "images" / "train", 24)
+    make_folder(tmp_path / "images" / "val", 6)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+    options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode != 0
+    assert re.search(r"train\.py: .*the loss is (nan|inf).*step 2", done.stderr), done.stderr[-3000:]
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.slow

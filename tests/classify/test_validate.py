@@ -1,6 +1,7 @@
 """Exact counts whatever the batches, unreadable images, class order, and models that fail."""
 
 import csv
+import dataclasses
 import json
 import runpy
 import shutil
@@ -23,8 +24,11 @@ from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
+from tests.data.hugging_face import make_set
+from tests.data.image_folders import make_folder
 
 from .linear import NAME, fixture_linear, image_bytes
+from .tiny_model import TINY
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
 WNIDS = timm.data.ImageNetInfo().label_names()
@@ -70,11 +74,38 @@ def test_counts_do_not_depend_on_the_batch_size(folder, batch_size):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"precision": "bf16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}], ids=str
+    "changes",
+    [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}],
+    ids=str,
 )
 def test_settings_keep_the_counts(folder, changes):
     (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
     assert (row.error, row.score) == ("", EXPECTED)
+
+
+def test_compiled_network_counts_the_same(folder, monkeypatch):
+    compiled = []
+
+    def compile_quickly(model):  # dynamo's own backend compiles nothing
+        compiled.append(model)
+        return torch._dynamo.optimize("eager")(model)
+
+    monkeypatch.setattr(torch, "compile", compile_quickly)
+    (row,) = validate([NAME], open_eval_data(folder), settings(compile=True), progress=False)
+    assert (row.error, row.score, len(compiled)) == ("", EXPECTED, 1)
+
+
+@pytest.mark.slow
+def test_compiled_masked_network_counts_the_same(tmp_path):
+    """By inductor, which needs a C++ compiler on the CPU."""
+    images = make_folder(tmp_path / "images", 24, classes=("0", "1", "2"))
+    source = dataclasses.replace(open_eval_data(images), class_names=None)
+    plain, compiled = (
+        validate(["gmconv_cifar_resnet20"], source, settings(compile=chosen, batch_size=8), progress=False)[0]
+        for chosen in (False, True)
+    )
+    assert (plain.error, compiled.error) == ("", "")
+    assert compiled.score == plain.score
 
 
 class Repeating(Accelerator):
@@ -165,6 +196,27 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
     with tarfile.open(tmp_path / "set-2.tar", "w"):
         pass
     assert "9 images of 13 came; is a shard cut short?" in validated().error
+
+
+def test_hugging_face_sets_and_streams_count_the_same_and_name_what_is_damaged(tmp_path, monkeypatch):
+    net = timm.create_model(TINY).eval()
+    monkeypatch.setattr(open_together, "open_model", lambda name: net)
+
+    def validated(kind, **changes):
+        source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
+        return validate(["tiny"], source, settings(workers=2, batch_size=4, **changes), progress=False)[0]
+
+    make_set(tmp_path / "made", {"test": (13, 3)})
+    rows = {kind: validated(kind) for kind in ("hfds", "hfids")}
+    assert rows["hfds"].error == rows["hfids"].error == ""
+    assert rows["hfds"].score == rows["hfids"].score
+    assert rows["hfds"].score.count == 13
+    make_set(tmp_path / "made", {"test": (13, 3)}, damaged=(6,))
+    for kind, name in (("hfds", "image 6 of hfds|6.png"), ("hfids", "made, 6.png")):
+        with pytest.raises(BadImagesError, match=rf"cannot be read: .*({name}) .*--skip-bad"):
+            validated(kind)
+        row = validated(kind, skip_bad=True)
+        assert (row.score.count, row.bad, len(row.details["bad_images"])) == (12, 1, 1)
 
 
 DAMAGED = {

@@ -59,6 +59,7 @@ def counted(folders, processes: int) -> dict:
 def test_one_process_counts_right(alone, folders):
     assert alone["13 by 4"] == [13, 8, 11]
     assert alone["stream 13"] == [13, 7, 13]
+    assert alone["retried"] == [8, 2]
     assert alone["broken stream"]
     assert alone["skipping stream"] == [8, 2]
     assert alone["rows"] == [["ValueError", None], ["", 8]]

@@ -10,7 +10,6 @@ from pathlib import Path
 import timm
 import torch
 from accelerate import Accelerator
-
 from torch import nn
 
 from gmconv_zoo.classify import open_together

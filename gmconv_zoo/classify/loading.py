@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
-from ..data.lazy_images import LazyImages
+from ..data.lazy_images import LazyImages, find_unreadable
 from ..data.pixels import UnreadableImageError
 from ..data.sources import ImageData, ImageSource, open_data
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
@@ -264,16 +264,10 @@ def _lazy_sets(
 
 def _lazy(source: ImageSource, transform: Any, seed: int, skip_bad: bool) -> tuple[LazyImages, list[str]]:
     """Without skipping, a bad image is named when its turn comes; to skip, all are read once before."""
-    good, bad = list(range(len(source.labels))), []
-    if skip_bad:
-        for index in list(good):
-            try:
-                source.open(index)
-            except UnreadableImageError as error:
-                good.remove(index)
-                bad.append(str(error))
-        _report(bad, len(source.labels), skip_bad)
-    return LazyImages(source, good, transform, seed), bad
+    bad = find_unreadable(source) if skip_bad else {}
+    _report(list(bad.values()), len(source.labels), skip_bad)
+    good = [index for index in range(len(source.labels)) if index not in bad]
+    return LazyImages(source, good, transform, seed), list(bad.values())
 
 
 def _to_pixels(config: dict[str, Any]) -> Any:

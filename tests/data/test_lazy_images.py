@@ -1,0 +1,21 @@
+"""Images read at every use: those that cannot be are found beforehand, by index."""
+
+import torch
+
+from gmconv_zoo.data.lazy_images import find_unreadable
+from gmconv_zoo.data.pixels import UnreadableImageError
+
+
+class Source:
+    labels = [0] * 70
+
+    def open(self, index):
+        if index in (0, 31, 32, 69):
+            raise UnreadableImageError(f"{index}.png (cut off)")
+
+
+def test_unreadable_images_are_found_by_index_and_the_global_generator_is_left_alone():
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    assert find_unreadable(Source()) == {index: f"{index}.png (cut off)" for index in (0, 31, 32, 69)}
+    assert torch.equal(torch.get_rng_state(), state)

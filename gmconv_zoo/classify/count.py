@@ -161,5 +161,5 @@ def _describe(images: EvalImages | EvalStream, indices: list[int]) -> str:
     named = images.why_unreadable(indices[:5])
     rest = len(indices) - len(named)
     more = f" and {rest} more in this batch" if named and rest else ""
-    shown = "; ".join(named) or f"{rest} images, which the main process names"
+    shown = "; ".join(named) or f"{rest} images, which the process that reads names"
     return f"cannot be read: {shown}{more}. Repair or remove it, or leave such images out with --skip-bad."

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
-from ..data.lazy_images import LazyImages, find_unreadable
+from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
 from ..data.pixels import UnreadableImageError
 from ..data.sources import ImageData, ImageSource, open_data
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
@@ -55,7 +54,7 @@ class Loaders:
         train_labels: (N,) of the images that are trained on; (0,) for a stream.
         in_memory: whether the images lie in memory.
         skipped: what could not be read, by name and reason; of streams it is only known after an epoch.
-        callbacks: to run after each epoch.
+        callbacks, closing_callbacks: to run after each epoch, see `train`.
     """
 
     train: DataLoader[tuple[Tensor, Tensor]]
@@ -64,6 +63,7 @@ class Loaders:
     in_memory: bool
     skipped: list[str]
     callbacks: tuple[EpochCallback, ...] = ()
+    closing_callbacks: tuple[EpochCallback, ...] = ()
 
 
 def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
@@ -153,8 +153,9 @@ def _reading_loader(images: LazyImages, batch_size: int, seed: int, **options: A
     from a generator of their own, as an interrupted run starts them once more than a whole one.
     """
     generator = torch.Generator().manual_seed(seed)
-    workers = min(8, os.cpu_count() or 1)
-    return DataLoader(images, batch_size, num_workers=workers, persistent_workers=True, generator=generator, **options)
+    return DataLoader(
+        images, batch_size, num_workers=loader_processes(), persistent_workers=True, generator=generator, **options
+    )
 
 
 def sharing(accelerator: Accelerator) -> dict[str, Any]:

@@ -34,9 +34,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the splits of sets that have names for them."""
-    known = "of hfds/, hfids/ or wds/NAME"
-    parser.add_argument("--train-split", metavar="SPLIT", help=f"{known} (train)")
-    parser.add_argument("--val-split", metavar="SPLIT", help=f"{known} (validation, else test)")
+    parser.add_argument("--train-split", metavar="SPLIT", help="of a set that has names for its splits (train)")
+    parser.add_argument("--val-split", metavar="SPLIT", help="of the same (validation or, by Hugging Face, test)")
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

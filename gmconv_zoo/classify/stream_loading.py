@@ -1,7 +1,6 @@
 """From streams to loaders: every process reads shards of its own, in an order that an epoch decides alone."""
 
 import logging
-import os
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -13,6 +12,7 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from ..data.lazy_images import loader_processes
 from ..data.pixels import UnreadableImageError
 from ..data.stream_images import LostImages, stream_images
 from ..data.streams import StreamData
@@ -97,7 +97,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         while place < wanted:
             before = place
             for image, label in islice(_readable(self.reader, self.lost, self.skip_bad), wanted - place):
-                yield self._augmented(image, mix_seed(stream_seed, place, 3)), self._checked(label)
+                yield self._augmented(image, mix_seed(stream_seed, place, 3)), _checked(label, self.classes)
                 place += 1
             if place == before:
                 raise ValueError(f"process {self.rank} found no image in its shards that can be read.")
@@ -124,11 +124,6 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         finally:
             set_rng_state({**state, "cuda": None})
 
-    def _checked(self, label: Any) -> int:
-        if not 0 <= int(label) < self.classes:
-            raise ValueError(f"label {int(label)} in the stream, but there are {self.classes} classes (--classes).")
-        return int(label)
-
 
 class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
     """Every held-out image once, in the shards' order.
@@ -136,46 +131,62 @@ class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
     Args:
         reader: timm's, that reads for all processes.
         transform: Pillow image to a (C, H, W) float32 tensor.
+        classes: labels are below it.
         skip_bad: leave images out that cannot be read.
     """
 
-    def __init__(self, reader: Any, transform: Any, *, skip_bad: bool = False) -> None:
-        self.reader, self.transform = reader, transform
+    def __init__(self, reader: Any, transform: Any, *, classes: int, skip_bad: bool = False) -> None:
+        self.reader, self.transform, self.classes = reader, transform, classes
         self.skip_bad, self.lost = skip_bad, LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Pairs of a (C, H, W) image and its label; raises `UnreadableImageError` unless such are to be skipped."""
         for image, label in _readable(self.reader, self.lost, self.skip_bad):
-            yield self.transform(image), label
+            yield self.transform(image), _checked(label, self.classes)
 
 
 class StreamCounts:
-    """Counts what an epoch's streams had to leave out, and stops where fewer held-out images came than there are.
+    """Counts what an epoch's streams left out, and sees that all images came that are held out.
 
     Args:
         train: gives images to train on.
-        held_out: images that are held out, as announced.
-        skip_bad: some of these may be missing.
+        val: gives those that are held out.
+        announced: how many of these there are.
     """
 
-    def __init__(self, train: TrainStream, held_out: int, *, skip_bad: bool) -> None:
-        self.train, self.held_out, self.skip_bad, self.counted = train, held_out, skip_bad, 0
+    def __init__(self, train: TrainStream, val: HeldOutStream, announced: int) -> None:
+        self.train, self.val, self.announced, self.counted = train, val, announced, 0
 
-    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        """After an epoch: add "skipped_images" to its row, over all processes and both streams.
-
-        Raises:
-            ValueError: when held-out images are missing, or there are more than announced.
-        """
-        missing = self.held_out - row["val_count"]
-        if missing and not (self.skip_bad and missing > 0):
-            raise ValueError(
-                f"{row['val_count']} held-out images came, {self.held_out} were announced: check the shards and their "
-                "count (--val-split, --val-count)."
-            )
+    def add(self, state: TrainState, row: dict[str, Any]) -> None:
+        """After an epoch: add "skipped_images" to its row, over all processes and both streams."""
         lost = torch.tensor(self.train.lost.count - self.counted, device=state.accelerator.device)
         self.counted = self.train.lost.count
-        row["skipped_images"] = int(state.accelerator.reduce(lost)) + missing
+        row["skipped_images"] = int(state.accelerator.reduce(lost)) + max(0, self.announced - row["val_count"])
+
+    def check(self, state: TrainState, row: dict[str, Any]) -> None:
+        """After an epoch that is recorded and saved.
+
+        Raises:
+            ValueError: when other than the announced number of images came, but for those that were to be skipped.
+        """
+        came = row["val_count"]
+        skipped = self.val.skip_bad and came < self.announced
+        if came != self.announced and not skipped:
+            raise ValueError(
+                f"{came} held-out images came, {self.announced} were announced: check the shards and their count "
+                "(--val-split, --val-count). The epoch is saved."
+            )
+        if skipped and state.accelerator.is_main_process:
+            _logger.warning("only %d of %d held-out images came", came, self.announced)
+
+
+def _checked(label: int, classes: int) -> int:
+    if not 0 <= label < classes:
+        raise ValueError(
+            f"label {label} in the stream, but there are {classes} classes: check their number (--classes), and that "
+            "labels of the split are not held back (--val-split)."
+        )
+    return label
 
 
 def _readable(reader: Any, lost: LostImages, skip_bad: bool) -> Iterator[tuple[Any, int]]:
@@ -235,15 +246,17 @@ def make_stream_loaders(
         seed=seed,
         skip_bad=skip_bad,
     )
-    workers = min(8, os.cpu_count() or 1, data.shards // processes)
+    workers = min(loader_processes(), data.shards // processes)
     loader: Any = DataLoader(train, batch_size, num_workers=workers)
     # each process reads its own share already: accelerate is to move batches, not to hand them out
     loader = prepare_data_loader(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
     loader._is_accelerate_prepared = True
-    val = HeldOutStream(data.val, create_transform(**config, is_training=False), skip_bad=skip_bad)
-    counts = StreamCounts(train, data.val_count, skip_bad=skip_bad)
+    val = HeldOutStream(
+        data.val, create_transform(**config, is_training=False), classes=len(data.classes), skip_bad=skip_bad
+    )
+    counts = StreamCounts(train, val, data.val_count)
     _logger.info("%d shards, read by %d processes with %d loader processes each", data.shards, processes, workers)
-    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(8, os.cpu_count() or 1, data.val_shards))
-    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [], (counts,))
+    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), data.val_shards))
+    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [], (counts.add,), (counts.check,))

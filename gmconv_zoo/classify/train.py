@@ -74,6 +74,7 @@ def train(
     identity: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
     callbacks: Sequence[EpochCallback] = (),
+    closing_callbacks: Sequence[EpochCallback] = (),
     progress: bool = True,
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch.
@@ -97,6 +98,7 @@ def train(
         identity: what else must be the same, beside network, recipe, seed and the like, to go on from a checkpoint.
         extra: more for results.json.
         callbacks: run after each epoch before its row is recorded.
+        closing_callbacks: run after each epoch once it is recorded and its checkpoint written.
         progress: show a bar.
 
     Returns:
@@ -136,6 +138,7 @@ def train(
         summary.append(row)
         _logger.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_top1 %(val_top1_percent).2f %%", row)
 
+    before: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
@@ -146,7 +149,7 @@ def train(
                 epochs=recipe.epochs,
                 batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
                 clip_grad=recipe.clip_grad,
-                callbacks=(validate, SigmaLog(probe), *callbacks, record, *_closing_callbacks(recipe, writer)),
+                callbacks=[*before, *_checkpoint_callbacks(recipe, writer), *closing_callbacks],
                 update_callbacks=_update_callbacks(writer),
                 progress=progress,
             )
@@ -241,8 +244,8 @@ def _prepare(
     return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), prepared[2], prepared[3]
 
 
-def _closing_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:
-    """What runs once an epoch's row is recorded."""
+def _checkpoint_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:
+    """What runs as soon as an epoch's row is recorded."""
     early: list[EpochCallback] = [] if recipe.patience is None else [EarlyStop(recipe.patience)]
     return early if writer is None else [*early, writer]
 
@@ -304,6 +307,7 @@ def _results(
     summary: Summary,
 ) -> dict[str, Any]:
     config = getattr(model, "pretrained_cfg", None) or {}
+    skipped = [row["skipped_images"] for row in summary.rows if "skipped_images" in row]
     return {
         "model": config.get("architecture", type(model).__name__),
         "tag": config.get("tag", ""),
@@ -317,4 +321,5 @@ def _results(
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),
         "data_seconds": sum(row.get("data_seconds", 0.0) for row in summary.rows),
+        **({"skipped_from_streams": sum(skipped)} if skipped else {}),
     }

@@ -125,9 +125,10 @@ def train_by_recipe(
             "frozen": list(freeze),
             "frozen_backbone": freeze_backbone,
             "split_made": isinstance(images, ImageData) and images.split_made,
-            "skipped_images": loaders.skipped,
+            **({} if isinstance(images, StreamData) else {"skipped_images": loaders.skipped}),
         },
         callbacks=loaders.callbacks,
+        closing_callbacks=loaders.closing_callbacks,
         progress=progress,
     )
     say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")

@@ -144,8 +144,10 @@ def _validate_one(
         started = time.perf_counter()
         score, bad, batch_size = _count(model, images, settings, accelerator, bar)
         seconds = time.perf_counter() - started
-        missing = (source.count or 0) - score.count - len(bad) if source.stream else 0
-        if missing and not settings.skip_bad:
+        left_out = (source.count or 0) - score.count if source.stream else len(bad)
+        if left_out < 0:
+            raise ValueError(f"{source.name}: {score.count} images came, but {source.count} were announced.")
+        if left_out and not settings.skip_bad:
             raise ValueError(f"{source.name}: {score.count} images of {source.count} came; is a shard cut short?")
     except (BadImagesError, LoaderError):
         raise
@@ -162,7 +164,7 @@ def _validate_one(
     }
     if bad:
         details["bad_images"] = images.why_unreadable(bad)
-    return ValidationRow(name, score, bad=max(missing, 0) + len(bad), details=details)
+    return ValidationRow(name, score, bad=left_out, details=details)
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:

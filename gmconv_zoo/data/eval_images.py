@@ -93,7 +93,7 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
                 yield self.transform(found[0]), torch.tensor([index, _output(found[1], self.outputs)])
 
     def why_unreadable(self, indices: list[int]) -> list[str]:
-        """As that of `EvalImages`, but only of the first ones, and in the process that reads."""
+        """As that of `EvalImages`, but only of the first 20, and in the process that reads."""
         return self.lost.names[: len(indices)]
 
 
@@ -105,4 +105,8 @@ def read_pair(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
 
 
 def _output(label: Any, outputs: list[int] | None) -> int:
-    return int(label) if outputs is None else outputs[int(label)]
+    place = int(label)
+    if place < 0 or (outputs is not None and place >= len(outputs)):
+        known = "labels begin with 0" if outputs is None else f"there are {len(outputs)} classes"
+        raise ValueError(f"label {place}: {known}. Is this a split whose labels are held back (--split)?")
+    return place if outputs is None else outputs[place]

@@ -11,6 +11,7 @@ Three kinds of file are read, told apart by their content:
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def read_class_names(path: str | Path) -> list[str]:
     if not path.is_file():
         raise ValueError(f"classes={str(path)!r}: no such file; pass one with a class name per line.")
     names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"{path}: {twice[:3]} occur more than once; labels need a name each.")
     if not names:
         raise ValueError(f"{path}: no class in it; write one name per line.")

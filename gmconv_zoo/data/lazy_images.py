@@ -3,10 +3,12 @@
 import os
 import random
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,7 +21,7 @@ from .tensors import mix_seed
 with needs_extra("train"):
     from tqdm import tqdm
 
-__all__ = ["LazyImages", "find_unreadable"]
+__all__ = ["LazyImages", "find_unreadable", "loader_processes"]
 
 
 class LazyImages(Dataset[tuple[Tensor, int]]):
@@ -54,43 +56,53 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
             set_rng_state({**state, "cuda": None})
 
 
+def loader_processes() -> int:
+    """How many processes read for one of training's: at most 8, and together with others' here not more than cores."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(8, (os.cpu_count() or 1) // here))
+
+
 def find_unreadable(source: ImageSource) -> dict[int, str]:
-    """Read every image once, in several processes, with a bar where that takes a while.
+    """Read every image once, shared by the run's processes and theirs, with a bar where that takes a while.
 
     Args:
-        source: images.
+        source: images, the same in every process.
 
     Returns:
-        Name and reason by index, of those that cannot be read.
+        Name and reason by index, of those that cannot be read; the same in every process.
     """
-    images = _Messages(source)
+    together = dist.is_available() and dist.is_initialized()
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+    images = _Messages(source, range(rank, len(source.labels), processes))
     generator = torch.Generator()  # the global one is left as it is
-    loader: DataLoader[str] = DataLoader(
-        images, 32, num_workers=min(8, os.cpu_count() or 1), collate_fn=list, generator=generator
+    loader: DataLoader[Any] = DataLoader(
+        images, 32, num_workers=loader_processes(), collate_fn=list, generator=generator
     )
     found: dict[int, str] = {}
-    shown = sys.stderr.isatty() and os.environ.get("LOCAL_RANK", "0") == "0"
-    place = 0
+    shown = sys.stderr.isatty() and rank == 0
     with tqdm(total=len(images), desc="reading every image", unit="image", delay=2, disable=not shown) as bar:
-        for messages in loader:
-            found |= {place + offset: message for offset, message in enumerate(messages) if message}
-            place += len(messages)
-            bar.update(len(messages))
-    return found
+        for pairs in loader:
+            found |= {index: message for index, message in pairs if message}
+            bar.update(len(pairs))
+    parts: list[Any] = [found] * processes
+    if together:
+        dist.all_gather_object(parts, found)
+    return dict(sorted((index, message) for part in parts for index, message in part.items()))
 
 
-class _Messages(Dataset[str]):
-    """Why each image cannot be read; empty where it can be."""
+class _Messages(Dataset[tuple[int, str]]):
+    """Index of each image, and why it cannot be read; empty where it can be."""
 
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self.source, self.indices = source, indices
 
     def __len__(self) -> int:
-        return len(self.source.labels)
+        return len(self.indices)
 
-    def __getitem__(self, index: int) -> str:
+    def __getitem__(self, place: int) -> tuple[int, str]:
+        index = self.indices[place]
         try:
             self.source.open(index)
         except UnreadableImageError as error:
-            return str(error)
-        return ""
+            return index, str(error)
+        return index, ""

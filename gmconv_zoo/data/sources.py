@@ -168,7 +168,7 @@ def _hub_data(
     train = HubImages(found)
     classes = _names(found.class_names, train)
     _check_labels(data, train_split, train, len(classes))
-    val_split = val_split or held_out_split(name, cache=data_dir)
+    val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
     if val_split is None:
         kept, held_out = split_indices(train.labels, classes, share=val_share, seed=seed)
         parts = Part(train, kept), Part(train, held_out)

@@ -30,7 +30,7 @@ class LostImages:
 
     def add(self, image: UnreadableImageError) -> None:
         """Log and count one more."""
-        _logger.warning("left out, as it cannot be read: %s", image)
+        _logger.warning("cannot be read: %s", image)
         with self._count.get_lock():
             self._count.value += 1
             if self._count.value <= _KEPT:
@@ -57,11 +57,9 @@ def stream_images(reader: Any, mode: str = "RGB") -> Iterator[tuple[Image.Image,
         mode: of Pillow, see `to_mode`.
 
     Returns:
-        A pair of an image and its label for each image, or, for one that cannot be read, the error that names it.
-        Of a shard that is cut off, one error stands for the rest.
-
-    Raises:
-        ValueError, KeyError: when the set has no labels where the reader looks for them.
+        A pair of an image and its label for each image, or, for one that cannot be read or has no label, the error
+        that names it. Of a shard that is cut off within an image an error or two stand for the rest; one that ends
+        between two images cannot be told from a whole one.
     """
     if reader.ds is None:
         reader._lazy_init()
@@ -89,7 +87,11 @@ def _webdataset(reader: Any, mode: str) -> Iterator[tuple[Image.Image, int] | Un
             pair = None if decoded is None else (to_mode(decoded["jpg"], mode), int(decoded["target"]))
         except WdsTargetKeyError:  # no image's fault
             raise
-        except (*UNREADABLE, KeyError) as error:
+        except KeyError as error:
+            yield UnreadableImageError(
+                f"{sample['__url__']}, image {sample['__key__']} (has no .{error.args[0]} beside it)"
+            )
+        except UNREADABLE as error:
             yield UnreadableImageError(f"{sample['__url__']}, image {sample['__key__']} ({_described(error)})")
         else:
             yield from [] if pair is None else [pair]
@@ -104,15 +106,23 @@ def _handled(stage: Any, handle: Callable[[Exception], bool]) -> Any:
 
 
 def _hugging_face(reader: Any, mode: str) -> Iterator[tuple[Image.Image, int] | UnreadableImageError]:
+    from datasets import DownloadConfig
     from datasets import Image as ImageFeature
+    from datasets.utils.file_utils import xopen
 
+    access = DownloadConfig(token=getattr(reader.builder, "token", None))
     samples = reader.ds.cast_column(reader.input_key, ImageFeature(decode=False))
     samples.set_epoch(reader.epoch.value)
     for place, sample in enumerate(samples):
-        stored, label = sample[reader.input_key], sample[reader.target_key]
-        name = stored.get("path") or f"image {place} of the shards read by process {reader.global_worker_id}"
+        stored, label = sample[reader.input_key] or {}, sample[reader.target_key]
+        path, content = stored.get("path"), stored.get("bytes")
+        name = path or f"image {place} of the shards read by process {reader.global_worker_id}"
         try:
-            image = read_image(io.BytesIO(stored["bytes"]) if stored.get("bytes") else stored["path"], mode)
+            if not (path or content):
+                raise ValueError("there is no image")
+            # a path may be an address, or lie in an archive
+            with io.BytesIO(content) if content else xopen(path, "rb", download_config=access) as file:
+                image = read_image(file, mode)
         except UNREADABLE as error:
             yield UnreadableImageError(f"{reader.name}, {name} ({_described(error)})")
         else:

@@ -24,7 +24,7 @@ class StreamOptions:
 
     Attributes:
         train_split, val_split: of the data set; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT". By
-            default "train", and for hfids/ what there is of "validation" and the like or "test", else "validation".
+            default "train" and "validation", or for hfids/ what it has of the like, "test" included.
         train_count: images to train on, where neither the split nor an index says it.
         val_count: the same of those held out.
         classes: how many there are, or a file with a name per line, in the order of the labels; None where the data
@@ -97,7 +97,8 @@ def open_stream(
             f'{data} needs {_PACKAGES[prefix]}: run pip install "gmconv_zoo[streams]", or in a checkout '
             'pip install ".[streams]".'
         )
-    train_split, val_split = options.train_split or "train", _held_out(data, prefix, options.val_split, data_dir)
+    train_split = options.train_split or "train"
+    val_split = _held_out(data, prefix, options.val_split, train_split, data_dir)
     reader = _training_reader(data, train_split, options.train_count, data_dir, batch_size, seed)
     _check_files(data, reader)
     shards = _shards(reader, train_split)
@@ -121,9 +122,11 @@ def open_stream(
     )
 
 
-def _held_out(data: str, prefix: str, split: str | None, cache: str | Path | None) -> str:
+def _held_out(data: str, prefix: str, split: str | None, train_split: str, cache: str | Path | None) -> str:
     if split is None and prefix == "hfids":
-        split = held_out_split(data.partition("/")[2], cache=cache)
+        split = held_out_split(data.partition("/")[2], train_split=train_split, cache=cache)
+        if split is None:
+            raise ValueError(f"{data} has no split to hold out beside {train_split!r}: pass one (--val-split).")
     return split or "validation"
 
 

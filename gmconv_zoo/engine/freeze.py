@@ -25,6 +25,8 @@ def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool 
     parameters = dict(model.named_parameters())
     for name in names:
         found = [key for key in parameters if key.startswith(f"{name}.") or fnmatchcase(key, name)]
+        if not found and name in dict(model.named_modules()):
+            raise ValueError(f"freeze={name!r}: it has no parameters that could be frozen. Leave it out (--freeze).")
         if not found:
             parts = ", ".join(key for key, _ in model.named_children())
             raise ValueError(f"freeze={name!r}: no module or parameter is called so (--freeze). There are {parts}.")

@@ -12,6 +12,7 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
+from timm.data import resolve_model_data_config
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -85,18 +86,22 @@ def measure_input(
         say: receives one line of text after each training.
 
     Returns:
-        ``{"environment": ..., "settings": ..., "file_bytes": ..., "rows": [...]}``, JSON-ready. A row has the "kind",
-        the medians of the loader's own milliseconds per image ("loader_ms", with nothing else at work; None for
-        prepared batches) and of a training's ("training_ms"), of this one's "ratio" to that on prepared batches in
-        the same round, with quartiles, and of the share of it that was "waited" for images.
+        JSON-ready "environment", "settings", "image_side" (pixels the network sees), "file_bytes" and "rows". A row has
+        the "kind", the medians of the loader's own milliseconds per image ("loader_ms", with nothing else at work;
+        None for prepared batches) and of a training's ("training_ms"), of this one's "ratio" to that on prepared
+        batches in the same round, with quartiles, and of the share of it that was "waited" for images.
 
     Raises:
         ValueError: for a network that timm does not know, or settings that make no batch.
     """
     if not timm.is_model(settings.net):
-        raise ValueError(f"net={settings.net!r}: timm knows no such network.")
+        raise ValueError(f"net={settings.net!r}: timm knows no such network (--net).")
+    if settings.rounds < 1:
+        raise ValueError(f"rounds={settings.rounds}: pass at least 1 (--rounds).")
     if not 0 < settings.batch_size <= settings.images:
-        raise ValueError(f"batch_size={settings.batch_size}, images={settings.images}: no batch can be made of that.")
+        raise ValueError(
+            f"batch_size={settings.batch_size}, images={settings.images}: no batch can be made of that (--batch-size)."
+        )
     where = environment()
     file_bytes = make_images(folder, settings)
     recipe = FINETUNE.override(epochs=2, batch_size=settings.batch_size, warmup_epochs=0.0, patience=None)
@@ -118,7 +123,9 @@ def measure_input(
     alone = {kind: _loader_ms(loader, settings.rounds) for kind, loader in batches.items() if kind != PREPARED}
     rows = [_row(kind, alone.get(kind), timed[kind], timed[PREPARED], images) for kind in batches]
     where["device"] = str(next(model.parameters()).device)
-    return {"environment": where, "settings": asdict(settings), "file_bytes": round(file_bytes), "rows": rows}
+    side = resolve_model_data_config(model)["input_size"][1]
+    described = {"settings": asdict(settings), "image_side": side, "file_bytes": round(file_bytes)}
+    return {"environment": where, **described, "rows": rows}
 
 
 def input_table(record: dict[str, Any]) -> str:
@@ -132,8 +139,9 @@ def input_table(record: dict[str, Any]) -> str:
     columns = ("trained on", "loader alone, ms per image", "training, ms per image", "ratio", "waited for images")
     settings, where = record["settings"], record["environment"]
     width, height = settings["size"]
+    side = record["image_side"]
     return (
-        f"{table(columns, rows, right=(1, 2, 3, 4))}\n\n{settings['net']} at 224 x 224, batches of "
+        f"{table(columns, rows, right=(1, 2, 3, 4))}\n\n{settings['net']} at {side} x {side}, batches of "
         f"{settings['batch_size']}, float32; {settings['images']} made JPEGs of {width} x {height} pixels and "
         f"{record['file_bytes'] / 1000:.0f} KB. The ratio is to prepared batches in the same round: median of "
         f"{settings['rounds']}, and quartiles. {where['gpu'] or where['processor']}, {where['cores']} cores, torch "

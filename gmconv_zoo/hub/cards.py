@@ -1,5 +1,6 @@
 """Model cards: what a weight is, said from its spec and from counts, in the form the Hub reads."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -155,7 +156,7 @@ def _metadata(subject: CardSubject) -> ModelCardData:
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "gmconv"],
-        datasets=[_dataset_id(known.dataset)] if known else None,
+        datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
         base_model=spec.hf_hub_id if spec.conversion == "standard" and spec.hf_hub_id else None,
         model_name=spec.name if spec.measured else None,
         eval_results=_eval_results(spec.measured) if spec.measured else None,
@@ -167,7 +168,7 @@ def _eval_results(metric: Metric) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="image-classification",
-            dataset_type=_dataset_id(metric.dataset),
+            dataset_type=_dataset_id(metric.dataset) or "imagefolder",  # the Hub's word for anybody's own images
             dataset_name=metric.dataset,
             metric_type="accuracy",
             metric_name=name,
@@ -178,9 +179,11 @@ def _eval_results(metric: Metric) -> list[EvalResult]:
     ]
 
 
-def _dataset_id(dataset: str) -> str:
-    words = dataset.split()
-    return _DATASETS.get(words[0], words[0].lower())
+def _dataset_id(dataset: str) -> str | None:
+    """The Hub's name for what was measured on, e.g. of "CIFAR-10 test"; None where it has none."""
+    first = dataset.split()[0]
+    named = re.fullmatch(r"[\w.-]+/[\w.-]+", first)
+    return _DATASETS.get(first, first if named else None)
 
 
 def _details(subject: CardSubject) -> dict[str, str]:

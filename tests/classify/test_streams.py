@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
-from gmconv_zoo.classify.stream_loading import TrainStream
+from gmconv_zoo.classify.stream_loading import HeldOutStream, TrainStream
 from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.data.stream_images import stream_images
 from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
 from tests.data.hugging_face import make_set
-from tests.data.shards import make_shards, numbers
+from tests.data.shards import STEP, make_shards, numbers
 
 from .tiny_model import TINY
 
@@ -137,6 +140,33 @@ def test_missing_package_names_the_extra(monkeypatch):
         open_stream("wds/made")
 
 
+def test_labels_that_are_held_back_are_named(tmp_path):
+    make_set(tmp_path / "made", {"train": (8, 1)})
+    make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
+    data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache", batch_size=4)
+    assert data.description.endswith(" test")
+    with pytest.raises(ValueError, match=r"label -1 in the stream, but there are 3 classes: .*--val-split"):
+        list(HeldOutStream(data.val, to_tensor, classes=3))
+
+
+def test_split_that_is_trained_on_is_not_held_out(tmp_path):
+    make_set(tmp_path / "made", {"train": (8, 1), "validation": (4, 1)})
+    name = f"hfids/{tmp_path / 'made'}"
+    with pytest.raises(ValueError, match=r"has no split to hold out beside 'validation': pass one \(--val-split\)"):
+        open_stream(name, options=StreamOptions(train_split="validation"), data_dir=tmp_path / "cache")
+
+
+def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
+    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
+        for suffix, content in (("png", png(3)), ("txt", b"cat")):
+            entry = tarfile.TarInfo(f"one.{suffix}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    make_shards(tmp_path, "val", (4, 3))
+    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(has no \.cls beside it\)"):
+        list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
+
+
 def test_label_beyond_the_classes_is_named(shards):
     images = stream(shards)
     images.classes = 2
@@ -200,6 +230,13 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     assert [row["train_loss"] for row in again.rows] == [row["train_loss"] for row in whole.rows]
 
 
+def png(value, depth=8):
+    picture = io.BytesIO()
+    pixels = np.full((8, 8), value, dtype=np.uint16 if depth == 16 else np.uint8)
+    Image.fromarray(pixels).save(picture, "PNG")
+    return picture.getvalue()
+
+
 def run(shards, output, *, held_out=7, **options):
     settings = StreamOptions(train_split=f"{TRAIN}|32", val_split=f"val-{{0..1}}.tar|{held_out}", classes=3)
     changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True}
@@ -226,12 +263,17 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     assert left_out == [1, 1] or (split == "train" and set(left_out) <= {1, 2})  # met again where shards begin anew
     assert result.score.count == (6 if split == "val" else 7)
     assert [row["step"] for row in result.rows] == [4, 8]
+    results = json.loads((tmp_path / "skipping" / "results.json").read_text())
+    assert results["skipped_from_streams"] == sum(left_out)
 
 
 def test_fewer_or_more_held_out_images_than_announced_end_the_run(shards, tmp_path):
     for announced in (6, 8):
+        out = tmp_path / str(announced)
         with pytest.raises(ValueError, match=f"7 held-out images came, {announced} were .*--val-count"):
-            run(shards, tmp_path / str(announced), held_out=announced)
+            run(shards, out, held_out=announced)
+        assert (out / "checkpoints" / "last.safetensors").exists()
+        assert (out / "summary.csv").read_text().splitlines()[1].startswith("1,4,")
 
 
 def test_shard_that_is_cut_off_is_named(shards, tmp_path):
@@ -244,10 +286,8 @@ def test_shard_that_is_cut_off_is_named(shards, tmp_path):
 
 
 def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
-    picture = io.BytesIO()
-    Image.fromarray(np.full((8, 8), 128 << 8, dtype=np.uint16)).save(picture, "PNG")
     with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
-        for suffix, content in (("png", picture.getvalue()), ("cls", b"0")):
+        for suffix, content in (("png", png(128 << 8, depth=16)), ("cls", b"0")):
             entry = tarfile.TarInfo(f"deep.{suffix}")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -304,6 +344,20 @@ def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_
     assert len(list(images)) == 32
     assert images.lost.count >= 1
     assert "19.png" in images.lost.names[0]
+
+
+def test_images_in_files_and_archives_are_read_from_there(tmp_path):
+    """A set may name places instead of holding bytes."""
+    (tmp_path / "0.png").write_bytes(png(0))
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.writestr("1.png", png(STEP))
+    places = [str(tmp_path / "0.png"), f"zip://1.png::{tmp_path / 'more.zip'}", str(tmp_path / "2.png"), None]
+    make_set(tmp_path / "made", {"train": (4, 1)}, places=places)
+    reader = open_eval_data(f"hfids/{tmp_path / 'made'}", root=tmp_path / "cache", split="train").reader
+    *found, missing, none = stream_images(reader)
+    assert numbers(torch.stack([to_tensor(image) for image, _ in found])) == [0, 1]
+    assert "2.png (FileNotFoundError" in str(missing)
+    assert "there is no image" in str(none)
 
 
 @pytest.mark.slow

@@ -129,7 +129,9 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
     assert done.returncode == 0, done.stderr
     score = json.loads((interrupted / "out" / "results.json").read_text())["score"]
     card = (tmp_path / "staged" / "README.md").read_text()
-    assert f"{score['top1_percent']:.2f}" in card
+    assert f"{score['top1_percent']:.3f}".rstrip("0") in card
+    assert "type: imagefolder" in card
+    assert "datasets:" not in card
     assert "held-out part of images" in card
     ours, staged = (
         timm.create_model(f"local-dir:{path}", pretrained=True) for path in (interrupted / "out", tmp_path / "staged")
@@ -204,6 +206,22 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes):
     scores = [json.loads((tmp_path / name / "results.json").read_text())["score"] for name in ("one", "two")]
     assert scores[0] == scores[1]
     assert scores[0]["count"] == 37
+
+
+@pytest.mark.slow
+def test_two_processes_leave_out_the_same_images(tmp_path):
+    for part, count in (("train", 25), ("val", 7)):
+        images = sorted(make_folder(tmp_path / "images" / part, count).rglob("*.png"))
+        for path in images[3:5]:  # one for each process
+            path.write_bytes(b"no image")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+    options = ["--epochs", "1", "--batch-size", "8", "--memory-gb", "0", "--skip-bad"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert (len(results["skipped_images"]), results["score"]["count"]) == (4, 5)
 
 
 @pytest.mark.slow

@@ -376,6 +376,16 @@ def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
     assert "label 1000: the network has outputs 0 to 999" in row.error
 
 
+def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
+    net = timm.create_model(TINY).eval()
+    monkeypatch.setattr(open_together, "open_model", lambda name: net)
+    make_set(tmp_path / "made", {"test": (6, 1)}, label=lambda number: -1)
+    for kind in ("hfds", "hfids"):
+        source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
+        (row,) = validate(["tiny"], source, settings(), progress=False)
+        assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
+
+
 def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     (folder / "n00000000").mkdir()
     with pytest.raises(ValueError, match=r"no image in the class folders \['n00000000'\]"):

@@ -55,6 +55,14 @@ def test_splits_may_be_chosen_and_sliced(tmp_path):
         opened(folder, val_split="none")
 
 
+def test_split_that_is_trained_on_is_not_held_out(tmp_path):
+    folder = make_set(tmp_path, {"train": (30, 1), "validation": (30, 1), "test": (5, 1)})
+    data = opened(folder, train_split="train+validation[:50%]")
+    assert (len(data.train.labels), data.description[-5:]) == (45, " test")
+    data = opened(folder, train_split="test+validation")
+    assert data.split_made
+
+
 def test_labels_that_are_held_back_are_named(tmp_path):
     folder = make_set(tmp_path, {"train": (9, 1)})
     make_set(tmp_path, {"test": (4, 1)}, label=lambda number: -1)

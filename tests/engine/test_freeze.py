@@ -35,6 +35,7 @@ def test_frozen_parts_keep_weights_and_statistics():
     [
         (["layer9"], r"freeze='layer9': no module or parameter is called so \(--freeze\)\. There are .*layer1, "),
         (["layer"], "freeze='layer': no module"),
+        (["layer1.0.act1"], r"freeze='layer1\.0\.act1': it has no parameters that could be frozen"),
         (["*"], r"freeze=\['\*'\]: nothing is left to train"),
     ],
 )

@@ -89,8 +89,8 @@ def main(folder: str, broken: str) -> None:
     settings = ValidationSettings(workers=0, batch_size=2, skip_bad=True)
     (row,) = validate([NAME], stream, settings, progress=False)
     found["skipping stream"] = [row.score and row.score.count, row.bad]
-    last = accelerator.process_index == accelerator.num_processes - 1
-    open_together.open_model = lambda name: Hungry(model, 2 if last else 100)
+    little = 2 if accelerator.is_main_process else 100  # the others have to hear of it
+    open_together.open_model = lambda name: Hungry(model, little)
     hungry = ValidationSettings(workers=0, batch_size=8, retry=True)
     (row,) = validate(["hungry"], source, hungry, progress=False)
     found["retried"] = [row.score and row.score.top1, row.details["batch_size"]]

@@ -1,8 +1,12 @@
 """A process of the run that has ended without a word: the others say so, instead of what their connection says."""
 
-from collections.abc import Iterator
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 
@@ -24,20 +28,55 @@ def naming_lost_process(checkpoint: Path | None) -> Iterator[None]:
         checkpoint: the file that a new start goes on from, whether it exists yet or not; None where none is written.
 
     Raises:
-        LostProcessError: in place of the error of a broken connection, from which it is raised.
+        LostProcessError: in place of the error of a broken connection, from which it is raised; or where the launcher
+            notices first, and ends this process too (SIGTERM).
     """
-    try:
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() < 2:
         yield
-    except RuntimeError as error:
-        alone = not dist.is_available() or not dist.is_initialized() or dist.get_world_size() < 2
-        if alone or not _is_connection_error(error):
-            raise
-        said = str(error).partition("\n")[0]
-        raise LostProcessError(
+        return
+
+    def lost(said: str) -> LostProcessError:
+        return LostProcessError(
             f"process {dist.get_rank()} of {dist.get_world_size()} lost another process of this run, which was "
             "killed (perhaps for want of memory), failed, or lost its connection; see its own messages. "
-            f"{_how_to_go_on(checkpoint)} The connection says: {said}"
-        ) from error
+            f"{_how_to_go_on(checkpoint)} {said}"
+        )
+
+    with _raising_on_sigterm(lambda: lost("The launcher ends this process too.")):
+        try:
+            yield
+        except RuntimeError as error:
+            if not _is_connection_error(error):
+                raise
+            said = str(error).partition("\n")[0]
+            raise lost(f"The connection says: {said}") from error
+
+
+@contextmanager
+def _raising_on_sigterm(error: Callable[[], Exception]) -> Iterator[None]:
+    """Raise when this process is told to end; once it fails anyhow, it is left the time to say why."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only that one can be told
+        return
+    own = os.getpid()
+
+    def stop(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != own:  # a loader's process, which has this from its parent
+            os.kill(os.getpid(), number)
+            return
+        raise error()
+
+    def ignore_once(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except BaseException:
+        signal.signal(signal.SIGTERM, ignore_once)
+        raise
+    signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _is_connection_error(error: RuntimeError) -> bool:

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import pytest
 import torch.distributed as dist
 
@@ -25,6 +28,46 @@ def test_broken_connection_names_the_checkpoint_to_go_on_from(tmp_path):
     ):
         raise RuntimeError(GLOO)
     assert "\n" not in str(told.value)
+
+
+@pytest.fixture
+def _sigterm():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_two_processes", "_sigterm")
+def test_process_that_is_told_to_end_says_why(tmp_path):
+    path = tmp_path / "last.safetensors"
+    path.touch()
+    with (
+        pytest.raises(LostProcessError, match=r"lost another process.*is whole: .*The launcher ends this process too"),
+        naming_lost_process(path),
+    ):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("_two_processes", "_sigterm")
+def test_process_that_fails_is_left_the_time_to_say_why():
+    with pytest.raises(LostProcessError, match="The connection says"), naming_lost_process(None):
+        raise RuntimeError(GLOO)
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("_two_processes", "_sigterm")
+def test_signal_s_handler_is_put_back_and_loaders_processes_end_as_ever():
+    before = signal.getsignal(signal.SIGTERM)
+    with naming_lost_process(None):
+        child = os.fork()
+        if not child:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.usefixtures("_two_processes")

@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
-	@echo "make test       the test suite (under 10 minutes on 2 cores)"
+	@echo "make test       the test suite (about 10 minutes on 2 cores)"
 	@echo "make test-slow  the long tests as well"
 	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
 	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"

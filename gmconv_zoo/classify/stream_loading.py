@@ -1,12 +1,10 @@
 """From streams to loaders: every process reads shards of its own, in an order that an epoch decides alone."""
 
 import logging
-import random
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from ..data.streams import StreamData
 from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
 from ..engine.loop import TrainState
-from ..engine.rng import rng_state, set_rng_state
+from ..engine.rng import drawing_from
 from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
 
@@ -114,15 +112,8 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         reader.set_epoch(self.epoch)
 
     def _augmented(self, image: Any, drawn: int) -> Tensor:
-        """The generators of the process are left as they were."""
-        state = rng_state()
-        try:
-            random.seed(drawn)
-            np.random.seed(drawn % 2**32)
-            torch.default_generator.manual_seed(drawn)
+        with drawing_from(drawn):
             return self.transform(image)
-        finally:
-            set_rng_state({**state, "cuda": None})
 
 
 class HeldOutStream(IterableDataset[tuple[Tensor, int]]):

@@ -1,19 +1,17 @@
 """Images that are read at every use, for sets that do not fit into memory."""
 
 import os
-import random
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..engine.extras import needs_extra
-from ..engine.rng import rng_state, set_rng_state
+from ..engine.rng import drawing_from
 from .pixels import UnreadableImageError
 from .sources import ImageSource
 from .tensors import mix_seed
@@ -45,15 +43,8 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
         """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
         epoch, index = divmod(key, len(self))
         image = self.source.open(self.indices[index])
-        state = rng_state()
-        try:
-            drawn = mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32
-            random.seed(drawn)
-            np.random.seed(drawn)
-            torch.default_generator.manual_seed(drawn)
+        with drawing_from(mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32):
             return self.transform(image), int(self.labels[index])
-        finally:
-            set_rng_state({**state, "cuda": None})
 
 
 def loader_processes() -> int:

@@ -1,12 +1,14 @@
 """The state of every random generator that a training run may draw from."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["rng_state", "set_rng_state"]
+__all__ = ["drawing_from", "rng_state", "set_rng_state"]
 
 
 def rng_state() -> dict[str, Any]:
@@ -30,3 +32,20 @@ def set_rng_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Let what is done meanwhile draw from a seed of its own; the CPU's generators are then as they were before.
+
+    Args:
+        seed: from 0 to 2^63 - 1; NumPy's generator gets its lower 32 bits.
+    """
+    state = rng_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        set_rng_state({**state, "cuda": None})

@@ -5,17 +5,20 @@ from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d
 from .saving import load, save
-from .sigmas import param_groups, sigmas
+from .sigmas import clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 
 __all__ = [
     "DGMConv2d",
     "SGMConv2d",
     "__version__",
+    "clip_sigma_grad",
     "conversion_report",
     "convert",
+    "dynamic_masks",
     "fuse",
     "load",
     "param_groups",
+    "revive",
     "save",
     "sigmas",
 ]

@@ -1,13 +1,60 @@
-"""Reading sigmas out of a network, and giving them optimizer settings of their own."""
+"""Read the sigmas and masks of a network, and keep them learning: optimizer settings, clipping, revival."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
-from .layers import DGMConv2d, SGMConv2d
+from .layers import DGMConv2d, SGMConv2d, elliptical_mask
 
-__all__ = ["param_groups", "sigma_parameter_names", "sigmas"]
+__all__ = [
+    "DYNAMIC_SPREAD",
+    "DynamicMask",
+    "clip_sigma_grad",
+    "dynamic_masks",
+    "param_groups",
+    "revive",
+    "sigma_parameter_names",
+    "sigmas",
+]
+
+# A dynamic layer whose mask spreads less than this over images is nearly static. A CIFAR-10 network at 0.018 changed 4
+# of 10,000 predictions when every image got the mean sigma.
+DYNAMIC_SPREAD = 0.02
+
+
+@dataclass(frozen=True)
+class DynamicMask:
+    """What a dynamic layer does with a batch of images.
+
+    Attributes:
+        sigma: (B, 2) horizontal and vertical sigma in kernel taps, without sign.
+        mask: (B, kH, kW) in [0, 1].
+        live: (B, h) whether a hidden unit of the sigma module is above 0.
+    """
+
+    sigma: Tensor
+    mask: Tensor
+    live: Tensor
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation over images of the mask value that varies most, in [0, 0.5]."""
+        return self.mask.std(0, correction=0).max().item()
+
+    @property
+    def live_shares(self) -> list[float]:
+        """The share of images on which each hidden unit is above 0, in [0, 1]."""
+        return self.live.float().mean(0).tolist()
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the mask depends on the image: its spread is at least `DYNAMIC_SPREAD`."""
+        return self.spread >= DYNAMIC_SPREAD
 
 
 @torch.no_grad()
@@ -28,7 +75,91 @@ def sigmas(model: nn.Module, images: Tensor | None = None) -> dict[str, Tensor]:
         for name, module in model.named_modules()
         if isinstance(module, SGMConv2d)
     }
-    return static if images is None else {**static, **_dynamic_sigmas(model, images)}
+    if images is None:
+        return static
+    return {**static, **{name: found.sigma for name, found in dynamic_masks(model, images).items()}}
+
+
+@torch.no_grad()
+def dynamic_masks(model: nn.Module, images: Tensor) -> dict[str, DynamicMask]:
+    """Return the masks of the dynamic layers for a batch of images, on the CPU and in float32.
+
+    Args:
+        model: any network. It is run once on the images, in eval mode.
+        images: (B, C, H, W) input of the network.
+
+    Returns:
+        Module name -> masks of a dynamic layer; empty for a network without one.
+    """
+    found: dict[str, DynamicMask] = {}
+
+    def keep(name: str, layer: DGMConv2d, x: Tensor) -> None:
+        sigma = torch.stack(layer.sigma_module(x), dim=1).abs().float().cpu()
+        mask = elliptical_mask(sigma[:, 0], sigma[:, 1], layer.kernel_size)
+        found[name] = DynamicMask(sigma, mask, layer.sigma_module.hidden(x).cpu() > 0)
+
+    _visit_dynamic_layers(model, images, keep)
+    return found
+
+
+@torch.no_grad()
+def revive(
+    model: nn.Module, images: Tensor, *, optimizer: Optimizer | None = None, generator: torch.Generator | None = None
+) -> dict[str, list[int]]:
+    """Replace the dead hidden units of a network's dynamic layers, without changing any output.
+
+    A hidden unit that is 0 for every image gets no gradient and stays so; with all of them dead, every image gets the
+    same mask. Call this on a batch before training, and once in a while during it.
+
+    Args:
+        model: any network; it is run once on the images, in eval mode. Layers that are frozen are left as they are.
+        images: (B, C, H, W) input of the network, at least two different images.
+        optimizer: the optimizer of these parameters, whose momentum for the replaced weights is set to 0.
+        generator: source of the new weights, on the CPU; None for torch's default one.
+
+    Returns:
+        Module name -> the units that were dead; empty where all units are live.
+
+    Raises:
+        ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them.
+    """
+    if images.ndim != 4 or len(images) < 2 or bool((images == images[:1]).all()):
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: pass a batch (B, C, H, W) of at least two different images."
+        )
+    revived: dict[str, list[int]] = {}
+
+    def replace(name: str, layer: DGMConv2d, x: Tensor) -> None:
+        module = layer.sigma_module
+        if not all(parameter.requires_grad for parameter in module.parameters()):
+            return
+        if units := module.revive(x, generator=generator):
+            revived[name] = units
+            for parameter, axis in ((module.fc_max.weight, 0), (module.fc_avg.weight, 0), (module.fc.weight, 1)):
+                _forget(optimizer, parameter, axis, units)
+
+    _visit_dynamic_layers(model, images, replace)
+    return revived
+
+
+def clip_sigma_grad(model: nn.Module, max_norm: float = 0.02) -> None:
+    """Scale down the gradients of every dynamic layer's sigma module whose norm is above a limit.
+
+    A single step with a large gradient can leave hidden units at 0 for every image, or throw sigma so far that the
+    mask is flat. Call this after ``backward()`` (and after unscaling, in mixed precision), before any other clipping.
+
+    Args:
+        model: any network.
+        max_norm: largest norm of the gradient over the parameters of one sigma module, above 0.
+
+    Raises:
+        ValueError: for a limit that is not above 0.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.02.")
+    for module in model.modules():
+        if isinstance(module, DGMConv2d):
+            clip_grad_norm_(module.sigma_module.parameters(), max_norm)
 
 
 def sigma_parameter_names(model: nn.Module) -> set[str]:
@@ -98,17 +229,19 @@ def param_groups(
     return groups
 
 
-def _dynamic_sigmas(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    seen: dict[str, Tensor] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if isinstance(module, DGMConv2d):
-
-            def keep(_module: nn.Module, _inputs: Any, output: tuple[Tensor, Tensor], name: str = name) -> None:
-                seen[name] = torch.stack(output, dim=1).abs().float().cpu()
-
-            handles.append(module.sigma_module.register_forward_hook(keep))
+def _visit_dynamic_layers(model: nn.Module, images: Tensor, visit: Callable[[str, DGMConv2d, Tensor], None]) -> None:
+    """Call ``visit(name, layer, input)`` for every dynamic layer while the network runs on images, in eval mode."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}
+    if not layers:
+        return
     modes = {module: module.training for module in model.modules()}
+    handles = []
+    for name, layer in layers.items():
+
+        def before(_module: nn.Module, inputs: tuple[Tensor], name: str = name, layer: DGMConv2d = layer) -> None:
+            visit(name, layer, inputs[0] if inputs[0].ndim == 4 else inputs[0].unsqueeze(0))
+
+        handles.append(layer.register_forward_pre_hook(before))
     try:
         model.eval()(images)
     finally:
@@ -116,4 +249,10 @@ def _dynamic_sigmas(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
             module.training = training
         for handle in handles:
             handle.remove()
-    return seen
+
+
+def _forget(optimizer: Optimizer | None, parameter: Tensor, axis: int, units: list[int]) -> None:
+    """Set what an optimizer remembers of some rows or columns to 0."""
+    for value in (optimizer.state.get(parameter) or {}).values() if optimizer is not None else ():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.index_fill_(axis, torch.tensor(units, device=value.device), 0.0)

@@ -239,3 +239,17 @@ def test_feature_extractor_is_refused_before_anything_is_written(tmp_path, optio
     with pytest.raises(ValueError, match="save the network as it was built without features_only"):
         save(net, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dynamic_body_of_version_0_1_loads_with_its_own_width_and_is_saved_again(tmp_path):
+    model = gmconv_zoo.convert(timm.create_model("resnet18", num_classes=3), body="dynamic", stages=(1,))
+    for module in model.modules():
+        if isinstance(module, gmconv_zoo.DGMConv2d):
+            module.set_hidden_channels(4)  # what that version used in every dynamic layer
+            torch.nn.init.normal_(module.sigma_module.fc.weight, std=0.1)
+    gmconv_zoo.save(model, tmp_path / "old")
+    loaded = gmconv_zoo.load(tmp_path / "old")
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(loaded(images), model.eval()(images))
+    gmconv_zoo.save(loaded, tmp_path / "again")
+    assert gmconv_zoo.load(tmp_path / "again").layer1[0].conv1.sigma_module.fc.in_features == 4

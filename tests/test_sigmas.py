@@ -7,7 +7,7 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 
 import gmconv_zoo
-from gmconv_zoo import SGMConv2d, param_groups, sigmas
+from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 
 
 def test_sigmas_names_every_static_layer():
@@ -83,3 +83,88 @@ def test_negative_settings_are_refused(name):
 def test_nothing_trainable_is_refused():
     with pytest.raises(ValueError, match="nothing to train"):
         param_groups(nn.Linear(2, 2).requires_grad_(False), 0.1)
+
+
+def stem_with_a_dead_unit():
+    """A network of a dynamic stem and a batch norm, whose second hidden unit is 0 for bright images."""
+    net = nn.Sequential(DGMConv2d(3, 4, 5, sigma_init=2.0), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    module = net[0].sigma_module
+    with torch.no_grad():
+        module.fc.weight.fill_(0.3)
+        module.fc_avg.weight.zero_()
+        module.fc_max.weight.fill_(0.5)[1] = -1.0
+    return net, torch.rand(5, 3, 9, 9) * torch.arange(1, 6).reshape(5, 1, 1, 1)
+
+
+def test_dynamic_masks_are_those_the_layer_applies():
+    net, images = stem_with_a_dead_unit()
+    found = dynamic_masks(net, images)["0"]
+    torch.testing.assert_close(found.mask, net[0].mask(images).detach())
+    assert found.live_shares == [1.0, 0.0, 1.0, 1.0]
+    assert found.spread == pytest.approx(net[0].mask(images).std(0, correction=0).max().item())
+    assert found.is_dynamic
+    assert not dynamic_masks(net, images[:1])["0"].is_dynamic
+
+
+def test_dynamic_masks_of_a_static_network_are_none():
+    assert dynamic_masks(timm.create_model("sgmconv_cifar_resnet20"), torch.rand(2, 3, 32, 32)) == {}
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
+    net, images = stem_with_a_dead_unit()
+    options = {"momentum": 0.9} if optimizer is torch.optim.SGD else {}
+    steps = optimizer(net.parameters(), lr=0.0, **options)
+    net(images).square().sum().backward()
+    steps.step()
+    module = net[0].sigma_module
+    memory = "momentum_buffer" if options else "exp_avg"
+    for parameter in module.parameters():
+        steps.state[parameter][memory].fill_(1.0)
+    with torch.no_grad():
+        before = net.eval()(images)
+    net.train()
+    assert revive(net, images, optimizer=steps) == {"0": [1]}
+    assert net.training
+    assert net[1].training
+    with torch.no_grad():
+        assert torch.equal(net.eval()(images), before)
+    assert steps.state[module.fc_max.weight][memory].flatten(1).sum(1).tolist() == [3, 0, 3, 3]
+    assert steps.state[module.fc_avg.weight][memory].flatten(1).sum(1).tolist() == [3, 0, 3, 3]
+    assert steps.state[module.fc.weight][memory].sum(0).tolist() == [2, 0, 2, 2]
+    assert steps.state[module.fc.bias][memory].tolist() == [1, 1]
+    assert dynamic_masks(net, images)["0"].live_shares[1] >= 0.5
+
+
+def test_frozen_layers_are_not_revived():
+    net, images = stem_with_a_dead_unit()
+    net[0].sigma_module.requires_grad_(False)
+    assert revive(net, images) == {}
+
+
+@pytest.mark.parametrize("images", [torch.rand(0, 3, 9, 9), torch.rand(1, 3, 9, 9), torch.ones(4, 3, 9, 9)])
+def test_a_batch_that_shows_nothing_is_refused(images):
+    with pytest.raises(ValueError, match=r"pass a batch \(B, C, H, W\) of at least two different images"):
+        revive(stem_with_a_dead_unit()[0], images)
+
+
+def test_clipping_limits_each_sigma_module_and_nothing_else():
+    net = nn.Sequential(DGMConv2d(3, 4, 3), DGMConv2d(4, 4, 3))
+    for parameter in net.parameters():
+        parameter.grad = torch.full_like(parameter, 0.5)
+    small = torch.full_like(net[1].sigma_module.fc.bias, 1e-3)
+    for parameter in net[1].sigma_module.parameters():
+        parameter.grad.fill_(1e-4)
+    clip_sigma_grad(net, 0.02)
+    grads = torch.cat([p.grad.flatten() for p in net[0].sigma_module.parameters()])
+    assert grads.norm().item() == pytest.approx(0.02, rel=1e-4)
+    assert (grads / grads[0] == 1).all()
+    assert (net[1].sigma_module.fc.bias.grad < small).all()
+    assert net[1].sigma_module.fc.bias.grad[0].item() == pytest.approx(1e-4)
+    assert (net[0].weight.grad == 0.5).all()
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_that_is_not_above_0_is_refused(limit):
+    with pytest.raises(ValueError, match=r"max_norm=.*: pass a gradient norm above 0"):
+        clip_sigma_grad(nn.Linear(2, 2), limit)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine.optim import OptimSettings
 
-__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "recipe_for"]
+__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,13 @@ PAPER_RECIPES: dict[str, Recipe] = {
     "mobilenetv2": _IMAGENET_RESNET.override(epochs=300, lr=0.01, decay_epochs=1, decay_rate=0.98),
 }
 
+# Constructor arguments with which timm's networks start as torchvision's do, which the paper trains.
+_PAPER_STARTS: dict[str, dict[str, Any]] = {
+    "resnet18": {"zero_init_last": False},
+    "resnet50": {"zero_init_last": False},
+    "mobilenetv2": {"drop_rate": 0.2},
+}
+
 _FAMILIES = ("gmconv_", "sgmconv_", "stdconv_")
 _TIMM_NAMES = {"mobilenetv2_100": "mobilenetv2"}
 
@@ -149,8 +156,23 @@ def recipe_for(model: str) -> Recipe:
     Raises:
         ValueError: for a network the paper does not train.
     """
-    net = model.partition(".")[0].split("_", 1)[-1] if model.startswith(_FAMILIES) else model.partition(".")[0]
-    net = _TIMM_NAMES.get(net, net)
+    net = _paper_net(model)
     if net not in PAPER_RECIPES:
         raise ValueError(f"model={model!r}: the paper has recipes for {', '.join(PAPER_RECIPES)}; name one of them.")
     return PAPER_RECIPES[net]
+
+
+def paper_start(model: str) -> dict[str, Any]:
+    """Return the constructor arguments with which a network starts as the paper's does.
+
+    Args:
+        model: name of the network, of any family; other networks than the paper's keep timm's defaults.
+    """
+    return dict(_PAPER_STARTS.get(_paper_net(model), {}))
+
+
+def _paper_net(model: str) -> str:
+    """The paper's name of a network, whatever its family and tag."""
+    name = model.partition(".")[0]
+    net = name.split("_", 1)[-1] if name.startswith(_FAMILIES) else name
+    return _TIMM_NAMES.get(net, net)

@@ -21,7 +21,7 @@ from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
 from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
-from ..engine.sigma_log import SigmaLog
+from ..engine.sigma_log import SigmaLog, revive_dead_units, warn_of_static_layers
 from .checkpoint_plan import CheckpointPlan, open_checkpoints
 from .early_stop import EarlyStop, best_row
 from .evaluate import Score, evaluate
@@ -149,6 +149,8 @@ def train(
                 epochs=recipe.epochs,
                 batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
                 clip_grad=recipe.clip_grad,
+                clip_sigma=recipe.clip_sigma,
+                first_batch_callbacks=[revive_dead_units],
                 callbacks=[*before, *_checkpoint_callbacks(recipe, writer), *closing_callbacks],
                 update_callbacks=_update_callbacks(writer),
                 progress=progress,
@@ -158,6 +160,8 @@ def train(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False
         )  # mixed precision patches forward
     row = _final_weights(model, state, checkpoints, writer)
+    if accelerator.is_main_process and len(probe) > 1:
+        warn_of_static_layers(model, row)
     score = Score(row["val_count"], row["val_top1"], row["val_top5"])
     if output is not None and accelerator.is_main_process:
         results = _results(model, recipe, dataset, seed, accelerator, score, summary)

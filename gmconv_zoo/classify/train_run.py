@@ -8,6 +8,7 @@ from typing import Any
 from timm.models import split_model_name_tag
 
 from ..data.sources import ImageData
+from ..data.statistics import dataset_statistics
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
@@ -16,7 +17,7 @@ from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
-from .recipes import FINETUNE, Recipe, recipe_for
+from .recipes import FINETUNE, Recipe, paper_start, recipe_for
 from .start_network import start_network
 from .stream_loading import make_stream_loaders
 from .train import TrainResult, default_accelerator, train
@@ -60,7 +61,7 @@ def train_by_recipe(
         output: folder for everything written.
         recipe: a network's name, whose recipe the paper gives, or "finetune"; None for that of ``model``.
         overrides: fields of the recipe to change; see `Recipe.adapt`.
-        model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}.
+        model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}; those of `paper_start` are the default.
         freeze: modules and parameters that are left as they are, see `freeze_parts`.
         freeze_backbone: train the classifier alone.
         data_dir: where a named data set lies, or is downloaded to.
@@ -95,7 +96,8 @@ def train_by_recipe(
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
-    net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
+    options = _network_options(model, data, model_options or {})
+    net = start_network(model, classes, **{"pretrained": False, **options})
     freeze_parts(net, freeze, backbone=freeze_backbone)
     if isinstance(images, StreamData):
         sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
@@ -116,7 +118,7 @@ def train_by_recipe(
         checkpoints=CheckpointPlan(resume=resume, every=save_every),
         identity={
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
-            "model options": model_options or {},
+            "model options": options,
             **({"frozen": [*freeze, *(["backbone"] if freeze_backbone else [])]} if freeze or freeze_backbone else {}),
             **described_images(images.classes, loaders),
         },
@@ -136,6 +138,13 @@ def train_by_recipe(
         save(net.cpu().eval(), output, label_names=list(images.classes))
         draw_curves(result.rows, output / "curves.png")
     return result
+
+
+def _network_options(model: str, data: str | Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of `timm.create_model`: those given, the paper's start, and the statistics of a dataset that needs it."""
+    statistics = {} if given.get("pretrained") else dataset_statistics(data)
+    overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
+    return {**paper_start(model), **overlay, **given}
 
 
 def choose_recipe(model: str, name: str | None = None) -> Recipe:

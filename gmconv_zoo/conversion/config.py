@@ -20,7 +20,7 @@ class Conversion:
         stem: "dynamic", "static" or None for the stem convolution.
         body: the same for every other convolution.
         stages: the stages, counted from 1, whose convolutions the body setting reaches; None for all of them.
-        sigma_init: initial sigma in kernel taps, above 0.
+        sigma_init: initial sigma in kernel taps, above 0, or "kernel" for half of each kernel's width.
         sigma_design: what a dynamic layer predicts (Table IV): "ratio", "pair" or "single".
 
     Raises:
@@ -30,7 +30,7 @@ class Conversion:
     stem: str | None = "dynamic"
     body: str | None = "static"
     stages: tuple[int, ...] | None = None
-    sigma_init: float = 5.0
+    sigma_init: float | str = 5.0
     sigma_design: str = "ratio"
 
     def __post_init__(self) -> None:
@@ -43,10 +43,13 @@ class Conversion:
                 raise ValueError(f"{name}={value!r}: pass 'dynamic', 'static' or None ('none' in create_model).")
         if self.stages is not None:
             object.__setattr__(self, "stages", _stage_numbers(self.stages))
-        number = isinstance(self.sigma_init, Real) and not isinstance(self.sigma_init, bool)
-        if not number or not 0 < self.sigma_init < float("inf"):
-            raise ValueError(f"sigma_init={self.sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0.")
-        object.__setattr__(self, "sigma_init", float(self.sigma_init))  # numpy's numbers are no JSON
+        if self.sigma_init != "kernel":
+            number = isinstance(self.sigma_init, Real) and not isinstance(self.sigma_init, bool)
+            if not number or not 0 < self.sigma_init < float("inf"):  # type: ignore[operator]
+                raise ValueError(
+                    f"sigma_init={self.sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'."
+                )
+            object.__setattr__(self, "sigma_init", float(self.sigma_init))  # numpy's numbers are no JSON
         if self.sigma_design not in SIGMA_DESIGNS:
             raise ValueError(f"sigma_design={self.sigma_design!r}: pass one of {SIGMA_DESIGNS}.")
 

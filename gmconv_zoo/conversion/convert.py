@@ -8,7 +8,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from ..layers import DGMConv2d, SGMConv2d, circular_mask
+from ..layers import STEM_HIDDEN_CHANNELS, DGMConv2d, SGMConv2d, circular_mask, initial_sigma
 from .config import Conversion
 from .plan import PlannedConv, plan_conversion
 
@@ -23,7 +23,7 @@ def convert(
     stem: str | None = "dynamic",
     body: str | None = "static",
     stages: tuple[int, ...] | None = None,
-    sigma_init: float = 5.0,
+    sigma_init: float | str = 5.0,
     sigma_design: str = "ratio",
     preserve: bool = True,
     inplace: bool = False,
@@ -40,7 +40,8 @@ def convert(
         stem: "dynamic" (the paper's GMConv), "static" (its S-GMConv) or None, for the first convolution.
         body: the same for all other convolutions; "dynamic" there was hard to train in the paper.
         stages: stages counted from 1 that the body setting reaches; None for the whole network.
-        sigma_init: initial sigma in kernel taps.
+        sigma_init: initial sigma in kernel taps, or "kernel": half of each kernel's width, so that the corner of
+            every mask is exp(-1). At the paper's 5 a 3x3 mask is nearly flat and hardly learns.
         sigma_design: what a dynamic layer predicts (Table IV): "ratio", "pair" or "single".
         preserve: divide the weights by the initial mask, so that outputs stay the same; with False the weights
             stay as they are, as in training from scratch.
@@ -83,7 +84,7 @@ def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, 
         if isinstance(conv, (SGMConv2d, DGMConv2d)):  # lies in a block that has another name too
             continue
         if conv not in replaced:
-            replaced[conv] = _masked(conv, row.target, conversion, preserve)
+            replaced[conv] = _masked(conv, row, conversion, preserve)
         new = replaced[conv]
         if not row.name:
             return new
@@ -109,7 +110,7 @@ def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
     return sorted({type(block).__name__ for block in blocks if any(hasattr(block, method) for method in folding)})
 
 
-def _masked(conv: Any, target: str, conversion: Conversion, preserve: bool) -> nn.Module:
+def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool) -> nn.Module:
     """A mask layer with the convolution's geometry, parameters, hooks and mode."""
     args = (conv.in_channels, conv.out_channels, conv.kernel_size)
     geometry: dict[str, Any] = {
@@ -123,19 +124,23 @@ def _masked(conv: Any, target: str, conversion: Conversion, preserve: bool) -> n
         "dtype": conv.weight.dtype,
     }
     new: SGMConv2d | DGMConv2d
-    if target == "dynamic":
-        new = DGMConv2d(*args, sigma_init=conversion.sigma_init, sigma_design=conversion.sigma_design, **geometry)
+    sigma = initial_sigma(conv.kernel_size, conversion.sigma_init)
+    if row.target == "dynamic":
+        width = STEM_HIDDEN_CHANNELS if row.is_stem else None
+        new = DGMConv2d(
+            *args, sigma_init=sigma, sigma_design=conversion.sigma_design, hidden_channels=width, **geometry
+        )
         sigmas = new.sigma_module.parameters()
     else:
         # on the meta device no kernel is drawn that would be thrown away
-        new = SGMConv2d(*args, sigma_init=conversion.sigma_init, **{**geometry, "device": "meta"})
-        new.sigma = nn.Parameter(conv.weight.new_full((1,), conversion.sigma_init))
+        new = SGMConv2d(*args, sigma_init=sigma, **{**geometry, "device": "meta"})
+        new.sigma = nn.Parameter(conv.weight.new_full((1,), sigma))
         sigmas = iter([new.sigma])
     for parameter in sigmas:
         parameter.requires_grad_(conv.weight.requires_grad)
     weight = conv.weight.detach()
     if preserve:
-        weight = divide_by_initial_mask(weight, conversion.sigma_init)
+        weight = divide_by_initial_mask(weight, sigma)
     new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     new.bias = conv.bias
     for name, hooks in vars(conv).items():

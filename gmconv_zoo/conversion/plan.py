@@ -7,7 +7,7 @@ from timm.layers import CondConv2d, Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
+from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
 from .config import Conversion
 from .stages import stage_of_modules, stem_names
 
@@ -153,11 +153,12 @@ def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, in
         )
 
 
-def _check_divisors(rows: list[PlannedConv], sigma_init: float) -> None:
+def _check_divisors(rows: list[PlannedConv], sigma_init: float | str) -> None:
     for row in rows:
         if row.target is None:
             continue
-        smallest = smallest_mask_value(sigma_init, (row.kernel[0], row.kernel[1]))
+        kernel = (row.kernel[0], row.kernel[1])
+        smallest = smallest_mask_value(initial_sigma(kernel, sigma_init), kernel)
         if smallest < SMALLEST_DIVISOR:
             raise ValueError(
                 f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {row.kernel}) falls to "

@@ -1,13 +1,14 @@
 """What conversion a network has now, after masks may have been folded away by whatever means."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..layers import DGMConv2d, SGMConv2d
 from .config import Conversion
 
-__all__ = ["present_conversion"]
+__all__ = ["fit_sigma_modules", "present_conversion"]
 
 
 def present_conversion(model: nn.Module) -> Conversion | None:
@@ -30,3 +31,18 @@ def present_conversion(model: nn.Module) -> Conversion | None:
         stem=recorded.stem if held[recorded.stem] else None,
         body=recorded.body if held[recorded.body] else None,
     )
+
+
+def fit_sigma_modules(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Give the dynamic layers of a network the hidden widths that a checkpoint was saved with.
+
+    Version 0.1 used 4 hidden units in every dynamic layer, later ones the width of Eq. 7 outside the stem.
+
+    Args:
+        model: changed in place, before the checkpoint is loaded.
+        state_dict: tensors of the checkpoint.
+    """
+    for name, module in model.named_modules():
+        rows = state_dict.get(f"{name}.sigma_module.fc_max.weight" if name else "sigma_module.fc_max.weight")
+        if isinstance(module, DGMConv2d) and rows is not None and len(rows) != module.sigma_module.fc.in_features:
+            module.set_hidden_channels(len(rows))

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..conversion import fit_sigma_modules
 from .loop import TrainState
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
@@ -173,6 +174,7 @@ def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]],
     content = read_state(path)
     net = model if isinstance(model, nn.Module) else model(content.get("identity") or {})
     weights = content["ema"] or content["model"]
+    fit_sigma_modules(net, weights)
     _check_tensors(path, weights, net)
     net.load_state_dict(weights)
     return net

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from ..sigmas import clip_sigma_grad
 from .extras import needs_extra
 from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
@@ -23,7 +25,7 @@ with needs_extra("train"):
     from timm.utils import ModelEmaV3
     from tqdm import tqdm
 
-__all__ = ["BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
+__all__ = ["BatchCallback", "BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
 
 
 @dataclass
@@ -70,6 +72,8 @@ class TrainState:
 BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 # Called after every epoch with the state and the epoch's row, to which it may add columns.
 EpochCallback = Callable[[TrainState, dict[str, Any]], None]
+# Called with the state and a batch, as the loader gave it.
+BatchCallback = Callable[[TrainState, Any], None]
 # Called after every optimizer update.
 UpdateCallback = Callable[[TrainState], None]
 
@@ -81,7 +85,9 @@ def run_epochs(
     epochs: int,
     batch_loss: BatchLoss,
     clip_grad: float | None = None,
+    clip_sigma: float | None = None,
     callbacks: Sequence[EpochCallback] = (),
+    first_batch_callbacks: Sequence[BatchCallback] = (),
     update_callbacks: Sequence[UpdateCallback] = (),
     progress: bool = True,
 ) -> None:
@@ -93,9 +99,11 @@ def run_epochs(
         epochs: epochs in all, those already done included.
         batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
+        clip_sigma: largest gradient norm of each dynamic layer's sigma module, clipped first; None for no clipping.
         callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
             "step", "lr" (at the epoch's start), "train_loss" (the mean over samples), "seconds" and "data_seconds",
             the part of them spent on waiting for batches (both after an interruption only, of the main process).
+        first_batch_callbacks: called with the first batch of every epoch, before the network sees it.
         update_callbacks: called after every optimizer update but an epoch's last, which `callbacks` follow.
         progress: show a bar on stderr (on the main process).
 
@@ -104,6 +112,7 @@ def run_epochs(
             that epoch has run then, so what callbacks have saved is from before.
     """
     bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
+    clips = (clip_sigma, clip_grad)
     with bar:
         while state.epoch < epochs and not state.stop:
             bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
@@ -111,7 +120,9 @@ def run_epochs(
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
             waiting = _Waiting()
-            train_loss = _run_epoch(state, loader, waiting, batch_loss, clip_grad, update_callbacks, bar)
+            train_loss = _run_epoch(
+                state, loader, waiting, batch_loss, clips, first_batch_callbacks, update_callbacks, bar
+            )
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -132,7 +143,8 @@ def _run_epoch(
     loader: DataLoader[Any],
     waiting: "_Waiting",
     batch_loss: BatchLoss,
-    clip_grad: float | None,
+    clips: tuple[float | None, float | None],
+    first_batch_callbacks: Sequence[BatchCallback],
     update_callbacks: Sequence[UpdateCallback],
     bar: tqdm,
 ) -> float:
@@ -146,8 +158,11 @@ def _run_epoch(
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
     for batch in waiting.each(loader):
         _restore_rng(state)  # saved within an epoch: after that draw
+        if not state.batch:
+            for first_batch in first_batch_callbacks:
+                first_batch(state, batch)
         steps = state.step
-        loss, samples = _update(state, batch, batch_loss, clip_grad)
+        loss, samples = _update(state, batch, batch_loss, clips)
         state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
         state.batch += 1
         if state.step > steps:
@@ -190,7 +205,9 @@ def _restore_rng(state: TrainState) -> None:
         state.rng = None
 
 
-def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None) -> tuple[float, int]:
+def _update(
+    state: TrainState, batch: Any, batch_loss: BatchLoss, clips: tuple[float | None, float | None]
+) -> tuple[float, int]:
     """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
     accelerator = state.accelerator
     with accelerator.accumulate(state.model):
@@ -200,16 +217,29 @@ def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: flo
         if not math.isfinite(value):
             raise _broken(state, batch, batch_loss, f"the loss is {value}")
         accelerator.backward(loss)
-        if accelerator.sync_gradients and clip_grad is not None:
-            norm = accelerator.clip_grad_norm_(state.model.parameters(), clip_grad)
-            if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
-                raise _broken(state, batch, batch_loss, f"the norm of the gradients is {float(norm)}")
+        if accelerator.sync_gradients:
+            _clip(state, batch, batch_loss, *clips)
         state.optimizer.step()
         state.optimizer.zero_grad()
         if accelerator.sync_gradients:
             state.step += 1
             state.scheduler.step_update(state.step)
     return value, samples
+
+
+def _clip(
+    state: TrainState, batch: Any, batch_loss: BatchLoss, clip_sigma: float | None, clip_grad: float | None
+) -> None:
+    """Limit the gradients of the sigma modules, then those of the whole network."""
+    accelerator = state.accelerator
+    if clip_sigma is not None or clip_grad is not None:
+        accelerator.unscale_gradients()
+    if clip_sigma is not None:
+        clip_sigma_grad(state.network, clip_sigma)
+    if clip_grad is not None:
+        norm = float(clip_grad_norm_(state.network.parameters(), clip_grad))
+        if accelerator.scaler is None and not math.isfinite(norm):
+            raise _broken(state, batch, batch_loss, f"the norm of the gradients is {norm}")
 
 
 def _broken(state: TrainState, batch: Any, batch_loss: BatchLoss, symptom: str) -> NonFiniteError:

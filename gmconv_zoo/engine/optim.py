@@ -37,6 +37,8 @@ class OptimSettings:
         decay_rate: what the learning rate is multiplied by, in (0, 1].
         warmup_epochs: linear rise from 0 at the start; may be a fraction of an epoch.
         clip_grad: largest gradient norm; None for no clipping.
+        clip_sigma: largest gradient norm of each dynamic layer's sigma module, see `clip_sigma_grad`; None for no
+            clipping. A single large step can kill hidden units or flatten the mask for good.
         layer_decay: in (0, 1]; every layer's learning rate is this times that of the next one, 1 for no difference.
 
     Raises:
@@ -57,6 +59,7 @@ class OptimSettings:
     decay_rate: float = 0.1
     warmup_epochs: float = 0.0
     clip_grad: float | None = None
+    clip_sigma: float | None = 0.02
     layer_decay: float = 1.0
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = ("epochs", "decay_epochs")
@@ -78,8 +81,9 @@ class OptimSettings:
         for name in ("decay_rate", "layer_decay"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in (0, 1].")
-        if self.clip_grad is not None and not self.clip_grad > 0:
-            raise ValueError(f"clip_grad={self.clip_grad!r}: pass a gradient norm above 0, or None.")
+        for name in ("clip_grad", "clip_sigma"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)!r}: pass a gradient norm above 0, or None.")
         self._check_schedule()
 
     def _check_schedule(self) -> None:

@@ -1,113 +1,112 @@
-"""Sigmas epoch by epoch, and a warning when a dynamic layer has stopped being dynamic.
+"""Log sigmas and masks epoch by epoch, keep hidden units alive, and say when a dynamic layer is not dynamic.
 
-A dynamic layer whose hidden units are all 0 gives every image the same mask, and neither loss nor accuracy shows
-it. So the share of live units and the spread of sigma over images are part of every epoch's row.
+A dynamic layer whose hidden units are all 0, or whose mask hardly varies over images, gives every image the same
+kernel, and neither loss nor accuracy shows it. So live units and the spread of the mask are part of every epoch's row.
 """
 
 import logging
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ..layers import DGMConv2d
-from ..sigmas import sigmas
+from ..sigmas import DYNAMIC_SPREAD, dynamic_masks, revive, sigmas
+from .extras import needs_extra
 from .loop import TrainState
 
-__all__ = ["SigmaLog", "sigma_row"]
+with needs_extra("train"):
+    from accelerate.utils import broadcast
+
+__all__ = ["SigmaLog", "revive_dead_units", "sigma_row", "warn_of_static_layers"]
 
 _logger = logging.getLogger(__name__)
 
-# A spread this small relative to sigma is rounding.
-STATIC_SPREAD = 1e-6
-
 
 class SigmaLog:
-    """An epoch callback that adds `sigma_row` to the epoch's row, and warns once of a layer gone static.
+    """An epoch callback that adds `sigma_row` to the epoch's row.
 
     Args:
-        images: (B, C, H, W) at least two different images to look at, the same ones every epoch.
+        images: (B, C, H, W) images to look at, the same ones every epoch.
     """
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
-        self._warned: set[str] = set()
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        values = sigma_row(state.network, self.images)
-        row.update(values)
-        for name in _dynamic_layers(state.network):
-            if len(self.images) < 2 or _is_frozen(state.network.get_submodule(name)):
-                continue
-            reason = _static_reason(values, name, len(self.images))
-            if reason and name not in self._warned:
-                self._warned.add(name)
-                _logger.warning(
-                    "epoch %d: the dynamic layer %s has gone static: %s. Every image now gets the same mask; lower "
-                    "the learning rate or train from an earlier state.",
-                    state.epoch,
-                    name or type(state.network).__name__,
-                    reason,
-                )
+        row.update(sigma_row(state.network, self.images))
 
 
-def sigma_row(model: nn.Module, images: Tensor) -> dict[str, float]:
-    """Every sigma of a network as one row of numbers, in kernel taps.
+def sigma_row(model: nn.Module, images: Tensor) -> dict[str, Any]:
+    """Return every sigma of a network, and what its dynamic masks do, as one row.
 
     Args:
         model: any network; it is run once on the images, in eval mode.
         images: (B, C, H, W), on the network's device or not.
 
     Returns:
-        "sigma/NAME" for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical" (means over
-        images), ".horizontal_spread" and ".vertical_spread" (standard deviations over images) and ".live", the
-        share of hidden units that are above 0 for at least one image.
+        "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"
+        (means over images), ".horizontal_spread" and ".vertical_spread" (standard deviations over images),
+        ".mask_spread" (see `DynamicMask.spread`) and ".live" (text: for every hidden unit, the share of the images on
+        which it is above 0).
     """
-    live: dict[str, float] = {}
-    handles = [
-        model.get_submodule(name).sigma_module.register_forward_hook(_live_recorder(live, name))  # type: ignore[union-attr]
-        for name in _dynamic_layers(model)
-    ]
+    row: dict[str, Any] = {f"sigma/{name}": sigma.item() for name, sigma in sigmas(model).items()}
     device = next(model.parameters()).device
-    try:
-        found = sigmas(model, images.to(device) if handles else None)
-    finally:
-        for handle in handles:
-            handle.remove()
-    row: dict[str, float] = {}
-    for name, sigma in found.items():
-        if name not in live:
-            row[f"sigma/{name}"] = sigma.item()
-            continue
-        means, spreads = sigma.mean(0).tolist(), sigma.std(0, correction=0).tolist()
+    for name, found in dynamic_masks(model, images.to(device)).items():
+        means, spreads = found.sigma.mean(0).tolist(), found.sigma.std(0, correction=0).tolist()
         for axis, mean, spread in zip(("horizontal", "vertical"), means, spreads, strict=True):
             row[f"sigma/{name}.{axis}"] = mean
             row[f"sigma/{name}.{axis}_spread"] = spread
-        row[f"sigma/{name}.live"] = live[name]
+        row[f"sigma/{name}.mask_spread"] = found.spread
+        row[f"sigma/{name}.live"] = " ".join(f"{share:.3g}" for share in found.live_shares)
     return row
 
 
-def _dynamic_layers(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, DGMConv2d)]
+def revive_dead_units(state: TrainState, batch: Any) -> None:
+    """Revive the hidden units that are 0 for the whole first batch of an epoch; a batch callback.
+
+    Every process looks at the batch of the main one and draws the same new weights.
+
+    Args:
+        state: its network and optimizer are changed in place.
+        batch: (images, labels).
+    """
+    images = batch[0]
+    if state.accelerator.num_processes > 1:
+        images = broadcast(images.contiguous())
+    if len(images) < 2 or bool((images == images[:1]).all()):
+        return
+    network = state.network
+    generator = torch.Generator().manual_seed(state.step)
+    revived = revive(network, images, optimizer=state.optimizer, generator=generator)
+    for name, units in revived.items():
+        _logger.info(
+            "%s: hidden units %s were 0 for a whole batch and start anew",
+            name or "the network",
+            ", ".join(map(str, units)),
+        )
+        if state.ema is not None:
+            mine = network.get_submodule(name).sigma_module.state_dict()  # type: ignore[union-attr]
+            state.ema.module.get_submodule(name).sigma_module.load_state_dict(mine)  # type: ignore[union-attr]
 
 
-def _is_frozen(layer: nn.Module) -> bool:
-    """Whether what a layer predicts its mask with is not trained, as in linear probing."""
-    return not any(parameter.requires_grad for parameter in layer.sigma_module.parameters())  # type: ignore[union-attr]
+def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
+    """Warn of the trained dynamic layers whose mask is nearly the same for every image.
 
-
-def _live_recorder(live: dict[str, float], name: str) -> Any:
-    def record(module: nn.Module, inputs: tuple[Tensor], _output: Any) -> None:
-        hidden = module.hidden(inputs[0])  # type: ignore[operator]
-        live[name] = (hidden > 0).any(0).float().mean().item()
-
-    return record
-
-
-def _static_reason(row: dict[str, float], name: str, images: int) -> str:
-    """Why a layer no longer depends on its input; empty where it does."""
-    if row[f"sigma/{name}.live"] == 0:
-        return f"all its hidden units are 0 for each of {images} images"
-    axes = ("horizontal", "vertical")
-    if all(row[f"sigma/{name}.{axis}_spread"] <= STATIC_SPREAD * row[f"sigma/{name}.{axis}"] for axis in axes):
-        return f"its sigmas are the same for {images} images"
-    return ""
+    Args:
+        model: the network after training.
+        row: its `sigma_row`, over at least two different images.
+    """
+    for name, module in model.named_modules():
+        spread = row.get(f"sigma/{name}.mask_spread")
+        if spread is None or not any(p.requires_grad for p in module.sigma_module.parameters()):  # type: ignore[union-attr]
+            continue
+        if spread < DYNAMIC_SPREAD:
+            _logger.warning(
+                "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), with hidden "
+                "units live on shares %s of them. Train longer, start from a smaller sigma (sigma_init='kernel'), or "
+                "use the sgmconv_ network, which costs less.",
+                name or type(model).__name__,
+                spread,
+                DYNAMIC_SPREAD,
+                row[f"sigma/{name}.live"],
+            )

@@ -23,16 +23,19 @@ class RunRecord:
     Attributes:
         model: timm's name of the network.
         options: of `timm.create_model`, e.g. {"sigma_init": 1.0}.
-        dataset: the held-out images, e.g. "CIFAR-10 test".
+        dataset: the validation images, e.g. "CIFAR-10 test".
+        train_images: size of the training subset; None for all images of the dataset.
         epochs: in all.
         changes: fields of the recipe that differ from the paper's for this network, ``epochs`` aside.
         seed: of weights, order and augmentation.
         precision: "no" for float32, "bf16" or "fp16".
         status: "done", or why the run ended early.
-        correct, count: held-out images that are classified rightly after the last epoch, and all of them.
-        top5: of them, rightly among the first five.
+        correct, count: validation images that are classified correctly after the last epoch, and all of them.
+        top5: number of them whose class is among the first five.
         stem_spread: mean of a dynamic stem's two standard deviations of sigma over images, in kernel taps.
-        stem_live: the share of its hidden units that are not dead, in [0, 1].
+        stem_mask_spread: standard deviation over images of its mask value that varies most.
+        stem_live: for each of its hidden units, the share of the images on which it is above 0, as text.
+        sigmas: static sigmas in the order of the layers, in kernel taps, as text.
         seconds: spent training, without evaluation.
         device: GPU or processor; threads: of torch on a CPU.
         date, commit, gmconv_zoo, torch, timm: when, and with which code.
@@ -41,6 +44,7 @@ class RunRecord:
     model: str
     options: dict[str, Any]
     dataset: str
+    train_images: int | None = None
     epochs: int
     changes: dict[str, Any]
     seed: int
@@ -50,7 +54,9 @@ class RunRecord:
     top5: int | None = None
     count: int | None = None
     stem_spread: float | None = None
-    stem_live: float | None = None
+    stem_mask_spread: float | None = None
+    stem_live: str = ""
+    sigmas: str = ""
     seconds: float | None = None
     device: str = ""
     threads: int | None = None
@@ -71,10 +77,14 @@ class RunRecord:
         return None if self.correct is None or not self.count else 100 * self.correct / self.count
 
 
-_KEY = ("model", "options", "dataset", "epochs", "changes", "seed", "precision")
+_KEY = ("model", "options", "dataset", "train_images", "epochs", "changes", "seed", "precision")
 _JSON = ("options", "changes")
-_INTEGERS = ("epochs", "seed", "correct", "top5", "count", "threads")
-_FLOATS = ("stem_spread", "stem_live", "seconds")
+_INTEGERS = ("train_images", "epochs", "seed", "correct", "top5", "count", "threads")
+_FLOATS = ("stem_spread", "stem_mask_spread", "seconds")
+
+
+# Ends of the columns of summary.csv that are of a dynamic layer.
+_DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
 
 
 def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -105,8 +115,9 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
         score, recipe, environment = results["score"], results["recipe"], results["environment"]
     except (OSError, IndexError, KeyError, ValueError) as error:
         raise ValueError(f"{folder} holds no finished run ({error!r}): train it to its end first.") from error
-    spreads = [float(value) for name, value in last.items() if name.endswith("_spread") and value]
-    live = [float(value) for name, value in last.items() if name.endswith(".live") and value]
+    spreads = [float(last[name]) for name in last if name.endswith(("horizontal_spread", "vertical_spread"))]
+    masks = [float(last[name]) for name in last if name.endswith(".mask_spread")]
+    sigmas = [last[name] for name in last if name.startswith("sigma/") and not name.endswith(_DYNAMIC_COLUMNS)]
     return RunRecord(
         model=results["model"],
         options=results.get("model_options") or {},
@@ -119,7 +130,9 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
         top5=score["top5"],
         count=score["count"],
         stem_spread=sum(spreads) / len(spreads) if spreads else None,
-        stem_live=sum(live) / len(live) if live else None,
+        stem_mask_spread=masks[0] if masks else None,
+        stem_live=next((last[name] for name in last if name.endswith(".live")), ""),
+        sigmas=" ".join(f"{float(sigma):.3g}" for sigma in sigmas),
         seconds=results["seconds"],
         date=results["date"],
         **described_environment(environment),

@@ -13,10 +13,10 @@ import torch
 
 from ..classify.train import default_accelerator
 from ..classify.train_run import train_by_recipe
-from ..data.sources import open_data
 from ..engine.nonfinite import NonFiniteError
 from ..engine.records import environment
-from .arms import DATASETS, Run
+from .arms import Run, dataset_of
+from .datasets import experiment_data
 from .records import RunRecord, add_record, described_environment, read_records, record_of_folder
 
 __all__ = ["RunSettings", "run_all"]
@@ -29,7 +29,7 @@ class RunSettings:
     """How runs are trained.
 
     Attributes:
-        data_dir: holds an image folder per set, "cifar10" and the like, or torchvision's files, which are
+        data_dir: contains an image folder per dataset, "cifar10" and the like, or torchvision's files, which are
             downloaded there when missing.
         output: a folder per run is made in it.
         precision: "no" for float32, "bf16" or "fp16".
@@ -81,8 +81,8 @@ def run_all(
     waiting = [
         run for run, key in zip(runs, keys, strict=True) if key not in known or (again and known[key].status != "done")
     ]
-    for dataset in sorted({run.dataset for run in waiting}):  # downloads, if any, before runs do so at the same time
-        open_data(_place(dataset, settings.data_dir), data_dir=settings.data_dir)
+    for name in sorted({run.dataset for run in waiting}):  # downloads, if any, before runs do so at the same time
+        experiment_data(name, settings.data_dir, settings.output)
     say(f"{len(runs)} runs: {len(runs) - len(waiting)} are recorded in {results}, {len(waiting)} are to be trained")
 
     def record(row: RunRecord) -> None:
@@ -114,12 +114,12 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
     try:
         train_by_recipe(
             run.model,
-            _place(run.dataset, settings.data_dir),
+            experiment_data(run.dataset, settings.data_dir, settings.output),
             output=folder,
             overrides=run.overrides,
             model_options=run.options,
             data_dir=settings.data_dir,
-            dataset=DATASETS[run.dataset],
+            dataset=dataset_of(run.dataset)[0].label,
             seed=run.seed,
             resume=True,
             accelerator=default_accelerator(mixed_precision=settings.precision, compile=settings.compile),
@@ -129,12 +129,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
         _logger.warning("%s: %s", run.name, error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return run.record(settings.precision, status=reason, **described_environment(environment()))
-    return replace(record_of_folder(folder), options=run.options)
-
-
-def _place(dataset: str, data_dir: Path) -> str:
-    folder = data_dir / dataset
-    return str(folder) if folder.is_dir() else f"torch/{dataset}"
+    return replace(record_of_folder(folder), options=run.options, train_images=dataset_of(run.dataset)[1])
 
 
 def _run_in_parallel(runs: Sequence[Run], settings: RunSettings, record: Callable[[RunRecord], None]) -> None:

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from ..classify.recipes import recipe_for
 from ..engine.extras import needs_extra
 from ..markdown import table
+from ..sigmas import DYNAMIC_SPREAD
 from .arms import EXPERIMENTS, Arm, Experiment
 from .records import RunRecord
 
@@ -76,25 +77,35 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
     """
     parts = []
     for experiment in EXPERIMENTS.values():
-        for dataset, net, epochs, precision in _settings(records):
-            within = [
-                r for r in records if (r.dataset, _net(r), r.epochs, r.precision) == (dataset, net, epochs, precision)
-            ]
+        for setting in _settings(records):
+            within = [record for record in records if _setting(record) == setting]
             by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
             recorded = [label for label, runs in by_arm.items() if runs]
             if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
-                heading = f"**{experiment.title}.** {dataset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}."
-                parts.append(f"{heading}\n\n{_table(experiment, by_arm)}")
+                parts.append(f"**{experiment.title}.** {_described(setting)}.\n\n{_table(experiment, by_arm)}")
     return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
 
 
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-def _settings(records: Iterable[RunRecord]) -> list[tuple[str, str, int, str]]:
-    return sorted(
-        {(r.dataset, _net(r), r.epochs, r.precision) for r in records}, key=lambda s: (s[0], s[1], -s[2], s[3])
-    )
+# What runs must share to be compared: dataset, network, size of the training subset, epochs and precision.
+_Setting = tuple[str, str, int | None, int, str]
+
+
+def _setting(record: RunRecord) -> _Setting:
+    return record.dataset, _net(record), record.train_images, record.epochs, record.precision
+
+
+def _settings(records: Iterable[RunRecord]) -> list[_Setting]:
+    settings = {_setting(record) for record in records}
+    return sorted(settings, key=lambda s: (s[0], s[1], -(s[2] or 10**9), -s[3], s[4]))
+
+
+def _described(setting: _Setting) -> str:
+    dataset, net, images, epochs, precision = setting
+    subset = "" if images is None else f", trained on {images:,} images"
+    return f"{dataset}{subset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}"
 
 
 def _net(record: RunRecord) -> str:
@@ -133,9 +144,9 @@ def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
 
 
 def _stem(runs: Sequence[RunRecord]) -> str:
-    """Whether a dynamic stem is still dynamic after training; "-" for networks without one."""
-    live = [run.stem_live for run in runs if run.stem_live is not None]
-    if not live:
+    """How many dynamic stems depend on the image after training, and by how much; "-" for networks without one."""
+    spreads = sorted(run.stem_mask_spread for run in runs if run.stem_mask_spread is not None)
+    if not spreads:
         return "-"
-    dead = sum(share == 0 for share in live)
-    return f"{dead} of {len(live)} gone static" if dead else "dynamic in all runs"
+    dynamic = sum(spread >= DYNAMIC_SPREAD for spread in spreads)
+    return f"dynamic in {dynamic} of {len(spreads)} (mask spread {spreads[0]:.3f} to {spreads[-1]:.3f})"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..conversion import fuse
-from ..layers import DGMConv2d, SGMConv2d
+from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
@@ -126,7 +126,8 @@ def _masks_are_trained(model: nn.Module) -> bool:
         else:
             continue
         # no training moves a sigma by less than its rounding in half precision
-        if not torch.allclose(sigma.double(), torch.tensor(conversion.sigma_init).double(), rtol=1 / 128, atol=0.0):
+        start = torch.tensor(initial_sigma(module.kernel_size, conversion.sigma_init)).double()
+        if not torch.allclose(sigma.double(), start, rtol=1 / 128, atol=0.0):
             return True
     return False
 

@@ -1,18 +1,21 @@
 """The Gaussian mask convolutions as drop-in layers."""
 
-from .dynamic import SIGMA_DESIGNS, DGMConv2d, SigmaModule
-from .masks import circular_mask, elliptical_mask, smallest_mask_value
+from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
+from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
 from .per_sample_conv import FORMS, per_sample_conv2d
-from .static import SGMConv2d
+from .static import SGMConv2d, initial_sigma
 
 __all__ = [
     "FORMS",
     "SIGMA_DESIGNS",
+    "STEM_HIDDEN_CHANNELS",
     "DGMConv2d",
     "SGMConv2d",
     "SigmaModule",
     "circular_mask",
     "elliptical_mask",
+    "initial_sigma",
+    "kernel_sigma",
     "per_sample_conv2d",
     "smallest_mask_value",
 ]

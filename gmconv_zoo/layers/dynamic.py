@@ -10,14 +10,14 @@ from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
-from .static import check_masked_conv_arguments, init_conv2d, needs_input_padding
+from .static import init_conv2d, initial_sigma, needs_input_padding
 
-__all__ = ["SIGMA_DESIGNS", "DGMConv2d", "SigmaModule"]
+__all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
 
 # Table IV: what the sigma module predicts. "ratio" is sigma1 and sigma2 / sigma1, the paper's choice.
 SIGMA_DESIGNS = ("ratio", "pair", "single")
-# floor(2C / r) with r = 4/3 at C = 3; kept for every C, so that weights adapt to other channel counts.
-HIDDEN_CHANNELS = 4
+# The width that Eq. 7 gives for RGB. The stem of a network keeps it at other channel counts, so that weights adapt.
+STEM_HIDDEN_CHANNELS = 4
 
 
 class SigmaModule(nn.Module):
@@ -26,11 +26,13 @@ class SigmaModule(nn.Module):
     The first layer on the concatenation of maximum and average is written as two 1x1 convolutions whose outputs
     are added, which is the same map; each can then be named in timm's ``first_conv`` and adapts to other channel
     counts. The last layer starts at zero weight with the wanted sigma as bias, so that training begins at the
-    static mask. Everything runs in at least float32, under autocast too.
+    static mask. The weights on the maxima start positive: most of the pooled input is the same for every image, so a
+    unit with a random row would be 0 for all of them, or for none, from the start. Everything runs in at least
+    float32, under autocast too.
 
     Args:
         in_channels: C of the input.
-        hidden_channels: width of the hidden layer (4 in the paper for RGB).
+        hidden_channels: width h of the hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
         sigma_design: one of `SIGMA_DESIGNS`.
         sigma_init: the sigma every sample starts with, in kernel taps.
         device, dtype: as in `torch.nn.Linear`.
@@ -39,7 +41,7 @@ class SigmaModule(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        hidden_channels: int = HIDDEN_CHANNELS,
+        hidden_channels: int | None = None,
         *,
         sigma_design: str = "ratio",
         sigma_init: float = 5.0,
@@ -49,8 +51,10 @@ class SigmaModule(nn.Module):
         super().__init__()
         if sigma_design not in SIGMA_DESIGNS:
             raise ValueError(f"sigma_design={sigma_design!r}: pass one of {SIGMA_DESIGNS}.")
+        if hidden_channels is None:
+            hidden_channels = max(1, 3 * in_channels // 2)
         if hidden_channels < 1:
-            raise ValueError(f"hidden_channels={hidden_channels}: pass at least 1.")
+            raise ValueError(f"hidden_channels={hidden_channels}: pass at least 1, or None for Eq. 7's width.")
         self.sigma_design = sigma_design
         self.in_channels = in_channels
         start = {"ratio": (sigma_init, 1.0), "pair": (sigma_init, sigma_init), "single": (sigma_init,)}[sigma_design]
@@ -59,19 +63,51 @@ class SigmaModule(nn.Module):
         self.act = nn.ReLU()
         self.fc = _Linear(hidden_channels, len(start), device=device, dtype=dtype)
         with torch.no_grad():
+            self.fc_max.weight.abs_()
             self.fc.weight.zero_()
             self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64))
 
     def hidden(self, x: Tensor) -> Tensor:
-        """The (B, hidden_channels) hidden units after the ReLU, for (B, C, H, W) inputs.
+        """Return the (B, h) hidden units after the ReLU, for (B, C, H, W) inputs.
 
         A unit that is 0 for every image is dead; when all of them are, sigma no longer depends on the image.
         """
+        return self.act(self._before_relu(x))
+
+    def _before_relu(self, x: Tensor) -> Tensor:
         _check_channels(x, self.in_channels)
         dtype = torch.promote_types(x.dtype, torch.float32)
         largest = _largest(x).to(dtype)
         mean = x.mean((2, 3), keepdim=True, dtype=dtype)
-        return self.act(self.fc_max(largest) + self.fc_avg(mean)).flatten(1)
+        return (self.fc_max(largest) + self.fc_avg(mean)).flatten(1)
+
+    @torch.jit.ignore
+    @torch.no_grad()
+    def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
+        """Give every hidden unit that is 0 for the whole batch a new row, and a zero column in the last layer.
+
+        The unit contributed nothing to these images and contributes nothing afterwards, so the outputs stay. The new
+        row is drawn as at the start, and negated where that leaves it 0 for more than half of the batch.
+
+        Args:
+            x: (B, C, H, W) inputs of the layer.
+            generator: source of the new rows, on the CPU; None for torch's default one.
+
+        Returns:
+            The units that were dead, in [0, h).
+        """
+        dead = (self.hidden(x) == 0).all(0).nonzero().flatten()
+        if not len(dead):
+            return []
+        bound = self.in_channels**-0.5  # torch's own for a linear layer
+        for layer in (self.fc_max, self.fc_avg):
+            rows = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-bound, bound, generator=generator)
+            layer.weight[dead] = (rows.abs() if layer is self.fc_max else rows).to(layer.weight)
+        self.fc.weight[:, dead] = 0
+        silent = dead[(self._before_relu(x)[:, dead] > 0).float().mean(0) < 0.5]
+        self.fc_max.weight[silent] *= -1
+        self.fc_avg.weight[silent] *= -1
+        return dead.tolist()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
@@ -96,9 +132,10 @@ class DGMConv2d(nn.Conv2d):
         out_channels: channels of the output.
         kernel_size: height and width in taps, each at least 1 and not both 1.
         stride, padding, dilation, groups, bias, padding_mode, device, dtype: as in `torch.nn.Conv2d`.
-        sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper).
+        sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper), or "kernel" for half
+            the kernel's width, see `initial_sigma`.
         sigma_design: what is predicted (Table IV): "ratio" (sigma1 and sigma2 / sigma1), "pair" or "single".
-        hidden_channels: width of the sigma module's hidden layer.
+        hidden_channels: width of the sigma module's hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
 
     Shape:
         - input (B, C, H, W) or (C, H, W), output (B, O, H', W') or (O, H', W')
@@ -121,13 +158,13 @@ class DGMConv2d(nn.Conv2d):
         in_channels: int,
         out_channels: int,
         *args: Any,
-        sigma_init: float = 5.0,
+        sigma_init: float | str = 5.0,
         sigma_design: str = "ratio",
-        hidden_channels: int = HIDDEN_CHANNELS,
+        hidden_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
         init_conv2d(self, in_channels, out_channels, *args, **kwargs)
-        check_masked_conv_arguments(self.kernel_size, sigma_init)
+        sigma = initial_sigma(self.kernel_size, sigma_init)
         self.pads_to_input = needs_input_padding(self)
         self.explicit_pad_mode = _explicit_pad_mode(self)
         self.conv_padding = _zero_padding(self)
@@ -136,7 +173,7 @@ class DGMConv2d(nn.Conv2d):
             in_channels,
             hidden_channels,
             sigma_design=sigma_design,
-            sigma_init=sigma_init,
+            sigma_init=sigma,
             device=self.weight.device,
             dtype=self.weight.dtype,
         )
@@ -158,6 +195,24 @@ class DGMConv2d(nn.Conv2d):
             batch, weight, self.bias, self.stride, self.conv_padding, self.dilation, self.groups, self.form
         )
         return _batched_like(out, x)
+
+    @torch.jit.ignore
+    def set_hidden_channels(self, hidden_channels: int) -> None:
+        """Replace the sigma module by a fresh one of another width, for a checkpoint that was saved with it.
+
+        Args:
+            hidden_channels: width of the hidden layer, at least 1.
+        """
+        old = self.sigma_module.fc
+        self.sigma_module = SigmaModule(
+            self.in_channels,
+            hidden_channels,
+            sigma_design=self.sigma_module.sigma_design,
+            device=old.weight.device,
+            dtype=old.weight.dtype,
+        ).train(self.training)
+        with torch.no_grad():
+            self.sigma_module.fc.bias.copy_(old.bias)
 
     @torch.jit.ignore
     def extra_repr(self) -> str:

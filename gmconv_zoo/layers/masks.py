@@ -7,7 +7,7 @@ every forward pass of every layer, so they count at small batches.
 import torch
 from torch import Tensor
 
-__all__ = ["circular_mask", "elliptical_mask", "smallest_mask_value"]
+__all__ = ["circular_mask", "elliptical_mask", "kernel_sigma", "smallest_mask_value"]
 
 
 def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
@@ -61,6 +61,20 @@ def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
         A number in [0, 1]. Dividing a kernel by a mask is well conditioned only while this is far from 0.
     """
     return float(circular_mask(torch.tensor([sigma], dtype=torch.float64), kernel_size).min())
+
+
+def kernel_sigma(kernel_size: tuple[int, int]) -> float:
+    """Return the sigma whose circular mask is exp(-1) at the corners: half the kernel's width, if it is odd and square.
+
+    Args:
+        kernel_size: (kH, kW) in taps, not (1, 1).
+
+    Returns:
+        A number of taps: 1 for a 3x3 kernel, 3 for 7x7, 5 for 11x11.
+    """
+    zero = torch.zeros((), dtype=torch.float64)
+    corner = sum(float(_squared_offsets(size, zero).max()) for size in kernel_size)
+    return (corner / 2) ** 0.5
 
 
 def _squared_offsets(size: int, like: Tensor) -> Tensor:

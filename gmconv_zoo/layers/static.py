@@ -8,9 +8,9 @@ from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .masks import circular_mask
+from .masks import circular_mask, kernel_sigma
 
-__all__ = ["SGMConv2d", "check_masked_conv_arguments", "init_conv2d"]
+__all__ = ["SGMConv2d", "init_conv2d", "initial_sigma"]
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction, as any convolution is
@@ -25,7 +25,8 @@ class SGMConv2d(nn.Conv2d):
         out_channels: channels of the output.
         kernel_size: height and width in taps, each at least 1 and not both 1 (a 1x1 mask is identically 1).
         stride, padding, dilation, groups, bias, padding_mode, device, dtype: as in `torch.nn.Conv2d`.
-        sigma_init: initial sigma in kernel taps, above 0 (5 in the paper).
+        sigma_init: initial sigma in kernel taps, above 0 (5 in the paper), or "kernel" for half the kernel's width,
+            see `initial_sigma`.
 
     Shape:
         - input (B, C, H, W) or (C, H, W), output (B, O, H', W') or (O, H', W')
@@ -44,13 +45,12 @@ class SGMConv2d(nn.Conv2d):
         in_channels: int,
         out_channels: int,
         *args: Any,
-        sigma_init: float = 5.0,
+        sigma_init: float | str = 5.0,
         **kwargs: Any,
     ) -> None:
         init_conv2d(self, in_channels, out_channels, *args, **kwargs)
-        check_masked_conv_arguments(self.kernel_size, sigma_init)
         self.pads_to_input = needs_input_padding(self)
-        self.sigma = nn.Parameter(self.weight.new_full((1,), sigma_init))
+        self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
 
     def mask(self) -> Tensor:
         """The (kH, kW) mask in at least float32."""
@@ -131,22 +131,26 @@ def needs_input_padding(conv: nn.Conv2d) -> bool:
     return conv.padding == "same" and tuple(conv.stride) != (1, 1)
 
 
-def check_masked_conv_arguments(kernel_size: tuple[int, int], sigma_init: float) -> None:
-    """Refuse a kernel or an initial sigma that no mask can be made of.
+def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> float:
+    """Return the sigma that the mask of a kernel starts with.
 
     Args:
         kernel_size: (kH, kW) in taps.
-        sigma_init: initial sigma in taps.
+        sigma_init: a number of taps, or "kernel": half the kernel's width, where the corner of the mask is exp(-1)
+            whatever the kernel's size.
 
     Raises:
-        ValueError: naming what was received and what is allowed.
+        ValueError: for a kernel or a sigma that no mask can be made of.
     """
     if min(kernel_size) < 1:
         raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")
     if max(kernel_size) == 1:
         raise ValueError("kernel_size=(1, 1): a 1x1 mask is identically 1; use torch.nn.Conv2d.")
-    if not 0 < sigma_init < float("inf"):
-        raise ValueError(f"sigma_init={sigma_init}: pass a finite number of taps above 0, e.g. 5.0.")
+    if sigma_init == "kernel":
+        return kernel_sigma(kernel_size)
+    if isinstance(sigma_init, str) or not 0 < sigma_init < float("inf"):
+        raise ValueError(f'sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or "kernel".')
+    return float(sigma_init)
 
 
 # A leaf for torch.fx, whose proxies cannot enter branches on shapes.

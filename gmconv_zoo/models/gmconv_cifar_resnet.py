@@ -51,6 +51,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         layers: blocks per stage, three or four stages.
         channels: output channels per stage; the first is the stem's too.
         shortcut: "pad" (parameter-free) or "conv" (1x1 convolution and norm) where the shape changes.
+        kernel_size: height and width of every convolution in taps, odd; the paper's networks have 3.
         num_classes: outputs of the classifier, 0 for none.
         in_chans: image channels.
         global_pool: timm's pooling type, "" for none.
@@ -70,6 +71,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         layers: tuple[int, ...],
         channels: tuple[int, ...],
         shortcut: str = "pad",
+        kernel_size: int = 3,
         num_classes: int = 10,
         in_chans: int = 3,
         global_pool: str = "avg",
@@ -78,6 +80,8 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size}: pass an odd number of taps, e.g. 3.")
         super().__init__()
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes
@@ -86,14 +90,15 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         self.grad_checkpointing = False
 
         width = channels[0]
-        self.conv1 = nn.Conv2d(in_chans, width, 3, padding=1, bias=False, **dd)
+        self.conv1 = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
         self.bn1 = nn.BatchNorm2d(width, **dd)
         self.act1 = nn.ReLU(inplace=True)
         self.feature_info = [{"num_chs": width, "reduction": 1, "module": "act1"}]
         for number, (depth, out) in enumerate(zip(layers, channels, strict=True), start=1):
             stride = 1 if number == 1 else 2
             blocks = [
-                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, dd) for i in range(depth)
+                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, kernel_size, dd)
+                for i in range(depth)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": out, "reduction": 2 ** (number - 1), "module": f"layer{number}"})
@@ -205,7 +210,7 @@ def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
     return {key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state_dict.items()}
 
 
-def _block(width: int, out: int, stride: int, shortcut: str, dd: dict[str, Any]) -> BasicBlock:
+def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, dd: dict[str, Any]) -> BasicBlock:
     downsample: nn.Module | None = None
     if stride != 1 or width != out:
         if shortcut == "pad":
@@ -213,7 +218,12 @@ def _block(width: int, out: int, stride: int, shortcut: str, dd: dict[str, Any])
         else:
             conv = nn.Conv2d(width, out, 1, stride=stride, bias=False, **dd)
             downsample = nn.Sequential(conv, nn.BatchNorm2d(out, **dd))
-    return BasicBlock(width, out, stride, downsample, **dd)
+    block = BasicBlock(width, out, stride, downsample, **dd)
+    if kernel_size != 3:
+        options = {"padding": kernel_size // 2, "bias": False, **dd}
+        block.conv1 = nn.Conv2d(width, out, kernel_size, stride, **options)
+        block.conv2 = nn.Conv2d(out, out, kernel_size, **options)
+    return block
 
 
 _RESNET20 = {"layers": (3, 3, 3), "channels": (16, 32, 64)}

@@ -1,4 +1,8 @@
-"""GMConv and S-GMConv ResNets for ImageNet (paper Table II); timm supplies the network."""
+"""GMConv and S-GMConv ResNets for ImageNet (paper Table II); timm supplies the network.
+
+Residual branches do not start at zero, as in torchvision's networks, which the paper trains; timm's own start at zero
+(``zero_init_last=True``).
+"""
 
 from typing import Any
 
@@ -30,7 +34,7 @@ default_cfgs = generate_default_cfgs(
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
     masks = _SGMCONV if variant.startswith("sgmconv") else _GMCONV
-    return build_gmconv(GMConvResNet, variant, pretrained, masks=masks, **kwargs)
+    return build_gmconv(GMConvResNet, variant, pretrained, masks=masks, **{"zero_init_last": False, **kwargs})
 
 
 @register_model

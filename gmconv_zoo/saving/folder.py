@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
+from ..conversion import fit_sigma_modules
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
@@ -79,6 +80,7 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
         tensors = load_file(folder / WEIGHTS_NAME)
     except SafetensorError as error:
         raise RuntimeError(f"{folder / WEIGHTS_NAME} is damaged or cut short: {error}.") from error
+    fit_sigma_modules(net, tensors)
     own = net.state_dict()
     stored = {own[key].data_ptr() for key in own if key in tensors}  # a tensor with two names is stored under one
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
@@ -105,7 +107,9 @@ def loading_call(folder: str | Path) -> str:
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
     with torch.device("meta"):
         twin = build_from_config(config)
-    own, rebuilt = model.state_dict(), twin.state_dict()
+    own = model.state_dict()
+    fit_sigma_modules(twin, own)
+    rebuilt = twin.state_dict()
     if difference := _difference(set(rebuilt) - set(own), set(own) - set(rebuilt), _misshaped(own, rebuilt)):
         raise ValueError(
             f"timm would rebuild another network than this one from architecture="

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..conversion import divide_by_initial_mask
+from ..conversion import divide_by_initial_mask, fit_sigma_modules
 from ..conversion.plan import SMALLEST_DIVISOR
 from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
 
@@ -46,6 +46,7 @@ def adapt_checkpoint(
     state_dict = dict(state_dict)
     if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
         raise RuntimeError(f"the checkpoint holds more than tensors ({_some(strays)}): it is not a state dict.")
+    fit_sigma_modules(model, state_dict)
     expected = model.state_dict()
     sigmas = {key for key in expected if _is_sigma(key)}
     carried = {key for key in state_dict if _is_sigma(key)}

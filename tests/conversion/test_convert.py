@@ -292,3 +292,25 @@ def test_stages_of_feature_extractors_are_known(name, indices):
         net = timm.create_model(name, features_only=True, **options)
     report = gmconv_zoo.conversion_report(convert(net, stages=(1,)))
     assert {row.stage for row in report.converted if not row.is_stem} == {1}
+
+
+def test_sigma_of_the_kernel_follows_every_layers_kernel_and_keeps_the_outputs():
+    plain = nn.Sequential(
+        nn.Conv2d(3, 4, 7, padding=3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 5, 1), nn.Conv2d(5, 5, (1, 5))
+    )
+    model = gmconv_zoo.convert(plain.double(), sigma_init="kernel")
+    assert [model[0].sigma_module.fc.bias[0].item(), model[1].sigma.item()] == [3.0, 1.0]
+    assert model[3].sigma.item() == pytest.approx(2 / 2**0.5)
+    x = torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    torch.testing.assert_close(model(x), plain(x))
+
+
+def test_dynamic_bodies_have_the_width_of_equation_7_and_stems_keep_4():
+    plain = nn.Sequential(nn.Conv2d(6, 16, 3), nn.Conv2d(16, 4, 3))
+    model = gmconv_zoo.convert(plain, body="dynamic")
+    assert [layer.sigma_module.fc.in_features for layer in model] == [4, 24]
+
+
+def test_kernel_sigma_on_a_network_of_1x1_kernels_is_refused():
+    with pytest.raises(ValueError, match=r"none of the 1 convolutions .* can be masked: 1x1"):
+        gmconv_zoo.convert(nn.Sequential(nn.Conv2d(3, 4, 1)), sigma_init="kernel")

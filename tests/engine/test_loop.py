@@ -41,6 +41,7 @@ def test_loop_equals_plain_training_steps():
         for batch in tiny_loader(20):
             loss, samples = cross_entropy(reference, batch)
             loss.backward()
+            nn.utils.clip_grad_norm_(reference[0].sigma_module.parameters(), 1e-3)
             nn.utils.clip_grad_norm_(reference.parameters(), 0.5)
             optimizer.step()
             optimizer.zero_grad()
@@ -49,8 +50,8 @@ def test_loop_equals_plain_training_steps():
     rows = []
     state, loader = start(net, tiny_loader(20))
     run_epochs(
-        state, loader, epochs=3, batch_loss=cross_entropy, clip_grad=0.5, callbacks=[lambda _, row: rows.append(row)],
-        progress=False,
+        state, loader, epochs=3, batch_loss=cross_entropy, clip_grad=0.5, clip_sigma=1e-3,
+        callbacks=[lambda _, row: rows.append(row)], progress=False,
     )  # fmt: skip
     for name, parameter in reference.named_parameters():
         torch.testing.assert_close(net.get_parameter(name), parameter, rtol=0, atol=0, msg=name)
@@ -135,6 +136,18 @@ class SteepAtZero(nn.Module):
 
     def forward(self, x):
         return x + (x * 0).abs().sqrt()
+
+
+def test_every_epoch_s_first_batch_is_shown_before_the_network_sees_it():
+    seen = []
+    state, loader = start(tiny_net(), tiny_loader())
+    first = next(iter(tiny_loader()))[0]
+
+    def look(state, batch):
+        seen.append((state.epoch, state.step, torch.equal(batch[0], first)))
+
+    run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, first_batch_callbacks=[look], progress=False)
+    assert seen == [(0, 0, True), (1, 3, True)]
 
 
 def test_layer_that_overflows_is_named_though_every_gradient_is_nan():

@@ -1,20 +1,18 @@
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from gmconv_zoo.engine.sigma_log import SigmaLog, sigma_row
+from gmconv_zoo.engine.sigma_log import SigmaLog, revive_dead_units, sigma_row, warn_of_static_layers
 
 from .nets import tiny_net
 
 
-class State:
-    """What the callback reads of a run."""
-
-    epoch = 4
-
-    def __init__(self, network):
-        self.network = network
+def state(network, **parts):
+    """What the callbacks read of a run."""
+    accelerator = SimpleNamespace(num_processes=1)
+    return SimpleNamespace(network=network, step=3, ema=None, optimizer=None, accelerator=accelerator, **parts)
 
 
 def spread_out(net):
@@ -23,6 +21,7 @@ def spread_out(net):
         net[0].sigma_module.fc_max.weight.abs_()
         net[0].sigma_module.fc_avg.weight.zero_()
         net[0].sigma_module.fc.weight.fill_(0.1)
+        net[0].sigma_module.fc.bias.fill_(1.0)
     return net
 
 
@@ -40,44 +39,83 @@ def test_row_holds_every_sigma_and_the_stem_s_spread():
     for axis, sigma in (("horizontal", first), ("vertical", second)):
         assert row[f"sigma/0.{axis}"] == pytest.approx(sigma.mean().item(), rel=1e-6)
         assert row[f"sigma/0.{axis}_spread"] == pytest.approx(sigma.std(correction=0).item(), rel=1e-5)
-    assert row["sigma/0.live"] == 1.0
+    assert row["sigma/0.live"] == "1 1 1 1"
+    mask = net[0].mask(images())
+    assert row["sigma/0.mask_spread"] == pytest.approx(mask.std(0, correction=0).max().item(), rel=1e-5)
+    assert row["sigma/0.mask_spread"] > 0
 
 
-def test_share_of_live_units_counts_units_seen_on_any_image():
+def test_live_shares_are_of_images_and_by_unit():
     net = tiny_net()
     with torch.no_grad():
         net[0].sigma_module.fc_max.weight.zero_()
         net[0].sigma_module.fc_avg.weight.fill_(1.0)[0] = 0.0  # one unit sees nothing
-    bright_and_dark = images() * torch.tensor([1, 1, -1, -1, -1, -1]).view(-1, 1, 1, 1)
-    assert sigma_row(net, bright_and_dark)["sigma/0.live"] == 0.75
+    bright_and_dark = images() * torch.tensor([1, 1, 1, -1, -1, -1]).view(-1, 1, 1, 1)
+    assert sigma_row(net, bright_and_dark)["sigma/0.live"] == "0 0.5 0.5 0.5"
 
 
-def test_dead_hidden_units_are_warned_of_once(caplog):
+def test_a_nearly_static_stem_is_warned_of_after_training(caplog):
     net = spread_out(tiny_net())
     with torch.no_grad():
-        net[0].sigma_module.fc_max.weight.neg_()
-    log, row = SigmaLog(images()), {}
-    with caplog.at_level(logging.WARNING):
-        log(State(net), row)
-        log(State(net), {})
-    assert row["sigma/0.live"] == 0
-    assert [record.message for record in caplog.records] == [
-        "epoch 4: the dynamic layer 0 has gone static: all its hidden units are 0 for each of 6 images. Every image "
-        "now gets the same mask; lower the learning rate or train from an earlier state."
-    ]
-
-
-def test_living_units_that_do_not_reach_sigma_are_warned_of(caplog):
-    net = spread_out(tiny_net())
-    with torch.no_grad():
-        net[0].sigma_module.fc.weight.zero_()
-    SigmaLog(images())(State(net), {})
-    assert "its sigmas are the same for 6 images" in caplog.text
+        net[0].sigma_module.fc.weight.mul_(1e-2)
+    warn_of_static_layers(net, sigma_row(net, images()))
+    assert "the dynamic layer 0 is nearly static: its mask varies by" in caplog.text
+    assert "shares 1 1 1 1" in caplog.text
 
 
 def test_a_stem_that_is_dynamic_is_not_warned_of(caplog):
-    SigmaLog(images())(State(spread_out(tiny_net())), {})
+    net = spread_out(tiny_net())
+    warn_of_static_layers(net, sigma_row(net, images()))
     assert not caplog.records
+
+
+def test_a_frozen_stem_is_not_warned_of(caplog):
+    net = tiny_net()
+    net[0].sigma_module.requires_grad_(False)
+    warn_of_static_layers(net, sigma_row(net, images()))
+    assert not caplog.records
+
+
+def test_dead_units_are_revived_at_an_epochs_first_batch_alike_in_every_run(caplog):
+    nets = [tiny_net(), tiny_net()]
+    for net in nets:
+        with torch.no_grad():
+            net[0].sigma_module.fc_max.weight.fill_(-1)
+            net[0].sigma_module.fc_avg.weight.fill_(-1)
+        with caplog.at_level(logging.INFO):
+            revive_dead_units(state(net), (images(), None))
+        torch.rand(3)  # what is drawn elsewhere does not matter
+    assert "0: hidden units 0, 1, 2, 3 were 0 for a whole batch and start anew" in caplog.text
+    assert sigma_row(nets[0], images())["sigma/0.live"] == "1 1 1 1"
+    assert torch.equal(nets[0][0].sigma_module.fc_avg.weight, nets[1][0].sigma_module.fc_avg.weight)
+
+
+def test_a_running_average_gets_the_revived_units_too():
+    net, average = tiny_net(), tiny_net()
+    with torch.no_grad():
+        net[0].sigma_module.fc_max.weight[2] = -9
+        average[0].sigma_module.fc.weight.fill_(1.0)
+    run = state(net)
+    run.ema = SimpleNamespace(module=average)
+    revive_dead_units(run, (images(), None))
+    for own, averaged in zip(net[0].sigma_module.parameters(), average[0].sigma_module.parameters(), strict=True):
+        assert torch.equal(own, averaged)
+
+
+@pytest.mark.parametrize("batch", [images()[:1], images()[:1].expand(4, -1, -1, -1)])
+def test_equal_images_revive_nothing(batch):
+    net = tiny_net()
+    with torch.no_grad():
+        net[0].sigma_module.fc_max.weight.fill_(-9)
+    revive_dead_units(state(net), (batch, None))
+    assert (net[0].sigma_module.fc_max.weight == -9).all()
+
+
+def test_the_log_adds_its_columns_to_a_row():
+    row = {"epoch": 1}
+    SigmaLog(images())(state(tiny_net()), row)
+    assert row["epoch"] == 1
+    assert row["sigma/2"] == 5.0
 
 
 def test_row_of_a_static_network_needs_no_run():
@@ -96,15 +134,3 @@ def test_modes_are_kept():
     sigma_row(net, images())
     assert net.training
     assert not net[3].training
-
-
-@pytest.mark.parametrize("case", ["frozen", "one image"])
-def test_a_stem_that_cannot_vary_is_not_called_static(case, caplog):
-    net = tiny_net()
-    with torch.no_grad():
-        net[0].sigma_module.fc.weight.zero_()
-    if case == "frozen":
-        net[0].sigma_module.requires_grad_(False)
-    with caplog.at_level(logging.WARNING):
-        SigmaLog(images()[: 1 if case == "one image" else None])(State(net), {})
-    assert not caplog.records

@@ -1,6 +1,6 @@
 import csv
 import json
-import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gmconv_zoo.experiments import run as run_module
-from gmconv_zoo.experiments.arms import DATASETS, EXPERIMENTS, plan_runs
+from gmconv_zoo.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
+from gmconv_zoo.experiments.datasets import experiment_data
 from gmconv_zoo.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from gmconv_zoo.experiments.run import RunSettings, run_all
 from gmconv_zoo.experiments.tables import experiment_tables, paired_difference
@@ -20,8 +21,9 @@ TINY = {"epochs": 2, "changes": {"batch_size": 8}}
 
 
 @pytest.fixture
-def data(tmp_path):
-    """A made set under the name of CIFAR-10."""
+def data(tmp_path, monkeypatch):
+    """A small dataset under the name of CIFAR-10, of three classes."""
+    monkeypatch.setitem(DATASETS, "cifar10", Dataset("CIFAR-10 test", 3, 24, 9))
     make_folder(tmp_path / "data" / "cifar10" / "train", 24)
     make_folder(tmp_path / "data" / "cifar10" / "test", 9)
     return tmp_path / "data"
@@ -35,7 +37,7 @@ def a_record(model="stdconv_cifar_resnet20", correct=900, **values) -> RunRecord
 def test_arms_that_experiments_share_are_planned_once():
     runs = plan_runs(["table1", "fig6"], seeds=[0, 1])
     names = [run.name for run in runs]
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 10  # Fig. 6 shares two arms with Table I
     assert {run.model for run in runs[:5]} == {f"{f}_cifar_resnet20" for f in ("stdconv", "sgmconv", "gmconv")}
     assert {run.seed for run in runs[:5]} == {0}
     assert [run.options for run in runs if run.model.startswith("sgm") and run.seed == 0] == [
@@ -59,6 +61,10 @@ def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
         ({"experiments": []}, r"no experiment: pass one or more of table1"),
         ({"experiments": ["fig6"], "nets": ["resnet50"]}, r"net 'resnet50': pass one or more of cifar_resnet20"),
         ({"experiments": ["fig6"], "datasets": ["svhn"]}, r"set 'svhn': pass one or more of cifar10, cifar100"),
+        (
+            {"experiments": ["fig6"], "datasets": ["cifar10:15"]},
+            r"cifar10:15': pass a number of images below 50,000 that",
+        ),
         ({"experiments": ["fig6"], "seeds": [-1]}, r"seeds=\[-1\]: pass whole numbers"),
         ({"experiments": ["fig6"], "changes": {"speed": 3}}, r"a recipe has no speed"),
     ],
@@ -76,7 +82,7 @@ def test_every_experiment_compares_with_one_of_its_arms():
 
 def test_records_survive_the_file_and_replace_their_like(tmp_path):
     path = tmp_path / "results" / "runs.csv"
-    first = a_record("gmconv_cifar_resnet20", options={"sigma_init": 1.0}, stem_live=0.75, seconds=12.5, threads=2)
+    first = a_record("gmconv_cifar_resnet20", options={"sigma_init": 1.0}, stem_live="1 0.5", seconds=12.5, threads=2)
     failed = a_record(seed=1, correct=None, top5=None, count=None, status="NonFiniteError: the loss is nan, step 3")
     for record in (failed, first):
         add_record(path, record)
@@ -110,7 +116,9 @@ def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monke
     (record,) = run_all([run], tmp_path / "results.csv", settings, say=said.append)
     assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 2, 3, 9)
     assert record.changes == {"batch_size": 8}
-    assert record.stem_live is not None
+    assert len(record.stem_live.split()) == 4
+    assert len(record.sigmas.split()) == 18
+    assert record.stem_mask_spread is not None
     assert record.torch
     assert record.key == run.record("no").key
     assert read_records(tmp_path / "results.csv")[0].correct == record.correct
@@ -172,22 +180,61 @@ def test_folder_without_a_finished_run_is_refused(tmp_path):
         record_of_folder(tmp_path)
 
 
-def test_script_trains_records_and_prints_its_table(data, tmp_path):
-    command = [sys.executable, ROOT / "scripts" / "experiment.py", "sigma-decay", "--epochs", "1", "--batch-size", "8"]
-    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv", "--seeds", "0"]
-    done = subprocess.run([*command, *places], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-    assert done.returncode == 0, done.stderr
+def test_subset_has_the_same_number_of_every_class_and_all_validation_images(data, tmp_path):
+    place = experiment_data("cifar10:6", data, tmp_path / "out")
+    files = {path.relative_to(place).parts[:2] for path in Path(place).rglob("*.png")}
+    counts = {part: len(list((Path(place) / Path(*part)).iterdir())) for part in files}
+    assert sorted(counts.values()) == [2, 2, 2, 3, 3, 3]
+    assert {part[0] for part, count in counts.items() if count == 2} == {"train"}
+    assert experiment_data("cifar10:6", data, tmp_path / "out") == place
+    (record,) = (r.record("no") for r in plan_runs(["table1"], datasets=["cifar10:6"], seeds=[0])[:1])
+    assert (record.dataset, record.train_images) == ("CIFAR-10 test", 6)
+    assert record.key != plan_runs(["table1"], seeds=[0])[0].record("no").key
+
+
+def test_a_folder_that_is_another_dataset_is_not_recorded_under_its_name(data, tmp_path):
+    make_folder(data / "cifar10" / "train" / "a fourth class", 1)
+    with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
+        experiment_data("cifar10", data, tmp_path)
+
+
+def test_named_datasets_are_known_by_their_size():
+    assert dataset_of("cifar10") == (Dataset("CIFAR-10 test", 10, 50_000, 10_000), None)
+    assert dataset_of("cifar100:1000")[1] == 1000
+
+
+@pytest.mark.parametrize("size", [3, 5, 7, 11])
+def test_kernel_experiments_share_everything_but_masks(size):
+    experiment = EXPERIMENTS[f"kernel{size}"]
+    assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in experiment.arms} == {
+        ("[1, 1, 1]", size)
+    }
+    assert [arm.options.get("sigma_init") for arm in experiment.arms] == [
+        None, 5.0, "kernel", round(size / 3, 2), "kernel",
+    ]  # fmt: skip
+    assert {json.dumps(arm.changes) for arm in experiment.arms} == {'{"sigma_weight_decay": 0.0}'}
+
+
+def test_script_trains_records_and_prints_its_table(data, tmp_path, monkeypatch, capsys):
+    script = ROOT / "scripts" / "experiment.py"
+    options = ["sigma-decay", "--epochs", "1", "--batch-size", "8", "--seeds", "0"]
+    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv"]
+    monkeypatch.setattr(sys, "argv", [str(value) for value in (script, *options, *places)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert ended.value.code == 0
+    assert "No experiment has been recorded" in capsys.readouterr().out  # at another batch size than the paper's
     with (tmp_path / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["changes"] for row in rows} == {
         '{"batch_size": 8}',
         '{"batch_size": 8, "sigma_weight_decay": 0.0}',
     }
-    bad = subprocess.run([*command[:2], "tabel1"], capture_output=True, text=True)
+    bad = subprocess.run([sys.executable, script, "tabel1"], capture_output=True, text=True)
     assert bad.returncode == 1
     assert bad.stderr == (
         "experiment.py: experiment 'tabel1': pass one or more of table1, fig6, table4, sigma-decay, "
-        "sigma-decay-dynamic.\n"
+        "sigma-decay-dynamic, kernel3, kernel5, kernel7, kernel11.\n"
     )
 
 
@@ -204,8 +251,8 @@ def test_differences_are_paired_by_seed():
 def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     records = [a_record(seed=seed, correct=900 + seed) for seed in range(3)]
     records += [
-        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_live=live)
-        for seed, live in enumerate((1.0, 0.5, 0.0))
+        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread)
+        for seed, spread in enumerate((0.031, 0.02, 0.0123))
     ]
     records.append(a_record("gmconv_cifar_resnet20", seed=3, correct=None, top5=None, count=None, status="died"))
     assert "| S-GMConv | not run | - | - | - | - |" in experiment_tables(records)
@@ -217,7 +264,8 @@ def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     assert "**Networks of Table I.** CIFAR-10 test, cifar_resnet20, the paper's 160 epochs, float32." in text
     assert "| standard | 3 | 90.10 | 90.00 to 90.20 | (compared with this) | - |" in text
     assert "| S-GMConv | 0, 1 failed | - | - | - | - |" in text
-    assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | 1 of 3 gone static |" in text
+    assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | dynamic in 2 of 3 " in text
+    assert "(mask spread 0.012 to 0.031)" in text
 
 
 def test_short_schedules_have_tables_of_their_own_and_say_so():
@@ -232,4 +280,3 @@ def test_short_schedules_have_tables_of_their_own_and_say_so():
 
 def test_nothing_recorded_is_said():
     assert experiment_tables([]).startswith("No experiment has been recorded")
-    assert DATASETS["cifar10"] == "CIFAR-10 test"

@@ -23,10 +23,11 @@ def dynamic(geometry: dict, **kwargs) -> DGMConv2d:
     """A layer whose sigmas really depend on the sample: the last layer does not start at zero here."""
     layer = DGMConv2d(IN, OUT, **geometry, sigma_init=1.5, **kwargs)
     module = layer.sigma_module
+    width = module.fc.in_features
     with torch.no_grad():
-        module.fc_max.weight.copy_(torch.linspace(-0.2, 0.6, 4 * IN).reshape(4, IN, 1, 1))
-        module.fc_avg.weight.copy_(torch.linspace(0.5, -0.1, 4 * IN).reshape(4, IN, 1, 1))
-        module.fc.weight.copy_(torch.linspace(-0.2, 0.3, module.fc.weight.numel()).reshape(-1, 4))
+        module.fc_max.weight.copy_(torch.linspace(-0.2, 0.6, width * IN).reshape(width, IN, 1, 1))
+        module.fc_avg.weight.copy_(torch.linspace(0.5, -0.1, width * IN).reshape(width, IN, 1, 1))
+        module.fc.weight.copy_(torch.linspace(-0.2, 0.3, module.fc.weight.numel()).reshape(-1, width))
     return layer
 
 
@@ -47,6 +48,61 @@ def test_every_sample_is_convolved_with_its_own_masked_kernel(geometry, form):
             if plain.bias is not None:
                 plain.bias.copy_(layer.bias)
         torch.testing.assert_close(out[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 1), (3, 4), (16, 24), (64, 96)])
+def test_hidden_width_is_that_of_equation_7(channels, width):
+    module = DGMConv2d(channels, 2, 3).sigma_module
+    assert module.fc_max.weight.shape == module.fc_avg.weight.shape == (width, channels, 1, 1)
+    assert module.fc.weight.shape == (2, width)
+
+
+def test_weights_on_the_maxima_start_positive():
+    module = DGMConv2d(3, 2, 7).sigma_module
+    assert (module.fc_max.weight > 0).all()
+    assert (module.fc_avg.weight < 0).any()
+    assert (DGMConv2d(3, 2, 7).sigma_module.fc_max.weight != module.fc_max.weight).all()
+
+
+def test_sigma_of_the_kernel_puts_exp_minus_1_at_the_corners():
+    layer = DGMConv2d(3, 2, (4, 7), sigma_init="kernel")
+    corners = layer.mask(torch.rand(2, 3, 8, 8))[:, :: 4 - 1, :: 7 - 1]
+    torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
+    assert DGMConv2d(3, 2, 7, sigma_init="kernel").sigma_module.fc.bias.tolist() == [3.0, 1.0]
+
+
+@pytest.mark.parametrize("shift", [0.0, -9.0])
+def test_revival_makes_dead_units_live_and_keeps_the_sigmas(shift):
+    layer, x = DGMConv2d(3, 2, 3), torch.randn(6, 3, 8, 8) + shift
+    module = layer.sigma_module
+    with torch.no_grad():
+        module.fc.weight.normal_()
+        for fc in (module.fc_max, module.fc_avg):
+            fc.weight[1], fc.weight[3] = -1.0 if shift == 0 else 1.0, 0.0
+        module.fc_max.weight[1] *= 9
+    before, kept = torch.stack(module(x)), module.fc_max.weight[0].clone()
+    dead = (module.hidden(x) == 0).all(0).nonzero().flatten().tolist()
+    assert {1, 3} <= set(dead)
+    assert module.revive(x) == dead
+    assert ((module.hidden(x) > 0).float().mean(0)[dead] >= 0.5).all()
+    assert torch.equal(torch.stack(module(x)), before)
+    assert torch.equal(module.fc.weight[:, dead], torch.zeros(2, len(dead)))
+    assert module.revive(x) == []
+    if 0 not in dead:
+        assert torch.equal(module.fc_max.weight[0], kept)
+
+
+def test_revival_draws_from_the_generator_it_is_given():
+    def revived():
+        module = DGMConv2d(3, 2, 3).sigma_module
+        with torch.no_grad():
+            module.fc_max.weight.zero_()
+            module.fc_avg.weight.zero_()
+        module.revive(torch.rand(4, 3, 5, 5), generator=torch.Generator().manual_seed(7))
+        return module.fc_avg.weight
+
+    assert torch.equal(revived(), revived())
+    assert revived().abs().max() <= 3**-0.5
 
 
 def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools():
@@ -279,6 +335,8 @@ def test_it_has_no_fuse_and_is_no_static_layer():
     [
         ({"kernel_size": 1}, "1x1 mask"),
         ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
+        ({"kernel_size": 3, "sigma_init": "wide"}, "sigma_init='wide': pass a finite number"),
+        ({"kernel_size": 1, "sigma_init": "kernel"}, "1x1 mask"),
         ({"kernel_size": 3, "sigma_design": "triple"}, "sigma_design='triple': pass one of"),
         ({"kernel_size": 3, "hidden_channels": 0}, "hidden_channels=0"),
     ],

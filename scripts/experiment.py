@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (%(default)s)")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    parser.add_argument("--val-every", type=int, default=1, metavar="N", help="evaluate after N epochs (%(default)s)")
     parser.add_argument("--again", action="store_true", help="also train what is recorded as failed")
     parser.add_argument("--record", metavar="FOLDER", help="only record a run that scripts/train.py has finished")
     parser.add_argument("--dataset", default="", help='of --record, e.g. "CIFAR-10 test"')
@@ -53,7 +54,7 @@ def main() -> int:
         epochs = changes.pop("epochs", None)
         planned = {"nets": args.nets, "datasets": args.sets, "seeds": args.seeds, "epochs": epochs, "changes": changes}
         runs = plan_runs(args.experiments, **planned)
-        settings = RunSettings(args.data_dir, args.output, args.precision, args.jobs, args.compile)
+        settings = RunSettings(args.data_dir, args.output, args.precision, args.jobs, args.compile, args.val_every)
         records = run_all(runs, args.results, settings, again=args.again, say=print)
         print(f"\n{experiment_tables(read_records(args.results))}")
     except (OSError, RuntimeError, ValueError) as error:

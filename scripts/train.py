@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
     add_split_options(parser)
     add_run_options(parser)
+    parser.add_argument("--val-every", type=int, default=1, metavar="N", help="evaluate after N epochs (%(default)s)")
     add_stream_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every", "skip_bad", "memory_gb")
-    passed += ("freeze", "freeze_backbone")
+    passed += ("freeze", "freeze_backbone", "val_every")
     options = {name: getattr(args, name) for name in passed}
     options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
     try:

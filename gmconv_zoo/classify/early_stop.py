@@ -18,9 +18,11 @@ class EarlyStop:
         self.patience = patience
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        if "val_top1" not in row:
+            return
         state.stop = state.stop or row["epoch"] - best_row(state.rows)["epoch"] >= self.patience
 
 
 def best_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The first of the rows with the highest validation top-1."""
-    return max(rows, key=lambda row: row["val_top1"])
+    return max((row for row in rows if "val_top1" in row), key=lambda row: row["val_top1"])

@@ -75,6 +75,7 @@ def train(
     extra: dict[str, Any] | None = None,
     callbacks: Sequence[EpochCallback] = (),
     closing_callbacks: Sequence[EpochCallback] = (),
+    val_every: int = 1,
     progress: bool = True,
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch.
@@ -98,6 +99,7 @@ def train(
         identity: what else must be the same, beside network, recipe, seed and the like, to go on from a checkpoint.
         extra: more for results.json.
         callbacks: run after each epoch before its row is recorded.
+        val_every: evaluate after so many epochs only, and after the last one.
         closing_callbacks: run after each epoch once it is recorded and its checkpoint written.
         progress: show a bar.
 
@@ -112,6 +114,8 @@ def train(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
         UnreadableImageError: when an image that is read at every use cannot be.
     """
+    if val_every < 1:
+        raise ValueError(f"val_every={val_every}: pass at least 1 epoch (--val-every).")
     accelerator = accelerator or default_accelerator()
     if accelerator.device.type == "cpu":
         keep_freed_memory()
@@ -127,6 +131,8 @@ def train(
     summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
 
     def validate(state: TrainState, row: dict[str, Any]) -> None:
+        if state.epoch % val_every and state.epoch < recipe.epochs:
+            return
         with accelerator.autocast():
             net = state.model if state.ema is None else state.ema.module
             if state.ema is not None:  # batch norm's statistics are of each process's own images
@@ -136,6 +142,8 @@ def train(
 
     def record(state: TrainState, row: dict[str, Any]) -> None:
         summary.append(row)
+        if "val_top1" not in row:
+            return
         _logger.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_top1 %(val_top1_percent).2f %%", row)
 
     before: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]

@@ -47,6 +47,7 @@ def train_by_recipe(
     seed: int = 0,
     resume: bool = False,
     save_every: int | None = None,
+    val_every: int = 1,
     skip_bad: bool = False,
     memory_gb: float = 2.0,
     accelerator: Accelerator | None = None,
@@ -70,6 +71,7 @@ def train_by_recipe(
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
+        val_every: evaluate after so many epochs only, and after the last one.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
         accelerator: device, precision and processes; None for accelerate's defaults in float32.
@@ -131,6 +133,7 @@ def train_by_recipe(
         },
         callbacks=loaders.callbacks,
         closing_callbacks=loaders.closing_callbacks,
+        val_every=val_every,
         progress=progress,
     )
     say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")

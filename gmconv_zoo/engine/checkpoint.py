@@ -56,7 +56,8 @@ class Checkpoints:
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
-        if self.best is not None and row[self.best] > max((r[self.best] for r in state.rows[:-1]), default=-1.0):
+        earlier = [r[self.best] for r in state.rows[:-1] if self.best in r]
+        if self.best in row and row[self.best] > max(earlier, default=-1.0):
             self.save(state, BEST_NAME)
         self.save(state, LAST_NAME)
 

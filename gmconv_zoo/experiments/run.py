@@ -35,6 +35,7 @@ class RunSettings:
         precision: "no" for float32, "bf16" or "fp16".
         jobs: runs at a time; they share the cores, or the GPU.
         compile: use torch.compile.
+        val_every: evaluate after so many epochs only, and after the last one.
         progress: show a bar; with several jobs none is shown.
     """
 
@@ -43,6 +44,7 @@ class RunSettings:
     precision: str = "no"
     jobs: int = 1
     compile: bool = False
+    val_every: int = 1
     progress: bool = True
 
 
@@ -122,6 +124,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             dataset=dataset_of(run.dataset)[0].label,
             seed=run.seed,
             resume=True,
+            val_every=settings.val_every,
             accelerator=default_accelerator(mixed_precision=settings.precision, compile=settings.compile),
             progress=settings.progress and settings.jobs == 1,
         )

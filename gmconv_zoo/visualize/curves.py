@@ -31,11 +31,12 @@ def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float |
 
     Args:
         axes: matplotlib axes to draw in.
-        rows: of a run, each with "epoch" and "val_top1_percent".
+        rows: of a run, each with "epoch", and those that were evaluated with "val_top1_percent".
         before: accuracy before training in percent, drawn at epoch 0.
     """
-    epochs = [row["epoch"] for row in rows]
-    accuracies = [row["val_top1_percent"] for row in rows]
+    evaluated = [row for row in rows if "val_top1_percent" in row]
+    epochs = [row["epoch"] for row in evaluated]
+    accuracies = [row["val_top1_percent"] for row in evaluated]
     if before is not None:
         epochs, accuracies = [0, *epochs], [before, *accuracies]
     _draw(axes, epochs, accuracies, ACCURACY_COLOUR)

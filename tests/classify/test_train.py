@@ -73,6 +73,16 @@ def test_records_are_written(tmp_path):
     assert results["environment"]["torch"]
 
 
+def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(tmp_path):
+    recipe = RECIPE.override(epochs=5, patience=None)
+    plan = CheckpointPlan(end_with_best=True)
+    result = train(tiny_net(), *loaders(), recipe, output=tmp_path, checkpoints=plan, val_every=2, progress=False)
+    assert [row["epoch"] for row in result.rows if "val_top1" in row] == [2, 4, 5]
+    assert result.epoch in (2, 4, 5)
+    with pytest.raises(ValueError, match="val_every=0: pass at least 1 epoch"):
+        train(tiny_net(), *loaders(), recipe, val_every=0)
+
+
 def test_callbacks_add_columns_before_the_row_is_recorded():
     result = train(
         tiny_net(),

@@ -1,0 +1,71 @@
+"""Measure what a dynamic stem does for a classifier: how much its masks vary, and what other images' masks change."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import DGMConv2d
+from ..sigmas import DynamicMask, dynamic_masks
+
+__all__ = ["StemEffect", "stem_effect"]
+
+
+@dataclass(frozen=True)
+class StemEffect:
+    """What a dynamic stem does on a set of images.
+
+    Attributes:
+        mask_spread: standard deviation over images of the mask value that varies most.
+        live: for each hidden unit, the share of the images on which it is above 0.
+        changed: predictions that change when every image gets the sigmas of another one.
+        count: number of images.
+    """
+
+    mask_spread: float
+    live: tuple[float, ...]
+    changed: int
+    count: int
+
+
+@torch.inference_mode()
+def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, seed: int = 0) -> StemEffect:
+    """Count the predictions that depend on which image a dynamic stem's sigmas come from.
+
+    Args:
+        model: a classifier in eval mode with one dynamic layer.
+        batches: gives the same (B, C, H, W) images, in the same order, every time it is called.
+        seed: seed of the permutation that hands every image the sigmas of another one.
+
+    Raises:
+        ValueError: when the network has no dynamic layer or several, or there are fewer than two images.
+    """
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, DGMConv2d)]
+    if len(layers) != 1:
+        raise ValueError(f"this network has {len(layers)} dynamic layers: pass one with a dynamic stem alone.")
+    name, layer = layers[0]
+    found = [(dynamic_masks(model, images)[name], model(images).argmax(1)) for images in batches()]
+    seen = DynamicMask(*(torch.cat([getattr(mask, part) for mask, _ in found]) for part in ("sigma", "mask", "live")))
+    own = torch.cat([predicted for _, predicted in found])
+    if len(own) < 2:
+        raise ValueError(f"{len(own)} images: pass at least two, whose sigmas can be exchanged.")
+    # a cycle through a random order: no image keeps its own sigmas
+    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(seen.sigma)
+    other[order] = seen.sigma[order.roll(1)]
+    place = 0
+
+    def exchange(_module: nn.Module, _inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        nonlocal place
+        size = len(output[0])
+        sigma = other[place : place + size].to(output[0])
+        place += size
+        return sigma[:, 0], sigma[:, 1]
+
+    handle = layer.sigma_module.register_forward_hook(exchange)
+    try:
+        exchanged = torch.cat([model(images).argmax(1) for images in batches()])
+    finally:
+        handle.remove()
+    return StemEffect(seen.spread, tuple(seen.live_shares), int((exchanged != own).sum()), len(own))

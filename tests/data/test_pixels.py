@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from gmconv_zoo.data.folder import LabelledFiles
+from gmconv_zoo.data.image_source import FileReader, ImageSource
 from gmconv_zoo.data.pixels import UnreadableImageError, mode_for, read_image, to_mode
-from gmconv_zoo.data.sources import FileImages
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -26,7 +26,7 @@ def test_integers_that_fit_into_a_byte_stay_as_they_are():
 def test_floating_point_images_are_named_as_unreadable(tmp_path):
     Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(UnreadableImageError, match=r"depth\.tif .*floating-point"):
-        FileImages(LabelledFiles((tmp_path / "depth.tif",), (0,))).open(0)
+        ImageSource("made", FileReader(LabelledFiles((tmp_path / "depth.tif",), (0,)), tmp_path), None).open(0)
 
 
 def test_modes_follow_the_networks_channels():

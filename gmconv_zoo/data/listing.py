@@ -119,7 +119,6 @@ class _Walk:
     linked_files: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self) -> None:
-        os.scandir(self.root).close()  # the root must open; of another folder it is only said that it does not
         self._descend(str(self.root), self.real_root)
         while self.linked_folders:
             path, real = self.linked_folders.popleft()
@@ -164,6 +163,8 @@ class _Walk:
             with os.scandir(path) as entries:
                 yield from sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
+            if path == str(self.root):
+                raise
             self._leave_out(f"the folder cannot be opened, {error.strerror}", path)
 
     def _is_new(self, path: str, real: str) -> bool:

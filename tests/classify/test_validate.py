@@ -388,14 +388,14 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
 
 def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     (folder / "n00000000").mkdir()
-    with pytest.raises(ValueError, match=r"no image in the class folders \['n00000000'\]"):
+    with pytest.raises(ValueError, match="no image in the class folders n00000000"):
         open_eval_data(folder)
     (folder / "n00000000").rmdir()
     (folder / "loose.png").write_bytes(image_bytes(1))
     with pytest.raises(ValueError, match="without a folder of their class"):
         open_eval_data(folder)
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(ValueError, match="Found 0 images"):
+    with pytest.raises(ValueError, match="has no class folders"):
         open_eval_data(tmp_path / "nothing")
     with pytest.raises(ValueError, match="no such folder; pass one, or torch/NAME"):
         open_eval_data(tmp_path / "missing")

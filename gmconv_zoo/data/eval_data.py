@@ -76,7 +76,7 @@ def open_named(
     options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
     if prefix == "torch":
         if root is None:
-            raise ValueError(f"{data}: pass root (--root, in training --data-dir), the folder in which it is stored.")
+            raise ValueError(f"{data}: pass root (--root), the folder in which it is stored.")
         options["download"] = download
     if prefix in ("hfids", "wds"):
         options["num_samples"] = num_samples
@@ -85,7 +85,7 @@ def open_named(
     try:
         dataset: Any = create_dataset(data, **options)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{data}, root {root}, split {split!r}: {error or type(error).__name__}") from error
+        raise ValueError(f"{data} in {root}, {split}: {error or type(error).__name__}") from error
     if prefix == "torch":
         names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
         return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))

@@ -38,7 +38,7 @@ def unreadable(error: Exception) -> UnreadableImageError:
     if isinstance(error, UnreadableImageError):
         return error
     if isinstance(error, UnidentifiedImageError):
-        return UnreadableImageError("cannot identify its content as an image")
+        return UnreadableImageError("not an image")
     said = " ".join(str(error).split())
     if not isinstance(error, (OSError, ValueError)) or not said:
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__

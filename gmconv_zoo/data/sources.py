@@ -66,6 +66,8 @@ def open_data(
         if output is not None and Path(name).is_dir():
             refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
         return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed)
+    if data_dir is None:
+        raise ValueError(f"{data}: pass data_dir (--data-dir), the folder in which it is stored or downloaded to.")
     train, val = (
         open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation")
     )

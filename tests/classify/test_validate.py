@@ -406,6 +406,12 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     assert "no such folder" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
 
 
+def test_output_inside_the_data_is_refused(folder, monkeypatch):
+    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--cpu")
+    assert f"inside the data folder {folder}" in said
+    assert not (folder / "out").exists()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"precision": "int8"}, {"batch_size": 0}, {"workers": -1}, {"crop_pct": 1.5}, {"img_size": 0}], ids=str
 )

@@ -15,8 +15,8 @@ from torch import nn
 
 from ..conversion import fuse
 from ..data.class_order import class_outputs
-from ..data.image_source import ImageSource
 from ..data.eval_images import EvalImages, EvalStream
+from ..data.image_source import ImageSource
 from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
 from ..engine.extras import needs_extra

@@ -68,9 +68,7 @@ def open_data(
         return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed)
     if data_dir is None:
         raise ValueError(f"{data}: pass data_dir (--data-dir), the folder in which it is stored or downloaded to.")
-    train, val = (
-        open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation")
-    )
+    train, val = (open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation"))
     return ImageData(_names(train), train, val, f"{name} validation")
 
 
@@ -84,8 +82,8 @@ def _hub_data(
     val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
     if val_split is None:
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
-        parts = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
-        return ImageData(classes, *parts, f"held-out part of {name} {train_split}", split_made=True)
+        used, val = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
+        return ImageData(classes, used, val, f"held-out part of {name} {train_split}", split_made=True)
     val = open_named(data, root=data_dir, split=val_split)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")

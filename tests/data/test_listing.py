@@ -114,7 +114,9 @@ def test_a_folder_that_cannot_be_opened_is_named(tmp_path, caplog, monkeypatch):
     assert "1: the folder cannot be opened, Permission denied (lost)" in caplog.text
 
 
-@pytest.mark.parametrize("output", ["root", "root/out", "root/bus/out/deep", "root/.out", "root/car/../out", "store/out"])
+@pytest.mark.parametrize(
+    "output", ["root", "root/out", "root/bus/out/deep", "root/.out", "root/car/../out", "store/out"]
+)
 def test_an_output_inside_the_images_is_refused_with_a_better_place(tmp_path, output):
     root = fill(tmp_path / "root", "bus/a.png", "car/a.png")
     fill(tmp_path, "store/b.png")

@@ -85,7 +85,8 @@ def open_named(
     try:
         dataset: Any = create_dataset(data, **options)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{data} in {root}, {split}: {error or type(error).__name__}") from error
+        place = data if root is None else f"{data} in {root}"
+        raise ValueError(f"{place}, split {split!r}: {error or type(error).__name__}") from error
     if prefix == "torch":
         names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
         return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))

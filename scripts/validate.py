@@ -47,7 +47,8 @@ def main() -> int:
     where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     try:
         settings = validation_settings(args)
-        source = open_eval_data(args.data, **where, num_samples=args.num_samples, classes=args.classes)
+        told = {"num_samples": args.num_samples, "classes": args.classes, "output": args.output}
+        source = open_eval_data(args.data, **where, **told)
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"validate.py: {error}")

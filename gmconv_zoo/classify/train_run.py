@@ -94,7 +94,7 @@ def train_by_recipe(
         raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
     if (channels := (model_options or {}).get("in_chans", 3)) != 3:
         raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
-    images = _open(data, data_dir, stream, resolved, accelerator, seed)
+    images = _open(data, data_dir, stream, resolved, accelerator, seed, output)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
@@ -122,7 +122,7 @@ def train_by_recipe(
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": options,
             **({"frozen": [*freeze, *(["backbone"] if freeze_backbone else [])]} if freeze or freeze_backbone else {}),
-            **described_images(images.classes, loaders),
+            **described_images(images, loaders),
         },
         extra={
             "model_options": model_options or {},
@@ -170,12 +170,13 @@ def _open(
     recipe: Recipe,
     accelerator: Accelerator,
     seed: int,
+    output: Path,
 ) -> ImageData | StreamData:
     if not is_stream(data):
         splits = {name: getattr(stream, name, None) for name in ("train_split", "val_split")}
         if stream not in (None, StreamOptions(**splits)):
             raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
-        return open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits)
+        return open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
     processes = accelerator.num_processes
     batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
     shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed}

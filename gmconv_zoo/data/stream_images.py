@@ -129,7 +129,9 @@ def _hugging_face(reader: Any, mode: str) -> Iterator[tuple[Image.Image, int] | 
             yield image, int(label)
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """A message in one line; webdataset adds the place to an error's arguments."""
+    if isinstance(error, UnreadableImageError) and error.__cause__ is not None:
+        error = error.__cause__
     told = [" ".join(str(part).split()) for part in error.args if isinstance(part, (str, int))]
     return f"{type(error).__name__}: {', '.join(told)}" if told else type(error).__name__

@@ -17,6 +17,7 @@ REGISTERED = [
     ("gmconv_resnet18", {"stages": (1, 2), "num_classes": 7, "in_chans": 1}),
     ("sgmconv_mobilenetv2", {"num_classes": 5, "body": "none"}),
     ("gmconv_cifar_resnet20", {"sigma_design": "pair", "sigma_init": 2.0}),
+    ("gmconv_cifar_resnet20", {"sigma_init": "kernel", "kernel_size": 5}),
     ("stdconv_cifar_resnet20", {"num_classes": 3}),
 ]
 

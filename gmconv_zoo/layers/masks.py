@@ -72,8 +72,7 @@ def kernel_sigma(kernel_size: tuple[int, int]) -> float:
     Returns:
         A number of taps: 1 for a 3x3 kernel, 3 for 7x7, 5 for 11x11.
     """
-    zero = torch.zeros((), dtype=torch.float64)
-    corner = sum(float(_squared_offsets(size, zero).max()) for size in kernel_size)
+    corner = sum(((size - 1) / 2) ** 2 - (0.0 if size % 2 else 0.25) for size in kernel_size)
     return (corner / 2) ** 0.5
 
 

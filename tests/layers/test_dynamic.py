@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn import functional as F
 
@@ -47,6 +48,20 @@ def test_every_sample_is_convolved_with_its_own_masked_kernel(geometry, form):
             if plain.bias is not None:
                 plain.bias.copy_(layer.bias)
         torch.testing.assert_close(out[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("change", [{}, {"dilation": 1}, {"stride": 1}, {"groups": 1, "bias": False}])
+def test_same_padding_with_a_stride_is_tensorflows(change, form):
+    geometry = {**SAME_WITH_STRIDE, **change}
+    layer = dynamic(geometry, dtype=torch.float64)
+    layer.form = form
+    plain = Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, dtype=torch.float64)
+    for size in (11, 12, 17):
+        x = images(2, torch.float64, (size, size + 1))
+        for b, mask in enumerate(layer.mask(x)):
+            plain.load_state_dict({**layer.state_dict(), "weight": layer.weight * mask}, strict=False)
+            torch.testing.assert_close(layer(x)[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
 
 
 def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools():
@@ -217,6 +232,25 @@ def test_sigmas_stay_float32_under_autocast():
     for a, b in zip(inside, layer.sigma_module(x), strict=True):
         assert torch.equal(a, b)
     assert out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.no_grad()
+def test_low_precision_changes_no_sigma_and_rounds_the_masked_kernel_once(dtype, memory_format):
+    layer = dynamic(GEOMETRIES[0]).to(dtype)
+    layer.form = "loop"
+    exact = copy.deepcopy(layer).float()
+    x = images().to(dtype).contiguous(memory_format=memory_format)
+    for module in (layer.sigma_module, exact.sigma_module):
+        for found, expected in zip(module(x), exact.sigma_module(x.float()), strict=True):
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    mask, out = layer.mask(x), layer(x)
+    assert mask.dtype == torch.float32
+    for b in range(len(x)):
+        kernel = (layer.weight.float() * mask[b]).to(dtype)
+        assert torch.equal(out[b], F.conv2d(x[b : b + 1], kernel, layer.bias, padding=1)[0])
 
 
 @pytest.mark.parametrize("form", ["loop", "patches", "grouped", None])

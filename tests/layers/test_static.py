@@ -30,16 +30,16 @@ def test_output_is_the_convolution_with_the_masked_kernel(geometry):
     torch.testing.assert_close(layer(x[0]), plain(x[0]), rtol=0, atol=1e-12)
 
 
-def test_same_padding_with_a_stride_is_tensorflows():
-    layer = SGMConv2d(IN, OUT, **SAME_WITH_STRIDE, dtype=torch.float64)
-    plain = Conv2dSame(IN, OUT, 5, stride=2, dtype=torch.float64)
-    with torch.no_grad():
-        plain.weight.copy_(layer.masked_weight())
-        plain.bias.copy_(layer.bias)
+@pytest.mark.parametrize("change", [{}, {"dilation": 1}, {"stride": 1}, {"groups": 1, "bias": False}])
+def test_same_padding_with_a_stride_is_tensorflows(change):
+    geometry = {**SAME_WITH_STRIDE, **change}
+    layer = SGMConv2d(IN, OUT, **geometry, dtype=torch.float64)
+    plain = Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, dtype=torch.float64)
+    plain.load_state_dict({**layer.state_dict(), "weight": layer.masked_weight()}, strict=False)
     for size in (11, 12, 17):
         x = torch.randn(1, IN, size, size + 1, dtype=torch.float64)
         torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
-    assert isinstance(layer.fuse(), Conv2dSame)
+    assert isinstance(layer.fuse(), Conv2dSame) is (geometry["stride"] != 1)
 
 
 @pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
@@ -52,6 +52,19 @@ def test_fuse_keeps_outputs(geometry, dtype, tolerance):
     assert not isinstance(fused, SGMConv2d)
     assert set(fused.state_dict()) == set(layer.state_dict()) - {"sigma"}
     assert (fused(x) - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("frozen", ["weight", "bias", "sigma", None])
+def test_fuse_keeps_what_is_trainable_and_the_mode(frozen, train):
+    layer = SGMConv2d(IN, OUT, 3).train(train)
+    if frozen:
+        getattr(layer, frozen).requires_grad_(False)
+    fused = layer.fuse()
+    assert {name: p.requires_grad for name, p in fused.named_parameters()} == {
+        name: name != frozen for name in ("weight", "bias")
+    }
+    assert fused.training is train
 
 
 @pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], GEOMETRIES[4]])
@@ -84,11 +97,16 @@ def test_autocast_masks_in_float32():
     assert out.dtype == torch.bfloat16
 
 
-def test_bfloat16_layer_computes_in_its_dtype():
-    layer = SGMConv2d(IN, OUT, 3).bfloat16()
-    out = layer(torch.randn(2, IN, 8, 8, dtype=torch.bfloat16))
-    assert out.dtype == torch.bfloat16
-    assert layer.fuse().weight.dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_layer_rounds_the_masked_kernel_once(dtype):
+    layer = SGMConv2d(IN, OUT, 5, sigma_init=1.7).to(dtype)
+    once = (layer.weight.float() * layer.mask()).to(dtype)
+    assert layer.mask().dtype == torch.float32
+    assert torch.equal(layer.masked_weight(), once)
+    assert torch.equal(layer.fuse().weight, once)
+    x = torch.randn(2, IN, 8, 8, dtype=dtype)
+    assert torch.equal(layer(x), layer.fuse()(x))
+    assert layer(x).dtype == dtype
 
 
 def test_channels_last_is_kept():

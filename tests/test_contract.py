@@ -30,6 +30,10 @@ PARAMETERS = {
 SIZE, CLASSES = 64, 5
 
 
+# every network once, with both kinds of mask; the other families in the long tests
+COSTLY = [name if name.startswith("gmconv") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+
+
 @functools.cache
 def _prototype(name: str) -> nn.Module:
     torch.manual_seed(0)
@@ -157,7 +161,7 @@ def test_other_channel_counts(name, channels):
         net(images(3).to("meta"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_gradient_checkpointing_keeps_gradients(name):
     net = create(name)  # in eval mode: no dropout, and no statistics that a second forward would move
     x, gradients, runs = images(), [], Counter()
@@ -196,7 +200,7 @@ def test_layer_groups_and_weight_decay_cover_the_masks(name):
     assert undecayed == {n for n in layers if n.endswith((".sigma", "sigma_module.fc.bias"))}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_scripting_keeps_the_numbers(name):
     net, x = create(name), images()
     torch.testing.assert_close(torch.jit.script(net)(x), net(x), rtol=1e-4, atol=1e-4)

@@ -15,13 +15,13 @@ from gmconv_zoo import DGMConv2d, SGMConv2d, convert
 from .networks import OwnNet, plain, randomised
 
 FAMILIES = [
-    "resnext26ts", "densenet121", "tf_efficientnet_b0", "convnext_atto", "regnetx_002", "vgg11_bn",
+    "resnext26ts", "densenet121", "tf_efficientnet_b0", "convnext_atto", "regnetx_002",
     "mobilenetv3_small_050", "hrnet_w18_small",
 ]  # fmt: skip
 MORE_FAMILIES = [
     "resnet18", "resnet26d", "mobilenetv2_100", "efficientnet_b0", "mixnet_s", "ghostnet_050", "inception_v3",
     "cspresnet50", "dla34", "dpn48b", "res2net50_26w_4s", "seresnet18", "repvgg_a0", "rexnet_100", "selecsls42",
-    "xception41", "fbnetc_100",
+    "xception41", "fbnetc_100", "vgg11_bn",
 ]  # fmt: skip
 
 

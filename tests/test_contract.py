@@ -133,6 +133,7 @@ def test_features_and_intermediates_agree(name):
     for got, tap, info in zip(features(x), taps, net.feature_info, strict=True):
         torch.testing.assert_close(got, tap, rtol=1e-4, atol=1e-4)
         assert got.shape[1] == info["num_chs"]
+        assert abs(got.shape[2] - SIZE / info["reduction"]) <= 1
     torch.testing.assert_close(final, net.forward_features(x))
     with pytest.raises((ValueError, AssertionError)):
         net.forward_intermediates(x, output_fmt="NLC")

@@ -39,6 +39,7 @@ def test_same_padding_with_a_stride_is_tensorflows(change):
     for size in (11, 12, 17):
         x = torch.randn(1, IN, size, size + 1, dtype=torch.float64)
         torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
+        torch.testing.assert_close(layer(x[0]), plain(x)[0], rtol=0, atol=1e-12)
     assert isinstance(layer.fuse(), Conv2dSame) is (geometry["stride"] != 1)
 
 
@@ -93,8 +94,10 @@ def test_autocast_masks_in_float32():
     x = torch.randn(2, IN, 16, 16)
     with torch.autocast("cpu", torch.bfloat16):
         mask, out = layer.mask(), layer(x)
+    assert torch.equal(mask, layer.mask())
     assert mask.dtype == torch.float32
     assert out.dtype == torch.bfloat16
+    assert (out - layer(x)).abs().max() < 0.02 * layer(x).abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -116,6 +119,32 @@ def test_channels_last_is_kept():
     assert layer.fuse().weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_arguments_are_those_of_torchs_layer_by_place_and_by_name():
+    named = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2, "bias": False, "padding_mode": "reflect"}
+    layer = SGMConv2d(IN, OUT, 3, *named.values())
+    assert {name: getattr(layer, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")} == {
+        "stride": (2, 2), "padding": (1, 1), "dilation": (2, 2), "groups": 2, "padding_mode": "reflect",
+    }  # fmt: skip
+    assert layer.bias is None
+    assert SGMConv2d(IN, OUT, 3, *named.values(), "meta", torch.float16).weight.dtype == torch.float16
+    with pytest.raises(TypeError, match="at most 11 positional"):
+        SGMConv2d(IN, OUT, 3, *named.values(), "meta", torch.float16, 5.0)
+    with pytest.raises(TypeError, match="got padding, stride twice"):
+        SGMConv2d(IN, OUT, 3, 2, 1, stride=2, padding=1)
+
+
+def test_sigma_starts_at_the_papers_5_and_learns():
+    layer = SGMConv2d(IN, OUT, 3)
+    assert layer.sigma.tolist() == [5.0]
+    assert layer.sigma.requires_grad
+    nn.init.constant_(layer.sigma, 1.0)
+    layer(torch.ones(1, IN, 3, 3)).sum().backward()
+    kernel, sigma = layer.weight.detach().sum((0, 1)), 1.0
+    distance = torch.tensor([[2.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 2.0]])  # squared, in taps
+    by_hand = (kernel * distance / sigma**3 * torch.exp(-distance / (2 * sigma**2))).sum()
+    torch.testing.assert_close(layer.sigma.grad[0], by_hand, rtol=1e-4, atol=1e-5)
+
+
 def test_repr_shows_sigma():
     assert "sigma=2.5" in repr(SGMConv2d(3, 4, 3, sigma_init=2.5))
     assert "sigma=meta" in repr(SGMConv2d(3, 4, 3, device="meta"))
@@ -134,6 +163,7 @@ def test_parameters_are_made_on_the_given_device_and_dtype():
         ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
         ({"kernel_size": 3, "sigma_init": -2.0}, "above 0"),
         ({"kernel_size": 3, "sigma_init": float("nan")}, "finite"),
+        ({"kernel_size": 3, "sigma_init": float("inf")}, "finite"),
         ({"kernel_size": (0, 3)}, "at least 1 tap"),
         ({"kernel_size": 3, "padding": "sane"}, "Invalid padding string"),
         ({"kernel_size": 3, "stride": 2, "padding": "same", "padding_mode": "circular"}, "pads with zeros"),

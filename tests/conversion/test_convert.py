@@ -292,3 +292,60 @@ def test_stages_of_feature_extractors_are_known(name, indices):
         net = timm.create_model(name, features_only=True, **options)
     report = gmconv_zoo.conversion_report(convert(net, stages=(1,)))
     assert {row.stage for row in report.converted if not row.is_stem} == {1}
+
+
+class Numbered(nn.Module):
+    """Stages whose names begin with one another."""
+
+    def __init__(self, **attributes: object) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        for number in (1, 2, 10):
+            self.add_module(f"stage{number}", nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)))
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"conv_stages": (("stage1",), ("stage2",), ("stage10",))},
+        {"feature_info": [{"module": f"stage{number}"} for number in (1, 2, 10)]},
+    ],
+)
+def test_a_stage_does_not_reach_into_one_whose_name_begins_as_its_own(attributes):
+    for number, name in enumerate(("stage1", "stage2", "stage10"), start=1):
+        report = gmconv_zoo.conversion_report(convert(Numbered(**attributes), stages=(number,)))
+        assert {row.name for row in report.converted} == {"stem", f"{name}.0", f"{name}.1"}
+        assert {row.stage for row in report if row.name.startswith(f"{name}.")} == {number}
+
+
+def test_frozen_convolutions_have_frozen_sigmas_and_keep_their_bias():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3))
+    net[0].weight.requires_grad_(False)
+    net[1].weight.requires_grad_(False)
+    net[2].bias.requires_grad_(False)
+    converted = convert(net)
+    frozen = {name for name, parameter in converted.named_parameters() if not parameter.requires_grad}
+    stem = {f"0.sigma_module.{name}" for name, _ in converted[0].sigma_module.named_parameters()}
+    assert frozen == {"0.weight", "1.weight", "1.sigma", "2.bias"} | stem
+    assert all(torch.equal(converted[i].bias, net[i].bias) for i in range(3))
+    assert converted[1].bias is not net[1].bias
+
+
+@pytest.mark.parametrize("stem", ["dynamic", "static"])
+def test_settings_reach_the_layers(stem):
+    converted = convert(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), stem=stem, sigma_init=2.0, sigma_design="pair"
+    )
+    assert converted[1].sigma.tolist() == [2.0]
+    start = converted[0].sigma_module.fc.bias if stem == "dynamic" else converted[0].sigma
+    assert start.tolist() == ([2.0, 2.0] if stem == "dynamic" else [2.0])
+    assert converted.gmconv_conversion.to_dict() == {
+        "stem": stem, "body": "static", "stages": None, "sigma_init": 2.0, "sigma_design": "pair",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_converted_is_refused_by_type():
+    with pytest.raises(TypeError, match="pass a network"):
+        convert("resnet18")

@@ -68,6 +68,12 @@ def test_the_record_names_the_masks_that_are_left(fold, stem, body, left):
     assert present_conversion(timm.create_model("stdconv_cifar_resnet20")) is None
 
 
+def test_the_record_of_a_part_follows_and_that_of_the_original_stays():
+    whole = torch.nn.Sequential(convert(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), stem="static"))
+    assert fuse(whole)[0].gmconv_conversion == Conversion(None, None)
+    assert whole[0].gmconv_conversion == Conversion("static", "static")
+
+
 def test_the_model_itself_is_untouched_unless_inplace():
     masked = convert(plain("stdconv_cifar_resnet20"))
     fuse(masked)

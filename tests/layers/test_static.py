@@ -68,6 +68,14 @@ def test_fuse_keeps_what_is_trainable_and_the_mode(frozen, train):
     assert fused.training is train
 
 
+def test_fuse_keeps_hooks():
+    layer, seen = SGMConv2d(IN, OUT, 3), []
+    layer.register_forward_pre_hook(lambda *_: seen.append("before"))
+    layer.register_forward_hook(lambda *_: seen.append("after"))
+    layer.fuse()(torch.randn(1, IN, 8, 8))
+    assert seen == ["before", "after"]
+
+
 @pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], GEOMETRIES[4]])
 def test_gradcheck(geometry):
     layer = SGMConv2d(IN, OUT, **geometry, sigma_init=1.2, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from collections import Counter
 
 import pytest
 import timm
@@ -27,6 +28,10 @@ PARAMETERS = {
     "cifar_resnet56": (853_018, 853_073, 853_106),
 }
 SIZE, CLASSES = 64, 5
+
+
+# every network once, with both kinds of mask; the other families in the long tests
+COSTLY = [name if name.startswith("gmconv") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
 @functools.cache
@@ -128,6 +133,7 @@ def test_features_and_intermediates_agree(name):
     for got, tap, info in zip(features(x), taps, net.feature_info, strict=True):
         torch.testing.assert_close(got, tap, rtol=1e-4, atol=1e-4)
         assert got.shape[1] == info["num_chs"]
+        assert abs(got.shape[2] - SIZE / info["reduction"]) <= 1
     torch.testing.assert_close(final, net.forward_features(x))
     with pytest.raises((ValueError, AssertionError)):
         net.forward_intermediates(x, output_fmt="NLC")
@@ -156,17 +162,33 @@ def test_other_channel_counts(name, channels):
         net(images(3).to("meta"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_gradient_checkpointing_keeps_gradients(name):
     net = create(name)  # in eval mode: no dropout, and no statistics that a second forward would move
-    x, gradients = images(), []
+    x, gradients, runs = images(), [], Counter()
+    for part, module in net.named_modules():
+        if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1 and part != _stem(net):
+            module.register_forward_hook(lambda *_, part=part: runs.update([part]))
     for enable in (False, True):
         net.set_grad_checkpointing(enable)
         net.zero_grad()
+        runs.clear()
         net(x).square().mean().backward()
+        assert set(runs.values()) == {1 + enable}  # each is computed again in the backward pass
         gradients.append({n: p.grad.clone() for n, p in net.named_parameters()})
     for key, value in gradients[0].items():
         torch.testing.assert_close(gradients[1][key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+@pytest.mark.parametrize("name", ["gmconv_alexnet", "gmconv_cifar_resnet20", "gmconv_mobilenetv2", "gmconv_resnet18"])
+@torch.no_grad()
+def test_dropout_acts_in_train_mode_only(name):
+    net = timm.create_model(name, num_classes=CLASSES, drop_rate=0.5)
+    maps = torch.rand(2, net.num_features, 6, 6)
+    assert not torch.equal(net.train().forward_head(maps), net.forward_head(maps))
+    assert torch.equal(net.eval().forward_head(maps), net.forward_head(maps))
+    pooled = net.forward_head(maps, pre_logits=True)
+    assert torch.equal(net.get_classifier()(pooled), net.forward_head(maps))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -179,7 +201,7 @@ def test_layer_groups_and_weight_decay_cover_the_masks(name):
     assert undecayed == {n for n in layers if n.endswith((".sigma", "sigma_module.fc.bias"))}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_scripting_keeps_the_numbers(name):
     net, x = create(name), images()
     torch.testing.assert_close(torch.jit.script(net)(x), net(x), rtol=1e-4, atol=1e-4)

@@ -8,6 +8,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
+from gmconv_zoo.sigmas import sigma_parameter_names
 
 
 def test_sigmas_names_every_static_layer():
@@ -42,6 +43,11 @@ def test_param_groups_hold_every_trainable_parameter_once():
     ids = [id(p) for group in groups.values() for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in net.parameters() if p.requires_grad)
     assert groups["sigma"]["lr"] == 0.5
+    assert groups["decay"]["lr"] == groups["no_decay"]["lr"] == 0.1
+    names = {id(p): name for name, p in net.named_parameters()}
+    assert {names[id(p)] for p in groups["sigma"]["params"]} == {
+        name for name in names.values() if name.endswith(("sigma", "fc.bias")) and name != "fc.bias"
+    } - {name for name in names.values() if name.startswith("layer3")}
     assert groups["sigma"]["weight_decay"] == groups["no_decay"]["weight_decay"] == 0
     assert groups["decay"]["weight_decay"] == 1e-3
     assert all(p.ndim > 1 for p in groups["decay"]["params"])
@@ -168,3 +174,47 @@ def test_clipping_limits_each_sigma_module_and_nothing_else():
 def test_a_limit_that_is_not_above_0_is_refused(limit):
     with pytest.raises(ValueError, match=r"max_norm=.*: pass a gradient norm above 0"):
         clip_sigma_grad(nn.Linear(2, 2), limit)
+
+
+def test_defaults_treat_sigmas_as_other_undecayed_parameters():
+    groups = {group["name"]: group for group in param_groups(timm.create_model("sgmconv_cifar_resnet20"), 0.1)}
+    assert {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()} == {
+        "decay": (0.1, 1e-4),
+        "no_decay": (0.1, 0.0),
+        "sigma": (0.1, 0.0),
+    }
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_settings_of_0_are_settings(value):
+    net = timm.create_model("sgmconv_cifar_resnet20")
+    settings = {"weight_decay": value, "sigma_lr_scale": value, "sigma_weight_decay": value}
+    groups = {group["name"]: group for group in param_groups(net, 0.1, **settings, decay_norm_and_bias=True)}
+    assert groups["decay"]["weight_decay"] == groups["sigma"]["weight_decay"] == value
+    assert groups["sigma"]["lr"] == 0.1 * value
+
+
+def test_layer_at_the_root_has_names_without_a_dot():
+    assert sigma_parameter_names(SGMConv2d(3, 4, 3)) == {"sigma"}
+    assert sigma_parameter_names(DGMConv2d(3, 4, 3)) == {"sigma_module.fc.bias"}
+    assert sigma_parameter_names(nn.Conv2d(3, 4, 3)) == set()
+    assert list(sigmas(SGMConv2d(3, 4, 3))) == [""]
+
+
+def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
+    net = nn.Sequential(DGMConv2d(3, 4, 3, sigma_design="pair"), SGMConv2d(4, 4, 3)).bfloat16()
+    nn.init.constant_(net[1].sigma, -2.0)
+    with torch.no_grad():
+        net[0].sigma_module.fc.bias.copy_(torch.tensor([-3.0, 4.0]))
+    found = sigmas(net, torch.ones(2, 3, 8, 8, dtype=torch.bfloat16))
+    assert {name: value.tolist() for name, value in found.items()} == {"1": [2.0], "0": [[3.0, 4.0]] * 2}
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert not any(value.requires_grad for value in found.values())
+
+
+def test_failed_run_leaves_no_hook_and_the_mode():
+    net = nn.Sequential(DGMConv2d(3, 4, 3), nn.Linear(2, 2)).train()
+    with pytest.raises(RuntimeError):
+        sigmas(net, torch.ones(1, 3, 8, 8))
+    assert not net[0].sigma_module._forward_hooks
+    assert net.training

@@ -57,10 +57,8 @@ def test_functions_are_called_in_turn_and_slow_ones_less_often():
 
 
 def test_real_time_is_measured():
-    functions = {"standard": lambda: time.sleep(0.02), "fast": lambda: None}
-    timings = time_together(functions, CPU, seconds=0, min_rounds=3)
+    timings = time_together({"standard": lambda: time.sleep(0.02)}, CPU, seconds=0, min_rounds=3)
     assert timings["standard"].milliseconds >= 20
-    assert timings["fast"].ratio > 5
 
 
 def test_peak_memory_is_exact():

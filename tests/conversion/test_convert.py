@@ -15,13 +15,13 @@ from gmconv_zoo import DGMConv2d, SGMConv2d, convert
 from .networks import OwnNet, plain, randomised
 
 FAMILIES = [
-    "resnext26ts", "densenet121", "tf_efficientnet_b0", "convnext_atto", "regnetx_002", "vgg11_bn",
+    "resnext26ts", "densenet121", "tf_efficientnet_b0", "convnext_atto", "regnetx_002",
     "mobilenetv3_small_050", "hrnet_w18_small",
 ]  # fmt: skip
 MORE_FAMILIES = [
     "resnet18", "resnet26d", "mobilenetv2_100", "efficientnet_b0", "mixnet_s", "ghostnet_050", "inception_v3",
     "cspresnet50", "dla34", "dpn48b", "res2net50_26w_4s", "seresnet18", "repvgg_a0", "rexnet_100", "selecsls42",
-    "xception41", "fbnetc_100",
+    "xception41", "fbnetc_100", "vgg11_bn",
 ]  # fmt: skip
 
 
@@ -314,3 +314,56 @@ def test_dynamic_bodies_have_the_width_of_equation_7_and_stems_keep_4():
 def test_kernel_sigma_on_a_network_of_1x1_kernels_is_refused():
     with pytest.raises(ValueError, match=r"none of the 1 convolutions .* can be masked: 1x1"):
         gmconv_zoo.convert(nn.Sequential(nn.Conv2d(3, 4, 1)), sigma_init="kernel")
+
+
+class Numbered(nn.Module):
+    """Stages whose names begin with one another."""
+
+    def __init__(self, **attributes: object) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        for number in (1, 2, 10):
+            self.add_module(f"stage{number}", nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)))
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+@pytest.mark.parametrize(("attribute", "order"), [("conv_stages", (10, 2, 1)), ("feature_info", (1, 2, 10))])
+def test_a_stage_does_not_reach_into_one_whose_name_begins_as_its_own(attribute, order):
+    stages = [f"stage{number}" for number in order]
+    told = {attribute: [(name,) if attribute == "conv_stages" else {"module": name} for name in stages]}
+    for number, name in enumerate(stages, start=1):
+        report = gmconv_zoo.conversion_report(convert(Numbered(**told), stages=(number,)))
+        assert {row.name for row in report.converted} == {"stem", f"{name}.0", f"{name}.1"}
+        assert {row.stage for row in report if row.name.startswith(f"{name}.")} == {number}
+
+
+def test_frozen_convolutions_have_frozen_sigmas_and_keep_their_bias():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3))
+    net[0].weight.requires_grad_(False)
+    net[1].weight.requires_grad_(False)
+    net[2].bias.requires_grad_(False)
+    converted = convert(net)
+    frozen = {name for name, parameter in converted.named_parameters() if not parameter.requires_grad}
+    stem = {f"0.sigma_module.{name}" for name, _ in converted[0].sigma_module.named_parameters()}
+    assert frozen == {"0.weight", "1.weight", "1.sigma", "2.bias"} | stem
+    assert all(torch.equal(converted[i].bias, net[i].bias) for i in range(3))
+    assert converted[1].bias is not net[1].bias
+
+
+@pytest.mark.parametrize("stem", ["dynamic", "static"])
+def test_settings_reach_the_layers(stem):
+    converted = convert(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), stem=stem, sigma_init=2.0, sigma_design="pair"
+    )
+    assert converted[1].sigma.tolist() == [2.0]
+    start = converted[0].sigma_module.fc.bias if stem == "dynamic" else converted[0].sigma
+    assert start.tolist() == ([2.0, 2.0] if stem == "dynamic" else [2.0])
+    assert converted.gmconv_conversion.to_dict() == {
+        "stem": stem, "body": "static", "stages": None, "sigma_init": 2.0, "sigma_design": "pair",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_converted_is_refused_by_type():
+    with pytest.raises(TypeError, match="pass a network"):
+        convert("resnet18")

@@ -1,11 +1,13 @@
 """Fusing folds static masks away and leaves a plain network."""
 
+import pytest
 import timm
 import torch
 from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
+from gmconv_zoo.conversion import Conversion, present_conversion
 
 from .networks import plain
 
@@ -43,6 +45,33 @@ def test_timms_reparameterize_gives_the_same():
     ours, timms = fuse(masked).state_dict(), timm.utils.reparameterize_model(masked).state_dict()
     assert ours.keys() == timms.keys()
     assert all(torch.equal(ours[key], timms[key]) for key in ours)
+
+
+@pytest.mark.parametrize("fold", [fuse, timm.utils.reparameterize_model])
+@pytest.mark.parametrize(
+    ("stem", "body", "left"),
+    [
+        ("dynamic", "static", ("dynamic", None)),
+        ("static", "dynamic", (None, "dynamic")),
+        ("static", "static", (None, None)),
+        ("dynamic", None, ("dynamic", None)),
+        ("dynamic", "dynamic", ("dynamic", "dynamic")),
+    ],
+)
+def test_the_record_names_the_masks_that_are_left(fold, stem, body, left):
+    settings = {"stages": (1, 2), "sigma_init": 2.0, "sigma_design": "pair"}
+    masked = convert(timm.create_model("stdconv_cifar_resnet20"), stem=stem, body=body, **settings)
+    whole, present = present_conversion(masked), present_conversion(fold(masked))
+    assert whole == masked.gmconv_conversion == Conversion(stem, body, **settings)
+    assert present == Conversion(*left, **settings)
+    assert present_conversion(masked) == whole
+    assert present_conversion(timm.create_model("stdconv_cifar_resnet20")) is None
+
+
+def test_the_record_of_a_part_follows_and_that_of_the_original_stays():
+    whole = torch.nn.Sequential(convert(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), stem="static"))
+    assert fuse(whole)[0].gmconv_conversion == Conversion(None, None)
+    assert whole[0].gmconv_conversion == Conversion("static", "static")
 
 
 def test_the_model_itself_is_untouched_unless_inplace():

@@ -1,11 +1,12 @@
 """A training run that is killed again and again: python -m tests.engine.killed_run FOLDER KILLS SEED."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import random
+import signal
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -38,12 +39,24 @@ def network():
     return net
 
 
-def run(folder, every, delay):
-    """Train to the end, or go on from what an earlier process left."""
+def run(folder, every, last=None):
+    """Train to the end, or go on from what an earlier process left.
+
+    Args:
+        folder: of the run.
+        every: batches between two checkpoints.
+        last: the process kills itself at this step or write, counted from its start; None for never.
+    """
+    moments = itertools.count(1)
+
+    def pass_moment(*_):
+        if next(moments) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     fsync = os.fsync
-    os.fsync = lambda handle: (time.sleep(delay / 2), fsync(handle))  # so that some are killed while writing
+    os.fsync = lambda handle: (pass_moment(), fsync(handle))  # so that some are killed while writing
     net = network()
-    net.register_forward_hook(lambda *_: time.sleep(delay))
+    net.register_forward_hook(pass_moment)
     plan = CheckpointPlan(resume=True, every=every)
     train(net, *loaders(), RECIPE, output=folder, checkpoints=plan, progress=False)
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, f"{folder}/final.safetensors")
@@ -51,28 +64,25 @@ def run(folder, every, delay):
 
 def kill_often(folder, every, kills, seed):
     """Where the checkpoint stood after each kill, as (epoch, batch)."""
-    moments = random.Random(seed)
+    drawn = random.Random(seed)
     seen = []
     for _ in range(kills):
-        process = _fork(folder, every, 0.03)
-        process.join(moments.uniform(0.1, 1.2))
-        process.kill()
-        process.join()
+        _fork(folder, every, drawn.randint(2, max(8, 100 // kills)))
         last = Path(folder, "checkpoints", "last.safetensors")
         progress = read_state(last)["progress"] if last.exists() else {"epoch": 0, "batch": 0}
         seen.append((progress["epoch"], progress["batch"]))
     return seen
 
 
-def _fork(folder, every, delay):
-    process = multiprocessing.get_context("fork").Process(target=run, args=(folder, every, delay))
+def _fork(folder, every, last=None):
+    process = multiprocessing.get_context("fork").Process(target=run, args=(folder, every, last))
     process.start()
-    return process
+    process.join()
 
 
 if __name__ == "__main__":  # nothing is computed before a fork: threads would not survive it
     folder, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    _fork(f"{folder}/whole", None, 0.0).join()
+    _fork(f"{folder}/whole", None)
     seen = kill_often(f"{folder}/killed", 2, kills, seed)
-    _fork(f"{folder}/killed", 2, 0.0).join()
+    _fork(f"{folder}/killed", 2)
     print(json.dumps(seen))

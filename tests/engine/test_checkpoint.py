@@ -160,3 +160,26 @@ def test_weights_of_another_network_are_refused(tmp_path):
     run(tmp_path)
     with pytest.raises(ValueError, match="of another network"):
         load_weights(tmp_path / "checkpoints" / "last.safetensors", tiny_net())
+
+
+def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append((len(state.rows), name)))
+    writer, state = Checkpoints(tmp_path, {}, best="top1"), SimpleNamespace(rows=[])
+    for top1 in (0, 3, 3, 2, 4):
+        state.rows.append({"top1": top1})
+        writer(state, state.rows[-1])
+    assert [epoch for epoch, name in written if name == "best.safetensors"] == [1, 2, 5]
+    assert [epoch for epoch, name in written if name == "last.safetensors"] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (3, [3, 6]), (None, [])])
+def test_checkpoints_within_an_epoch_come_every_so_many_updates(tmp_path, monkeypatch, every, steps):
+    written = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append(state.step))
+    writer = Checkpoints(tmp_path, {}, every=every)
+    for step in range(1, 7):
+        writer.after_update(SimpleNamespace(step=step))
+    assert written == steps
+    with pytest.raises(ValueError, match="every=0"):
+        Checkpoints(tmp_path, {}, every=0)

@@ -1,3 +1,6 @@
+import math
+from itertools import pairwise
+
 import pytest
 import timm
 import torch
@@ -122,3 +125,46 @@ def test_layer_decay_scales_every_group_and_keeps_the_sigmas_apart():
     last, first = net.layer3[-1].conv2, net.layer1[0].conv1
     assert rates[id(last.sigma)] == pytest.approx(2 * rates[id(last.weight)])
     assert rates[id(first.weight)] < rates[id(last.weight)] < rates[id(net.fc.weight)]
+
+
+def test_constant_and_cosine_without_warm_up_start_at_the_whole_rate():
+    assert learning_rates(OptimSettings(epochs=2, lr=0.3, schedule="constant"), 3) == pytest.approx([0.3] * 6)
+    rates = learning_rates(OptimSettings(epochs=4, lr=1.0), 2)
+    assert rates == pytest.approx([(1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)])
+
+
+def test_warm_up_is_linear_in_updates_for_every_schedule():
+    for schedule in ({"schedule": "constant"}, {"schedule": "step", "decay_epochs": 9}):
+        settings = OptimSettings(epochs=3, lr=1.0, warmup_epochs=1.5, **schedule)
+        assert learning_rates(settings, 2) == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])
+
+
+def test_limits_of_the_settings_are_allowed():
+    settings = OptimSettings(
+        epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0, sigma_lr_scale=0.0, decay_rate=1.0, layer_decay=1.0,
+        decay_epochs=1, warmup_epochs=0,
+    )  # fmt: skip
+    assert {group["weight_decay"] for group in build_optimizer(tiny_net(), settings).param_groups} == {0.0}
+    assert OptimSettings(epochs=5, lr=1.0, schedule="multistep", milestones=[1, 2]).milestones == (1, 2)
+    with pytest.raises(ValueError, match="updates_per_epoch=0"):
+        build_scheduler(build_optimizer(tiny_net(), settings), settings, updates_per_epoch=0)
+
+
+def test_optimizer_has_the_settings_momentum_and_decay():
+    optimizer = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, momentum=0.8, sigma_weight_decay=0.2))
+    assert {group["momentum"] for group in optimizer.param_groups} == {0.8}
+    assert {group["name"]: group["weight_decay"] for group in optimizer.param_groups} == {
+        "decay": 1e-4,
+        "no_decay": 0.0,
+        "sigma": 0.2,
+    }
+
+
+def test_layer_decay_takes_the_same_part_of_every_next_layer():
+    net = timm.create_model("gmconv_cifar_resnet20", num_classes=3)
+    settings = OptimSettings(epochs=2, lr=1.0, layer_decay=0.5, schedule="constant")
+    optimizer = build_optimizer(net, settings)
+    build_scheduler(optimizer, settings, updates_per_epoch=5)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    blocks = [rates[id(block.conv1.weight)] for layer in (net.layer1, net.layer2, net.layer3) for block in layer]
+    assert [later / earlier for earlier, later in pairwise([rates[id(net.conv1.weight)], *blocks])] == [2.0] * 9

@@ -32,7 +32,7 @@ def compare_with_a_whole_run(folder, kills, seed):
 
 def test_run_killed_at_random_steps_ends_with_the_same_bits(tmp_path):
     seen = compare_with_a_whole_run(tmp_path, 4, seed=1)
-    assert any(batch for _, batch in seen), "no kill left a checkpoint within an epoch: slow the run down"
+    assert any(batch for _, batch in seen), "no kill left a checkpoint within an epoch: draw other moments"
 
 
 @pytest.mark.slow

@@ -92,6 +92,31 @@ def test_records_survive_the_file_and_replace_their_like(tmp_path):
     assert sorted(read_records(path), key=lambda r: r.seed) == [better, failed]
 
 
+@pytest.mark.parametrize(
+    ("change", "another"),
+    [
+        ({"precision": "bf16"}, True),
+        ({"seed": 1}, True),
+        ({"epochs": 10}, True),
+        ({"dataset": "CIFAR-100 test"}, True),
+        ({"options": {"sigma_init": 1.0}}, True),
+        ({"changes": {"lr": 0.2}}, True),
+        ({"model": "gmconv_cifar_resnet20"}, True),
+        ({"correct": 901}, False),
+        (
+            {"commit": "abc", "date": "2026-01-02", "device": "a CPU", "status": "NonFiniteError"},
+            False,
+        ),
+    ],
+)
+def test_runs_are_told_apart_by_what_was_asked_for_and_not_by_what_came_of_it(tmp_path, change, another):
+    first, second = a_record(), replace(a_record(), **change)
+    assert (first.key != second.key) is another
+    for record in (first, second):
+        add_record(tmp_path / "runs.csv", record)
+    assert len(read_records(tmp_path / "runs.csv")) == 1 + another
+
+
 def test_file_does_not_depend_on_the_order_of_finishing(tmp_path):
     records = [a_record(seed=seed, epochs=epochs) for seed in (2, 0, 1) for epochs in (10, 160)]
     for name, order in (("one", records), ("two", records[::-1])):

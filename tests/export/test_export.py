@@ -11,6 +11,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d
+from gmconv_zoo.export import export as export_module
 from gmconv_zoo.export.export import FORMATS, export
 from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
 from gmconv_zoo.export.prepare import example_images, prepare
@@ -153,6 +154,38 @@ def test_a_file_that_computes_something_else_is_not_left_behind(tmp_path):
     with pytest.raises(RuntimeError, match="differs from the network by"):
         export(Wrong(), tmp_path / "net.pt2", format="exported", image_size=SIZE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (lambda images: len(images) == 1, r"\(1, 3, 32, 32\)"),
+        (lambda images: len(images) == 2, r"\(2, 3, 32, 32\)"),
+        (lambda images: len(images) == 5, r"\(5, 3, 32, 32\)"),
+        (lambda images: images.shape[2] != 32, r"\(1, 3, 64, 96\)"),
+        (lambda images: images.shape[3] != 32 and len(images) == 5, r"\(5, 3, 64, 96\)"),
+    ],
+)
+@pytest.mark.parametrize("error", [1e-2, float("nan")])
+def test_every_batch_size_and_a_second_image_size_are_compared(tmp_path, monkeypatch, wrong, found, error):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
+
+    def run(images: torch.Tensor) -> list[torch.Tensor]:
+        return [net(images) + (error if wrong(images) else 0)]
+
+    monkeypatch.setattr(export_module, "read_exported", lambda _: run)
+    monkeypatch.setattr(export_module, "write_exported", lambda *_: None)
+    with pytest.raises(RuntimeError, match=f"differs from the network by .* on images of {found}"):
+        export(net, tmp_path / "net.pt2", format="exported", image_size=SIZE, dynamic_size=True)
+
+
+def test_the_largest_difference_is_told(tmp_path, monkeypatch):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).requires_grad_(False)
+    error = {1: 1e-5, 2: -5e-5, 5: 3e-5}
+    monkeypatch.setattr(export_module, "read_exported", lambda _: lambda images: [net(images) + error[len(images)]])
+    monkeypatch.setattr(export_module, "write_exported", lambda *_: None)
+    written = export(net, tmp_path / "net.pt2", format="exported", image_size=SIZE)
+    assert written.difference == pytest.approx(5e-5, rel=0.05)
 
 
 def run_script(monkeypatch, *args) -> object:

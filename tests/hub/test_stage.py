@@ -87,6 +87,29 @@ def test_untrained_masks_are_said_to_be_untrained(name, tmp_path):
     assert "# hf-hub:gmconv/x: masks untrained" in (staged.folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("layer3.2.conv2.sigma", 5.05),
+        ("layer1.0.conv1.sigma", 4.95),
+        ("conv1.sigma_module.fc.bias", 5.05),
+        ("conv1.sigma_module.fc.weight", 1e-6),
+    ],
+)
+def test_one_mask_parameter_that_moved_is_a_trained_mask(parameter, value):
+    model = timm.create_model("gmconv_cifar_resnet20")
+    assert not stage_module._masks_are_trained(model)
+    with torch.no_grad():
+        model.get_parameter(parameter).view(-1)[0] = value
+    assert stage_module._masks_are_trained(model)
+
+
+def test_rounding_to_half_precision_trains_no_mask():
+    for dtype in (torch.float16, torch.bfloat16):
+        model = timm.create_model("gmconv_cifar_resnet20", sigma_init=4.9).to(dtype)
+        assert not stage_module._masks_are_trained(model)
+
+
 def test_fused_folder_is_timms_plain_network(sgm_folder, tmp_path):
     staged = stage(sgm_folder, tmp_path / "out", repo_id="gmconv/plain", measured=METRIC, fused=True)
     config = json.loads((staged.folder / "config.json").read_text())

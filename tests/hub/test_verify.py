@@ -82,6 +82,16 @@ def test_names_patterns_and_bare_models_select():
         verify("resnet19")
 
 
+@pytest.mark.parametrize(
+    "part", ["resnet18", "gmconv_resnet1", "gmconv_resnet18.", "gmconv_resnet18.from", "tv_in1k", ""]
+)
+def test_part_of_a_name_is_no_name(part):
+    with pytest.raises(ValueError, match=f"no weight is called '{part}'"):
+        verify(part)
+    with pytest.raises(ValueError, match=f"no weight is called '{part}'"):
+        verify(["gmconv_resnet18", part])
+
+
 def test_script_prints_a_table_and_fails_on_damage(cache, monkeypatch, capsys):
     main = runpy.run_path(str(ROOT / "scripts" / "verify_weights.py"))["main"]
     monkeypatch.setattr(sys, "argv", ["verify_weights.py", "*resnet18*", "--cache-dir", str(cache)])

@@ -17,4 +17,5 @@ GEOMETRIES = [
     {"kernel_size": 7, "stride": 2, "padding": 3},
 ]
 
-SAME_WITH_STRIDE = {"kernel_size": 5, "stride": 2, "padding": "same"}
+# padding that follows the image's size, which torch's own layer refuses; timm's Conv2dSame does it
+SAME_WITH_STRIDE = {"kernel_size": (5, 4), "stride": (2, 3), "padding": "same", "dilation": (1, 2), "groups": 2}

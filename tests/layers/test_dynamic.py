@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn import functional as F
 
-from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d, per_sample_conv
+from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
 
 from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE
 from .test_masks import gaussian_by_loop
@@ -105,15 +106,43 @@ def test_revival_draws_from_the_generator_it_is_given():
     assert revived().abs().max() <= 3**-0.5
 
 
-def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools():
-    layer = dynamic(GEOMETRIES[0], dtype=torch.float64)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("change", [{}, {"dilation": 1}, {"stride": 1}, {"groups": 1, "bias": False}])
+def test_same_padding_with_a_stride_is_tensorflows(change, form):
+    geometry = {**SAME_WITH_STRIDE, **change}
+    layer = dynamic(geometry, dtype=torch.float64)
+    layer.form = form
+    plain = Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, dtype=torch.float64)
+    for size in (11, 12, 17):
+        x = images(2, torch.float64, (size, size + 1))
+        for b, mask in enumerate(layer.mask(x)):
+            plain.load_state_dict({**layer.state_dict(), "weight": layer.weight * mask}, strict=False)
+            torch.testing.assert_close(layer(x)[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("design", SIGMA_DESIGNS)
+def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools(design):
+    layer = dynamic(GEOMETRIES[0], sigma_design=design, dtype=torch.float64)
     module, x = layer.sigma_module, images(dtype=torch.float64)
     pooled = torch.cat([F.adaptive_max_pool2d(x, 1), F.adaptive_avg_pool2d(x, 1)], dim=1).flatten(1)
     first = torch.cat([module.fc_max.weight, module.fc_avg.weight], dim=1).flatten(1)
-    predicted = F.linear(F.relu(F.linear(pooled, first)), module.fc.weight, module.fc.bias)
+    hidden = F.relu(F.linear(pooled, first))
+    predicted = F.linear(hidden, module.fc.weight, module.fc.bias)
     sigma1, sigma2 = module(x)
+    torch.testing.assert_close(module.hidden(x), hidden)
     torch.testing.assert_close(sigma1, predicted[:, 0])
-    torch.testing.assert_close(sigma2, predicted[:, 0] * predicted[:, 1])
+    vertical = {"ratio": predicted[:, 0] * predicted[:, -1], "pair": predicted[:, -1], "single": predicted[:, 0]}
+    torch.testing.assert_close(sigma2, vertical[design])
+    mask = elliptical_mask(sigma1, sigma2, layer.kernel_size)
+    assert torch.equal(layer.mask(x), mask)
+
+
+def test_sigmas_start_at_the_papers_5():
+    module = DGMConv2d(IN, OUT, 3).sigma_module
+    assert module.fc.bias.tolist() == [5.0, 1.0]
+    assert not module.fc.weight.any()
+    assert (module.in_channels, module.fc.in_features) == (IN, 4)
+    assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(("design", "outputs"), [("ratio", 2), ("pair", 2), ("single", 1)])
@@ -213,13 +242,18 @@ def test_outputs_in_one_buffer_are_those_that_autograd_joins(monkeypatch, memory
 
 
 def test_small_images_take_one_launch_and_others_the_loop():
-    def chosen(size: int, stride: int, memory_format: torch.memory_format, batch: int = 2, kernel: int = 3) -> str:
-        x = torch.empty(batch, 3, size, size).contiguous(memory_format=memory_format)
-        return per_sample_conv._best_form(x, torch.empty(batch, 8, 3, kernel, kernel), (stride, stride))
+    def chosen(
+        size: int, stride: int, memory_format: torch.memory_format, batch: int = 2, kernel: int = 3, channels: int = 3
+    ) -> str:
+        x = torch.empty(batch, channels, size, size).contiguous(memory_format=memory_format)
+        return per_sample_conv._best_form(x, torch.empty(batch, 8, channels, kernel, kernel), (stride, stride))
 
     assert chosen(32, 1, torch.channels_last) == "patches"
     assert chosen(64, 2, torch.channels_last) == "patches"
     assert chosen(64, 1, torch.channels_last) == "loop"
+    assert chosen(33, 1, torch.channels_last) == "loop"
+    assert chosen(32, 1, torch.channels_last, channels=4) == "patches"  # 36 numbers in a patch
+    assert chosen(32, 1, torch.channels_last, channels=5) == "loop"
     assert chosen(32, 1, torch.contiguous_format) == "matmul"
     assert chosen(64, 1, torch.contiguous_format) == "loop"
     assert chosen(64, 1, torch.contiguous_format, batch=1) == "grouped"
@@ -273,6 +307,25 @@ def test_sigmas_stay_float32_under_autocast():
     for a, b in zip(inside, layer.sigma_module(x), strict=True):
         assert torch.equal(a, b)
     assert out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.no_grad()
+def test_low_precision_changes_no_sigma_and_rounds_the_masked_kernel_once(dtype, memory_format):
+    layer = dynamic(GEOMETRIES[0]).to(dtype)
+    layer.form = "loop"
+    exact = copy.deepcopy(layer).float()
+    x = images().to(dtype).contiguous(memory_format=memory_format)
+    for module in (layer.sigma_module, exact.sigma_module):
+        for found, expected in zip(module(x), exact.sigma_module(x.float()), strict=True):
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    mask, out = layer.mask(x), layer(x)
+    assert mask.dtype == torch.float32
+    for b in range(len(x)):
+        kernel = (layer.weight.float() * mask[b]).to(dtype)
+        assert torch.equal(out[b], F.conv2d(x[b : b + 1], kernel, layer.bias, padding=1)[0])
 
 
 @pytest.mark.parametrize("form", ["loop", "patches", "grouped", None])

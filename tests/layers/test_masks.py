@@ -56,6 +56,9 @@ def test_sigma_zero_is_the_centre_tap_alone():
     expected = torch.zeros(5, 5)
     expected[2, 2] = 1
     assert torch.equal(mask, expected)
+    horizontal, vertical = elliptical_mask(torch.tensor([0.0, 1e9]), torch.tensor([1e9, 0.0]), (5, 5))
+    assert torch.equal(horizontal, torch.eye(5)[2].reshape(1, 5).expand(5, 5))  # the centre column, then the centre row
+    assert torch.equal(vertical, horizontal.T)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -63,8 +66,14 @@ def test_low_precision_sigma_gives_a_float32_mask(dtype):
     mask = circular_mask(torch.tensor([2.0], dtype=dtype), (11, 11))
     assert mask.dtype == torch.float32
     torch.testing.assert_close(mask, gaussian_by_loop(2.0, 2.0, (11, 11)).float(), rtol=0, atol=1e-6)
+    sigma1, sigma2 = torch.tensor([2.0], dtype=dtype), torch.tensor([3.0], dtype=dtype)
+    mask = elliptical_mask(sigma1, sigma2, (7, 9))[0]
+    assert mask.dtype == torch.float32
+    torch.testing.assert_close(mask, gaussian_by_loop(2.0, 3.0, (7, 9)).float(), rtol=0, atol=1e-6)
 
 
 def test_smallest_value_is_the_corner():
     assert smallest_mask_value(1.0, (7, 7)) == pytest.approx(math.exp(-9))
     assert smallest_mask_value(5.0, (3, 3)) == pytest.approx(math.exp(-2 / 50))
+    for kernel in KERNELS:
+        assert smallest_mask_value(1.7, kernel) == pytest.approx(float(gaussian_by_loop(1.7, 1.7, kernel).min()))

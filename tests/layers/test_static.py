@@ -30,16 +30,17 @@ def test_output_is_the_convolution_with_the_masked_kernel(geometry):
     torch.testing.assert_close(layer(x[0]), plain(x[0]), rtol=0, atol=1e-12)
 
 
-def test_same_padding_with_a_stride_is_tensorflows():
-    layer = SGMConv2d(IN, OUT, **SAME_WITH_STRIDE, dtype=torch.float64)
-    plain = Conv2dSame(IN, OUT, 5, stride=2, dtype=torch.float64)
-    with torch.no_grad():
-        plain.weight.copy_(layer.masked_weight())
-        plain.bias.copy_(layer.bias)
+@pytest.mark.parametrize("change", [{}, {"dilation": 1}, {"stride": 1}, {"groups": 1, "bias": False}])
+def test_same_padding_with_a_stride_is_tensorflows(change):
+    geometry = {**SAME_WITH_STRIDE, **change}
+    layer = SGMConv2d(IN, OUT, **geometry, dtype=torch.float64)
+    plain = Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, dtype=torch.float64)
+    plain.load_state_dict({**layer.state_dict(), "weight": layer.masked_weight()}, strict=False)
     for size in (11, 12, 17):
         x = torch.randn(1, IN, size, size + 1, dtype=torch.float64)
         torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
-    assert isinstance(layer.fuse(), Conv2dSame)
+        torch.testing.assert_close(layer(x[0]), plain(x)[0], rtol=0, atol=1e-12)
+    assert isinstance(layer.fuse(), Conv2dSame) is (geometry["stride"] != 1)
 
 
 @pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
@@ -52,6 +53,27 @@ def test_fuse_keeps_outputs(geometry, dtype, tolerance):
     assert not isinstance(fused, SGMConv2d)
     assert set(fused.state_dict()) == set(layer.state_dict()) - {"sigma"}
     assert (fused(x) - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("frozen", ["weight", "bias", "sigma", None])
+def test_fuse_keeps_what_is_trainable_and_the_mode(frozen, train):
+    layer = SGMConv2d(IN, OUT, 3).train(train)
+    if frozen:
+        getattr(layer, frozen).requires_grad_(False)
+    fused = layer.fuse()
+    assert {name: p.requires_grad for name, p in fused.named_parameters()} == {
+        name: name != frozen for name in ("weight", "bias")
+    }
+    assert fused.training is train
+
+
+def test_fuse_keeps_hooks():
+    layer, seen = SGMConv2d(IN, OUT, 3), []
+    layer.register_forward_pre_hook(lambda *_: seen.append("before"))
+    layer.register_forward_hook(lambda *_: seen.append("after"))
+    layer.fuse()(torch.randn(1, IN, 8, 8))
+    assert seen == ["before", "after"]
 
 
 @pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], GEOMETRIES[4]])
@@ -80,15 +102,22 @@ def test_autocast_masks_in_float32():
     x = torch.randn(2, IN, 16, 16)
     with torch.autocast("cpu", torch.bfloat16):
         mask, out = layer.mask(), layer(x)
+    assert torch.equal(mask, layer.mask())
     assert mask.dtype == torch.float32
     assert out.dtype == torch.bfloat16
+    assert (out - layer(x)).abs().max() < 0.02 * layer(x).abs().max()
 
 
-def test_bfloat16_layer_computes_in_its_dtype():
-    layer = SGMConv2d(IN, OUT, 3).bfloat16()
-    out = layer(torch.randn(2, IN, 8, 8, dtype=torch.bfloat16))
-    assert out.dtype == torch.bfloat16
-    assert layer.fuse().weight.dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_layer_rounds_the_masked_kernel_once(dtype):
+    layer = SGMConv2d(IN, OUT, 5, sigma_init=1.7).to(dtype)
+    once = (layer.weight.float() * layer.mask()).to(dtype)
+    assert layer.mask().dtype == torch.float32
+    assert torch.equal(layer.masked_weight(), once)
+    assert torch.equal(layer.fuse().weight, once)
+    x = torch.randn(2, IN, 8, 8, dtype=dtype)
+    assert torch.equal(layer(x), layer.fuse()(x))
+    assert layer(x).dtype == dtype
 
 
 def test_channels_last_is_kept():
@@ -96,6 +125,32 @@ def test_channels_last_is_kept():
     x = torch.randn(2, IN, 8, 8).contiguous(memory_format=torch.channels_last)
     assert layer(x).is_contiguous(memory_format=torch.channels_last)
     assert layer.fuse().weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_arguments_are_those_of_torchs_layer_by_place_and_by_name():
+    named = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2, "bias": False, "padding_mode": "reflect"}
+    layer = SGMConv2d(IN, OUT, 3, *named.values())
+    assert {name: getattr(layer, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")} == {
+        "stride": (2, 2), "padding": (1, 1), "dilation": (2, 2), "groups": 2, "padding_mode": "reflect",
+    }  # fmt: skip
+    assert layer.bias is None
+    assert SGMConv2d(IN, OUT, 3, *named.values(), "meta", torch.float16).weight.dtype == torch.float16
+    with pytest.raises(TypeError, match="at most 11 positional"):
+        SGMConv2d(IN, OUT, 3, *named.values(), "meta", torch.float16, 5.0)
+    with pytest.raises(TypeError, match="got padding, stride twice"):
+        SGMConv2d(IN, OUT, 3, 2, 1, stride=2, padding=1)
+
+
+def test_sigma_starts_at_the_papers_5_and_learns():
+    layer = SGMConv2d(IN, OUT, 3)
+    assert layer.sigma.tolist() == [5.0]
+    assert layer.sigma.requires_grad
+    nn.init.constant_(layer.sigma, 1.0)
+    layer(torch.ones(1, IN, 3, 3)).sum().backward()
+    kernel, sigma = layer.weight.detach().sum((0, 1)), 1.0
+    distance = torch.tensor([[2.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 2.0]])  # squared, in taps
+    by_hand = (kernel * distance / sigma**3 * torch.exp(-distance / (2 * sigma**2))).sum()
+    torch.testing.assert_close(layer.sigma.grad[0], by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_repr_shows_sigma():
@@ -116,6 +171,7 @@ def test_parameters_are_made_on_the_given_device_and_dtype():
         ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
         ({"kernel_size": 3, "sigma_init": -2.0}, "above 0"),
         ({"kernel_size": 3, "sigma_init": float("nan")}, "finite"),
+        ({"kernel_size": 3, "sigma_init": float("inf")}, "finite"),
         ({"kernel_size": (0, 3)}, "at least 1 tap"),
         ({"kernel_size": 3, "padding": "sane"}, "Invalid padding string"),
         ({"kernel_size": 3, "stride": 2, "padding": "same", "padding_mode": "circular"}, "pads with zeros"),

@@ -27,7 +27,7 @@ class Config:
         multipart: size in bytes above which an LFS upload comes in parts.
         xet_cas: "local:///folder", hf_xet's own on-disk store, or "" for no Xet.
         faults: what goes wrong next, see `HubServer.fault`.
-        journal: one entry per request.
+        journal: one entry per request, in the order in which they came.
     """
 
     store: Store
@@ -54,13 +54,22 @@ class HubHandler(BaseHTTPRequestHandler):
         pass
 
     def handle_request(self) -> None:
-        self.fault, self.status, self.namespaces = {}, 0, ()
+        self.fault, self.namespaces = {}, ()
+        asked = {
+            "method": self.command,
+            "path": self.path,
+            "host": self.headers.get("Host"),
+            "authorised": bool(self.headers.get("Authorization")),
+            "range": self.headers.get("Range"),
+            "fault": None,
+        }
+        self.config.journal.append(asked)  # now, so that the journal has the order in which the client asked
         url = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
-        started = time.time()
         try:
             data = b"" if self.command in ("GET", "HEAD") else self.read_body()
             self.fault = self.next_fault()
+            asked["fault"] = self.fault.get("kind")
             if not self.suffer():
                 return
             self.authorise()
@@ -72,19 +81,6 @@ class HubHandler(BaseHTTPRequestHandler):
             self.answer(error.status, {"error": error.message} if error.body is None else error.body, headers)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-        finally:
-            self.config.journal.append(
-                {
-                    "method": self.command,
-                    "path": self.path,
-                    "status": self.status,
-                    "host": self.headers.get("Host"),
-                    "authorised": bool(self.headers.get("Authorization")),
-                    "range": self.headers.get("Range"),
-                    "fault": self.fault.get("kind"),
-                    "ms": round((time.time() - started) * 1e3),
-                }
-            )
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = handle_request
 
@@ -142,7 +138,6 @@ class HubHandler(BaseHTTPRequestHandler):
             "X-Request-Id": f"{time.time_ns():x}",
         }
         hidden = {name.lower() for name in self.fault.get("headers", ())} if self.fault.get("kind") == "strip" else ()
-        self.status = status
         self.send_response(status)
         for key, value in {**standard, **(headers or {})}.items():
             if key.lower() not in hidden:

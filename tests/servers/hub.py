@@ -95,7 +95,7 @@ class HubServer:
         self.config.faults.append({"match": match, "kind": kind, "times": times, "after": after, **details})
 
     def journal(self) -> list[dict[str, Any]]:
-        """What was asked since the last reset: method, path, status, host, authorised, range, fault, ms."""
+        """What was asked since the last reset: method, path, host, authorised, range, fault."""
         return list(self.config.journal)
 
     def forget(self) -> None:

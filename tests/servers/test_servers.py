@@ -1,8 +1,14 @@
 """The loopback servers against the real clients, so that a test that passes on them means something."""
 
 import hashlib
+import urllib.error
+import urllib.request
+
+import pytest
 
 from tests.servers.client import client_env, run_client
+from tests.servers.handler import HubHandler
+from tests.servers.store import HubError
 
 WEIGHTS = bytes(range(256)) * 4096
 CHUNK = 10 << 20  # bytes that huggingface_hub writes at a time; it resumes behind the last whole one
@@ -63,6 +69,20 @@ def test_hub_faults_hit_as_often_as_asked(hub, tmp_path):
     run_client(code, client_env(tmp_path, endpoint=hub.url))
     downloads = [(row["fault"], row["range"]) for row in hub.journal() if row["method"] == "GET"]
     assert downloads == [("truncate", None), (None, f"bytes={CHUNK}-")]
+
+
+def test_hub_notes_a_request_before_it_answers(hub, monkeypatch):
+    """Otherwise the order of the journal would depend on which thread of the server ends first."""
+    noted = []
+
+    def refuse(_handler: HubHandler) -> None:
+        noted.extend(row["path"] for row in hub.journal())
+        raise HubError(404, message="absent")
+
+    monkeypatch.setattr(HubHandler, "authorise", refuse)
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{hub.url}/gmconv/net")
+    assert noted == ["/gmconv/net"]
 
 
 TORCH_HUB = """

@@ -50,3 +50,76 @@ def test_rename_by_order_leaves_a_file_with_the_models_names_alone(model):
 def test_what_is_no_tensor_is_refused(model):
     with pytest.raises(RuntimeError, match=r"more than tensors \(epoch\)"):
         adapt_checkpoint({"epoch": 3}, model, declared="native")
+
+
+NATIVE = "gmconv_cifar_resnet20"
+
+
+@pytest.fixture(scope="module")
+def native():
+    torch.manual_seed(0)
+    return timm.create_model(NATIVE)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("layer1.0.bn1.weight"), r"missing layer1\.0\.bn1\.weight"),
+        (lambda w: w.pop("fc.bias"), r"missing fc\.bias"),
+        (lambda w: w.update(more=torch.ones(1)), "unexpected more"),
+        (lambda w: w.update({"fc.weight": torch.ones(3, 64)}), r"fc\.weight has shape \(3, 64\), expected \(10, 64\)"),
+        (lambda w: w.update({"conv1.weight": torch.ones(16, 1, 3, 3)}), r"conv1\.weight has shape"),
+        (
+            lambda w: w.update({"bn1.bias": torch.full((16,), float("inf"))}),
+            r"bn1\.bias has values that are not finite",
+        ),
+        (
+            lambda w: w.update({"bn1.bias": torch.full((16,), float("nan"))}),
+            r"bn1\.bias has values that are not finite",
+        ),
+        (lambda w: w.pop("layer1.0.conv1.sigma"), r"some of the sigmas but not layer1\.0\.conv1\.sigma"),
+        (lambda w: w.pop("conv1.sigma_module.fc.bias"), r"but not conv1\.sigma_module\.fc\.bias"),
+        (lambda w: [w.pop(key) for key in list(w) if "sigma" in key], "carries no sigma: it looks like a plain"),
+    ],
+)
+def test_a_native_file_fits_whole_or_not_at_all(native, change, message):
+    weights = native.state_dict()
+    assert adapt_checkpoint(weights, native, declared="native").keys() == weights.keys()
+    change(weights)
+    with pytest.raises(RuntimeError, match=message):
+        adapt_checkpoint(weights, native, declared="native")
+
+
+def test_only_named_layers_may_have_other_channels_or_classes(native):
+    weights = native.state_dict() | {"conv1.weight": torch.ones(16, 1, 3, 3), "fc.weight": torch.ones(3, 64)}
+    del weights["fc.bias"]
+    named = {"first_conv": ("conv1",), "classifier": ("fc",)}
+    assert adapt_checkpoint(weights, native, declared="native", **named).keys() == weights.keys()
+    for left_out, message in (("first_conv", "conv1"), ("classifier", "fc")):
+        with pytest.raises(RuntimeError, match=message):
+            adapt_checkpoint(weights, native, declared="native", **{**named, left_out: ()})
+    with pytest.raises(RuntimeError, match=r"conv1\.weight has shape"):  # other outputs are not other channels
+        adapt_checkpoint({**weights, "conv1.weight": torch.ones(8, 1, 3, 3)}, native, declared="native", **named)
+
+
+def test_a_standard_file_is_divided_by_the_masks_and_gets_their_sigmas(native):
+    plain = timm.create_model("stdconv_cifar_resnet20").state_dict()
+    given = {key: value.clone() for key, value in plain.items()}
+    found = adapt_checkpoint(given, native, declared="standard")
+    assert all(torch.equal(value, plain[key]) for key, value in given.items())  # the caller's own
+    assert found.keys() == native.state_dict().keys()
+    distance = torch.tensor([[2.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 2.0]])
+    for name in ("conv1", "layer2.1.conv2"):
+        expected = plain[f"{name}.weight"] * torch.exp(distance / (2 * 5.0**2))
+        torch.testing.assert_close(found[f"{name}.weight"], expected)
+    assert torch.equal(found["fc.weight"], plain["fc.weight"])
+    assert found["layer2.1.conv2.sigma"].tolist() == [5.0]
+    assert found["conv1.sigma_module.fc.bias"].tolist() == [5.0, 1.0]
+    with pytest.raises(RuntimeError, match=r"declared a standard one but carries sigmas"):
+        adapt_checkpoint(found, native, declared="standard")
+
+
+def test_a_standard_file_is_not_divided_by_next_to_nothing():
+    plain = timm.create_model("stdconv_cifar_resnet20").state_dict()
+    with pytest.raises(ValueError, match=r"sigma_init=0\.2: the mask of conv1 falls to"):
+        adapt_checkpoint(plain, timm.create_model(NATIVE, sigma_init=0.2), declared="standard")

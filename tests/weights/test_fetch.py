@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save
 
+import gmconv_zoo
 from gmconv_zoo.weights.check import check_file, discard
 from gmconv_zoo.weights.errors import WeightsError
 from gmconv_zoo.weights.fetch import check_sha256, fetch
@@ -20,6 +23,7 @@ CLIENT = """
 import dataclasses, time
 from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
+from gmconv_zoo.saving.named import open_model
 from gmconv_zoo.weights.check import sha256_of
 from gmconv_zoo.weights.errors import WeightsError
 from gmconv_zoo.weights.fetch import fetch
@@ -40,12 +44,21 @@ for fields in _json.loads(_os.environ["SPECS"]):
         HfApi(token="hf_loopback_writer").create_commit(spec.hf_hub_id, [newer], commit_message="newer")
         paths.append(fetch(spec))
     found[spec.tag] = [(str(path), sha256_of(path)) for path in paths]
-report(**found)
+first = _os.environ["FIRST"]
+opened = {name: open_model(f"gmconv/hand{name}").fc.bias.tolist() for name in ("", f"@{first}", "@v1")}
+report(**found, opened=list(opened.values()))
 """
 
 
 def content(name: str, size: int = 1000) -> bytes:
     return save({name: torch.arange(float(size))})
+
+
+def by_hand(folder: Path, bias: float) -> dict[str, bytes]:
+    """The files of a network that was converted after it was built, which timm alone cannot load."""
+    net = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20", num_classes=2))
+    torch.nn.init.constant_(net.fc.bias, bias)
+    return {path.name: path.read_bytes() for path in gmconv_zoo.save(net, folder).iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +75,15 @@ def pulled(tmp_path_factory):
     specs.append({**FIELDS, "tag": "newer", "hf_hub_id": "gmconv/newer"})
     hub.fault(download_of("flip"), "corrupt")
     hub.fault(download_of("resumed", 4 << 20), "truncate", at=CHUNK + 1000)
-    env = client_env(folder, endpoint=hub.url)
+    older = hub.put("gmconv/commits", {"model.safetensors": content("older")})
+    hub.put("gmconv/commits", {"model.safetensors": content("latest")})
+    specs += [
+        {**FIELDS, "tag": tag, "hf_hub_id": "gmconv/commits", "revision": revision}
+        for tag, revision in (("latest", ""), ("older", older))
+    ]
+    hand = [hub.put("gmconv/hand", by_hand(folder / "hand", bias)) for bias in (1.0, 2.0)]
+    hub.tag("gmconv/hand", "v1", hand[0])
+    env = client_env(folder, endpoint=hub.url) | {"FIRST": hand[0]}
     (folder / "newer").write_bytes(content("new"))
     env |= {"SPECS": json.dumps(specs), "ELSEWHERE": str(folder / "elsewhere"), "NEWER": str(folder / "newer")}
     result = run_client(CLIENT, env).result
@@ -94,6 +115,17 @@ def test_newer_commit_of_a_branch_is_pulled(pulled):
     digests = [digest for _, digest in found["newer"]]
     old, new = (hashlib.sha256(content(name)).hexdigest() for name in ("old", "new"))
     assert digests == [old, old, new]
+
+
+def test_pinned_revision_gives_its_own_file_though_a_newer_one_is_cached(pulled):
+    _, _, found = pulled
+    for tag in ("latest", "older"):
+        assert {digest for _, digest in found[tag]} == {hashlib.sha256(content(tag)).hexdigest()}
+
+
+def test_network_converted_by_hand_opens_at_the_revision_in_its_name(pulled):
+    _, _, found = pulled
+    assert found["opened"] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0]]  # the newest, a commit, a tag
 
 
 def test_cut_download_is_resumed_where_it_stopped(pulled):
@@ -148,6 +180,29 @@ def test_content_counts_and_not_the_name_of_the_stored_blob(tmp_path):
     assert check_file(path, spec).status == "ok"
     path.resolve().write_bytes(content("other"))
     assert check_file(path, spec).status == "damaged"
+
+
+@pytest.mark.parametrize("same", [0, 8, 63])
+@pytest.mark.parametrize("known_to", ["spec", "prefix", "hub"])
+def test_every_digit_of_a_hash_counts(tmp_path, known_to, same):
+    digest = hashlib.sha256(content("net")).hexdigest()
+    other = digest[:same] + ("0" if digest[same] != "0" else "1") + digest[same + 1 :]
+    for declared, status in ((digest, "ok"), (other, "damaged")):
+        known = {"spec": {"sha256": declared}, "prefix": {"sha256_prefix": declared[: same + 1]}, "hub": {}}[known_to]
+        folder = tmp_path / status
+        folder.mkdir()
+        path = hub_layout(folder, content("net"), declared if known_to == "hub" else "blob")
+        spec = WeightSpec(**FIELDS, tag="digits", hf_hub_id="gmconv/net", **known)
+        assert check_file(path, spec).status == status
+
+
+def test_what_the_hub_declares_but_this_release_does_not_know_is_no_damage(tmp_path):
+    path = hub_layout(tmp_path, content("net"), hashlib.sha256(content("net")).hexdigest())
+    spec = WeightSpec(**FIELDS, tag="renewed", hf_hub_id="gmconv/net", sha256="a" * 64)
+    assert check_file(path, spec).status == "unexpected"
+    with pytest.raises(WeightsError, match=r"not the file this release of gmconv_zoo knows.*left where it is"):
+        check_sha256(path, spec)
+    assert path.exists()
 
 
 def test_discarding_leaves_nothing_to_load(tmp_path):

@@ -1,0 +1,61 @@
+"""The confusion matrix and its line per class, counted by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from gmconv_zoo.classify.confusion import class_table, confusion_matrix, write_confusion
+
+
+class Told(nn.Module):
+    """Predicts the class that an image's first pixel tells, unless it is in train mode."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = nn.Parameter(torch.eye(classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert not self.training
+        return self.classes[x[:, 0, 0, 0].long()]
+
+
+def matrix_of(labels: list[int], predictions: list[int], classes: int, batch: int = 2) -> torch.Tensor:
+    images = torch.tensor(predictions, dtype=torch.float32).view(-1, 1, 1, 1)
+    batches = zip(images.split(batch), torch.tensor(labels).split(batch), strict=True)
+    return confusion_matrix(Told(classes).train(), batches, classes)
+
+
+def test_rows_are_true_classes_and_columns_predicted_ones():
+    assert matrix_of([0, 0, 1], [1, 1, 1], 2).tolist() == [[0, 2], [0, 1]]
+    assert matrix_of([0, 2, 1, 2, 2], [2, 2, 0, 1, 2], 4).tolist() == [
+        [0, 0, 1, 0],
+        [1, 0, 0, 0],
+        [0, 1, 2, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_recall_is_of_the_true_images_and_precision_of_the_predicted_ones():
+    rows = class_table(torch.tensor([[0, 2, 0], [0, 1, 0], [1, 0, 2]]), ["a", "b", "c"], torch.tensor([0, 2, 2, 2]))
+    assert [list(row.values()) for row in rows] == [
+        ["a", 1, 2, 0, 0.0, 0.0],
+        ["b", 0, 1, 1, 100.0, 33.33],
+        ["c", 3, 3, 2, 66.67, 100.0],
+    ]
+    assert list(rows[0]) == ["class", "train_images", "val_images", "correct", "recall_percent", "precision_percent"]
+
+
+def test_percentage_of_nothing_is_none():
+    (_, row) = class_table(torch.tensor([[1, 0], [0, 0]]), ["a", "b"], torch.tensor([0]))
+    assert (row["recall_percent"], row["precision_percent"]) == (None, None)
+
+
+def test_written_matrix_names_both_sides(tmp_path):
+    write_confusion(torch.tensor([[0, 2], [0, 1]]), ["a", "b, c"], tmp_path / "confusion.csv")
+    assert (tmp_path / "confusion.csv").read_text() == 'true \\ predicted,a,"b, c"\na,0,2\n"b, c",0,1\n'
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_counts_do_not_depend_on_the_batch_size(batch):
+    labels, predictions = [0, 1, 2, 0, 1, 2, 2], [0, 1, 1, 2, 1, 2, 0]
+    assert torch.equal(matrix_of(labels, predictions, 3, batch), matrix_of(labels, predictions, 3))

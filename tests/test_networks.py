@@ -1,0 +1,55 @@
+"""The networks that timm has not, against their papers and torchvision."""
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from gmconv_zoo.models.gmconv_cifar_resnet import CifarResNet, PadShortcut
+
+
+@pytest.mark.parametrize(("channels", "before"), [((16, 32), 8), ((3, 8), 2), ((4, 4), 0)])
+def test_parameter_free_shortcut_subsamples_and_pads_either_side(channels, before):
+    x = torch.randn(2, channels[0], 5, 6)
+    out = PadShortcut(*channels, stride=2)(x)
+    assert out.shape == (2, channels[1], 3, 3)
+    assert torch.equal(out[:, before : before + channels[0]], x[:, :, ::2, ::2])
+    assert not out[:, :before].any()
+    assert not out[:, before + channels[0] :].any()
+
+
+@torch.no_grad()
+def test_kernels_start_as_he_et_al_say():
+    torch.manual_seed(0)
+    net = CifarResNet((1, 1, 1), (16, 32, 64))
+    for kernel in (net.layer2[0].conv2.weight, net.layer3[0].conv2.weight):
+        assert kernel.std() == pytest.approx((2 / (kernel.shape[0] * 9)) ** 0.5, rel=0.05)
+    assert net.layer1[0].bn2.weight.all()
+    zeroed = CifarResNet((1, 1, 1), (16, 32, 64), zero_init_last=True)
+    assert not zeroed.layer1[0].bn2.weight.any()
+    assert zeroed.layer1[0].bn1.weight.all()
+
+
+def test_only_alexnet_drops_out_unless_asked():
+    rates = {
+        name: {
+            module.p for module in timm.create_model(name, device="meta").modules() if isinstance(module, nn.Dropout)
+        }
+        for name in ("stdconv_alexnet", "stdconv_cifar_resnet20")
+    }
+    assert rates == {"stdconv_alexnet": {0.5}, "stdconv_cifar_resnet20": set()}
+    assert timm.create_model("stdconv_cifar_resnet20", device="meta").drop_rate == 0
+
+
+@torch.no_grad()
+def test_alexnets_feature_maps_are_torchvisions():
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        ours, theirs = timm.create_model("stdconv_alexnet").features, torchvision.models.AlexNet().features
+    theirs = theirs.to_empty(device="cpu")
+    for parameter in theirs.parameters():
+        parameter.normal_(std=0.05)
+    ours.load_state_dict(theirs.state_dict(), assign=True)
+    x = torch.randn(1, 3, 70, 64)
+    assert torch.equal(ours(x), theirs(x))

@@ -11,6 +11,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d
+from gmconv_zoo.models._names import net_of, plain_name
 from gmconv_zoo.weights.specs import specs_of
 
 from .conversion.networks import randomised
@@ -23,6 +24,8 @@ PARAMETERS = {
     "resnet50": (25_557_032, 25_557_049, 25_557_082),
     "mobilenetv2": (3_504_872, 3_504_890, 3_504_923),
     "alexnet": (61_100_840, 61_100_845, 61_100_878),
+    "convnext_atto": (3_695_680, 3_695_693, 3_695_726),
+    "convnext_tiny": (28_589_128, 28_589_147, 28_589_180),
     "cifar_resnet20": (269_722, 269_741, 269_774),
     "cifar_resnet56": (853_018, 853_073, 853_106),
 }
@@ -50,14 +53,12 @@ def images(channels: int = 3) -> torch.Tensor:
 
 
 def plain_twin(name: str) -> str:
-    net = name.partition("_")[2]
-    return next(
-        twin for twin in (f"stdconv_{net}", {"mobilenetv2": "mobilenetv2_100"}.get(net, net)) if timm.is_model(twin)
-    )
+    return plain_name(net_of(name))
 
 
 def test_the_zoo_has_the_models_it_promises():
     nets = ["resnet18", "resnet50", "alexnet", "mobilenetv2", "cifar_resnet20", "cifar_resnet56", "cifar_resnet18"]
+    nets += ["convnext_atto", "convnext_tiny"]
     promised = {f"{family}_{net}" for family in ("gmconv", "sgmconv") for net in nets}
     promised |= {f"stdconv_{net}" for net in nets if net == "alexnet" or net.startswith("cifar")}
     assert set(NAMES) == promised

@@ -24,7 +24,7 @@ PARAMETERS = {
     "resnet50": (25_557_032, 25_557_049, 25_557_082),
     "mobilenetv2": (3_504_872, 3_504_890, 3_504_923),
     "alexnet": (61_100_840, 61_100_845, 61_100_878),
-    "convnext_atto": (3_695_680, 3_695_693, 3_695_726),
+    "convnext_atto": (3_695_520, 3_695_533, 3_695_566),
     "convnext_tiny": (28_589_128, 28_589_147, 28_589_180),
     "cifar_resnet20": (269_722, 269_741, 269_774),
     "cifar_resnet56": (853_018, 853_073, 853_106),
@@ -104,7 +104,7 @@ def test_masks_are_where_the_name_says(name):
     expected = {"gmconv": DGMConv2d, "sgmconv": SGMConv2d, "stdconv": type(None)}[name.partition("_")[0]]
     assert type(first) is expected
     assert all(isinstance(m, SGMConv2d) for m in rest)
-    assert all(max(m.kernel_size) == 1 for m in net.modules() if type(m) is nn.Conv2d) or expected is type(None)
+    assert all(max(m.kernel_size) <= 2 for m in net.modules() if type(m) is nn.Conv2d) or expected is type(None)
 
 
 @pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "sgmconv_mobilenetv2"])

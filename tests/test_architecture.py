@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
-    "saving": {"layers", "conversion"},
+    "saving": {"layers", "conversion", "models"},
     "weights": {"layers", "conversion"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "export": {"_version", "layers", "conversion", "engine", "saving"},
     "visualize": {"layers", "sigmas", "conversion", "engine"},
     "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},
-    "benchmark": {"layers", "conversion", "engine", "markdown"},
+    "benchmark": {"layers", "conversion", "models", "engine", "markdown"},
 }
 
 

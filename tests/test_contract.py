@@ -12,6 +12,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d
+from gmconv_zoo.models._names import net_of, plain_name
 from gmconv_zoo.weights.specs import specs_of
 
 from .conversion.networks import randomised
@@ -24,6 +25,8 @@ PARAMETERS = {
     "resnet50": (25_557_032, 25_557_049, 25_557_082),
     "mobilenetv2": (3_504_872, 3_504_890, 3_504_923),
     "alexnet": (61_100_840, 61_100_845, 61_100_878),
+    "convnext_atto": (3_695_520, 3_695_533, 3_695_566),
+    "convnext_tiny": (28_589_128, 28_589_147, 28_589_180),
     "cifar_resnet20": (269_722, 269_741, 269_774),
     "cifar_resnet56": (853_018, 853_073, 853_106),
 }
@@ -55,14 +58,12 @@ def images(channels: int = 3) -> torch.Tensor:
 
 
 def plain_twin(name: str) -> str:
-    net = name.partition("_")[2]
-    return next(
-        twin for twin in (f"stdconv_{net}", {"mobilenetv2": "mobilenetv2_100"}.get(net, net)) if timm.is_model(twin)
-    )
+    return plain_name(net_of(name))
 
 
 def test_the_zoo_has_the_models_it_promises():
     nets = ["resnet18", "resnet50", "alexnet", "mobilenetv2", "cifar_resnet20", "cifar_resnet56", "cifar_resnet18"]
+    nets += ["convnext_atto", "convnext_tiny"]
     promised = {f"{family}_{net}" for family in ("gmconv", "sgmconv") for net in nets}
     promised |= {f"stdconv_{net}" for net in nets if net == "alexnet" or net.startswith("cifar")}
     assert set(NAMES) == promised
@@ -108,7 +109,7 @@ def test_masks_are_where_the_name_says(name):
     expected = {"gmconv": DGMConv2d, "sgmconv": SGMConv2d, "stdconv": type(None)}[name.partition("_")[0]]
     assert type(first) is expected
     assert all(isinstance(m, SGMConv2d) for m in rest)
-    assert all(max(m.kernel_size) == 1 for m in net.modules() if type(m) is nn.Conv2d) or expected is type(None)
+    assert all(max(m.kernel_size) <= 2 for m in net.modules() if type(m) is nn.Conv2d) or expected is type(None)
 
 
 @pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "sgmconv_mobilenetv2"])

@@ -23,7 +23,14 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 DEVICE = "cuda"
-NAMES = ["gmconv_cifar_resnet20", "gmconv_resnet18", "gmconv_mobilenetv2", "gmconv_alexnet", "sgmconv_resnet18"]
+NAMES = [
+    "gmconv_cifar_resnet20",
+    "gmconv_resnet18",
+    "gmconv_mobilenetv2",
+    "gmconv_alexnet",
+    "sgmconv_resnet18",
+    "gmconv_convnext_atto",
+]
 GEOMETRIES = [
     {"kernel_size": 7, "stride": 2, "padding": 3},
     {"kernel_size": 3, "padding": 1, "groups": 2},

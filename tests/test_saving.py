@@ -41,6 +41,7 @@ def test_a_registered_model_loads_through_timm_and_through_load(tmp_path, name, 
         ("sgmconv_cifar_resnet20", "stdconv_cifar_resnet20"),
         ("sgmconv_mobilenetv2", "mobilenetv2_100"),
         ("sgmconv_resnet18", "resnet18"),
+        ("sgmconv_convnext_atto", "convnext_atto"),
     ],
 )
 def test_a_fused_model_is_saved_as_what_it_is(tmp_path, name, architecture):
@@ -59,6 +60,19 @@ def test_a_timm_network_converted_by_hand_loads_back(tmp_path, name, fused):
     back = load(tmp_path)
     assert torch.equal(back(x), net(x))
     assert back.gmconv_conversion == net.gmconv_conversion
+
+
+def test_a_folder_with_masks_on_2x2_kernels_still_loads(tmp_path):
+    """Version 0.1.0 masked them, without an effect; another tensor that has no place is refused as ever."""
+    net, x = convert(plain("convnext_atto", depths=(1, 1, 1, 1), num_classes=3)), torch.randn(1, 3, 64, 64)
+    save(net, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors |= {f"stages.{number}.downsample.1.sigma": torch.tensor([5.0]) for number in (1, 2, 3)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert torch.equal(load(tmp_path)(x), net(x))
+    save_file({**tensors, "stages.1.blocks.0.norm.sigma": torch.tensor([5.0])}, tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match=r"unexpected stages\.1\.blocks\.0\.norm\.sigma"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("build", [OwnNet, torchvision.models.resnet18])

@@ -33,6 +33,10 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=50.0, rounds=5),
         BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=60.0, rounds=5),
     ),
+    "convnext": tuple(
+        BenchmarkSettings(nets=("convnext_atto",), kinds=kinds, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7)
+        for task, kinds in (("inference", _MASKED), ("training", _TRAINED))
+    ),
     "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=30.0, rounds=7),),
     "single": (
         BenchmarkSettings(

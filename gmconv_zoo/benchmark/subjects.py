@@ -8,12 +8,13 @@ from torch import nn
 
 from ..conversion import convert, fuse
 from ..layers import FORMS, DGMConv2d
+from ..models._names import net_of, plain_name
 from .peers import CondConvStem, DeformableStem
 
 __all__ = ["KINDS", "NETS", "STANDARD", "build_subject", "standard_twin"]
 
 STANDARD = "standard"
-NETS = ("resnet18", "resnet50", "mobilenetv2", "alexnet", "cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
+NETS = tuple(net_of(name) for name in timm.list_models("gmconv_*"))
 # kind -> (conversion's keywords, form of the dynamic stem)
 _MASKED = {
     "sgmconv": ({"stem": "static"}, None),
@@ -32,8 +33,7 @@ def standard_twin(net: str) -> str:
     """
     if net not in NETS:
         raise ValueError(f"net={net!r}: pass one of {NETS}.")
-    stdconv = f"stdconv_{net}"
-    return stdconv if timm.is_model(stdconv) else {"mobilenetv2": "mobilenetv2_100"}.get(net, net)
+    return plain_name(net)
 
 
 def build_subject(net: str, kind: str, *, stem_only: bool = False) -> nn.Module:

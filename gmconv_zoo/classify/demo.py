@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..conversion import fuse
 from ..data.digits import Digits, digits
 from ..data.tensors import TensorImages, tensor_loader
+from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..visualize.masks import layer_masks
 from ..visualize.training import draw_training
@@ -122,7 +123,7 @@ def run_demo(
 
 
 def _start(model: str) -> nn.Module:
-    if not model.startswith(("gmconv_", "sgmconv_")):
+    if not model.startswith(MASKED_FAMILIES):
         raise ValueError(f"model={model!r} has no Gaussian masks: pass a gmconv_ or sgmconv_ name.")
     options = {"pretrained": True} if "." in model else {"sigma_init": START_SIGMA}
     return timm.create_model(model, num_classes=10, **options)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..engine.optim import OptimSettings
+from ..models._names import net_of
 
 __all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
 
@@ -109,7 +110,7 @@ _CIFAR_DEEP = _plain_sgd(1e-4, epochs=160, milestones=(80, 120), decay_rate=0.1,
 _IMAGENET = {"batch_size": 256, "momentum": 0.9, "flip": True, "crop_scale": 0.08}
 _IMAGENET_RESNET = _plain_sgd(4e-5, epochs=90, lr=0.1, schedule="step", decay_epochs=30, decay_rate=0.1, **_IMAGENET)
 
-# Keyed by the network's name without its family prefix (gmconv_, sgmconv_, stdconv_).
+# Keyed by the network's name without its family.
 PAPER_RECIPES: dict[str, Recipe] = {
     "cifar_resnet20": _CIFAR_DEEP,
     "cifar_resnet56": _CIFAR_DEEP,
@@ -126,9 +127,6 @@ _PAPER_STARTS: dict[str, dict[str, Any]] = {
     "resnet50": {"zero_init_last": False},
     "mobilenetv2": {"drop_rate": 0.2},
 }
-
-_FAMILIES = ("gmconv_", "sgmconv_", "stdconv_")
-_TIMM_NAMES = {"mobilenetv2_100": "mobilenetv2"}
 
 # A few epochs from good weights: the masks start wide and no decay narrows them.
 FINETUNE = Recipe(
@@ -156,7 +154,7 @@ def recipe_for(model: str) -> Recipe:
     Raises:
         ValueError: for a network the paper does not train.
     """
-    net = _paper_net(model)
+    net = net_of(model)
     if net not in PAPER_RECIPES:
         raise ValueError(f"model={model!r}: the paper has recipes for {', '.join(PAPER_RECIPES)}; name one of them.")
     return PAPER_RECIPES[net]
@@ -168,11 +166,4 @@ def paper_start(model: str) -> dict[str, Any]:
     Args:
         model: name of the network, of any family; other networks than the paper's keep timm's defaults.
     """
-    return dict(_PAPER_STARTS.get(_paper_net(model), {}))
-
-
-def _paper_net(model: str) -> str:
-    """The paper's name of a network, whatever its family and tag."""
-    name = model.partition(".")[0]
-    net = name.split("_", 1)[-1] if name.startswith(_FAMILIES) else name
-    return _TIMM_NAMES.get(net, net)
+    return dict(_PAPER_STARTS.get(net_of(model), {}))

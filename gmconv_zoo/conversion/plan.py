@@ -11,10 +11,20 @@ from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
 from .config import Conversion
 from .stages import stage_of_modules, stem_names
 
-__all__ = ["SMALLEST_DIVISOR", "PlannedConv", "convolutions", "plan_conversion", "skip_reason", "weight_uses"]
+__all__ = [
+    "FLAT_KERNEL",
+    "SMALLEST_DIVISOR",
+    "PlannedConv",
+    "convolutions",
+    "plan_conversion",
+    "skip_reason",
+    "weight_uses",
+]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
+# Up to so many taps a side, all of them are equally near the centre: no sigma changes the mask.
+FLAT_KERNEL = 2
 
 
 @dataclass(frozen=True)
@@ -118,8 +128,8 @@ def skip_reason(module: nn.Module) -> str:
     """Why a convolution cannot carry a mask; empty when it can."""
     if not isinstance(module, nn.Conv2d):
         return f"{type(module).__name__} is not a Conv2d"
-    if max(module.kernel_size) == 1:
-        return "1x1: its mask is identically 1"
+    if max(module.kernel_size) <= FLAT_KERNEL:
+        return f"{module.kernel_size[0]}x{module.kernel_size[1]}: its mask is identically 1"
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
         return "lazy: run one batch through the network first"
     if parametrize.is_parametrized(module) or "weight" not in module._parameters:

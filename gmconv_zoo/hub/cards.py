@@ -46,6 +46,7 @@ _TEMPLATE = Path(__file__).with_name("card_template.md.jinja")
 _PAPERS = {
     "resnet": ("Deep Residual Learning for Image Recognition", "https://arxiv.org/abs/1512.03385"),
     "mobilenetv2": ("MobileNetV2: Inverted Residuals and Linear Bottlenecks", "https://arxiv.org/abs/1801.04381"),
+    "convnext": ("A ConvNet for the 2020s", "https://arxiv.org/abs/2201.03545"),
     "alexnet": ("One weird trick for parallelizing convolutional neural networks", "https://arxiv.org/abs/1404.5997"),
 }
 # A metric's data set in words -> its identifier on the Hub
@@ -189,7 +190,8 @@ def _dataset_id(dataset: str) -> str | None:
 def _details(subject: CardSubject) -> dict[str, str]:
     spec, counts = subject.spec, subject.profile
     size = _pixels(counts.input_size)
-    images = f"{size}, crop {spec.crop_pct:g}, {spec.interpolation}"
+    mode = "" if spec.crop_mode == "center" else f" ({spec.crop_mode})"
+    images = f"{size}, crop {spec.crop_pct:g}{mode}, {spec.interpolation}"
     if spec.test_input_size:
         images += f"; for testing {_pixels(spec.test_input_size)}, crop {spec.test_crop_pct or spec.crop_pct:g}"
     details = {

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..conversion import fuse
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
+from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
@@ -21,8 +22,10 @@ from .profile import profile
 __all__ = ["CARD_NAME", "Staged", "stage"]
 
 CARD_NAME = "README.md"
+_EVALUATION = (
+    "input_size", "test_input_size", "crop_pct", "test_crop_pct", "crop_mode", "interpolation", "mean", "std",
+)  # fmt: skip
 _FILES = (CARD_NAME, CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME)
-_OWN_FAMILIES = ("gmconv_", "sgmconv_", "stdconv_")
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
             "timm cannot rebuild a network that was converted after it was built: build it from one of this "
             "package's models, or publish it fused when all its masks are static."
         )
-    own = architecture.startswith(_OWN_FAMILIES)
+    own = architecture.startswith(FAMILIES)
     if fused and own:
         raise ValueError(f"timm has no plain network to publish this one as ({architecture}): do not fuse it.")
     if not fused and not own:
@@ -203,7 +206,7 @@ def _spec(
     cfg = config["pretrained_cfg"]
     kept: dict[str, Any] = {
         key: tuple(cfg[key]) if isinstance(cfg[key], list) else cfg[key]
-        for key in ("input_size", "test_input_size", "crop_pct", "test_crop_pct", "interpolation", "mean", "std")
+        for key in _EVALUATION
         if cfg.get(key) is not None
     }
     return WeightSpec(

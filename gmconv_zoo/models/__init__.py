@@ -1,5 +1,8 @@
-"""timm entrypoints. To add a model, add a file here and import it below: importing is what registers it."""
+"""timm entrypoints. Every file here whose name starts with ``gmconv_`` is imported, which registers its models."""
 
-from . import gmconv_alexnet, gmconv_cifar_resnet, gmconv_mobilenetv2, gmconv_resnet
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["gmconv_alexnet", "gmconv_cifar_resnet", "gmconv_mobilenetv2", "gmconv_resnet"]
+for _found in iter_modules(__path__):
+    if _found.name.startswith("gmconv_"):
+        import_module(f"{__name__}.{_found.name}")

@@ -169,6 +169,7 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
         "test_input_size": spec.test_input_size,
         "crop_pct": spec.crop_pct,
         "test_crop_pct": spec.test_crop_pct,
+        "crop_mode": spec.crop_mode,
         "interpolation": spec.interpolation,
         "mean": spec.mean,
         "std": spec.std,

@@ -12,12 +12,11 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, present_conversion
+from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
-__all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "OWN_FAMILIES", "WEIGHTS_NAME", "describe"]
+__all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "describe"]
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
-# The families whose entrypoints convert by themselves; any other converted network is rebuilt by `convert`.
-OWN_FAMILIES = ("gmconv_", "sgmconv_")
 # timm looks for these at the top level of config.json only
 LABEL_KEYS = ("label_names", "label_descriptions")
 # Stands where timm reads the architecture of a network that it cannot rebuild: what it then says names the remedy.
@@ -29,8 +28,6 @@ _WRAPPERS = (
     torch._dynamo.eval_frame.OptimizedModule,
 )
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
-# Our nets whose plain twin timm calls differently
-_TIMM_TWINS = {"mobilenetv2": "mobilenetv2_100"}
 
 
 def describe(
@@ -68,7 +65,7 @@ def describe(
     config = _timm_config(model, architecture, conversion, model_args or {}, label_names)
     if conversion is not None and not conversion.masks_anything:
         config["folded_masks"] = True
-    elif conversion is not None and not architecture.startswith(OWN_FAMILIES):
+    elif conversion is not None and not architecture.startswith(MASKED_FAMILIES):
         config.update(architecture=NOT_TIMMS, gmconv=_by_hand(model, architecture, conversion))
     return config
 
@@ -103,10 +100,8 @@ def _architecture(model: nn.Module, conversion: Conversion | None) -> str:
     """The entrypoint that builds this very structure: a fully fused network is the plain one."""
     cfg: Any = model.pretrained_cfg
     architecture: str = cfg["architecture"]
-    if conversion is not None and not conversion.masks_anything:
-        family, _, net = architecture.partition("_")
-        if f"{family}_" in OWN_FAMILIES:
-            return next(name for name in (f"stdconv_{net}", _TIMM_TWINS.get(net, net)) if is_model(name))
+    if conversion is not None and not conversion.masks_anything and architecture.startswith(MASKED_FAMILIES):
+        return plain_name(net_of(architecture))
     return architecture
 
 
@@ -117,7 +112,7 @@ def _timm_config(
     model_args: dict[str, Any],
     label_names: list[str] | None,
 ) -> dict[str, Any]:
-    own = architecture.startswith(OWN_FAMILIES)
+    own = architecture.startswith(MASKED_FAMILIES)
     args = {**(conversion.to_dict() if own and conversion is not None else {}), **model_args}
     extra: dict[str, Any] = {"pretrained_cfg": {"architecture": architecture}}
     if label_names is not None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules
+from ..conversion.plan import FLAT_KERNEL
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
@@ -82,6 +83,7 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
         raise RuntimeError(f"{folder / WEIGHTS_NAME} is damaged or cut short: {error}.") from error
     fit_sigma_modules(net, tensors)
     own = net.state_dict()
+    tensors = {key: tensor for key, tensor in tensors.items() if key in own or not _is_of_a_flat_mask(key, net)}
     stored = {own[key].data_ptr() for key in own if key in tensors}  # a tensor with two names is stored under one
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
     if difference := _difference(missing, set(tensors) - set(own), _misshaped(own, tensors)):
@@ -91,6 +93,13 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
         net = net.to(dtypes.pop())
     net.load_state_dict(tensors, strict=False)
     return net.eval()
+
+
+def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
+    """Tell whether a tensor is a sigma of a mask that is identically 1, as version 0.1.0 put on 2x2 kernels."""
+    name, is_sigma, _ = key.rpartition(".sigma")
+    layer = dict(net.named_modules()).get(name) if is_sigma else None
+    return isinstance(layer, nn.Conv2d) and max(layer.kernel_size) <= FLAT_KERNEL
 
 
 def loading_call(folder: str | Path) -> str:

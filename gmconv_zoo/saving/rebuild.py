@@ -11,7 +11,8 @@ from torch import nn
 
 from ..conversion import Conversion, convert
 from ..layers import DGMConv2d, SGMConv2d
-from .describe import LABEL_KEYS, NOT_TIMMS, OWN_FAMILIES
+from ..models._names import MASKED_FAMILIES
+from .describe import LABEL_KEYS, NOT_TIMMS
 
 __all__ = ["build_from_config", "rebuild"]
 
@@ -55,7 +56,7 @@ def build_from_config(config: dict[str, Any]) -> nn.Module:
     recorded = config.get("model_args", {})
     args = {key: value for key, value in recorded.items() if value is not None}
     args.setdefault("num_classes", config.get("num_classes"))
-    if architecture.startswith(OWN_FAMILIES):  # timm drops keywords whose value is None
+    if architecture.startswith(MASKED_FAMILIES):  # timm drops keywords whose value is None
         args.update({key: "none" for key in ("stem", "body") if recorded.get(key, "") is None})
     net: Any = _converted(timm.create_model(architecture, pretrained=False, **args), by_hand, inplace=True)
     if config.get("folded_masks"):

@@ -46,8 +46,8 @@ class WeightSpec:
         packaged: a file inside this package, beside this module.
         sha256: of the file's content; empty where nobody has published it.
         sha256_prefix: the first digits of it, as torchvision writes them into its file names.
-        num_classes, input_size, test_input_size, crop_pct, test_crop_pct, interpolation, mean, std: evaluation
-            settings, sizes as (channels, height, width) in pixels.
+        num_classes, input_size, test_input_size, crop_pct, test_crop_pct, crop_mode, interpolation, mean, std:
+            evaluation settings, sizes as (channels, height, width) in pixels, the rest as timm names them.
         upstream: what the source's authors publish for it; a converted network computes the same function.
         paper: what the GMConv paper reports for a network trained this way; never set for converted weights.
         measured: what this project measured with these very weights.
@@ -73,6 +73,7 @@ class WeightSpec:
     test_input_size: tuple[int, int, int] | None = None
     crop_pct: float = 0.875
     test_crop_pct: float | None = None
+    crop_mode: str = "center"
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -164,6 +165,36 @@ _SOURCES: dict[str, dict[str, dict]] = {
             "licence": "apache-2.0",
             "interpolation": "bicubic",
             "upstream": _upstream(72.910, 91.000, _TIMM),
+        },
+    },
+    "convnext_atto": {
+        "d2_in1k": {
+            "hf_hub_id": "timm/convnext_atto.d2_in1k",
+            "licence": "apache-2.0",
+            "interpolation": "bicubic",
+            "test_input_size": (3, 288, 288),
+            "test_crop_pct": 0.95,
+            "upstream": _upstream(77.008, 93.702, f"{_TIMM}, at 288"),
+        },
+    },
+    "convnext_tiny": {
+        "in12k_ft_in1k": {
+            "hf_hub_id": "timm/convnext_tiny.in12k_ft_in1k",
+            "licence": "apache-2.0",
+            "interpolation": "bicubic",
+            "crop_pct": 0.95,
+            "test_input_size": (3, 288, 288),
+            "test_crop_pct": 1.0,
+            "upstream": _upstream(84.450, 97.340, f"{_TIMM}, at 288"),
+        },
+        "in12k_ft_in1k_384": {
+            "hf_hub_id": "timm/convnext_tiny.in12k_ft_in1k_384",
+            "licence": "apache-2.0",
+            "interpolation": "bicubic",
+            "input_size": (3, 384, 384),
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+            "upstream": _upstream(85.122, 97.606, _TIMM),
         },
     },
     "alexnet": {

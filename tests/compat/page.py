@@ -30,9 +30,10 @@ def consumers() -> list[str]:
 
 
 def read_cells(text: str) -> Cells:
-    """The cells of a page, by consumer and model."""
-    rows = [line.strip("| ").split(" | ") for line in _table(text).splitlines() if line.startswith("| ")]
-    return {(row[0], name): cell for row in rows[1:] for name, cell in zip(MODELS, row[1:], strict=True)}
+    """The cells of a page, by consumer and model; its first row names the models."""
+    header, *rows = [line.strip("| ").split(" | ") for line in _table(text).splitlines() if line.startswith("| ")]
+    models = [name.strip("`") for name in header[1:]]
+    return {(row[0], name): cell for row in rows for name, cell in zip(models, row[1:], strict=True)}
 
 
 def write_cells(path: Path, found: Mapping[tuple[str, str], str]) -> None:

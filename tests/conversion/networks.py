@@ -6,7 +6,7 @@ from torch import nn
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random running statistics and affine weights, so that no branch is silent and outputs can be compared."""
+    """Random statistics, affine weights and layer scales, so that no branch is silent and outputs can be compared."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
@@ -15,7 +15,19 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
                 module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
                 if module.weight is not None:
                     module.weight.copy_(torch.rand(module.weight.shape, generator=generator) * 0.5 + 0.5)
+        wake_layer_scales(model, generator)
     return model.eval()
+
+
+@torch.no_grad()
+def wake_layer_scales(model: nn.Module, generator: torch.Generator) -> None:
+    """Give blocks behind layer scales, which start at 1e-6 with weights of 0.02, a share in the output; in place."""
+    scales = [parameter for name, parameter in model.named_parameters() if name.endswith(".gamma")]
+    for scale in scales:
+        scale.uniform_(0.5, 1.0, generator=generator)
+    for module in model.modules() if scales else []:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
 
 
 def plain(name: str, **kwargs) -> nn.Module:

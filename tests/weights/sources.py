@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from gmconv_zoo.weights.specs import SPECS, WeightSpec
+from tests.conversion.networks import wake_layer_scales
 
 __all__ = ["architecture_of", "file_of", "plain_network", "randomise", "source_of"]
 
@@ -21,17 +22,17 @@ def architecture_of(spec: WeightSpec) -> str:
     return "alexnet" if "alexnet" in spec.url else "mobilenet_v2"
 
 
-def plain_network(spec: WeightSpec, **kwargs: object) -> nn.Module:
+def plain_network(spec: WeightSpec) -> nn.Module:
     """The source's untrained network."""
     name = architecture_of(spec)
-    return timm.create_model(name, **kwargs) if spec.hf_hub_id else torchvision.models.get_model(name, **kwargs)
+    return timm.create_model(name) if spec.hf_hub_id else torchvision.models.get_model(name)
 
 
 @torch.no_grad()
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every norm random weights and the statistics of random images: fresh ones, some zero, would hide errors.
+    """Give batch norms random weights and the statistics of random images: fresh ones, some zero, would hide errors.
 
-    A network without norms gets larger weights instead, so that its outputs tell images apart.
+    A network without them gets larger weights instead, so that its outputs tell images apart.
     """
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -42,6 +43,7 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     for module in [] if norms else model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+    wake_layer_scales(model, generator)
     model.train()(torch.randn(4, 3, 64, 64, generator=generator))
     return model.eval()
 

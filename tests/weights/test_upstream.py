@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from timm.models import get_pretrained_cfg
 from torch import Tensor
 
 from gmconv_zoo.weights.specs import SPECS, WeightSpec
 from tests.servers.client import client_env, run_client
 from tests.servers.files import FileServer
 from tests.servers.hub import HubServer
-from tests.weights.sources import architecture_of, file_of, plain_network, source_of
+from tests.weights.sources import architecture_of, file_of, source_of
 
 TOLERANCE = 1e-4  # of the largest value
 ALTERED = (
@@ -42,13 +43,18 @@ torch.save(outputs, os.environ["OUTPUTS"])
 
 def is_slow(spec: WeightSpec) -> bool:
     """Large files, and second tags of the same network."""
-    return "resnet50" in spec.model or "a1_in1k" in spec.tag or spec.model == "sgmconv_alexnet"
+    large = spec.model.endswith(("resnet50", "convnext_tiny"))
+    return large or "a1_in1k" in spec.tag or spec.model == "sgmconv_alexnet"
 
 
 PLAIN = [(name, {}) for name, spec in SPECS.items() if spec.conversion == "standard"]
 PLAIN_CASES = {slow: [case for case in PLAIN if is_slow(SPECS[case[0]]) is slow] for slow in (False, True)}
 ALTERED_CASES = {
-    False: [(f"gmconv_{net}.from_tv_in1k", kwargs) for net in ("resnet18", "mobilenetv2") for kwargs in ALTERED],
+    False: [
+        (f"gmconv_{source}", kwargs)
+        for source in ("resnet18.from_tv_in1k", "mobilenetv2.from_tv_in1k", "convnext_atto.from_d2_in1k")
+        for kwargs in ALTERED
+    ],
     True: [(f"{family}_alexnet.from_tv_in1k", kwargs) for family in ("gmconv", "sgmconv") for kwargs in ALTERED],
 }
 
@@ -59,6 +65,15 @@ def parameters(cases: dict[bool, list[tuple[str, dict]]]) -> list:
         pytest.param(slow, name, kwargs, id=f"{name}-{kwargs}", marks=[pytest.mark.slow] if slow else [])
         for slow, name, kwargs in rows
     ]
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.hf_hub_id.startswith("timm/")])
+def test_a_weight_of_timm_has_the_licence_and_the_preprocessing_that_timm_says(name):
+    spec = SPECS[name]
+    ours, timms = get_pretrained_cfg(name), get_pretrained_cfg(spec.hf_hub_id.removeprefix("timm/"))
+    fields = ["num_classes", "input_size", "pool_size", "test_input_size", "crop_pct", "test_crop_pct", "crop_mode"]
+    for field in [*fields, "interpolation", "mean", "std", "license"]:
+        assert getattr(ours, field) == getattr(timms, field), field
 
 
 class Pulled:
@@ -140,7 +155,7 @@ def test_pretrained_honours_keywords(pulled, slow, name, kwargs):
     if "sigma_init" in kwargs:
         assert set(sigmas.values()) == {kwargs["sigma_init"]}
     if "stages" in kwargs:
-        elsewhere = ("layer3", "layer4", "blocks.3", "blocks.5", "features.8", "features.10")
+        elsewhere = ("layer3", "layer4", "blocks.3", "blocks.5", "features.8", "features.10", "stages.2", "stages.3")
         assert sigmas
         assert not any(key.startswith(elsewhere) for key in sigmas)
 
@@ -151,13 +166,10 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
 
 
 def feature_maps(spec: WeightSpec) -> list[Tensor]:
-    """The source's own feature maps: timm's extractor, or torchvision's layers read by hand."""
+    """The source's own feature maps: timm's own, or torchvision's layers read by hand."""
     source, x, maps = source_of(spec), images(), []
     if spec.hf_hub_id:
-        extractor = plain_network(spec, features_only=True).eval()
-        missing, _ = extractor.load_state_dict(source.state_dict(), strict=False)
-        assert not missing
-        return extractor(x)
+        return source.forward_intermediates(x, intermediates_only=True)
     taps = {"alexnet": (1, 4, 11, 12), "mobilenet_v2": (1, 3, 6, 13, 17)}[architecture_of(spec)]
     for number, layer in enumerate(source.features):
         x = layer(x)

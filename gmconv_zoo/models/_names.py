@@ -1,0 +1,32 @@
+"""What the models are called: the prefixes of their families, and the plain network behind each masked one."""
+
+from timm.models import is_model
+
+__all__ = ["FAMILIES", "MASKED_FAMILIES", "net_of", "plain_name"]
+
+MASKED_FAMILIES = ("gmconv_", "sgmconv_")
+FAMILIES = (*MASKED_FAMILIES, "stdconv_")
+# Networks that timm calls otherwise than their family does
+_TIMM_NAMES = {"mobilenetv2": "mobilenetv2_100"}
+
+
+def net_of(model: str) -> str:
+    """Return the network's name without its family and tag.
+
+    Args:
+        model: e.g. "gmconv_resnet18.from_tv_in1k"; timm's own names ("mobilenetv2_100") are allowed.
+    """
+    name = model.partition(".")[0]
+    if name.startswith(FAMILIES):
+        return name.partition("_")[2]
+    return next((net for net, timm_name in _TIMM_NAMES.items() if timm_name == name), name)
+
+
+def plain_name(net: str) -> str:
+    """Return the registered name of a network with standard convolutions: this package's where timm has none.
+
+    Args:
+        net: the name without a family, e.g. "resnet18".
+    """
+    own = f"stdconv_{net}"
+    return own if is_model(own) else _TIMM_NAMES.get(net, net)

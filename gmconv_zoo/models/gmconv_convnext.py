@@ -1,0 +1,70 @@
+"""GMConv and S-GMConv ConvNeXts for ImageNet (arXiv 2201.03545), with 7x7 depthwise kernels; timm supplies the network.
+
+The GMConv paper does not train them: they are here because its gains grow with the kernel.
+"""
+
+from typing import Any
+
+from timm.models import generate_default_cfgs, register_model
+from timm.models.convnext import ConvNeXt
+
+from ..conversion import Conversion
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+
+__all__ = ["GMConvConvNeXt"]
+
+
+class GMConvConvNeXt(SigmaNoDecay, ConvNeXt):
+    """timm's ConvNeXt, whose convolutions carry Gaussian masks once it is built."""
+
+
+_COMMON: dict[str, Any] = {"first_conv": "stem.0", "classifier": "head.fc"}
+_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
+
+default_cfgs = generate_default_cfgs(
+    {
+        **default_cfgs_of("gmconv_convnext_atto", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_convnext_atto", _SGMCONV, **_COMMON),
+        **default_cfgs_of("gmconv_convnext_tiny", _GMCONV, **_COMMON),
+        **default_cfgs_of("sgmconv_convnext_tiny", _SGMCONV, **_COMMON),
+    }
+)
+
+# timm's two sizes; only the small one has its pointwise layers as 1x1 convolutions
+_ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320), "conv_mlp": True}
+_TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
+
+
+def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
+    return build_gmconv(
+        GMConvConvNeXt,
+        variant,
+        pretrained,
+        masks=_SGMCONV if variant.startswith("sgmconv") else _GMCONV,
+        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
+        **kwargs,
+    )
+
+
+@register_model
+def gmconv_convnext_atto(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
+    """ConvNeXt-Atto with a dynamic stem and static masks elsewhere."""
+    return _create("gmconv_convnext_atto", pretrained, **{**_ATTO, **kwargs})
+
+
+@register_model
+def sgmconv_convnext_atto(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
+    """ConvNeXt-Atto with static masks everywhere."""
+    return _create("sgmconv_convnext_atto", pretrained, **{**_ATTO, **kwargs})
+
+
+@register_model
+def gmconv_convnext_tiny(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
+    """ConvNeXt-Tiny with a dynamic stem and static masks elsewhere."""
+    return _create("gmconv_convnext_tiny", pretrained, **{**_TINY, **kwargs})
+
+
+@register_model
+def sgmconv_convnext_tiny(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
+    """ConvNeXt-Tiny with static masks everywhere."""
+    return _create("sgmconv_convnext_tiny", pretrained, **{**_TINY, **kwargs})

@@ -135,7 +135,7 @@ def split_indices(
     held_out = {
         index
         for label, images in members.items()
-        for index in random.Random(f"{seed}/{classes[label]}").sample(images, _held_out_count(len(images), share))
+        for index in random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape")).sample(images, _held_out_count(len(images), share))
     }
     return [index for index in range(len(labels)) if index not in held_out], sorted(held_out)
 

@@ -12,10 +12,11 @@ from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..saving import save
-from ..visualize.classes import draw_curves
+from ..saving.model_names import check_model_name
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
+from .messages import closing_lines, starting_line
 from .recipes import FINETUNE, Recipe, recipe_for
 from .start_network import start_network
 from .stream_loading import make_stream_loaders
@@ -85,6 +86,7 @@ def train_by_recipe(
     """
     output = Path(output)
     refuse_earlier_run(output, resume=resume)
+    check_model_name(model)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
     if accelerator.gradient_accumulation_steps < 1:
@@ -97,6 +99,7 @@ def train_by_recipe(
     set_seed(seed)
     net = start_network(model, classes, **{"pretrained": False, **(model_options or {})})
     freeze_parts(net, freeze, backbone=freeze_backbone)
+    say(starting_line(model, net, resolved, accelerator))
     if isinstance(images, StreamData):
         sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
         loaders = make_stream_loaders(net, images, resolved, **sharing_streams)
@@ -131,10 +134,10 @@ def train_by_recipe(
         closing_callbacks=loaders.closing_callbacks,
         progress=progress,
     )
-    say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")
     if accelerator.is_main_process:
         save(net.cpu().eval(), output, label_names=list(images.classes))
-        draw_curves(result.rows, output / "curves.png")
+        say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} validation images")
+        say(closing_lines(output))
     return result
 
 

@@ -132,11 +132,10 @@ def split_indices(
         members.setdefault(label, []).append(index)
     if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
         raise ValueError(f"a single image in {_listed(lonely)}: one to train on and one to hold out are needed.")
-    held_out = {
-        index
-        for label, images in members.items()
-        for index in random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape")).sample(images, _held_out_count(len(images), share))
-    }
+    held_out: set[int] = set()
+    for label, images in members.items():
+        drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
+        held_out.update(drawn_from.sample(images, _held_out_count(len(images), share)))
     return [index for index in range(len(labels)) if index not in held_out], sorted(held_out)
 
 

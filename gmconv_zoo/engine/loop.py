@@ -1,5 +1,6 @@
 """The epoch loop: optimizer steps on accelerate, a progress bar, callbacks, and a stop where numbers go bad."""
 
+import logging
 import math
 import sys
 import time
@@ -23,6 +24,7 @@ with needs_extra("train"):
     from accelerate import Accelerator, skip_first_batches
     from timm.utils import ModelEmaV3
     from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
 __all__ = ["BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
 
@@ -105,7 +107,7 @@ def run_epochs(
             that epoch has run then, so what callbacks have saved is from before.
     """
     bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
-    with bar:
+    with bar, logging_redirect_tqdm([] if bar.disable else _console_loggers()):
         while state.epoch < epochs and not state.stop:
             bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
             started = time.perf_counter()
@@ -238,6 +240,12 @@ def _check_parameters(state: TrainState) -> None:
 def _learning_rate(optimizer: Optimizer) -> float:
     """That of the first group, which is never the sigmas' where anything else is trained."""
     return optimizer.param_groups[0]["lr"]
+
+
+def _console_loggers() -> list[logging.Logger]:
+    """The root logger, if what it logs is shown between the bar's lines."""
+    streams = {getattr(handler, "stream", None) for handler in logging.root.handlers}
+    return [logging.root] if streams & {sys.stdout, sys.stderr} else []
 
 
 def _bar(batches: int, epochs: int, state: TrainState, *, shown: bool) -> tqdm:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ import torch
 
 from .._version import __version__
 
-__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "replace_text", "write_csv", "write_json", "write_results"]
+__all__ = [
+    "RESULTS_NAME",
+    "SUMMARY_NAME",
+    "Summary",
+    "environment",
+    "replace_text",
+    "write_csv",
+    "write_json",
+    "write_results",
+]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
@@ -66,7 +75,7 @@ def write_json(path: str | Path, values: dict[str, Any]) -> Path:
     return Path(path)
 
 
-def write_csv(path: str | Path, lines: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: str | Path, lines: Iterable[Iterable[Any]]) -> None:
     """Replace a CSV file as a whole: the names of the columns, then the rows."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)

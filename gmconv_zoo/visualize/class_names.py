@@ -26,7 +26,7 @@ class ClassLabels:
     """The labels of a picture with one place for each class.
 
     Args:
-        names: of the classes. Whatever cannot be printed is shown as an escape such as ``\\\\udce9``; a name in a script
+        names: of the classes. Whatever cannot be printed is shown as an escape such as ``\\udce9``; a name in a script
             that no installed font has is shown as the class's number, counted from 1.
 
     Attributes:

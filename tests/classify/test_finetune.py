@@ -236,6 +236,6 @@ def test_images_read_at_every_use_are_crops_of_the_padded_image(tmp_path):
 
 def test_unknown_model_is_refused(tmp_path):
     images = make_folder(tmp_path / "images", 12)
-    with pytest.raises(ValueError, match="no folder, no model of timm's"):
+    with pytest.raises(ValueError, match="is not a folder, a model that timm knows"):
         run(images, tmp_path / "out", "resnet_eighteen")
     shutil.rmtree(images)

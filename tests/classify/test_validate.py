@@ -250,7 +250,7 @@ def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monk
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--cpu")
     assert run(monkeypatch, folder, *args) == 1
     out = capsys.readouterr().out
-    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is no folder" in out
+    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
     assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
         failed, good = csv.DictReader(file)

@@ -19,7 +19,7 @@ def _two_processes(monkeypatch):
 @pytest.mark.usefixtures("_two_processes")
 def test_broken_connection_names_the_checkpoint_to_go_on_from(tmp_path):
     path = tmp_path / "last.safetensors"
-    with pytest.raises(LostProcessError, match="No checkpoint lies here"), naming_lost_process(path):
+    with pytest.raises(LostProcessError, match="No checkpoint has been saved"), naming_lost_process(path):
         raise RuntimeError(GLOO)
     path.touch()
     with (

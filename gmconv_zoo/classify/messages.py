@@ -46,8 +46,8 @@ def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accel
 
 
 def log_epoch(row: dict[str, Any], epochs: int, curves: Path | None) -> None:
-    """Log one line about an epoch, and where its curves are drawn."""
-    where = f"; curves: {curves}" if curves is not None else ""
+    """Log one line about an epoch, and where the curves are once they are drawn."""
+    where = f"; curves: {curves}" if curves is not None and curves.exists() else ""
     text = "epoch %d/%d: train_loss %.4f, val_top1 %.2f %%%s"
     _logger.info(text, row["epoch"], epochs, row["train_loss"], row["val_top1_percent"], where)
 

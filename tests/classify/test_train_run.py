@@ -33,7 +33,7 @@ def test_recipe_is_found_by_the_network_s_name(model, net):
 
 
 def test_network_without_a_recipe_is_refused_and_may_borrow_one():
-    with pytest.raises(ValueError, match=r"convnext_tiny.*the paper has recipes for cifar_resnet20"):
+    with pytest.raises(ValueError, match=r"convnext_tiny: the paper has recipes for cifar_resnet20.*--recipe"):
         choose_recipe("convnext_tiny")
     assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
     assert choose_recipe("convnext_tiny", "finetune") is FINETUNE
@@ -146,6 +146,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., train: "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
+        ("images --optimizer adaam", "optimizer='adaam': timm has no such optimizer. Did you mean adam or "),
         ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),
         ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),

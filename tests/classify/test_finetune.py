@@ -29,8 +29,6 @@ from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
 from tests.data.image_folders import make_folder
 
-from .tiny_model import TINY
-
 ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
 ODD = (b"th\xe9", b"coin_$1_to_$5", '猫, "große"\n'.encode())
@@ -201,7 +199,7 @@ def odd(tmp_path_factory):
         for index in range(20):
             Image.new("RGB", (32, 32), (200 * shade, index, 0)).save(os.path.join(folder, b"%d.png" % index))
     options = {"pretrained": False, "image_size": 12, "overrides": {"lr": 0.01}}
-    run(root / "images", root / "out", TINY, say=said.append, **options)
+    run(root / "images", root / "out", NET, say=said.append, **options)
     return root / "out", "\n".join(said)
 
 
@@ -220,7 +218,7 @@ def test_any_class_name_is_written_and_drawn(odd):
 
 def test_run_says_what_it_starts_with_and_what_comes_next(odd):
     out, said = odd
-    line = f"{TINY}: image size 12x12, batch size 8, learning rate 0.01 (sgd, cosine), epochs 1, device cpu, precision"
+    line = f"{NET}: image size 12x12, batch size 8, learning rate 0.01 (sgd, cosine), epochs 1, device cpu, precision"
     assert line in said
     assert f"pictures: {out}/classes.png, {out}/confusion.png, {out}/curves.png\n" in said
     for script in ("predict.py", "validate.py", "publish.py"):

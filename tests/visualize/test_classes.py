@@ -1,3 +1,4 @@
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -47,7 +48,7 @@ def test_names_are_whole_and_apart_and_inside_the_picture(names, figures, tmp_pa
             name.replace(" ", "") for name in names
         ]
         places = sorted(boxes(labels), key=lambda box: box.y0)
-        assert all(below.y1 <= above.y0 for below, above in zip(places, places[1:], strict=False))
+        assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(places))
         assert min(box.height for box in places) >= 8  # pixels, of letters with 8 points
         height, width = imread(tmp_path / name).shape[:2]
         drawn = figure.get_tightbbox().padded(0.15).size * figure.dpi

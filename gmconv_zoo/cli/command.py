@@ -35,15 +35,16 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """End the program with what ``main`` returns, or with one line for an error.
+    """Run a command and end the program with its exit status, or with one line for an error.
 
     Names of files and classes are printed whatever they consist of: what the terminal's encoding does not have is
     shown as an escape.
 
     Args:
-        main: returns the exit status; None stands for 0.
+        main: returns the exit status, or None where there is nothing to say.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with one_line_errors():
-        sys.exit(main())
+        if (status := main()) is not None:
+            sys.exit(status)

@@ -7,16 +7,16 @@ Example:
     python scripts/make_tables.py --check
 """
 
-import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.experiments.records import read_records
-from gmconv_zoo.experiments.tables import experiment_tables
-from gmconv_zoo.hub.tables import models_table
-from gmconv_zoo.markdown import with_block
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.experiments.records import read_records
+    from gmconv_zoo.experiments.tables import experiment_tables
+    from gmconv_zoo.hub.tables import models_table
+    from gmconv_zoo.markdown import with_block
 
 ROOT = Path(__file__).parents[1]
 PARTS: dict[str, Callable[[], str]] = {
@@ -26,23 +26,21 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", type=Path, default=ROOT / "README.md", help="with the markers")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="only these")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table differs")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("--file", type=Path, default=ROOT / "README.md", help="file with the markers (default: README.md)")
+    add("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="only these (default: all)")
+    add("--check", action="store_true", help="write nothing; exit with 1 when a table differs")
     args = parser.parse_args()
-    try:
-        for name in args.parts:
-            text = with_block(args.file, name, PARTS[name]())
-            if not args.check:
-                args.file.write_text(text, encoding="utf-8")
-            elif text != args.file.read_text(encoding="utf-8"):
-                print(f"{args.file}: the part {name!r} differs; run: python scripts/make_tables.py")
-                return 1
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    for name in args.parts:
+        text = with_block(args.file, name, PARTS[name]())
+        if not args.check:
+            args.file.write_text(text, encoding="utf-8")
+        elif text != args.file.read_text(encoding="utf-8"):
+            print(f"{args.file}: the part {name!r} differs; run: python scripts/make_tables.py")
+            return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

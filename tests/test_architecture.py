@@ -17,6 +17,7 @@ PACKAGE = ROOT / "gmconv_zoo"
 MAY_IMPORT = {
     "_version": set(),
     "markdown": set(),
+    "cli": set(),
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},

@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
-from ..saving import loading_call, save
-from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
+from ..engine.records import write_csv
+from ..saving import save
+from ..saving.model_names import check_model_name, is_timm_name
+from ..visualize.classes import draw_class_table, draw_confusion
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
-from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
+from .confusion import class_table, confusion_matrix, write_confusion
 from .evaluate import Score
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
+from .messages import closing_lines, starting_line
 from .recipes import FINETUNE, Recipe
 from .start_network import start_network
-from .train import TrainResult, default_accelerator, train
+from .train import default_accelerator, train
 
 with needs_extra("train"):
     from accelerate import Accelerator
@@ -59,6 +62,8 @@ def finetune(
     model: str = "gmconv_resnet18.from_tv_in1k",
     *,
     output: str | Path = "output/finetune",
+    pretrained: bool = True,
+    image_size: int | None = None,
     overrides: dict[str, Any] | None = None,
     freeze: Sequence[str] = (),
     freeze_backbone: bool = False,
@@ -81,6 +86,8 @@ def finetune(
         data: a folder of class folders, with or without "train" and "val", or a data set by timm's name.
         model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
         output: folder for the network, checkpoints, records and pictures.
+        pretrained: False to start a model that timm knows from random weights.
+        image_size: side of the images in pixels; None for the network's own.
         overrides: fields of the finetuning recipe to change.
         freeze: modules and parameters that are left as they are, see `freeze_parts`.
         freeze_backbone: train the classifier alone (linear probing).
@@ -104,6 +111,9 @@ def finetune(
     """
     output = Path(output)
     refuse_earlier_run(output, resume=resume)
+    check_model_name(model)
+    if not pretrained and not is_timm_name(model):
+        raise ValueError(f"{model} has no random weights to start from: leave out pretrained=False (--no-pretrained).")
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
     images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
@@ -112,8 +122,11 @@ def finetune(
     made = " (split made here)" if images.split_made else ""
     say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
     set_seed(seed)
-    net = start_network(model, len(images.classes))
+    net = start_network(
+        model, len(images.classes), image_size=image_size, **({} if pretrained else {"pretrained": False})
+    )
     freeze_parts(net, freeze, backbone=freeze_backbone)
+    say(starting_line(model, net, recipe, accelerator))
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
     loaders = make_loaders(net, images, recipe, **reading, **sharing(accelerator))
     result = train(
@@ -131,10 +144,13 @@ def finetune(
             "start": str(model),
             "frozen backbone": freeze_backbone,
             **({"frozen": list(freeze)} if freeze else {}),
+            **({} if pretrained else {"pretrained": False}),
+            **({} if image_size is None else {"image size": image_size}),
             **described_images(images, loaders),
         },
         extra={
             "start": model,
+            "pretrained": pretrained,
             "frozen": list(freeze),
             "frozen_backbone": freeze_backbone,
             "classes": list(images.classes),
@@ -144,19 +160,19 @@ def finetune(
         },
         progress=progress,
     )
-    say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the held-out images")
+    say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the validation images")
     if accelerator.is_main_process:
         with accelerator.autocast():  # as the score was counted
             matrix = confusion_matrix(net, loaders.val, len(images.classes))
-        _write(net, result, matrix, loaders.train_labels, images.classes, output)
-        say(f"{output}: {loading_call(output)}")
+        _write(net, matrix, loaders.train_labels, images.classes, output)
+        say(closing_lines(output))
     return FinetuneResult(result.score, result.epoch, images.classes, loaders.skipped, output)
 
 
 def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
-    """The finetuning recipe; a small set gets smaller batches, and steps in proportion, unless either is given."""
+    """The finetuning recipe. A small set gets smaller batches and a learning rate in proportion, where not given."""
     recipe = FINETUNE
-    if not {"batch_size", "lr"} & set(overrides):
+    if "batch_size" not in overrides:
         batch = recipe.batch_size
         while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
             batch //= 2
@@ -164,15 +180,12 @@ def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
     return recipe.adapt(**overrides)
 
 
-def _write(
-    net: nn.Module, result: TrainResult, matrix: Tensor, labels: Tensor, classes: tuple[str, ...], output: Path
-) -> None:
+def _write(net: nn.Module, matrix: Tensor, labels: Tensor, classes: tuple[str, ...], output: Path) -> None:
     rows = class_table(matrix, classes, labels)
     for parameter in net.parameters():
         parameter.requires_grad_(True)
     save(net.cpu().eval(), output, label_names=list(classes))
     write_confusion(matrix, classes, output / "confusion.csv")
-    write_class_table(rows, output / "classes.csv")
+    write_csv(output / "classes.csv", [list(rows[0]), *(row.values() for row in rows)])
     draw_confusion(matrix.tolist(), classes, output / "confusion.png")
     draw_class_table(rows, output / "classes.png")
-    draw_curves(result.rows, output / "curves.png")

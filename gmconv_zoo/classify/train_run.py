@@ -13,10 +13,11 @@ from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..saving import save
-from ..visualize.classes import draw_curves
+from ..saving.model_names import check_model_name
 from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
+from .messages import closing_lines, starting_line
 from .recipes import FINETUNE, Recipe, paper_start, recipe_for
 from .start_network import start_network
 from .stream_loading import make_stream_loaders
@@ -88,6 +89,7 @@ def train_by_recipe(
     """
     output = Path(output)
     refuse_earlier_run(output, resume=resume)
+    check_model_name(model)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
     if accelerator.gradient_accumulation_steps < 1:
@@ -101,6 +103,7 @@ def train_by_recipe(
     options = _network_options(model, data, model_options or {})
     net = start_network(model, classes, **{"pretrained": False, **options})
     freeze_parts(net, freeze, backbone=freeze_backbone)
+    say(starting_line(model, net, resolved, accelerator))
     if isinstance(images, StreamData):
         sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
         loaders = make_stream_loaders(net, images, resolved, **sharing_streams)
@@ -136,10 +139,10 @@ def train_by_recipe(
         val_every=val_every,
         progress=progress,
     )
-    say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")
     if accelerator.is_main_process:
         save(net.cpu().eval(), output, label_names=list(images.classes))
-        draw_curves(result.rows, output / "curves.png")
+        say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} validation images")
+        say(closing_lines(output))
     return result
 
 

@@ -97,7 +97,7 @@ def stage(
     spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
     counts = profile(published.to("meta"), spec.input_size)
     card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}"))
-    (out / CARD_NAME).write_text(card, encoding="utf-8")
+    (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
     return Staged(out, spec, kind, "" if fused else _no_tag(model, config["architecture"]))
 
 

@@ -197,7 +197,7 @@ def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, ca
 
 
 def test_script_says_what_is_wrong_with_the_model(photos, monkeypatch):
-    assert "is no folder, no model of timm's and no Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
+    assert "is not a folder, a model that timm knows, or a Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
 
 
 def test_tag_loads_through_timm(monkeypatch):

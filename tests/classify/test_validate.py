@@ -146,6 +146,21 @@ def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
     assert row.score == EXPECTED
 
 
+def test_labels_that_are_shifted_by_one_are_noticed(tmp_path, caplog):
+    (tmp_path / "flat").mkdir()
+    for index in range(12):
+        (tmp_path / "flat" / f"{index:02}.png").write_bytes(image_bytes(CLASSES[index % 3], "right"))
+    said = []
+    for shift in (0, -1):
+        lines = [f"{index:02}.png {WNIDS[CLASSES[index % 3] + shift]}\n" for index in range(12)]
+        (tmp_path / "labels.txt").write_text("".join(lines))
+        source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+        validate([NAME], source, settings(), progress=False)
+        said.append(caplog.text)
+    assert said[0] == ""
+    assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in said[1]
+
+
 def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
     import tarfile
 
@@ -250,7 +265,7 @@ def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monk
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--cpu")
     assert run(monkeypatch, folder, *args) == 1
     out = capsys.readouterr().out
-    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is no folder" in out
+    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
     assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
         failed, good = csv.DictReader(file)

@@ -22,6 +22,7 @@ __all__ = [
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
     parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint, if any")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run or network that the output holds")
     parser.add_argument("--save-every", type=int, metavar="N", help="also save after N updates within an epoch")
     parser.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="most memory for decoded images (%(default)s)")

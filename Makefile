@@ -23,7 +23,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python scripts/demo.py --overwrite
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest

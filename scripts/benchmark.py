@@ -8,7 +8,7 @@ Example:
     python scripts/benchmark.py --record
     python scripts/benchmark.py --plan stem cifar
     python scripts/benchmark.py --record --device cuda --precision bf16
-    python scripts/benchmark.py --scaling results/benchmark/scaling.png
+    python scripts/benchmark.py --scaling results/benchmark/scaling.png --overwrite
 """
 
 import argparse
@@ -27,6 +27,7 @@ from gmconv_zoo.benchmark.options import add_plan_options, chosen_parts
 from gmconv_zoo.benchmark.record import make_record
 from gmconv_zoo.benchmark.tables import write_tables
 from gmconv_zoo.benchmark.targets import verdicts
+from gmconv_zoo.saving.targets import check_target
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results" / "benchmark"
@@ -40,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads of torch (as many as it chooses)")
     parser.add_argument("--return-memory", action="store_true", help="let the C library return freed memory")
     parser.add_argument("--output", type=Path, default=Path("output/benchmark.json"), help="JSON file (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that --output or --scaling name")
     parser.add_argument("--record", action="store_true", help="measure into results/benchmark")
     parser.add_argument("--check", action="store_true", help="exit with 1 when an aim is missed")
     parser.add_argument("--tables", action="store_true", help="measure nothing; write the tables from the record")
@@ -55,9 +57,13 @@ def main() -> int:
             write_tables(SHOWN, **PAGES)
             return 0
         if args.scaling:
+            for path in (args.scaling, args.scaling.with_suffix(".json")):
+                check_target(path, "--scaling", overwrite=args.overwrite)
             run_scaling(args.scaling, device=args.device, busy=args.busy)
             return 0
         parts = chosen_parts(args)
+        if not args.record:
+            check_target(args.output, overwrite=args.overwrite)
         if args.record:
             path, record = make_record(RECORDS, parts, renew=bool(args.plan), keep_memory=not args.return_memory)
             if path == SHOWN:

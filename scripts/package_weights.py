@@ -22,10 +22,12 @@ def main() -> None:
     parser.add_argument("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test"')
     parser.add_argument("--source", default="trained from random weights", help="in words (%(default)s)")
     parser.add_argument("--recipe", default="", help="how they were trained, in words")
+    parser.add_argument("--overwrite", action="store_true", help="replace packaged weights of the same tag")
     args = parser.parse_args()
     try:
         measured = choose_measured(args.folder, dataset=args.dataset)
-        spec = package(args.folder, args.tag, measured=measured, source=args.source, recipe=args.recipe)
+        described = {"source": args.source, "recipe": args.recipe, "overwrite": args.overwrite}
+        spec = package(args.folder, args.tag, measured=measured, **described)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"package_weights.py: {error}")
     print(f"Row for gmconv_zoo/weights/specs.py:\n{spec_row(spec)}\nThen run scripts/make_cards.py and make_tables.py.")

@@ -29,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--fused", action="store_true", help="fold static masks in: timm's plain network")
     parser.add_argument("--dry-run", action="store_true", help="write the exact folder to --out and push nothing")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="of --dry-run (output/publish/NAME)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier --dry-run's folder")
     parser.add_argument("--licence", default="", help="that of the network's configuration by default")
     parser.add_argument("--source", default="", help="what the weights are derived from, in words")
     parser.add_argument("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test"')
@@ -44,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     score = {"top1": args.top1, "top5": args.top5, "origin": args.origin, "absent": args.no_metric}
-    described = {"licence": args.licence, "source": args.source, "fused": args.fused}
+    described = {"licence": args.licence, "source": args.source, "fused": args.fused, "overwrite": args.overwrite}
     try:
         with TemporaryDirectory() as scratch:
             measured = choose_measured(args.folder, dataset=args.dataset, **score)

@@ -47,8 +47,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "overwrite", "save_every", "skip_bad", "memory_gb")
-    passed += ("freeze", "freeze_backbone")
+    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "overwrite", "save_every", "skip_bad")
+    passed += ("memory_gb", "freeze", "freeze_backbone")
     options = {name: getattr(args, name) for name in passed}
     options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
     try:

@@ -21,8 +21,9 @@ from torch import distributed
 
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
-from gmconv_zoo.classify.validation_run import run_validation
+from gmconv_zoo.classify.validation_run import REPORT_FILES, run_validation
 from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.saving.targets import check_target
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--classes", metavar="FILE", help="class names in the order of the labels, for a set without")
     parser.add_argument("--verify", action="store_true", help="compare with the documented accuracy")
     parser.add_argument("--output", metavar="FOLDER", help="for summary.csv and results.json")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds other files")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone")
     add_validation_options(parser)
     return parser.parse_args()
@@ -46,6 +48,8 @@ def main() -> int:
     args = parse_args()
     where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     try:
+        if args.output is not None:
+            check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
         settings = validation_settings(args)
         source = open_eval_data(args.data, **where, num_samples=args.num_samples, classes=args.classes)
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)

@@ -52,14 +52,14 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
         ValueError: when the folder may not be written to, or both options are passed.
     """
     if resume and overwrite:
-        raise ValueError("--resume (resume) goes on with a run and --overwrite (overwrite) replaces it: pass one.")
+        raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
     path = Path(output) / CHECKPOINTS_FOLDER / LAST_NAME
     if not path.is_file():
         check_target(output, writes=_RUN_FILES, overwrite=overwrite)
     elif not resume and not overwrite:
         raise ValueError(
-            f"{path} is from an earlier run: pass --resume (resume) to go on from it, --overwrite (overwrite) to "
-            "replace it, or another --output (output)."
+            f"{path} is from an earlier run: pass resume (--resume) to go on from it, overwrite (--overwrite) to "
+            "replace it, or another output (--output)."
         )
 
 

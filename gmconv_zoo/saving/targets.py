@@ -34,13 +34,13 @@ def check_target(
     if path.exists():
         found = path.stat()
         if any(os.path.samestat(found, os.stat(name)) for name in inputs if os.path.exists(name)):
-            raise ValueError(f"{option} {path} is one of the inputs, which would be lost: choose another {option}.")
+            raise ValueError(f"{option} {path} is one of the inputs, which would be lost: choose another one.")
     if path.exists() and path.is_dir() != (writes is not None):
         wanted, is_a = ("folder", "file") if writes is not None else ("file", "folder")
         raise ValueError(f"{option} {path} is a {is_a}: pass a {wanted}.")
     _check_writable(path, option)
     if reason := "" if overwrite else _in_the_way(path, writes):
-        raise ValueError(f"{option} {path} {reason}: choose another {option}, or pass --overwrite (overwrite=True).")
+        raise ValueError(f"{option} {path} {reason}: choose another one, or pass overwrite (--overwrite).")
 
 
 def _in_the_way(path: Path, writes: Collection[str] | None) -> str:
@@ -60,6 +60,6 @@ def _in_the_way(path: Path, writes: Collection[str] | None) -> str:
 def _check_writable(path: Path, option: str) -> None:
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     if there != path and not there.is_dir():
-        raise ValueError(f"{option} {path}: {there} is a file, not a folder.")
+        raise ValueError(f"{option} {path} cannot be written: {there} is a file, not a folder.")
     if not os.access(there, os.W_OK):
         raise ValueError(f"{option} {path} cannot be written: you have no permission to write {there}.")

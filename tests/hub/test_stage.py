@@ -48,8 +48,8 @@ def test_folder_holds_exactly_what_a_user_needs(gm_folder, tmp_path):
 
 
 def test_staging_twice_gives_the_same_bytes(gm_folder, tmp_path):
-    for _ in range(2):  # also over an earlier staging
-        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC)
+    for overwrite in (False, True):  # also over an earlier staging
+        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC, overwrite=overwrite)
     second = stage(gm_folder, tmp_path / "second", repo_id=REPO, measured=METRIC)
     for path in first.folder.iterdir():
         assert path.read_bytes() == (second.folder / path.name).read_bytes()
@@ -113,6 +113,7 @@ def test_network_converted_after_building_is_published_fused_only(tmp_path):
     model = gmconv_zoo.convert(timm.create_model("resnet10t", num_classes=3), stem="static")
     folder = gmconv_zoo.save(model, tmp_path / "model")
     refused(folder, tmp_path / "out", "timm cannot rebuild a network that was converted after it was built")
+    assert not (tmp_path / "out").exists()
     assert stage(folder, tmp_path / "out", repo_id=REPO, measured=None, fused=True).spec.model == "resnet10t"
     fused = gmconv_zoo.save(gmconv_zoo.fuse(model), tmp_path / "fused")
     refused(fused, tmp_path / "again", "publish it as fused")
@@ -132,8 +133,10 @@ def test_licence_outside_the_list_is_refused(gm_folder, tmp_path):
 def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
     (tmp_path / "config.json").write_text("mine")
     (tmp_path / "thesis.tex").write_text("mine")
+    refused(gm_folder, tmp_path, r"holds a network \(config.json\)")
+    (tmp_path / "config.json").rename(tmp_path / "README.md")
     refused(gm_folder, tmp_path, "holds thesis.tex")
-    assert (tmp_path / "config.json").read_text() == "mine"
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_missing_tensor_is_refused(gm_folder, tmp_path):

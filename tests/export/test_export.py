@@ -155,6 +155,16 @@ def test_a_file_that_computes_something_else_is_not_left_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_export_that_fails_keeps_the_earlier_file(tmp_path):
+    path = tmp_path / "net.pt2"
+    path.write_text("earlier")
+    for net, error in ((Wrong(), RuntimeError), (Branching(), ValueError)):
+        with pytest.raises(error):
+            export(net, path, format="exported", image_size=SIZE)
+    assert path.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def run_script(monkeypatch, *args) -> object:
     """What scripts/export.py exits with."""
     monkeypatch.setattr("sys.argv", ["export.py", *map(str, args)])

@@ -60,7 +60,7 @@ class SigmaModule(nn.Module):
         self.fc = _Linear(hidden_channels, len(start), device=device, dtype=dtype)
         with torch.no_grad():
             self.fc.weight.zero_()
-            self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64))
+            self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64, device="cpu"))
 
     def hidden(self, x: Tensor) -> Tensor:
         """The (B, hidden_channels) hidden units after the ReLU, for (B, C, H, W) inputs.

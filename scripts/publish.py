@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="of --dry-run (output/publish/NAME)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier --dry-run's folder")
     parser.add_argument("--licence", default="", help="that of the network's configuration by default")
-    parser.add_argument("--source", default="", help="what the weights are derived from, in words")
+    parser.add_argument("--source", default="", help="what the weights are derived from, in words (as recorded)")
     parser.add_argument("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test"')
     parser.add_argument("--top1", type=float, help="measured top-1 accuracy in percent, without results.json")
     parser.add_argument("--top5", type=float, help="measured top-5 accuracy in percent")

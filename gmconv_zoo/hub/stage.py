@@ -17,7 +17,7 @@ from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .measured import RESULTS_NAME
+from .measured import RESULTS_NAME, read_start
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -68,7 +68,8 @@ def stage(
         repo_id: "ORG/NAME" it will be published as; with NAME = "<model>.<tag>" the spec gets that tag.
         measured: the accuracy measured with these weights; None makes the card say "not measured".
         licence: in the Hub's spelling; that of the network's configuration by default.
-        source: what the weights are derived from, in words.
+        source: what the weights are derived from, in words; by default what results.json says that training started
+            from.
         fused: fold the static masks in and publish timm's plain network.
         overwrite: replace an earlier staging in ``out``.
 
@@ -116,9 +117,11 @@ def _write(
         notes.append(f"How these weights were trained and measured is recorded in {RESULTS_NAME}.")
     if fused and measured:
         notes.append("The accuracy was measured before the masks were folded in; outputs agree up to rounding.")
+    start = read_start(folder)
+    source = source or ("not recorded" if start is None else f"trained from {start or 'random weights'}")
     spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
     counts = profile(published.to("meta"), spec.input_size)
-    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}"))
+    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}", start or ""))
     (out / CARD_NAME).write_text(card, encoding="utf-8")
     return spec, kind, "" if fused else _no_tag(model, config["architecture"])
 
@@ -226,7 +229,7 @@ def _spec(
         repo_id.rpartition("/")[2].partition(".")[2] or "untagged",
         "native",
         licence=licence or cfg.get("license") or "",
-        source=source or "not recorded",
+        source=source,
         hf_hub_id=repo_id,
         filename=WEIGHTS_NAME,
         num_classes=config["num_classes"],

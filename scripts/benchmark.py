@@ -8,7 +8,7 @@ Example:
     python scripts/benchmark.py --record
     python scripts/benchmark.py --plan stem cifar
     python scripts/benchmark.py --record --device cuda --precision bf16
-    python scripts/benchmark.py --scaling results/benchmark/scaling.png
+    python scripts/benchmark.py --scaling results/benchmark/scaling.png --overwrite
 """
 
 import argparse
@@ -28,6 +28,7 @@ with one_line_errors():
     from gmconv_zoo.benchmark.record import make_record
     from gmconv_zoo.benchmark.tables import write_tables
     from gmconv_zoo.benchmark.targets import verdicts
+    from gmconv_zoo.saving.targets import check_target
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results" / "benchmark"
@@ -42,6 +43,7 @@ def parse_args() -> argparse.Namespace:
     add("--threads", type=int, help="threads of torch (default: torch's choice)")
     add("--return-memory", action="store_true", help="let the C library return freed memory")
     add("--output", type=Path, default=Path("output/benchmark.json"), help="JSON file (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace files that --output or --scaling name")
     add("--record", action="store_true", help="measure into results/benchmark")
     add("--check", action="store_true", help="exit with 1 when an aim is missed")
     add("--tables", action="store_true", help="measure nothing; write the tables from the record")
@@ -61,6 +63,8 @@ def main() -> int:
         write_tables(SHOWN, **PAGES)
         return 0
     if args.scaling:
+        for path in (args.scaling, args.scaling.with_suffix(".json")):
+            check_target(path, "--scaling", overwrite=args.overwrite)
         run_scaling(args.scaling, device=args.device, busy=args.busy)
         return 0
     parts = chosen_parts(args)
@@ -69,6 +73,7 @@ def main() -> int:
         if path == SHOWN:
             write_tables(SHOWN, **PAGES)
     else:
+        check_target(args.output, overwrite=args.overwrite)
         record = run_benchmark(parts, args.output, keep_memory=not args.return_memory)
     judged = verdicts(record)
     print(*judged, sep="\n")

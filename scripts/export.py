@@ -16,6 +16,7 @@ from gmconv_zoo.cli.command import make_parser, one_line_errors, run
 with one_line_errors():
     from gmconv_zoo.export.export import FORMATS, export
     from gmconv_zoo.saving.named import open_model
+    from gmconv_zoo.saving.targets import check_target
 
 
 def main() -> int:
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
     parser.add_argument("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that --output names")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: the network's")
     parser.add_argument("--dynamic-size", action="store_true", help="leave height and width open too")
     parser.add_argument("--no-fuse", action="store_true", help="keep static masks in the graph")
@@ -31,9 +33,11 @@ def main() -> int:
     args = parser.parse_args()
     logging.getLogger("gmconv_zoo").setLevel(logging.ERROR)
     name = Path(args.model.removeprefix("hf-hub:").removeprefix("local-dir:")).name
+    output = Path(args.output or Path("output", f"{name}{FORMATS[args.format]}"))
+    check_target(output, overwrite=args.overwrite)
     written = export(
         open_model(args.model, pretrained=not args.no_pretrained),
-        args.output or Path("output", f"{name}{FORMATS[args.format]}"),
+        output,
         format=args.format,
         image_size=tuple(args.image_size) if args.image_size else None,
         dynamic_size=args.dynamic_size,

@@ -22,9 +22,11 @@ def main() -> None:
     add("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test" (default: as results.json says)')
     add("--source", default="trained from random weights", help="source in words (default: %(default)s)")
     add("--recipe", default="", help="how they were trained, in words (default: not said)")
+    add("--overwrite", action="store_true", help="replace packaged weights of the same tag")
     args = parser.parse_args()
     measured = choose_measured(args.folder, dataset=args.dataset)
-    spec = package(args.folder, args.tag, measured=measured, source=args.source, recipe=args.recipe)
+    described = {"source": args.source, "recipe": args.recipe, "overwrite": args.overwrite}
+    spec = package(args.folder, args.tag, measured=measured, **described)
     print(f"Row for gmconv_zoo/weights/specs.py:\n{spec_row(spec)}\nThen run scripts/make_cards.py and make_tables.py.")
 
 

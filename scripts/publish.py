@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     add("--fused", action="store_true", help="fold static masks in: timm's plain network")
     add("--dry-run", action="store_true", help="write the exact folder to --out and push nothing")
     add("--out", metavar="FOLDER", type=Path, help="folder of --dry-run (default: output/publish/NAME)")
+    add("--overwrite", action="store_true", help="replace the folder of an earlier --dry-run")
     add("--licence", default="", help="licence (default: that of the network's configuration)")
     add("--source", default="", help="what the weights are derived from, in words (default: not recorded)")
     add("--dataset", default="", help='what was measured, e.g. "CIFAR-10 test" (default: as results.json says)')
@@ -46,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     score = {"top1": args.top1, "top5": args.top5, "origin": args.origin, "absent": args.no_metric}
-    described = {"licence": args.licence, "source": args.source, "fused": args.fused}
+    described = {"licence": args.licence, "source": args.source, "fused": args.fused, "overwrite": args.overwrite}
     with TemporaryDirectory() as scratch:
         measured = choose_measured(args.folder, dataset=args.dataset, **score)
         out = args.out if args.dry_run else scratch

@@ -58,8 +58,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every", "skip_bad", "memory_gb")
-    passed += ("freeze", "freeze_backbone", "val_every")
+    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "overwrite", "save_every", "skip_bad")
+    passed += ("memory_gb", "freeze", "freeze_backbone", "val_every")
     options = {name: getattr(args, name) for name in passed}
     options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
     accelerator = default_accelerator(

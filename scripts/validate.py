@@ -22,8 +22,9 @@ from gmconv_zoo.cli.command import make_parser, one_line_errors, run
 
 with one_line_errors():
     from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
-    from gmconv_zoo.classify.validation_run import run_validation
+    from gmconv_zoo.classify.validation_run import REPORT_FILES, run_validation
     from gmconv_zoo.data.eval_data import open_eval_data
+    from gmconv_zoo.saving.targets import check_target
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
     add("--verify", action="store_true", help="compare with the documented accuracy")
     add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
+    add("--overwrite", action="store_true", help="write into a folder that contains other files")
     add("--cpu", action="store_true", help="do not use GPUs")
     add_validation_options(parser)
     return parser.parse_args()
@@ -47,6 +49,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
+    if args.output is not None:
+        check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     settings = validation_settings(args)
     told = {"num_samples": args.num_samples, "classes": args.classes, "output": args.output}
     source = open_eval_data(args.data, **where, **told)

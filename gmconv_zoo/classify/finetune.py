@@ -14,7 +14,7 @@ from ..engine.records import write_csv
 from ..saving import save
 from ..saving.model_names import check_model_name, is_timm_name
 from ..visualize.classes import draw_class_table, draw_confusion
-from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
+from .checkpoint_plan import CheckpointPlan, check_run_folder
 from .confusion import class_table, confusion_matrix, write_confusion
 from .evaluate import Score
 from .loading import described_images, make_loaders, open_images, sharing
@@ -73,6 +73,7 @@ def finetune(
     val_share: float = 0.2,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     save_every: int | None = None,
     skip_bad: bool = False,
     memory_gb: float = 2.0,
@@ -96,6 +97,7 @@ def finetune(
         val_share: share of each class that is held out where the set has no such part.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
+        overwrite: replace an earlier run or network in the output folder; files of other names stay.
         save_every: also write a checkpoint after so many updates within an epoch.
         skip_bad: leave out images that cannot be read; they are listed in results.json.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
@@ -110,7 +112,7 @@ def finetune(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     output = Path(output)
-    refuse_earlier_run(output, resume=resume)
+    check_run_folder(output, resume=resume, overwrite=overwrite)
     check_model_name(model)
     if not pretrained and not is_timm_name(model):
         raise ValueError(f"{model} has no random weights to start from: leave out pretrained=False (--no-pretrained).")
@@ -139,7 +141,7 @@ def finetune(
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, len(images.classes)),
-        checkpoints=CheckpointPlan(resume=resume, every=save_every, end_with_best=True),
+        checkpoints=CheckpointPlan(resume=resume, overwrite=overwrite, every=save_every, end_with_best=True),
         identity={
             "start": str(model),
             "frozen backbone": freeze_backbone,

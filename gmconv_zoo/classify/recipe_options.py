@@ -27,6 +27,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
     add("--resume", action="store_true", help="go on from the last checkpoint in the output folder, if there is one")
+    add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
     add("--skip-bad", action="store_true", help="leave out images that cannot be read")
     add("--memory-gb", type=float, default=2.0, help="most memory for decoded images (default: %(default)s)")

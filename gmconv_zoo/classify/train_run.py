@@ -14,7 +14,7 @@ from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..saving import save
 from ..saving.model_names import check_model_name
-from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
+from .checkpoint_plan import CheckpointPlan, check_run_folder
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
 from .messages import closing_lines, starting_line
@@ -47,6 +47,7 @@ def train_by_recipe(
     dataset: str | None = None,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     save_every: int | None = None,
     val_every: int = 1,
     skip_bad: bool = False,
@@ -71,6 +72,7 @@ def train_by_recipe(
         dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
+        overwrite: replace an earlier run or network in the output folder; files of other names stay.
         save_every: also write a checkpoint after so many updates within an epoch.
         val_every: evaluate after so many epochs only, and after the last one.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
@@ -88,7 +90,7 @@ def train_by_recipe(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     output = Path(output)
-    refuse_earlier_run(output, resume=resume)
+    check_run_folder(output, resume=resume, overwrite=overwrite)
     check_model_name(model)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
@@ -120,7 +122,7 @@ def train_by_recipe(
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, classes),
-        checkpoints=CheckpointPlan(resume=resume, every=save_every),
+        checkpoints=CheckpointPlan(resume=resume, overwrite=overwrite, every=save_every),
         identity={
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": options,

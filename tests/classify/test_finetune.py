@@ -53,6 +53,12 @@ def finished(tmp_path_factory):
     return root, done.stdout
 
 
+def test_every_file_of_a_run_follows_the_umask(finished, tmp_path):
+    (tmp_path / "usual").touch()
+    files = [path for path in (finished[0] / "out").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
+
+
 def test_two_hundred_images_are_learned(finished):
     root, said = finished
     results = json.loads((root / "out" / "results.json").read_text())

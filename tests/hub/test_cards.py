@@ -143,7 +143,7 @@ def test_snippets_run(tmp_path, monkeypatch):
     results = {}
     for snippet in snippets((ROOT / "model_cards" / "gmconv_resnet18.from_tv_in1k.md").read_text()):
         exec(snippet, results)
-    assert results["values"].shape == (1, 5)
+    assert results["values"].shape == (5,)
     assert results["shapes"][-1] == (1, 512, 7, 7)
     assert results["embedding"].shape == (1, 512)
     assert [row.target for row in gmconv_zoo.conversion_report(results["fused"]).converted] == ["dynamic"]

@@ -54,6 +54,13 @@ def test_card_has_the_measured_number_and_no_other(spec):
     assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in render_card(subject_of(spec))
 
 
+def test_packaged_weights_are_replaced_only_when_asked(spec, folder, tmp_path):
+    again = {"measured": None, "source": "a test", "destination": tmp_path}
+    with pytest.raises(ValueError, match="exists: choose another one, or pass overwrite"):
+        package(folder, "made", **again)
+    assert package(folder, "made", overwrite=True, **again).sha256 == spec.sha256
+
+
 def test_row_makes_the_spec(spec):
     assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric}) == spec
 

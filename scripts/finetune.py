@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     passed = ("output", "data_dir", "freeze", "freeze_backbone", "train_split", "val_split", "val_share", "seed")
-    passed += ("resume", "save_every", "skip_bad", "memory_gb")
+    passed += ("image_column", "label_column", "resume", "save_every", "skip_bad", "memory_gb")
     options = {name: getattr(args, name) for name in passed}
     try:
         accelerator = default_accelerator(

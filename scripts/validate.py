@@ -20,6 +20,7 @@ import sys
 from torch import distributed
 
 import gmconv_zoo  # noqa: F401  registers the models
+from gmconv_zoo.classify.recipe_options import add_column_options
 from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.data.eval_data import open_eval_data
@@ -35,6 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt, if not beside --labels")
     parser.add_argument("--num-samples", type=int, help="images in a wds/ stream, where its index does not say it")
     parser.add_argument("--classes", metavar="FILE", help="class names in the order of the labels, for a set without")
+    add_column_options(parser)
     parser.add_argument("--verify", action="store_true", help="compare with the documented accuracy")
     parser.add_argument("--output", metavar="FOLDER", help="for summary.csv and results.json")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone")
@@ -44,10 +46,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
+    names = ("root", "split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column")
     try:
         settings = validation_settings(args)
-        source = open_eval_data(args.data, **where, num_samples=args.num_samples, classes=args.classes)
+        source = open_eval_data(args.data, **{name: getattr(args, name) for name in names})
         report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"validate.py: {error}")

@@ -66,6 +66,8 @@ def finetune(
     train_split: str | None = None,
     val_split: str | None = None,
     val_share: float = 0.2,
+    image_column: str | None = None,
+    label_column: str | None = None,
     seed: int = 0,
     resume: bool = False,
     save_every: int | None = None,
@@ -87,6 +89,7 @@ def finetune(
         data_dir: where a named data set lies, or is downloaded to.
         train_split, val_split: of "hfds/NAME", see `open_data`.
         val_share: share of each class that is held out where the set has no such part.
+        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         save_every: also write a checkpoint after so many updates within an epoch.
@@ -106,7 +109,8 @@ def finetune(
     refuse_earlier_run(output, resume=resume)
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
-    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits)
+    columns = {"image_column": image_column, "label_column": label_column}
+    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits, **columns)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""

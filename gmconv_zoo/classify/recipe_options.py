@@ -9,6 +9,7 @@ from ..data.streams import StreamOptions
 from .recipes import Recipe
 
 __all__ = [
+    "add_column_options",
     "add_recipe_options",
     "add_run_options",
     "add_split_options",
@@ -36,6 +37,17 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the splits of sets that have names for them."""
     parser.add_argument("--train-split", metavar="SPLIT", help="of a set that has names for its splits (train)")
     parser.add_argument("--val-split", metavar="SPLIT", help="of the same (validation or, by Hugging Face, test)")
+    add_column_options(parser)
+
+
+def add_column_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the columns of Hugging Face datasets."""
+    parser.add_argument(
+        "--image-column", metavar="NAME", help="images of a Hugging Face dataset (found by its features)"
+    )
+    parser.add_argument(
+        "--label-column", metavar="NAME", help="labels of a Hugging Face dataset (found by its features)"
+    )
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

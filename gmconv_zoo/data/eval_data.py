@@ -13,7 +13,9 @@ from timm.data import create_dataset
 from timm.data.readers.img_extensions import IMG_EXTENSIONS
 
 from .folder import TRAIN_NAMES, VAL_NAMES
+from .hub_reader import HubReader
 from .label_files import read_class_names, read_labels
+from .shards import open_shards
 
 __all__ = ["EvalSource", "open_eval_data"]
 
@@ -57,6 +59,8 @@ def open_eval_data(
     id_map: str | Path | None = None,
     num_samples: int | None = None,
     classes: str | Path | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
 ) -> EvalSource:
     """Find the images of a set.
 
@@ -70,6 +74,7 @@ def open_eval_data(
         id_map: see `label_files`.
         num_samples: images in a stream whose own index does not say it.
         classes: file with the classes' names, one per line in the order of the labels, for a set that has none.
+        image_column, label_column: columns of "hfds/NAME" and "hfids/NAME", where their features do not tell them.
 
     Returns:
         The source, to be given a transform by `eval_images`.
@@ -78,7 +83,8 @@ def open_eval_data(
         ValueError: when there is no such set, or it has no images, or a class of it has none; for a stream of which
             nobody says how many images it has; for names of a set that has its own.
     """
-    source = _open(data, root=root, split=split, labels=labels, id_map=id_map, num_samples=num_samples)
+    columns = image_column, label_column
+    source = _open(data, root=root, split=split, labels=labels, id_map=id_map, num_samples=num_samples, columns=columns)
     if classes is None:
         return source
     if source.class_names is not None:
@@ -94,6 +100,7 @@ def _open(
     labels: str | Path | None,
     id_map: str | Path | None,
     num_samples: int | None,
+    columns: tuple[str | None, str | None],
 ) -> EvalSource:
     prefix = str(data).partition("/")[0].lower()
     if os.path.exists(data):
@@ -102,33 +109,20 @@ def _open(
         raise ValueError(f"labels go with a flat folder of images; {str(data)!r} is none.")
     if prefix not in _NAMED or "/" not in str(data):
         raise ValueError(f"{str(data)!r}: no such folder; pass one, or torch/NAME, hfds/NAME, hfids/NAME or wds/NAME.")
-    options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
     if prefix == "torch" and root is None:
         raise ValueError(f"{data}: pass root, the folder in which the data set lies.")
     if prefix in ("hfids", "wds"):
-        options["num_samples"] = num_samples
-    if prefix == "wds":
-        options["root"] = str(root or "")
+        shards = open_shards(str(data), root=root, split=split, count=num_samples, columns=columns)
+        return EvalSource(str(data), shards, shards.class_names, ordered=True, stream=True, count=shards.count)
     try:
-        dataset: Any = create_dataset(str(data), **options)
+        if prefix == "hfds":
+            reader = HubReader(str(data).partition("/")[2], split=split, cache=root, columns=columns)
+            return EvalSource(str(data), reader, reader.class_names, ordered=not reader.sorted, count=len(reader))
+        dataset: Any = create_dataset(str(data), root=str(root), split=split)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{data}, root {root}, split {split!r}: {error or type(error).__name__}") from error
-    if prefix == "torch":
-        names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
-        return EvalSource(str(data), _TorchReader(dataset), names, ordered=True, count=len(dataset))
-    reader = dataset.reader
-    names = None
-    if prefix in ("hfds", "hfids"):
-        names = sorted(reader.class_to_idx, key=reader.class_to_idx.get) or None
-    if prefix == "hfds":
-        return EvalSource(str(data), reader, names, ordered=True, count=len(reader))
-    if not reader.num_samples:
-        raise ValueError(
-            f"{data} does not say how many images it has, so that lost ones would not be noticed: pass num_samples "
-            "(--num-samples, in training --val-count), or write it into the split as 'name-{00..09}.tar|COUNT'."
-        )
-    reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
-    return EvalSource(str(data), reader, names, ordered=True, stream=True, count=reader.num_samples)
+    names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
+    return EvalSource(str(data), _TorchReader(dataset), names, ordered=True, count=len(dataset))
 
 
 class _FlatReader:

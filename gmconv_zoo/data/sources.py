@@ -92,11 +92,21 @@ class HubImages:
 
     Args:
         source: from `open_eval_data`.
+        classes: names that the labels are to index, for labels that are text; None for the source's own.
+
+    Raises:
+        ValueError: for a label that is none of the classes.
     """
 
-    def __init__(self, source: EvalSource) -> None:
-        self.source, reader = source, source.reader
-        self.labels: Sequence[int] = [int(label) for label in reader.dataset[reader.label_key]]
+    def __init__(self, source: EvalSource, classes: Sequence[str] | None = None) -> None:
+        self.source = source
+        self.labels: Sequence[int] = source.reader.labels
+        if classes is not None and source.class_names is not None and not source.ordered:
+            if unknown := sorted(set(source.class_names) - set(classes)):
+                raise ValueError(
+                    f"{source.name}: {unknown[:3]} occur in the validation split only. Relabel or remove them."
+                )
+            self.labels = [classes.index(source.class_names[label]) for label in self.labels]
 
     def open(self, index: int) -> Image.Image:
         """One image as RGB."""
@@ -131,6 +141,8 @@ def open_data(
     val_split: str | None = None,
     val_share: float = 0.2,
     seed: int = 0,
+    image_column: str | None = None,
+    label_column: str | None = None,
 ) -> ImageData:
     """Find the images that a name stands for.
 
@@ -140,31 +152,42 @@ def open_data(
         train_split, val_split: of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]" included; by
             default "train", and what there is of "validation" and the like, or of "test".
         val_share, seed: of the held-out part, where the set has none.
+        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
 
     Raises:
         ValueError: for a folder or a name that gives no classes, splits it has not, or labels that are no classes.
     """
     prefix, _, name = str(data).partition("/")
     named = prefix in _PREFIXES and not Path(data).exists()
-    if (train_split or val_split) and not (named and prefix == "hfds"):
+    hub = named and prefix == "hfds"
+    if (train_split or val_split) and not hub:
         raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
+    if (image_column or label_column) and not hub:
+        raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
     if not named:
         folder = read_folder(data, val_share=val_share, seed=seed)
         described = f"held-out part of {Path(data).resolve().name}"
         sources = FileImages(folder.train), FileImages(folder.val)
         return ImageData(folder.classes, *sources, described, folder.split_made)
-    if prefix == "hfds":
-        return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed)
+    if hub:
+        columns = {"image_column": image_column, "label_column": label_column}
+        return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed, columns)
     sets = [_named(str(data), data_dir, split) for split in ("train", "validation")]
     images = DatasetImages(sets[0]), DatasetImages(sets[1])
     return ImageData(_names(getattr(sets[0], "classes", None), images[0]), *images, f"{name} validation")
 
 
 def _hub_data(
-    data: str, data_dir: str | Path | None, train_split: str, val_split: str | None, val_share: float, seed: int
+    data: str,
+    data_dir: str | Path | None,
+    train_split: str,
+    val_split: str | None,
+    val_share: float,
+    seed: int,
+    columns: dict[str, Any],
 ) -> ImageData:
     name = data.partition("/")[2]
-    found = open_eval_data(data, root=data_dir, split=train_split)
+    found = open_eval_data(data, root=data_dir, split=train_split, **columns)
     train = HubImages(found)
     classes = _names(found.class_names, train)
     _check_labels(data, train_split, train, len(classes))
@@ -173,7 +196,7 @@ def _hub_data(
         kept, held_out = split_indices(train.labels, classes, share=val_share, seed=seed)
         parts = Part(train, kept), Part(train, held_out)
         return ImageData(classes, *parts, f"held-out part of {name} {train_split}", split_made=True)
-    val = HubImages(open_eval_data(data, root=data_dir, split=val_split))
+    val = HubImages(open_eval_data(data, root=data_dir, split=val_split, **columns), classes)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")
 
@@ -187,7 +210,15 @@ def _check_labels(data: str, split: str, images: ImageSource, classes: int) -> N
 
 
 def _names(names: Sequence[str] | None, images: ImageSource) -> tuple[str, ...]:
-    return tuple(map(str, names or range(max(images.labels) + 1)))
+    if names:
+        return tuple(map(str, names))
+    count = max(images.labels) + 1
+    if gaps := sorted(set(range(count)) - set(images.labels)):
+        raise ValueError(
+            f"the labels are numbers up to {count - 1}, but no image has {', '.join(map(str, gaps[:5]))}: number the "
+            "classes from 0 without gaps, or choose a column of class names (--label-column)."
+        )
+    return tuple(map(str, range(count)))
 
 
 def _named(name: str, data_dir: str | Path | None, split: str) -> Any:

@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--csv", metavar="FILE", help="also write the predictions as CSV")
     parser.add_argument("--json", metavar="FILE", help="also write the predictions as JSON")
     args = parser.parse_args()
-    logging.getLogger("gmconv_zoo").setLevel(logging.ERROR)  # the table names the images that cannot be read
+    logging.getLogger(predict.__module__).setLevel(logging.ERROR)  # the table names the images that cannot be read
     try:
         images = find_images(args.images)
         model = open_model(args.model)

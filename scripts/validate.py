@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    names = ("root", "split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column")
+    names = ("root", "split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
     try:
         settings = validation_settings(args)
         source = open_eval_data(args.data, **{name: getattr(args, name) for name in names})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..data.class_order import check_imagenet_classes
-from ..data.eval_data import EvalSource
+from ..data.image_source import ImageSource
 from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
 from .validate import find_models, is_pattern
 from .validation_settings import ValidationRow, ValidationSettings
@@ -105,7 +105,7 @@ def test_sized(models: Sequence[str]) -> list[str]:
     return [name for name in models if _at_test_size(SPECS[name])]
 
 
-def check_full_imagenet(source: EvalSource, settings: ValidationSettings) -> str:
+def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> str:
     """See, before anything is evaluated, that documented numbers can be compared with what will be measured.
 
     Returns:

@@ -110,7 +110,7 @@ def finetune(
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
     columns = {"image_column": image_column, "label_column": label_column}
-    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits, **columns)
+    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits, **columns)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""
@@ -135,7 +135,7 @@ def finetune(
             "start": str(model),
             "frozen backbone": freeze_backbone,
             **({"frozen": list(freeze)} if freeze else {}),
-            **described_images(images.classes, loaders),
+            **described_images(images, loaders),
         },
         extra={
             "start": model,

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.crops import ResizedCrops
+from ..data.image_source import ImageSource
 from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
 from ..data.pixels import UnreadableImageError
-from ..data.sources import ImageData, ImageSource, open_data
+from ..data.sources import ImageData, open_data
+from ..data.streams import StreamData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
@@ -167,16 +168,29 @@ def sharing(accelerator: Accelerator) -> dict[str, Any]:
     }
 
 
-def described_images(classes: Sequence[str], loaders: Loaders) -> dict[str, Any]:
-    """What tells one set of images to train on from another: classes, labels in their order, how they are read.
+def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[str, Any]:
+    """Return what tells one pair of training and validation set from another.
+
+    It has the classes, the labels in their order, the names of the files and how they are read. Of a stream it has
+    the number of validation images and what records call them. Pixels are not compared.
 
     Args:
-        classes: names.
-        loaders: of the images.
+        images: what the loaders read.
+        loaders: give the images, without those that are skipped.
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
-    digest = hashlib.sha256(labels).hexdigest()[:16]
-    return {"classes": list(classes), "labels (digest)": digest, "in memory": loaders.in_memory}
+    described = {"classes": list(images.classes), "labels (digest)": _digest(labels), "in memory": loaders.in_memory}
+    if isinstance(images, StreamData):
+        return described | {"validation set": f"{images.val.count} images, {images.description}"}
+    val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
+    content = "\n".join(map(str, [*val_labels, *images.val.names]))
+    described["file names (digest)"] = _digest("\n".join(images.train.names).encode(errors="surrogateescape"))
+    val_digest = _digest(content.encode(errors="surrogateescape"))
+    return described | {"validation set": f"{len(val_labels)} images, digest {val_digest}"}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:

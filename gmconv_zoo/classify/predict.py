@@ -2,16 +2,17 @@
 
 import glob
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from timm.data import create_transform, resolve_model_data_config
-from timm.data.readers.img_extensions import IMG_EXTENSIONS
 from torch import Tensor, nn
 
-from ..data.pixels import UNREADABLE, mode_for, read_image
+from ..data.listing import image_endings, is_image_name, list_images
+from ..data.pixels import UnreadableImageError, mode_for, read_image
 from ..saving.label_names import label_names
 
 __all__ = ["ClassScore", "Prediction", "find_images", "predict"]
@@ -50,31 +51,37 @@ class Prediction:
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
-    """The image files that paths, folders and patterns name.
+    """Return the image files that paths, folders and patterns name.
 
     Args:
-        patterns: files (of any ending), folders (searched to the bottom for the endings timm knows), and patterns
-            such as "photos/*.jpg" or "photos/**/*.png".
+        patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
+            "photos/*.jpg" or "photos/**/*.png", of which those files count that have an image's ending.
 
     Returns:
-        Files in the order of the patterns, those of one pattern sorted; each file once.
+        Files in the order of the patterns, those of one pattern sorted; each file once, also where links lead to it.
 
     Raises:
         ValueError: when one of the patterns names no image.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMG_EXTENSIONS]
-        elif path.exists():
-            files = [path]
-        else:
-            files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
+        files = _matching(pattern)
         if not files:
             raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
-        found.update(dict.fromkeys(files))
-    return list(found)
+        for file in files:
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
+
+
+def _matching(pattern: str | Path) -> Sequence[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        return list_images(path).images
+    if path.exists():
+        return [path]
+    endings = image_endings()
+    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    return [file for file in files if is_image_name(file.name, endings) and file.is_file()]
 
 
 @torch.inference_mode()
@@ -116,7 +123,7 @@ def predict(
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
     try:
         return transform(read_image(path, mode)), ""
-    except UNREADABLE as error:
+    except UnreadableImageError as error:
         _logger.warning("%s cannot be read: %s", path, error)
         return None, str(error)
 

@@ -91,7 +91,7 @@ def train_by_recipe(
         raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
     if (channels := (model_options or {}).get("in_chans", 3)) != 3:
         raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
-    images = _open(data, data_dir, stream, accelerator, seed)
+    images = _open(data, data_dir, stream, accelerator, seed, output)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
@@ -118,7 +118,7 @@ def train_by_recipe(
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": model_options or {},
             **({"frozen": [*freeze, *(["backbone"] if freeze_backbone else [])]} if freeze or freeze_backbone else {}),
-            **described_images(images.classes, loaders),
+            **described_images(images, loaders),
         },
         extra={
             "model_options": model_options or {},
@@ -157,13 +157,14 @@ def _open(
     stream: StreamOptions | None,
     accelerator: Accelerator,
     seed: int,
+    output: Path,
 ) -> ImageData | StreamData:
     if not is_stream(data):
         fields = ("train_split", "val_split", "image_column", "label_column")
         splits = {name: getattr(stream, name, None) for name in fields}
         if stream not in (None, StreamOptions(**splits)):
             raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
-        return open_images(data, accelerator, data_dir=data_dir, seed=seed, **splits)
+        return open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
     return open_stream(str(data), options=stream, data_dir=data_dir, processes=accelerator.num_processes)
 
 

@@ -15,8 +15,8 @@ from torch import nn
 
 from ..conversion import fuse
 from ..data.class_order import class_outputs
-from ..data.eval_data import EvalSource
 from ..data.eval_images import EvalImages, EvalStream
+from ..data.image_source import ImageSource
 from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
 from ..engine.extras import needs_extra
@@ -84,7 +84,7 @@ def _in_folder(folder: Path) -> list[str]:
 
 def validate(
     models: Sequence[str],
-    source: EvalSource,
+    source: ImageSource,
     settings: ValidationSettings,
     *,
     output: str | Path | None = None,
@@ -130,7 +130,7 @@ def validate(
 
 
 def _validate_one(
-    name: str, source: EvalSource, settings: ValidationSettings, accelerator: Accelerator, progress: bool
+    name: str, source: ImageSource, settings: ValidationSettings, accelerator: Accelerator, progress: bool
 ) -> ValidationRow:
     details: dict[str, Any] = {}
     try:
@@ -175,7 +175,7 @@ def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, An
     return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)
 
 
-def _images(source: EvalSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
+def _images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
     transform = create_transform(**config, is_training=False)
     shape, outputs = tuple(config["input_size"]), class_outputs(source, model)
     mode = mode_for(shape[0])
@@ -225,7 +225,7 @@ def _count(
 def _write(
     output: str | Path,
     rows: list[ValidationRow],
-    source: EvalSource,
+    source: ImageSource,
     settings: ValidationSettings,
     accelerator: Accelerator,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.eval_data import EvalSource
+from ..data.image_source import ImageSource
 from ..engine.extras import needs_extra
 from . import documented
 from .validate import find_models, validate
@@ -44,7 +44,7 @@ class ValidationReport:
 
 def run_validation(
     models: Sequence[str],
-    source: EvalSource,
+    source: ImageSource,
     settings: ValidationSettings,
     *,
     output: str | Path | None = None,

@@ -6,7 +6,7 @@ from timm.data import ImageNetInfo
 from torch import nn
 
 from ..saving.label_names import recorded_names
-from .eval_data import EvalSource
+from .image_source import ImageSource
 from .label_files import is_wnid
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
@@ -15,7 +15,7 @@ __all__ = ["check_imagenet_classes", "class_outputs"]
 _UNKNOWN_WORDS = 20
 
 
-def class_outputs(source: EvalSource, model: nn.Module) -> list[int] | None:
+def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     """The output of each class of a data set, in the order of its labels.
 
     Names decide where there are any that both sides know: those the network was saved with, or WordNet ids for a
@@ -53,7 +53,7 @@ def class_outputs(source: EvalSource, model: nn.Module) -> list[int] | None:
     return list(range(count))
 
 
-def check_imagenet_classes(source: EvalSource) -> str:
+def check_imagenet_classes(source: ImageSource) -> str:
     """See that a data set's classes are those of ImageNet-1k, in the right order where they keep an order of their own.
 
     Names may be WordNet ids, or, where the data set has an order, WordNet's words ("tench, Tinca tinca").

@@ -39,7 +39,9 @@ def is_text(feature: Any) -> bool:
     return str(getattr(feature, "dtype", "")) in ("string", "large_string") and not hasattr(feature, "names")
 
 
-def index_labels(name: str, column: str, feature: Any, values: Sequence[Any]) -> tuple[list[int], list[str] | None]:
+def index_labels(
+    name: str, column: str, feature: Any, values: Sequence[Any], classes: Sequence[str] | None = None
+) -> tuple[list[int], list[str] | None]:
     """Turn the values of a label column into indices of classes.
 
     Args:
@@ -47,13 +49,14 @@ def index_labels(name: str, column: str, feature: Any, values: Sequence[Any]) ->
         column: name of the column.
         feature: kind of the column.
         values: one per image.
+        classes: names that text is to index; None for the different texts in sorted order.
 
     Returns:
-        One label per image, and the classes' names: those of the feature, or the different texts in sorted order; None
-        where labels are numbers without names.
+        One label per image, and the classes' names: those of the feature or of the text; None where labels are numbers
+        without names.
 
     Raises:
-        ValueError: when labels are missing.
+        ValueError: when labels are missing, or text is not one of the classes.
     """
     if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
         raise ValueError(
@@ -63,7 +66,12 @@ def index_labels(name: str, column: str, feature: Any, values: Sequence[Any]) ->
     if not is_text(feature):
         return [int(value) for value in values], list(getattr(feature, "names", ())) or None
     texts = [normalize("NFC", value) for value in values]
-    names = sorted(set(texts))
+    names = sorted(set(texts)) if classes is None else list(classes)
+    if unknown := sorted(set(texts) - set(names)):
+        raise ValueError(
+            f"{name}: the column {column!r} has the labels {unknown[:3]}, which are not classes of the training split. "
+            "Relabel or remove them."
+        )
     place = {text: index for index, text in enumerate(names)}
     return [place[text] for text in texts], names
 

@@ -1,7 +1,6 @@
-"""Images of an evaluation set, preprocessed; one that cannot be read is marked, never replaced by another."""
+"""Give preprocessed images to evaluate on; one that cannot be read is marked, never replaced by another."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,11 +8,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from .eval_data import EvalSource
-from .pixels import UNREADABLE, UnreadableImageError, read_image
+from .image_source import ImageSource
+from .pixels import UnreadableImageError
 from .stream_images import LostImages, stream_images
 
-__all__ = ["BAD_LABEL", "EvalImages", "EvalStream", "read_pair"]
+__all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 
 # The label of an image that cannot be read
 BAD_LABEL = -1
@@ -32,7 +31,7 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        source: EvalSource,
+        source: ImageSource,
         transform: Callable[[Image.Image], Tensor],
         *,
         mode: str,
@@ -43,26 +42,26 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
         self.shape, self.outputs = shape, outputs
 
     def __len__(self) -> int:
-        return len(self.source.reader)
+        return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
         try:
-            image, label = read_pair(self.source.reader, index, self.mode)
-        except UNREADABLE:
+            image, label = self.source.read(index, self.mode)
+        except UnreadableImageError:
             return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
         return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
 
     def why_unreadable(self, indices: list[int]) -> list[str]:
-        """Names of images that cannot be read, and what Pillow says about each."""
-        return [f"{self.source.image_name(index)} ({self._why(index)})" for index in indices]
+        """Return the name of each of these images that cannot be read, with the reason."""
+        return [self._why(index) for index in indices]
 
     def _why(self, index: int) -> str:
         try:
-            read_pair(self.source.reader, index, "RGB")
-        except UNREADABLE as error:
+            self.source.read(index, self.mode)
+        except UnreadableImageError as error:
             return str(error)
-        return ""
+        return f"{self.source.image_name(index)} (it could be read the second time)"
 
 
 class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
@@ -70,7 +69,7 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        source: EvalSource,
+        source: ImageSource,
         transform: Callable[[Image.Image], Tensor],
         *,
         mode: str,
@@ -95,13 +94,6 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
     def why_unreadable(self, indices: list[int]) -> list[str]:
         """As that of `EvalImages`, but only of the first 20, and in the process that reads."""
         return self.lost.names[: len(indices)]
-
-
-def read_pair(reader: Any, index: int, mode: str) -> tuple[Image.Image, Any]:
-    """An image of a source's reader, decoded, and its label; raises one of `UNREADABLE`."""
-    image, label = reader[index]
-    with nullcontext() if isinstance(image, Image.Image) else image:
-        return read_image(image, mode), label
 
 
 def _output(label: Any, outputs: list[int] | None) -> int:

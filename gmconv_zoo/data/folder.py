@@ -1,21 +1,23 @@
-"""A user's folder of images: its classes, and what is trained on and what is held out."""
+"""A folder of images with one folder per class: its classes, its splits, and a validation part made from it."""
 
 import logging
-import os
 import random
-from collections import Counter
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from timm.data.readers import get_img_extensions
+from .listing import list_images, listed, refuse_inside
 
-__all__ = ["TRAIN_NAMES", "VAL_NAMES", "ImageFolder", "LabelledFiles", "read_folder", "split_indices"]
+__all__ = ["ImageFolder", "LabelledFiles", "read_folder", "read_split", "split_indices"]
 
 _logger = logging.getLogger(__name__)
 
-TRAIN_NAMES, VAL_NAMES = ("train", "training"), ("val", "validation", "valid", "test")
-_SHOWN = 5
+# What folders of splits are called, in any case of letters: for training, validation and test
+_TRAIN = ("train", "training")
+_VAL = ("val", "valid", "validation", "dev", "eval", "evaluation")
+_TEST = ("test", "testing")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class ImageFolder:
     """What a folder holds.
 
     Attributes:
-        classes: names in sorted order; a label is an index into it.
-        train, val: files to train on and held out.
-        split_made: whether the held-out files were chosen here, for want of a folder of their own.
+        classes: names in natural order ("2" before "10"); a label is an index into it.
+        train, val: files of the training and of the validation set.
+        split_made: whether the validation set was chosen here, because the folder has none.
     """
 
     classes: tuple[str, ...]
@@ -42,119 +44,208 @@ class ImageFolder:
     split_made: bool
 
 
-def read_folder(root: str | Path, *, val_share: float = 0.2, seed: int = 0) -> ImageFolder:
-    """Find classes and images.
+@dataclass(frozen=True)
+class _Part:
+    """A folder of class folders: the images of each, which may be none, and those that lie next to them."""
+
+    root: Path
+    classes: Mapping[str, Sequence[Path]]
+    loose: Sequence[Path]
+
+
+def read_folder(
+    root: str | Path, *, val_share: float = 0.2, seed: int = 0, output: str | Path | None = None
+) -> ImageFolder:
+    """Find the classes and images to train on and to validate with.
 
     Args:
-        root: holds one folder per class, or "train" and "val" (or "validation", "valid", "test") that do.
-            Images may lie at any depth below their class; names that begin with a dot are not looked at.
-        val_share: share of every class that is held out where there is no folder for that, at least one image.
-        seed: of that choice.
+        root: holds one folder per class, in which images may be at any depth, or folders of splits that do.
+            Folders are splits only if all that hold images have names of splits: train, training; val, valid,
+            validation, dev, eval, evaluation; test, testing, in any case of letters. See `list_images` for which
+            files count.
+        val_share: share of every class, above 0 and below 1, that is put into the validation set where the folder
+            has no split for it; at least one image.
+        seed: seed of that choice.
+        output: folder that will be written; it must be outside of the root.
 
     Returns:
         The classes and the files, in sorted order.
 
     Raises:
-        ValueError: for a folder that is missing or without classes, a single class, class folders without images,
-            or classes held out that are not trained on; the message names them.
+        ValueError: when the folder does not exist or has no classes, a single class, class folders without images,
+            images outside of class folders, two splits for the same purpose, or classes for validation that are not
+            trained on; the message names them.
     """
     root = Path(root)
-    if not 0 < val_share < 1:
-        raise ValueError(f"val_share={val_share}: pass a share between 0 and 1, e.g. 0.2.")
+    _check_share(val_share)
+    parts = _parts(root, output=output)
+    if "" in parts:
+        train, val = parts[""], None
+    else:
+        train, val = _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
+    if train is None:
+        raise ValueError(f"{root} has {', '.join(parts)} but no train: add it, or pass a folder of class folders.")
+    _check(train, classes=2)
+    classes = _natural_order(train.classes)
+    if val is None:
+        files = _labelled(train, classes)
+        kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
+        return ImageFolder(classes, _picked(files, kept), _picked(files, chosen), split_made=True)
+    _check(val, classes=1)
+    if unknown := sorted(set(val.classes) - set(classes)):
+        raise ValueError(f"{val.root} has classes that {train.root} has not: {listed(unknown)}. Add or remove them.")
+    if absent := sorted(set(classes) - set(val.classes)):
+        _logger.warning("%s has no images of %s: nothing is measured for them", val.root, listed(absent))
+    return ImageFolder(classes, _labelled(train, classes), _labelled(val, classes), split_made=False)
+
+
+def read_split(
+    root: str | Path, split: str, *, output: str | Path | None = None
+) -> tuple[Path, tuple[str, ...], LabelledFiles]:
+    """Find the classes and images of one split, by the rules of `read_folder`.
+
+    Args:
+        root: as that of `read_folder`; where it holds classes instead of splits, all images are meant.
+        split: name of the split or another name for it; "validation" also means "test" where there is no other.
+        output: folder that will be written; it must be outside of the root.
+
+    Returns:
+        The folder that holds the class folders, the classes in natural order, and the files.
+
+    Raises:
+        ValueError: as `read_folder`, but a single class is allowed; when the folder does not have the split.
+    """
+    root, parts = Path(root), _parts(Path(root), asked=split, output=output)
+    meant = next((names for names in ((_TRAIN,), (_VAL, _TEST), (_TEST,)) if split.lower() in names[0]), ())
+    part = parts.get("") or parts.get(split) or _chosen_split(root, parts, *meant, (split.lower(),))
+    if part is None:
+        raise ValueError(f"{root} has no {split!r}, only {', '.join(parts)}: pass one of them as split (--split).")
+    _check(part, classes=1)
+    classes = _natural_order(part.classes)
+    return part.root, classes, _labelled(part, classes)
+
+
+def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None) -> dict[str, _Part]:
+    """The splits of a folder by name, or the whole of it under an empty name."""
     if not root.is_dir():
         raise ValueError(f"{root} is no folder: pass one that holds a folder of images for each class.")
-    train_root, val_root = _part(root, TRAIN_NAMES), _part(root, VAL_NAMES)
-    if val_root is not None and train_root is None:
-        raise ValueError(f"{root} has {val_root.name} but no train: add it, or pass a folder of class folders.")
-    found = _images_by_class(train_root or root)
-    classes = tuple(sorted(found))
-    if val_root is None:
-        files = _labelled(found, classes)
-        kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
-        return ImageFolder(classes, _chosen(files, kept), _chosen(files, chosen), split_made=True)
-    held_out = _images_by_class(val_root, at_least=1)
-    if unknown := sorted(set(held_out) - set(classes)):
-        raise ValueError(f"{val_root} has classes that {train_root} has not: {_listed(unknown)}. Add or remove them.")
-    if absent := sorted(set(classes) - set(held_out)):
-        _logger.warning("%s has no images of %s: nothing is measured for them", val_root, _listed(absent))
-    return ImageFolder(classes, _labelled(found, classes), _labelled(held_out, classes), split_made=False)
+    listing = list_images(root)
+    if output is not None:
+        refuse_inside(output, root, listing.real_folders)
+    depth, names = len(root.parts), {*_TRAIN, *_VAL, *_TEST, asked.lower()}
+    tops = _by_name(listing.images, depth)
+    loose = tops.pop("", [])
+    if not tops or any(name.lower() not in names for name in tops):
+        return {"": _part(root, listing.images, listing.folders)}
+    if loose:
+        _logger.warning("%s: left out %s, which lie next to the splits", root, listed([path.name for path in loose]))
+    empty = [folder.name for folder in listing.folders if len(folder.parts) == depth + 1]
+    splits = [*tops, *(name for name in empty if name not in tops and name.lower() in names)]
+    inside = _by_name(listing.folders, depth)
+    return {name: _part(root / name, tops.get(name, ()), inside.get(name, ())) for name in splits}
 
 
-def _part(root: Path, names: Sequence[str]) -> Path | None:
-    return next((root / name for name in names if (root / name).is_dir()), None)
+def _part(root: Path, images: Iterable[Path], folders: Iterable[Path]) -> _Part:
+    depth = len(root.parts)
+    names: dict[str, list[Path]] = {path.parts[depth]: [] for path in folders}
+    classes: dict[str, list[Path]] = {}
+    for name, paths in (names | _by_name(images, depth)).items():
+        # two systems may write the same letters as different code points
+        classes.setdefault(unicodedata.normalize("NFC", name), []).extend(paths)
+    return _Part(root, classes, classes.pop("", []))
 
 
-def _images_by_class(root: Path, *, at_least: int = 2) -> dict[str, list[Path]]:
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {folder.name: _images(folder) for folder in folders}
-    if not found:
-        raise ValueError(f"{root} has no class folders: put the images of each class into a folder of its own.")
-    if empty := [name for name, images in found.items() if not images]:
-        raise ValueError(
-            f"{root}: no images ({', '.join(get_img_extensions())}) in the class folders {_listed(empty)}. Fill or "
-            "remove them."
-        )
-    if len(found) < at_least:
-        raise ValueError(f"{root} has a single class, {folders[0].name}: a classifier needs at least two.")
+def _by_name(files: Iterable[Path], depth: int) -> dict[str, list[Path]]:
+    """Files by the folder at a depth that they lie in, however far below; by an empty name where there is none."""
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        found.setdefault(path.parts[depth] if len(path.parts) > depth + 1 else "", []).append(path)
     return found
 
 
-def _images(folder: Path) -> list[Path]:
-    extensions = tuple(get_img_extensions())
-    files = []
-    for place, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        files += [Path(place, n) for n in names if n.lower().endswith(extensions) and not n.startswith(".")]
-    return sorted(files)
+def _chosen_split(root: Path, parts: Mapping[str, _Part], *groups: Sequence[str]) -> _Part | None:
+    """The split that one of several groups of names means, the first group that any of them is in."""
+    for group in groups:
+        found = [name for name in parts if name.lower() in group]
+        if len(found) > 1:
+            raise ValueError(f"{root} has {' and '.join(found)}, which mean the same split: keep one of them.")
+        if found:
+            return parts[found[0]]
+    return None
+
+
+def _check(part: _Part, *, classes: int) -> None:
+    """See that a folder has images in at least so many class folders, and in nothing else."""
+    if part.loose:
+        raise ValueError(
+            f"{part.root}: {listed([path.name for path in part.loose])} lie in it without a folder of their class. "
+            "Move them into class folders; to validate with a file of labels, pass labels (--labels)."
+        )
+    if not part.classes:
+        raise ValueError(f"{part.root} has no class folders: put the images of each class into a folder of its own.")
+    if empty := sorted(name for name, images in part.classes.items() if not images):
+        raise ValueError(f"{part.root}: no image in the class folders {listed(empty)}. Fill or remove them.")
+    if len(part.classes) < classes:
+        raise ValueError(
+            f"{part.root} has a single class, {next(iter(part.classes))}: a classifier needs at least two."
+        )
+
+
+def _natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    """As timm orders class folders: numbers in names count as numbers, and capital letters as small ones."""
+    return tuple(sorted(names, key=lambda name: ([_key(part) for part in re.split(r"(\d+)", name.lower())], name)))
+
+
+def _key(part: str) -> int | str:
+    return int(part) if part.isdecimal() else part
 
 
 def split_indices(
     labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Hold out the same share of every class; which images depends on the seed and the class's own images alone.
+    """Put the same share of every class into a validation set.
+
+    Which images are chosen depends on the seed and on the class's own images alone.
 
     Args:
-        labels: of the images.
+        labels: labels of the images.
         classes: names that the labels index.
-        share: of every class, at least one image.
-        seed: of the choice.
+        share: share of every class that is chosen, above 0 and below 1; at least one image.
+        seed: seed of the choice.
 
     Returns:
-        Indices of the images that are kept and of those that are held out, both sorted.
+        Indices of the images to train on and of those to validate with, both sorted.
 
     Raises:
-        ValueError: for a share that is none, or a class with a single image.
+        ValueError: when the share is out of range, or a class has a single image.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2.")
+    _check_share(share)
     members: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
         members.setdefault(label, []).append(index)
     if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
-        raise ValueError(f"a single image in {_listed(lonely)}: one to train on and one to hold out are needed.")
-    held_out = {
+        raise ValueError(f"a single image in {listed(lonely)}: one to train on and one to hold out are needed.")
+    chosen = {
         index
         for label, images in members.items()
-        for index in random.Random(f"{seed}/{classes[label]}").sample(images, _held_out_count(len(images), share))
+        for index in random.Random(f"{seed}/{classes[label]}").sample(images, _chosen_count(len(images), share))
     }
-    return [index for index in range(len(labels)) if index not in held_out], sorted(held_out)
+    return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 
-def _held_out_count(images: int, share: float) -> int:
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
+
+
+def _chosen_count(images: int, share: float) -> int:
     return min(max(1, round(images * share)), images - 1)
 
 
-def _labelled(found: dict[str, list[Path]], classes: Sequence[str]) -> LabelledFiles:
-    pairs = [(path, label) for label, name in enumerate(classes) for path in found.get(name, ())]
-    counts = Counter(label for _, label in pairs)
-    _logger.debug("%d images in %d classes", len(pairs), len(counts))
+def _labelled(part: _Part, classes: Sequence[str]) -> LabelledFiles:
+    pairs = [(path, label) for label, name in enumerate(classes) for path in part.classes.get(name, ())]
     return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
 
 
-def _chosen(files: LabelledFiles, indices: Sequence[int]) -> LabelledFiles:
+def _picked(files: LabelledFiles, indices: Sequence[int]) -> LabelledFiles:
     return LabelledFiles(tuple(files.paths[i] for i in indices), tuple(files.labels[i] for i in indices))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

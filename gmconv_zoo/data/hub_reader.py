@@ -1,6 +1,7 @@
 """Images of a Hugging Face dataset with a length, and their labels."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class HubReader:
         split: as Hugging Face names it, slices such as "train[:90%]" included.
         cache: folder in which datasets are kept; None for Hugging Face's own.
         columns: those of the images and of the labels, where their features do not tell them.
+        classes: names that labels are to index, where they are text; None for the different texts, sorted.
 
     Attributes:
         labels: one per image.
@@ -34,13 +36,15 @@ class HubReader:
         split: str,
         cache: str | Path | None = None,
         columns: tuple[str | None, str | None] = (None, None),
+        classes: Sequence[str] | None = None,
     ) -> None:
         from datasets import Image, load_dataset
 
+        self.name = name
         dataset: Any = load_dataset(name, split=split, cache_dir=None if cache is None else str(cache))
         self.image, label = find_columns(name, dataset.features, *columns)
         feature = dataset.features[label]
-        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]))
+        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]), classes)
         self.sorted = self.class_names is not None and not hasattr(feature, "names")
         self.dataset = dataset.select_columns(self.image).cast_column(self.image, Image(decode=False))
 
@@ -48,12 +52,12 @@ class HubReader:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """An open file and a label; raises OSError where there is no image."""
+        """Return an open file, a path, or None where there is no image; and the label."""
         stored = self.dataset[index][self.image] or {}
-        if not (stored.get("bytes") or stored.get("path")):
-            raise OSError("there is no image")
-        return io.BytesIO(stored.get("bytes") or Path(stored["path"]).read_bytes()), self.labels[index]
+        content = stored.get("bytes")
+        return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
 
     def filename(self, index: int, absolute: bool = True) -> str:
-        """The path that is stored with an image; its number where there is none."""
-        return str((self.dataset[index][self.image] or {}).get("path") or f"image {index}")
+        """Return what an image is called in messages, with its path where one is stored."""
+        path = (self.dataset[index][self.image] or {}).get("path")
+        return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")

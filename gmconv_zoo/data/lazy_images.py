@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..engine.extras import needs_extra
 from ..engine.rng import drawing_from
+from .image_source import ImageSource
 from .pixels import UnreadableImageError
-from .sources import ImageSource
 from .tensors import mix_seed
 
 with needs_extra("train"):

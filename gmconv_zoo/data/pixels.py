@@ -1,63 +1,113 @@
-"""Reading an image in the number of channels a network takes."""
+"""Read one image, in the number of channels that a network takes."""
 
-import struct
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-__all__ = ["UNREADABLE", "UnreadableImageError", "mode_for", "read_image", "to_mode"]
+__all__ = ["UNREADABLE", "UnreadableImageError", "mode_for", "read_image", "to_mode", "unreadable"]
 
-# What Pillow raises for a file that is corrupt, truncated, missing or no image.
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+# What Pillow raises for a damaged file. Its formats raise RuntimeError, IndexError, KeyError and others, so the list
+# cannot be shorter. `read_image` turns all of them into `UnreadableImageError`; this is for decoding by other means.
+UNREADABLE: tuple[type[Exception], ...] = (Exception,)
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# What brings an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImageError(ValueError):
-    """An image is corrupt, truncated or missing. The message names it."""
+    """An image is damaged, truncated or missing. The message is one line."""
 
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+def unreadable(error: Exception) -> UnreadableImageError:
+    """Return the error that says in one line why an image cannot be read.
+
+    Args:
+        error: what was raised while it was decoded.
+    """
+    if isinstance(error, UnreadableImageError):
+        return error
+    if isinstance(error, UnidentifiedImageError):
+        return UnreadableImageError("not an image")
+    said = " ".join(str(error).split())
+    if not isinstance(error, (OSError, ValueError)) or not said:
+        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return UnreadableImageError(said)
 
 
 def mode_for(channels: int) -> str:
-    """Pillow's mode with so many channels; "RGB" for a number that no mode has."""
+    """Return Pillow's mode with so many channels, or "RGB" where no mode has that number."""
     return _MODES.get(channels, "RGB")
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image, one of 16 bits by its upper 8: Pillow's own conversion cuts all above 255 off to white.
+    """Convert an image to another mode of Pillow's.
+
+    Of an image of 16 bits the upper 8 are taken: Pillow's own conversion makes everything above 255 white. The
+    image's mode decides that, never its content: all modes "I;16", and "I", in which Pillow gives 16-bit PGM files.
 
     Args:
-        image: in any mode of Pillow's.
+        image: in any mode.
         mode: "L", "RGB" or "RGBA".
 
     Returns:
-        The image in that mode.
+        A new image in that mode.
 
     Raises:
-        ValueError: for an image of floating-point numbers, whose white is unknown.
+        ValueError: when the image holds floating-point numbers, whose white is unknown.
     """
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits a channel")
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        image = Image.fromarray((values >> 8 if values.max() > 255 else values).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     return image.convert(mode)
 
 
-def read_image(file: str | Path | IO[Any] | Image.Image, mode: str) -> Image.Image:
-    """Decode an image.
+def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Image.Image:
+    """Decode an image and turn it upright, as its EXIF orientation says.
 
     Args:
-        file: a path, an open file, or an image that is decoded already.
-        mode: see `to_mode`.
+        file: a path, an open file, or an image that is decoded already; None for an image that a dataset lacks.
+        mode: "L", "RGB" or "RGBA", see `to_mode`.
+
+    Returns:
+        The image in that mode, without EXIF data.
 
     Raises:
-        Exception: one of `UNREADABLE`.
+        UnreadableImageError: when it cannot be decoded, whatever Pillow raises.
     """
-    if isinstance(file, Image.Image):
-        return to_mode(file, mode)
-    with Image.open(file) as opened:
-        return to_mode(opened, mode)
+    if file is None:
+        raise UnreadableImageError("the dataset has no image here")
+    try:
+        if isinstance(file, Image.Image):
+            return _upright(file, mode)
+        with Image.open(file) as opened:
+            return _upright(opened, mode)
+    except Exception as error:  # see UNREADABLE
+        raise unreadable(error) from error
+
+
+def _upright(image: Image.Image, mode: str) -> Image.Image:
+    image.load()  # TIFF files are turned upright by Pillow here, which removes the tag
+    turn = _UPRIGHT.get(_orientation(image))
+    image = to_mode(image, mode)
+    image = image if turn is None else image.transpose(turn)
+    image.info.clear()  # so that nobody turns it again
+    return image
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF data of a readable image: viewers show it as it is stored
+        return None

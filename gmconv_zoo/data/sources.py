@@ -1,136 +1,28 @@
-"""Where images to train on come from: files in folders, or a data set by timm's name."""
+"""Open what a dataset has to train on and to validate with: a folder, or a dataset by timm's name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-from PIL import Image, UnidentifiedImageError
-from timm.data import create_dataset
-from torch.utils.data import IterableDataset
-
-from .eval_data import EvalSource, open_eval_data
-from .eval_images import read_pair
-from .folder import LabelledFiles, read_folder, split_indices
+from .eval_data import open_named
+from .folder import read_folder, split_indices
 from .hub_splits import held_out_split
-from .pixels import UNREADABLE, UnreadableImageError, read_image
+from .image_source import FileReader, ImageSource, PartReader
+from .listing import refuse_inside
 
-__all__ = ["DatasetImages", "FileImages", "HubImages", "ImageData", "ImageSource", "Part", "open_data"]
+__all__ = ["ImageData", "open_data"]
 
 _PREFIXES = ("torch", "hfds")
 
 
-class ImageSource(Protocol):
-    """Labelled images that can be opened one by one."""
-
-    @property
-    def labels(self) -> Sequence[int]:
-        """Indices of the images' classes."""
-        ...
-
-    def open(self, index: int) -> Image.Image:
-        """One image, decoded as RGB; raises `UnreadableImageError` naming it."""
-        ...
-
-
 @dataclass(frozen=True)
 class ImageData:
-    """Images to train on and held out, and their classes' names."""
+    """Images to train on and to validate with, and their classes' names."""
 
     classes: tuple[str, ...]
     train: ImageSource
     val: ImageSource
     description: str
     split_made: bool = False
-
-
-class FileImages:
-    """Image files.
-
-    Args:
-        files: paths and labels.
-    """
-
-    def __init__(self, files: LabelledFiles) -> None:
-        self.paths = files.paths
-        self.labels: Sequence[int] = files.labels
-
-    def open(self, index: int) -> Image.Image:
-        """One image as RGB."""
-        path = self.paths[index]
-        try:
-            return read_image(path, "RGB")
-        except UnidentifiedImageError:
-            raise UnreadableImageError(f"{path} (not an image)") from None
-        except UNREADABLE as error:
-            raise UnreadableImageError(f"{path} ({error})") from error
-
-
-class DatasetImages:
-    """A data set of (image, label) pairs with a length, e.g. torchvision's.
-
-    Args:
-        dataset: gives Pillow images.
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-        targets = getattr(dataset, "targets", None)
-        targets = (pair[1] for pair in dataset) if targets is None else targets
-        self.labels: Sequence[int] = [int(target) for target in targets]
-
-    def open(self, index: int) -> Image.Image:
-        """One image as RGB."""
-        try:
-            return read_image(self.dataset[index][0], "RGB")
-        except UNREADABLE as error:
-            raise UnreadableImageError(f"image {index} of {type(self.dataset).__name__} ({error})") from error
-
-
-class HubImages:
-    """A Hugging Face data set with a length, read image by image, none of which another takes the place of.
-
-    Args:
-        source: from `open_eval_data`.
-        classes: names that the labels are to index, for labels that are text; None for the source's own.
-
-    Raises:
-        ValueError: for a label that is none of the classes.
-    """
-
-    def __init__(self, source: EvalSource, classes: Sequence[str] | None = None) -> None:
-        self.source = source
-        self.labels: Sequence[int] = source.reader.labels
-        if classes is not None and source.class_names is not None and not source.ordered:
-            if unknown := sorted(set(source.class_names) - set(classes)):
-                raise ValueError(
-                    f"{source.name}: {unknown[:3]} occur in the validation split only. Relabel or remove them."
-                )
-            self.labels = [classes.index(source.class_names[label]) for label in self.labels]
-
-    def open(self, index: int) -> Image.Image:
-        """One image as RGB."""
-        try:
-            return read_pair(self.source.reader, index, "RGB")[0]
-        except UNREADABLE as error:
-            raise UnreadableImageError(f"image {index} of {self.source.name} ({error})") from error
-
-
-class Part:
-    """Some images of a source.
-
-    Args:
-        source: images.
-        indices: those of the source's images that belong to it.
-    """
-
-    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
-        self.source, self.indices = source, indices
-        self.labels: Sequence[int] = [source.labels[index] for index in indices]
-
-    def open(self, index: int) -> Image.Image:
-        """One image as RGB."""
-        return self.source.open(self.indices[index])
 
 
 def open_data(
@@ -143,38 +35,47 @@ def open_data(
     seed: int = 0,
     image_column: str | None = None,
     label_column: str | None = None,
+    output: str | Path | None = None,
 ) -> ImageData:
     """Find the images that a name stands for.
 
     Args:
-        data: a folder as `read_folder` takes it, or a data set by timm's name, "torch/cifar10" or "hfds/NAME".
-        data_dir: where a named data set lies, or is downloaded to.
-        train_split, val_split: of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]" included; by
-            default "train", and what there is of "validation" and the like, or of "test".
-        val_share, seed: of the held-out part, where the set has none.
+        data: a folder as `read_folder` takes it, or a dataset by timm's name, "torch/cifar10" or "hfds/NAME".
+        data_dir: folder in which a named dataset is stored, or to which it is downloaded.
+        train_split, val_split: splits of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]"
+            included; by default "train", and what there is of "validation" and its other names, or of "test".
+        val_share, seed: share and seed of the validation set, where the dataset has none.
         image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
+        output: folder that will be written; it must be outside of a folder of images.
 
     Raises:
-        ValueError: for a folder or a name that gives no classes, splits it has not, or labels that are no classes.
+        ValueError: for a folder or a name that gives no classes, splits that it does not have, labels that are not
+            classes, or an output inside the data.
     """
     prefix, _, name = str(data).partition("/")
     named = prefix in _PREFIXES and not Path(data).exists()
-    hub = named and prefix == "hfds"
-    if (train_split or val_split) and not hub:
+    if (train_split or val_split) and not (named and prefix == "hfds"):
         raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
-    if (image_column or label_column) and not hub:
+    if (image_column or label_column) and not (named and prefix == "hfds"):
         raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
     if not named:
-        folder = read_folder(data, val_share=val_share, seed=seed)
+        folder = read_folder(data, val_share=val_share, seed=seed, output=output)
         described = f"held-out part of {Path(data).resolve().name}"
-        sources = FileImages(folder.train), FileImages(folder.val)
-        return ImageData(folder.classes, *sources, described, folder.split_made)
-    if hub:
-        columns = {"image_column": image_column, "label_column": label_column}
-        return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed, columns)
-    sets = [_named(str(data), data_dir, split) for split in ("train", "validation")]
-    images = DatasetImages(sets[0]), DatasetImages(sets[1])
-    return ImageData(_names(getattr(sets[0], "classes", None), images[0]), *images, f"{name} validation")
+        train, val = (
+            ImageSource(str(data), FileReader(files, Path(data)), list(folder.classes), count=len(files.paths))
+            for files in (folder.train, folder.val)
+        )
+        return ImageData(folder.classes, train, val, described, folder.split_made)
+    if prefix == "hfds":
+        if output is not None and Path(name).is_dir():
+            refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
+        return _hub_data(
+            str(data), data_dir, train_split or "train", val_split, val_share, seed, (image_column, label_column)
+        )
+    if data_dir is None:
+        raise ValueError(f"{data}: pass data_dir (--data-dir), the folder in which it is stored or downloaded to.")
+    train, val = (open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation"))
+    return ImageData(_names(train), train, val, f"{name} validation")
 
 
 def _hub_data(
@@ -184,19 +85,18 @@ def _hub_data(
     val_split: str | None,
     val_share: float,
     seed: int,
-    columns: dict[str, Any],
+    columns: tuple[str | None, str | None],
 ) -> ImageData:
     name = data.partition("/")[2]
-    found = open_eval_data(data, root=data_dir, split=train_split, **columns)
-    train = HubImages(found)
-    classes = _names(found.class_names, train)
+    train = open_named(data, root=data_dir, split=train_split, columns=columns)
+    classes = _names(train)
     _check_labels(data, train_split, train, len(classes))
     val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
     if val_split is None:
-        kept, held_out = split_indices(train.labels, classes, share=val_share, seed=seed)
-        parts = Part(train, kept), Part(train, held_out)
+        kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
+        parts = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
         return ImageData(classes, *parts, f"held-out part of {name} {train_split}", split_made=True)
-    val = HubImages(open_eval_data(data, root=data_dir, split=val_split, **columns), classes)
+    val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")
 
@@ -209,25 +109,13 @@ def _check_labels(data: str, split: str, images: ImageSource, classes: int) -> N
         )
 
 
-def _names(names: Sequence[str] | None, images: ImageSource) -> tuple[str, ...]:
-    if names:
-        return tuple(map(str, names))
+def _names(images: ImageSource) -> tuple[str, ...]:
+    if images.class_names:
+        return tuple(map(str, images.class_names))
     count = max(images.labels) + 1
     if gaps := sorted(set(range(count)) - set(images.labels)):
         raise ValueError(
-            f"the labels are numbers up to {count - 1}, but no image has {', '.join(map(str, gaps[:5]))}: number the "
-            "classes from 0 without gaps, or choose a column of class names (--label-column)."
+            f"{images.name}: the labels are numbers up to {count - 1}, but no image has {gaps[:5]}. "
+            "Number the classes from 0 without gaps, or choose a column of class names (--label-column)."
         )
     return tuple(map(str, range(count)))
-
-
-def _named(name: str, data_dir: str | Path | None, split: str) -> Any:
-    if data_dir is None:
-        raise ValueError(f"{name}: pass data_dir (--data-dir), the folder in which it lies or is downloaded to.")
-    try:
-        dataset = create_dataset(name, root=str(data_dir), split=split, download=True)
-    except (AssertionError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} in {data_dir}, {split}: {error or 'torchvision has no such set'}") from error
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise ValueError(f"{name} is a stream, which has no order to resume in: pass a folder or a set with a length.")
-    return dataset

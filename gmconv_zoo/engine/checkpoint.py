@@ -23,6 +23,8 @@ __all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_wei
 _logger = logging.getLogger(__name__)
 
 LAST_NAME, BEST_NAME = "last.safetensors", "best.safetensors"
+# Parts of a run's identity that checkpoints of version 0.1.0 lack: compared where a checkpoint has them
+_NEWER = ("file names (digest)", "validation set")
 _PROGRESS = ("epoch", "step", "batch", "epoch_lr", "stop")
 
 
@@ -137,7 +139,9 @@ class Checkpoints:
         return True
 
     def _check_identity(self, path: Path, content: dict[str, Any]) -> None:
-        differences = _differences(content.get("identity") or {}, self.identity)
+        there = content.get("identity") or {}
+        here = {key: value for key, value in self.identity.items() if key in there or key not in _NEWER}
+        differences = _differences(there, here)
         if differences:
             raise ValueError(
                 f"{path} is from another run: {'; '.join(differences)}. Start again with the same settings, or choose "

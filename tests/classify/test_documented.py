@@ -17,7 +17,7 @@ from gmconv_zoo.classify.evaluate import Score
 from gmconv_zoo.classify.validation_run import run_validation
 from gmconv_zoo.classify.validation_settings import ValidationRow, ValidationSettings
 from gmconv_zoo.data.class_order import check_imagenet_classes
-from gmconv_zoo.data.eval_data import EvalSource
+from gmconv_zoo.data.image_source import ImageSource
 from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
 
 from .linear import NAME, image_bytes
@@ -34,8 +34,8 @@ def spec(top1=86.0, top5=90.0, **changes) -> WeightSpec:
     return WeightSpec(model, tag, "native", "apache-2.0", "made", **{"packaged": "x", "upstream": upstream, **changes})
 
 
-def source(names=WNIDS, **changes) -> EvalSource:
-    return EvalSource(**{"name": "set", "reader": None, "class_names": names, "count": 50_000, **changes})
+def source(names=WNIDS, **changes) -> ImageSource:
+    return ImageSource(**{"name": "set", "reader": None, "class_names": names, "count": 50_000, **changes})
 
 
 @pytest.fixture

@@ -155,6 +155,14 @@ def test_unwritable_output_is_refused(tmp_path):
         run(images, tmp_path / "file" / "out")
 
 
+def test_output_inside_the_data_is_refused_before_training(tmp_path):
+    images = make_folder(tmp_path / "images", 12)
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {images}_output"):
+            run(images, images / "out", resume=resume)
+    assert not (images / "out").exists()
+
+
 def test_earlier_run_is_not_overwritten_and_goes_on_when_asked(tmp_path):
     images = make_folder(tmp_path / "images", 24)
     first = run(images, tmp_path / "out")

@@ -77,6 +77,15 @@ def test_patterns_files_and_folders_give_each_image_once(photos):
     assert [path.name for path in found] == ["2.png", "0.png", "1.png", "3.png"]
 
 
+def test_each_file_is_found_once_whatever_links_lead_to_it(photos, tmp_path):
+    (photos / "deep" / "again").symlink_to(photos)
+    (photos / ".hidden.png").write_bytes(b"")
+    (tmp_path / "link.png").symlink_to(photos / "3.png")
+    (photos / "3.png").symlink_to(photos / "deep" / "3.png")
+    for patterns in ([photos], [photos / "**" / "*"], [photos / "deep", photos, tmp_path / "link.png"]):
+        assert sorted(path.resolve().name for path in find_images(patterns)) == ["0.png", "1.png", "2.png", "3.png"]
+
+
 @pytest.mark.parametrize("pattern", ["missing.jpg", "*.gif"])
 def test_pattern_without_images_is_named(photos, pattern):
     with pytest.raises(ValueError, match=r"names no image: pass files, folders or patterns"):
@@ -100,7 +109,7 @@ def test_unreadable_images_are_named_and_do_not_shift_the_others(photos):
     assert [prediction.classes[0].label for prediction in found if prediction.classes] == ["cat", "fish", "bird"]
     (broken,) = (prediction for prediction in found if prediction.error)
     assert broken.image.name == "1.png"
-    assert "cannot identify" in broken.error
+    assert broken.error == "not an image"
 
 
 def test_probabilities_are_the_softmax_of_the_networks_output(photos, saved):
@@ -184,7 +193,7 @@ def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, mo
 def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, capsys):
     (photos / "1.png").write_bytes(b"not an image")
     assert run(monkeypatch, saved, photos) == 1
-    assert "1.png  unreadable: cannot identify" in capsys.readouterr().out
+    assert "1.png  unreadable: not an image" in capsys.readouterr().out
 
 
 def test_script_says_what_is_wrong_with_the_model(photos, monkeypatch):

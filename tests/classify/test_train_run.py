@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
         data.targets[:4] = range(4)
         return data
 
-    monkeypatch.setattr("gmconv_zoo.data.sources.create_dataset", create)
+    monkeypatch.setattr("gmconv_zoo.data.eval_data.create_dataset", create)
     options = {"data_dir": tmp_path, "output": tmp_path / "out", "overrides": {"epochs": 1, "batch_size": 10}}
     result = train_by_recipe(NET, "torch/fake", **options, progress=False)
     assert result.score.count == 20
@@ -121,6 +122,33 @@ def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed
     with pytest.raises(ValueError, match=f"is from another run: .*({message})"):
         train_by_recipe(NET, images, output=interrupted / "out", resume=True, progress=False, **options)
     assert (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["added", "another file", "another label"])
+def test_another_validation_set_is_refused_on_resuming(interrupted, tmp_path, change):
+    shutil.copytree(interrupted / "images", tmp_path / "images")
+    shutil.copytree(interrupted / "out", tmp_path / "out")
+    cat = tmp_path / "images" / "val" / "cat"
+    first = cat / "0.png"
+    if change == "added":
+        shutil.copy(first, cat / "new.png")
+    else:
+        first.rename(cat / "00.png" if change == "another file" else cat.parent / "dog" / "0.png")
+    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, "progress": False}
+    with pytest.raises(
+        ValueError, match=r"is from another run: validation set is '6 images, .* there and '[67] images"
+    ):
+        train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
+    shutil.rmtree(tmp_path / "images")
+    shutil.copytree(interrupted / "images", tmp_path / "images")
+    train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
+
+
+def test_output_inside_the_data_is_refused_before_training(interrupted):
+    output = interrupted / "images" / "train" / "out"
+    with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {interrupted}/images_output"):
+        train_by_recipe(NET, interrupted / "images", output=output, progress=False)
+    assert not output.exists()
 
 
 def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):

@@ -103,6 +103,13 @@ def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, chan
     assert contents(tmp_path) == before
 
 
+def test_checkpoint_from_before_validation_sets_were_compared_goes_on(tmp_path):
+    first = run(tmp_path)
+    assert run(tmp_path, identity={"validation set": "6 images", "file names (digest)": "1f"}).rows == first.rows
+    with pytest.raises(ValueError, match="another run: frozen is None there"):
+        run(tmp_path, identity={"frozen": ["layer1"]})
+
+
 def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
     """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
     run(tmp_path)

@@ -1,0 +1,159 @@
+"""One source of labelled images for training, finetuning and validation, whatever the dataset is called.
+
+An image that cannot be read raises an error that names it; no other image ever takes its place, as it does in timm's
+`ImageDataset`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .folder import LabelledFiles
+from .pixels import UnreadableImageError, read_image, unreadable
+
+__all__ = ["FileReader", "ImageSource", "PartReader", "TorchReader"]
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where images and labels come from.
+
+    Attributes:
+        name: what the user asked for, for records.
+        reader: one of the readers below, or timm's for a tar file or a stream: ``reader[i]`` is a path, an open file
+            or a decoded image, and its label. A stream is iterated over instead.
+        class_names: names that the labels index; None where labels are outputs of the network.
+        ordered: whether the order of the classes is the dataset's own, so that it may stand for the network's where
+            no name matches; for a folder it is only alphabetical.
+        stream: whether images come in sequence and without names.
+        count: number of images; None where it is unknown.
+    """
+
+    name: str
+    reader: Any
+    class_names: list[str] | None
+    ordered: bool = False
+    stream: bool = False
+    count: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    @cached_property
+    def labels(self) -> Sequence[int]:
+        """Labels of all images, in order."""
+        return [int(label) for label in self.reader.labels]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Paths of the images below the folder that was asked for; empty for a dataset that has no such folder."""
+        return getattr(self.reader, "names", ())
+
+    def image_name(self, index: int) -> str:
+        """Return what an image is called in messages."""
+        return str(self.reader.filename(index, absolute=True))
+
+    def read(self, index: int, mode: str) -> tuple[Image.Image, Any]:
+        """Return an image and its label.
+
+        Args:
+            index: from 0 to the number of images.
+            mode: Pillow's mode, see `to_mode`.
+
+        Raises:
+            UnreadableImageError: when the image cannot be read; the message names it.
+        """
+        try:
+            file, label = self.reader[index]
+            return read_image(file, mode), label
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
+
+    def open(self, index: int) -> Image.Image:
+        """Return an image as RGB; raises `UnreadableImageError` like `read`."""
+        return self.read(index, "RGB")[0]
+
+
+class FileReader:
+    """Image files.
+
+    Args:
+        files: paths and labels.
+        root: folder that holds them, at any depth.
+    """
+
+    def __init__(self, files: LabelledFiles, root: Path) -> None:
+        self.paths, self.labels, self.root = files.paths, files.labels, root
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.paths[index], self.labels[index]
+
+    @property
+    def names(self) -> list[str]:
+        depth = len(self.root.parts)
+        return ["/".join(path.parts[depth:]) for path in self.paths]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        return str(self.paths[index]) if absolute else self.paths[index].name
+
+
+class TorchReader:
+    """A torchvision dataset.
+
+    Args:
+        dataset: has a length and gives pairs of a Pillow image and a label.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        try:
+            return self.dataset[index]
+        except Exception as error:  # it decodes the image with Pillow
+            raise unreadable(error) from error
+
+    @property
+    def labels(self) -> list[int]:
+        targets = getattr(self.dataset, "targets", None)
+        return list(targets) if targets is not None else [self.dataset[index][1] for index in range(len(self))]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        samples = getattr(self.dataset, "samples", None)
+        return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
+
+
+class PartReader:
+    """Some images of a reader.
+
+    Args:
+        reader: gives images.
+        indices: those of its images that belong to the part.
+    """
+
+    def __init__(self, reader: Any, indices: Sequence[int]) -> None:
+        self.reader, self.indices = reader, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.reader[self.indices[index]]
+
+    @property
+    def labels(self) -> list[int]:
+        labels = self.reader.labels
+        return [labels[index] for index in self.indices]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        return self.reader.filename(self.indices[index], absolute)

@@ -1,0 +1,197 @@
+"""List the images below a folder: one rule for training, validation and prediction."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+__all__ = ["Listing", "image_endings", "is_image_name", "list_images", "listed", "refuse_inside"]
+
+_logger = logging.getLogger(__name__)
+
+_SHOWN = 5
+# Formats that Pillow can only write, or recognise without decoding them
+_NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
+
+_HIDDEN = "the name begins with a dot"
+_ENDING = "the ending is not that of an image which Pillow reads"
+_SAME = "a link to what is listed under another name"
+_LOOP = "a link to a folder that contains it"
+_SPECIAL = "not a regular file"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds.
+
+    Attributes:
+        root: the folder.
+        images: every image file once, sorted by the parts of its path.
+        folders: folders that may hold images, however deep, empty ones included.
+        real_folders: the same and the root, without symbolic links.
+    """
+
+    root: Path
+    images: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    real_folders: frozenset[str]
+
+
+def image_endings() -> frozenset[str]:
+    """Return the endings of files that Pillow reads, in lower case and with their dot."""
+    known = Image.registered_extensions()
+    return frozenset(ending for ending, form in known.items() if form not in _NOT_DECODED)
+
+
+def is_image_name(name: str, endings: frozenset[str]) -> bool:
+    """Return whether a file of this name counts as an image.
+
+    Args:
+        name: without the folder.
+        endings: see `image_endings`.
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
+
+
+def list_images(root: str | Path) -> Listing:
+    """Find every image below a folder.
+
+    Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
+    skipped. Symbolic links are followed, but every file is listed once: under its own name where it has one below the
+    root, else under the first link to it. Links to a folder that contains them are skipped. One line is logged that
+    counts and names what is left out, with the reasons. A link to nothing is listed as an image that cannot be read.
+
+    Args:
+        root: an existing folder; its own name may begin with a dot.
+
+    Raises:
+        OSError: when the root cannot be opened.
+    """
+    root = Path(root)
+    walk = _Walk(root, os.path.realpath(root), image_endings())
+    walk.run()
+    walk.log()
+    return Listing(root, _sorted(walk.images), _sorted(walk.folders), frozenset(walk.seen))
+
+
+def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
+    """See to it that nothing is written where images are looked for.
+
+    Args:
+        output: folder or file that will be written.
+        root: folder of the images, for the message.
+        real_folders: see `Listing`.
+
+    Raises:
+        ValueError: when the output is one of the folders, or inside one; the message says where to put it.
+    """
+    place = Path(output).resolve()
+    if real_folders.intersection(map(str, (place, *place.parents))):
+        home = Path(root).resolve()
+        raise ValueError(
+            f"output={str(output)!r} is inside the data folder {root}, where it would be taken for images. Choose an "
+            f"output elsewhere (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there first."
+        )
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+@dataclass
+class _Walk:
+    """One walk through a folder: first what it holds itself, then linked folders, then linked files."""
+
+    root: Path
+    real_root: str
+    endings: frozenset[str]
+    images: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    linked_folders: deque[tuple[str, str]] = field(default_factory=deque)
+    linked_files: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self) -> None:
+        self._descend(str(self.root), self.real_root)
+        while self.linked_folders:
+            path, real = self.linked_folders.popleft()
+            if self._is_new(path, real):
+                self._descend(path, real)
+        linked = set()
+        for path, real in self.linked_files:
+            folder, name = os.path.split(real)
+            if real in linked or (folder in self.seen and is_image_name(name, self.endings) and os.path.isfile(real)):
+                self._leave_out(_SAME, path)
+            else:
+                linked.add(real)
+                self.images.append(path)
+
+    def log(self) -> None:
+        """Hidden names are no surprise; anything else is a warning."""
+        if self.left_out:
+            reasons = "; ".join(f"{len(names)}: {why} ({listed(names)})" for why, names in self.left_out.items())
+            level = logging.INFO if set(self.left_out) == {_HIDDEN} else logging.WARNING
+            _logger.log(level, "%s: left out %s", self.root, reasons)
+
+    def _descend(self, path: str, real: str) -> None:
+        waiting = [(path, real)]
+        while waiting:
+            path, real = waiting.pop()
+            self.seen.add(real)
+            inner = []
+            for entry in self._entries(path):
+                place = os.path.join(real, entry.name)
+                if entry.name.startswith("."):
+                    self._leave_out(_HIDDEN, entry.path)
+                elif entry.is_symlink():
+                    self._link(entry.path, os.path.realpath(place), real)
+                elif entry.is_dir():
+                    inner += [(entry.path, place)] if self._is_new(entry.path, place) else []
+                elif self._is_image(entry.path, regular=entry.is_file()):
+                    self.images.append(entry.path)
+            waiting += reversed(inner)
+
+    def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                yield from sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if path == str(self.root):
+                raise
+            self._leave_out(f"the folder cannot be opened, {error.strerror}", path)
+
+    def _is_new(self, path: str, real: str) -> bool:
+        if real in self.seen:
+            self._leave_out(_SAME, path)
+            return False
+        self.folders.append(path)
+        return True
+
+    def _link(self, path: str, real: str, folder: str) -> None:
+        if not os.path.isdir(real):
+            if self._is_image(path, regular=os.path.isfile(real) or not os.path.exists(real)):
+                self.linked_files.append((path, real))
+        elif any(f"{place}{os.sep}".startswith(f"{real.rstrip(os.sep)}{os.sep}") for place in (folder, self.real_root)):
+            self._leave_out(_LOOP, path)
+        else:
+            self.linked_folders.append((path, real))
+
+    def _is_image(self, path: str, *, regular: bool) -> bool:
+        named = is_image_name(os.path.basename(path), self.endings)
+        if not (named and regular):
+            self._leave_out(_SPECIAL if named else _ENDING, path)
+        return named and regular
+
+    def _leave_out(self, why: str, path: str) -> None:
+        self.left_out.setdefault(why, []).append(os.path.relpath(path, self.root))
+
+
+def _sorted(paths: list[str]) -> tuple[Path, ...]:
+    return tuple(map(Path, sorted(paths, key=lambda path: path.split(os.sep))))

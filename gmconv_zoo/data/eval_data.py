@@ -15,6 +15,7 @@ from .image_source import FileReader, ImageSource, TorchReader
 from .label_files import read_class_names, read_labels
 from .listing import list_images, listed, refuse_inside
 from .shards import open_shards
+from .tar_reader import TarReader
 
 __all__ = ["open_eval_data", "open_named"]
 
@@ -110,7 +111,7 @@ def open_named(
             return ImageSource(data, reader, reader.class_names, ordered=not reader.sorted, count=len(reader))
         dataset: Any = create_dataset(data, root=str(root), split=split, download=download)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{data} in {root}, {split}: {error or type(error).__name__}") from error
+        raise ValueError(f"{data} in {root}, split {split!r}: {error or type(error).__name__}") from error
     names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
     return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))
 
@@ -125,7 +126,10 @@ def _open_path(
 ) -> ImageSource:
     if labels is not None:
         return _flat(path, labels, id_map, output)
-    return _tar(path) if path.is_file() else _folder(path, split, output)
+    if path.is_file():
+        reader = TarReader(path)
+        return ImageSource(str(path), reader, reader.classes, count=len(reader))
+    return _folder(path, split, output)
 
 
 def _folder(folder: Path, split: str, output: str | Path | None) -> ImageSource:
@@ -147,12 +151,3 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
     values, names = read_labels(labels, files, id_map=id_map)
     reader = FileReader(LabelledFiles(tuple(files), tuple(values)), folder)
     return ImageSource(str(folder), reader, names, count=len(files))
-
-
-def _tar(file: Path) -> ImageSource:
-    try:
-        reader: Any = create_dataset("", root=str(file)).reader  # type: ignore[union-attr]
-    except RuntimeError as error:
-        raise ValueError(f"{file}: {error}.") from error
-    names = [reader.class_idx_to_name[index] for index in sorted(reader.class_idx_to_name)]
-    return ImageSource(str(file), reader, names, count=len(reader))

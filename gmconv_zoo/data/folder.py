@@ -79,10 +79,7 @@ def read_folder(
     root = Path(root)
     _check_share(val_share)
     parts = _parts(root, output=output)
-    if "" in parts:
-        train, val = parts[""], None
-    else:
-        train, val = _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
+    train, val = parts.get("") or _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
     if train is None:
         raise ValueError(f"{root} has {', '.join(parts)} but no train: add it, or pass a folder of class folders.")
     _check(train, classes=2)
@@ -186,9 +183,8 @@ def _check(part: _Part, *, classes: int) -> None:
     if empty := sorted(name for name, images in part.classes.items() if not images):
         raise ValueError(f"{part.root}: no image in the class folders {listed(empty)}. Fill or remove them.")
     if len(part.classes) < classes:
-        raise ValueError(
-            f"{part.root} has a single class, {next(iter(part.classes))}: a classifier needs at least two."
-        )
+        (name,) = part.classes
+        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two.")
 
 
 def _natural_order(names: Iterable[str]) -> tuple[str, ...]:

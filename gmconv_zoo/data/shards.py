@@ -16,7 +16,7 @@ from timm.data import create_dataset
 from .columns import find_columns, is_text
 from .pixels import UnreadableImageError
 
-__all__ = ["Sample", "Shards", "open_shards"]
+__all__ = ["Sample", "Shards", "described", "open_shards"]
 
 _SHOWN = 5
 # Rows of a Hugging Face dataset that are read at once
@@ -106,7 +106,7 @@ def _read_tar(path: str, label_key: str) -> Iterator[Sample | UnreadableImageErr
     lost: list[UnreadableImageError] = []
 
     def handle(error: Exception) -> bool:
-        lost.append(UnreadableImageError(_described(error)))
+        lost.append(UnreadableImageError(described(error)))
         return True
 
     endings = Image.registered_extensions()
@@ -120,7 +120,7 @@ def _read_tar(path: str, label_key: str) -> Iterator[Sample | UnreadableImageErr
         except KeyError as error:
             yield UnreadableImageError(f"{name} (has no .{error.args[0]} next to it)")
         except (TypeError, ValueError) as error:
-            yield UnreadableImageError(f"{name} (its label: {_described(error)})")
+            yield UnreadableImageError(f"{name} (its label: {described(error)})")
         else:
             if image is None:
                 yield UnreadableImageError(f"{name} (has a label, but no image)")
@@ -181,7 +181,9 @@ def _read_hub(
             yield Sample(name, partial(xopen, path, "rb", download_config=DownloadConfig(token=token)), int(label))
 
 
-def _described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """Return an error in one line; webdataset adds the place to an error's arguments."""
+    if isinstance(error, UnreadableImageError) and error.__cause__ is not None:
+        error = error.__cause__
     told = [" ".join(str(part).split()) for part in error.args if isinstance(part, (str, int))]
     return f"{type(error).__name__}: {', '.join(told)}" if told else type(error).__name__

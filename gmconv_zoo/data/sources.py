@@ -94,8 +94,8 @@ def _hub_data(
     val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
     if val_split is None:
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
-        parts = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
-        return ImageData(classes, *parts, f"held-out part of {name} {train_split}", split_made=True)
+        used, val = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
+        return ImageData(classes, used, val, f"held-out part of {name} {train_split}", split_made=True)
     val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")

@@ -8,8 +8,8 @@ from multiprocessing import SimpleQueue, Value
 from PIL import Image
 from torch.utils.data import get_worker_info
 
-from .pixels import UNREADABLE, UnreadableImageError, read_image, unreadable
-from .shards import Sample, Shards
+from .pixels import UNREADABLE, UnreadableImageError, read_image
+from .shards import Sample, Shards, described
 
 __all__ = ["LostImages", "loader_part", "stream_images"]
 
@@ -86,7 +86,7 @@ def stream_images(
             with sample.open() as file:
                 image = read_image(file, mode)
         except UNREADABLE as error:
-            yield UnreadableImageError(f"{sample.name} ({unreadable(error)})")
+            yield UnreadableImageError(f"{sample.name} ({described(error)})")
         else:
             yield image, sample.label
 

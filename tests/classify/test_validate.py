@@ -183,7 +183,7 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
     with pytest.raises(ValueError, match=r"names its classes, e\.g\. .*: leave classes out"):
         open_eval_data(folder, classes=tmp_path / "turned.txt")
     write(b"no image")
-    with pytest.raises(BadImagesError, match=r"cannot be read: .*set-1\.tar, image 04 \(not an image.*--skip-bad"):
+    with pytest.raises(BadImagesError, match=r"cannot be read: .*set-1\.tar, image 04 \(Unidentified.*--skip-bad"):
         validated()
     row = validated(skip_bad=True)
     assert (row.score.count, row.bad) == (12, 1)

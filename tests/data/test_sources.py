@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gmconv_zoo.data.hub_splits import held_out_split
+from gmconv_zoo.data.image_source import HubReader, ImageSource, TorchReader
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.sources import open_data
 from tests.data.hugging_face import CLASSES, make_set
@@ -84,3 +85,24 @@ def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
     assert [int(np.asarray(train.open(index))[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
     with pytest.raises(UnreadableImageError, match=f"image 1 of hfds/{tmp_path}"):
         train.open(1)
+
+
+def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named():
+    class Failing:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise RuntimeError("Failed to decode frame")
+
+    missing = ImageSource("made", HubReader([{"image": None, "label": 0}], "image", "label", "hfds/made"), None)
+    with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/made \(the dataset has no image here\)"):
+        missing.open(0)
+    with pytest.raises(UnreadableImageError, match=r"image 0 of Failing \(RuntimeError: Failed to decode frame\)"):
+        ImageSource("made", TorchReader(Failing()), None).open(0)
+
+
+def test_output_inside_a_local_hugging_face_dataset_is_refused(tmp_path):
+    folder = make_set(tmp_path / "made", {"train": (3, 1)})
+    with pytest.raises(ValueError, match="inside the data folder"):
+        opened(folder, output=folder / "out")

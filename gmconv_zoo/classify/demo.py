@@ -146,8 +146,7 @@ def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[L
     )
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
     # a last batch of a few images would give batch norm poor statistics
-    full_batches = len(to_train) >= recipe.batch_size
-    train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, drop_last=full_batches)
+    train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, multiple=recipe.batch_size)
     return train_loader, tensor_loader(held_out, EVAL_BATCH)
 
 

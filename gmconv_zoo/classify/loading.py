@@ -107,7 +107,7 @@ def make_loaders(
         seed: of order and augmentation.
         skip_bad: leave out images that cannot be read instead of raising.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
-        drop_last: leave out a last partial training batch, where there is a full one.
+        drop_last: leave out the images of a last partial update, where there is a full one.
         accumulate: batches per optimizer update, which share the recipe's batch size.
         processes: of the run, which share every batch.
         device: images that fit into memory are kept and augmented there, where its memory suffices.
@@ -137,13 +137,14 @@ def make_loaders(
     else:
         train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad)
     _check_left(train.labels, data, bad)
-    drop_last = drop_last and len(train) >= batch_size
+    multiple = recipe.batch_size if drop_last else 1
     labels = train.labels
     if in_memory:
         _move((train, val), device)
-        loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
+        loader = tensor_loader(train, batch_size, shuffle=True, multiple=multiple)
         return Loaders(loader, tensor_loader(val, eval_batch(processes)), labels, True, bad)
-    loader = _reading_loader(train, batch_size, seed, sampler=EpochSampler(len(train), seed=seed), drop_last=drop_last)
+    sampler = EpochSampler(len(train), seed=seed, multiple=multiple)
+    loader = _reading_loader(train, batch_size, seed, sampler=sampler)
     return Loaders(loader, _reading_loader(val, eval_batch(processes), seed), labels, False, bad)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from .accumulation import UpdateParts
 from .extras import needs_extra
 from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
@@ -139,7 +140,7 @@ def _run_epoch(
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
     set_train_mode(state.model)
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
-    batches = len(loader)
+    batches, parts = len(loader), UpdateParts(state.accelerator, loader)
     if state.batch:
         loader = skip_first_batches(loader, state.batch)
     else:
@@ -147,7 +148,7 @@ def _run_epoch(
     for batch in waiting.each(loader):
         _restore_rng(state)  # saved within an epoch: after that draw
         steps = state.step
-        loss, samples = _update(state, batch, batch_loss, clip_grad)
+        loss, samples = _update(state, batch, batch_loss, clip_grad, parts, last=state.batch + 1 == batches)
         state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
         state.batch += 1
         if state.step > steps:
@@ -190,16 +191,22 @@ def _restore_rng(state: TrainState) -> None:
         state.rng = None
 
 
-def _update(state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None) -> tuple[float, int]:
+def _update(
+    state: TrainState, batch: Any, batch_loss: BatchLoss, clip_grad: float | None, parts: UpdateParts, *, last: bool
+) -> tuple[float, int]:
     """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
     accelerator = state.accelerator
+    batch, counts = parts.own(batch, last=last)
     with accelerator.accumulate(state.model):
         with accelerator.autocast():
             loss, samples = batch_loss(state.model, batch)
         value = loss.item()
         if not math.isfinite(value):
             raise _broken(state, batch, batch_loss, f"the loss is {value}")
-        accelerator.backward(loss)
+        samples *= counts
+        accelerator.backward(loss * parts.weight(samples, last=last))
+        if accelerator.sync_gradients:
+            parts.finish(state.model.parameters())
         if accelerator.sync_gradients and clip_grad is not None:
             norm = accelerator.clip_grad_norm_(state.model.parameters(), clip_grad)
             if accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):

@@ -211,18 +211,18 @@ def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes):
+@pytest.mark.parametrize(("nodes", "parts"), [(1, 1), (2, 2)])
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes, parts):
     script = [ROOT / "tests" / "classify" / "two_processes.py"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    subprocess.run([sys.executable, *script, tmp_path / "one"], check=True, env=env)
+    subprocess.run([sys.executable, *script, tmp_path / "one", "1"], check=True, env=env)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-addr=127.0.0.1", "--master-port=29517"]
     torchrun += [f"--nnodes={nodes}", f"--nproc-per-node={2 // nodes}"]
-    parts = [
-        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two"], env=env)
+    processes = [
+        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two", str(parts)], env=env)
         for rank in range(nodes)
     ]
-    assert [part.wait(200) for part in parts] == [0] * nodes
+    assert [process.wait(200) for process in processes] == [0] * nodes
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     start = load_file(tmp_path / "one" / "start.safetensors")
     assert json.loads((tmp_path / "two" / "results.json").read_text())["processes"] == 2

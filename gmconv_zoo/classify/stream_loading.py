@@ -20,7 +20,7 @@ from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
 from ..engine.loop import TrainState
 from ..engine.rng import drawing_from
-from .loading import Loaders, eval_batch, training_transform
+from .loading import Loaders, eval_batch, image_mode, training_transform
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -45,6 +45,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         batches: that every process reads in an epoch.
         batch_size: of one process.
         classes: labels are below it.
+        mode: Pillow's mode of the images.
         rank, processes: of this process, and how many there are.
         seed: of augmentation and order.
         skip_bad: leave images out that cannot be read, and count them in `lost`.
@@ -58,6 +59,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         batches: int,
         batch_size: int,
         classes: int,
+        mode: str = "RGB",
         rank: int = 0,
         processes: int = 1,
         seed: int = 0,
@@ -66,7 +68,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         self.shards, self.transform, self.seed = shards, transform, seed
         self.skip_bad, self.lost = skip_bad, LostImages()
         self.batches, self.batch_size, self.classes = batches, batch_size, classes
-        self.rank, self.processes, self.epoch = rank, processes, 0
+        self.rank, self.processes, self.epoch, self.mode = rank, processes, 0, mode
 
     def __len__(self) -> int:
         """Images that this process reads in an epoch."""
@@ -95,7 +97,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
         place = 0
         while place < wanted:
             before = place
-            images = stream_images(self.shards, part=part, seed=order_seed)
+            images = stream_images(self.shards, self.mode, part=part, seed=order_seed)
             for image, label in islice(_readable(images, self.lost, self.skip_bad), wanted - place):
                 drawn = mix_seed(mix_seed(order_seed, part[0], 2), place, 3)
                 yield self._augmented(image, drawn), _checked(label, self.classes)
@@ -115,16 +117,20 @@ class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
         shards: see `open_shards`; read for all processes.
         transform: Pillow image to a (C, H, W) float32 tensor.
         classes: labels are below it.
+        mode: Pillow's mode of the images.
         skip_bad: leave images out that cannot be read.
     """
 
-    def __init__(self, shards: Shards, transform: Any, *, classes: int, skip_bad: bool = False) -> None:
+    def __init__(
+        self, shards: Shards, transform: Any, *, classes: int, mode: str = "RGB", skip_bad: bool = False
+    ) -> None:
+        self.mode = mode
         self.shards, self.transform, self.classes = shards, transform, classes
         self.skip_bad, self.lost = skip_bad, LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Pairs of a (C, H, W) image and its label; raises `UnreadableImageError` unless such are to be skipped."""
-        for image, label in _readable(stream_images(self.shards), self.lost, self.skip_bad):
+        for image, label in _readable(stream_images(self.shards, self.mode), self.lost, self.skip_bad):
             yield self.transform(image), _checked(label, self.classes)
 
 
@@ -220,12 +226,14 @@ def make_stream_loaders(
     if not batches:
         raise ValueError(f"batch_size={recipe.batch_size}: the stream has {data.train.count} images, not even a batch.")
     config = resolve_model_data_config(model)
+    mode = image_mode(config)
     train = TrainStream(
         data.train,
         training_transform(config, recipe),
         batches=batches,
         batch_size=batch_size,
         classes=len(data.classes),
+        mode=mode,
         rank=accelerator.process_index,
         processes=processes,
         seed=seed,
@@ -238,7 +246,7 @@ def make_stream_loaders(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
     val = HeldOutStream(
-        data.val, create_transform(**config, is_training=False), classes=len(data.classes), skip_bad=skip_bad
+        data.val, create_transform(**config, is_training=False), classes=len(data.classes), mode=mode, skip_bad=skip_bad
     )
     counts = StreamCounts(train, val, data.val.count)
     _logger.info(

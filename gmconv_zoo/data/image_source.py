@@ -31,6 +31,7 @@ class ImageSource:
             no name matches; for a folder it is only alphabetical.
         stream: whether images come in sequence and without names.
         count: number of images; None where it is unknown.
+        mode: Pillow's mode that `open` gives, see `to_mode`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ImageSource:
     ordered: bool = False
     stream: bool = False
     count: int | None = None
+    mode: str = "RGB"
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -74,8 +76,8 @@ class ImageSource:
             raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
 
     def open(self, index: int) -> Image.Image:
-        """Return an image as RGB; raises `UnreadableImageError` like `read`."""
-        return self.read(index, "RGB")[0]
+        """Return an image in the source's mode; raises `UnreadableImageError` like `read`."""
+        return self.read(index, self.mode)[0]
 
 
 class FileReader:

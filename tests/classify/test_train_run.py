@@ -170,7 +170,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
     ("arguments", "said"),
     [
         ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
-        ("torch/cifar11 --data-dir .", "torch/cifar11 in ., train: "),
+        ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
         ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),

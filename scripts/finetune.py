@@ -49,7 +49,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     passed = ("output", "data_dir", "freeze", "freeze_backbone", "train_split", "val_split", "val_share", "seed")
-    passed += ("resume", "overwrite", "save_every", "skip_bad", "memory_gb", "image_size")
+    passed += (
+        "image_column",
+        "label_column",
+        "resume",
+        "overwrite",
+        "save_every",
+        "skip_bad",
+        "memory_gb",
+        "image_size",
+    )
     options = {name: getattr(args, name) for name in passed}
     accelerator = default_accelerator(
         mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate

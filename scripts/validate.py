@@ -21,6 +21,7 @@ from torch import distributed
 from gmconv_zoo.cli.command import make_parser, one_line_errors, run
 
 with one_line_errors():
+    from gmconv_zoo.classify.recipe_options import add_column_options
     from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
     from gmconv_zoo.classify.validation_run import REPORT_FILES, run_validation
     from gmconv_zoo.data.eval_data import open_eval_data
@@ -38,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
     add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
     add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
+    add_column_options(parser)
     add("--verify", action="store_true", help="compare with the documented accuracy")
     add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
     add("--overwrite", action="store_true", help="write into a folder that contains other files")
@@ -48,12 +50,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
+    names = ("root", "split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
     if args.output is not None:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     settings = validation_settings(args)
-    told = {"num_samples": args.num_samples, "classes": args.classes, "output": args.output}
-    source = open_eval_data(args.data, **where, **told)
+    source = open_eval_data(args.data, **{name: getattr(args, name) for name in names})
     report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()

@@ -71,6 +71,8 @@ def finetune(
     train_split: str | None = None,
     val_split: str | None = None,
     val_share: float = 0.2,
+    image_column: str | None = None,
+    label_column: str | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -95,6 +97,7 @@ def finetune(
         data_dir: where a named data set lies, or is downloaded to.
         train_split, val_split: of "hfds/NAME", see `open_data`.
         val_share: share of each class that is held out where the set has no such part.
+        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
         overwrite: replace an earlier run or network in the output folder; files of other names stay.
@@ -118,7 +121,8 @@ def finetune(
         raise ValueError(f"{model} has no random weights to start from: leave out pretrained=False (--no-pretrained).")
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
-    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
+    columns = {"image_column": image_column, "label_column": label_column}
+    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits, **columns)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""

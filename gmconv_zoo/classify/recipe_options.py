@@ -12,6 +12,7 @@ from ..engine.optim import SCHEDULES
 from .recipes import Recipe
 
 __all__ = [
+    "add_column_options",
     "add_recipe_options",
     "add_run_options",
     "add_split_options",
@@ -48,6 +49,14 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
     add("--val-split", metavar="SPLIT", help="validation split of the same (default: validation, or else test)")
+    add_column_options(parser)
+
+
+def add_column_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the columns of Hugging Face datasets."""
+    add = parser.add_argument
+    add("--image-column", metavar="NAME", help="images of a Hugging Face dataset (default: found by the features)")
+    add("--label-column", metavar="NAME", help="labels of the same (default: found by the features)")
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,7 @@ from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
+    from accelerate.data_loader import DataLoaderShard
     from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
 
 __all__ = ["TrainResult", "default_accelerator", "train"]
@@ -271,8 +272,10 @@ def _prepare(
     ema = (
         ModelEmaV3(model.to(accelerator.device), decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
     )
-    prepared = accelerator.prepare(model, optimizer, train_loader, val_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), prepared[2], prepared[3]
+    prepared = accelerator.prepare(model, optimizer, val_loader)
+    if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
+        train_loader = accelerator.prepare(train_loader)
+    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
 
 
 def _checkpoint_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:

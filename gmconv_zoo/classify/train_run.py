@@ -98,7 +98,7 @@ def train_by_recipe(
         raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
     if (channels := (model_options or {}).get("in_chans", 3)) != 3:
         raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
-    images = _open(data, data_dir, stream, resolved, accelerator, seed, output)
+    images = _open(data, data_dir, stream, accelerator, seed, output)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
@@ -172,24 +172,21 @@ def _open(
     data: str | Path,
     data_dir: str | Path | None,
     stream: StreamOptions | None,
-    recipe: Recipe,
     accelerator: Accelerator,
     seed: int,
     output: Path,
 ) -> ImageData | StreamData:
     if not is_stream(data):
-        splits = {name: getattr(stream, name, None) for name in ("train_split", "val_split")}
+        fields = ("train_split", "val_split", "image_column", "label_column")
+        splits = {name: getattr(stream, name, None) for name in fields}
         if stream not in (None, StreamOptions(**splits)):
             raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
         return open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
-    processes = accelerator.num_processes
-    batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
-    shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed}
-    return open_stream(str(data), options=stream, data_dir=data_dir, **shared)
+    return open_stream(str(data), options=stream, data_dir=data_dir, processes=accelerator.num_processes)
 
 
 def _counts(images: ImageData | StreamData) -> str:
     if isinstance(images, StreamData):
-        return f"{images.train_count} images to train on in {images.shards} shards"
+        return f"{images.train.count} images to train on in {len(images.train.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out{made}"

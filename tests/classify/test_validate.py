@@ -24,6 +24,7 @@ from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
+from gmconv_zoo.data.image_source import ImageSource
 from tests.data.hugging_face import make_set
 from tests.data.image_folders import make_folder
 
@@ -365,6 +366,12 @@ def test_saved_class_names_decide_the_order(folder):
     source = open_eval_data(folder)
     assert source.class_names == sorted(WNIDS[label] for label in CLASSES)
     assert class_outputs(source, model) == [model.pretrained_cfg["label_names"].index(n) for n in source.class_names]
+
+
+def test_class_names_match_in_either_form_of_an_accent():
+    model = fixture_linear()
+    model.num_classes, model.pretrained_cfg = 2, {"label_names": ["th\u00e9", "cafe\u0301"]}
+    assert class_outputs(ImageSource("made", None, ["caf\u00e9", "the\u0301"]), model) == [1, 0]
 
 
 @pytest.mark.parametrize(

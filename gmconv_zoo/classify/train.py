@@ -22,7 +22,7 @@ from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
 from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
-from ..engine.sigma_log import SigmaLog, revive_dead_units, warn_of_static_layers
+from ..engine.sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
 from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, open_checkpoints
 from .early_stop import EarlyStop, best_row
@@ -195,6 +195,8 @@ def train(
         results = _results(model, recipe, dataset, seed, accelerator, score, summary)
         selected = recipe.patience is not None or (checkpoints is not None and checkpoints.end_with_best)
         chosen = {"epoch": row["epoch"], "epoch_selected_on_validation": selected}
+        if stem := stem_record(row, len(probe)):
+            chosen["stem"] = stem
         write_results(output, {**results, **chosen, **(extra or {})})
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 

@@ -9,7 +9,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
 
 from .._version import REPOSITORY
-from ..weights.specs import SPECS, Metric, WeightSpec
+from ..sigmas import DYNAMIC_SPREAD
+from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
 __all__ = ["ALLOWED_LICENCES", "CardSubject", "Kind", "check_cards", "render_card", "subject_of", "write_cards"]
@@ -237,7 +238,23 @@ def _details(subject: CardSubject) -> dict[str, str]:
     details["Original weights"] = _original(spec)
     if spec.recipe:
         details["Recipe"] = spec.recipe
+    if spec.stem is not None:
+        details["Dynamic stem"] = _stem(spec.stem)
     return details
+
+
+def _stem(stem: Stem) -> str:
+    """What a dynamic stem does, in one line, and whether it is nearly static."""
+    live = ", ".join(f"{100 * share:.0f}" for share in stem.live)
+    said = (
+        f"its mask varies by {stem.mask_spread:.2g} over {stem.count:,} validation images (standard deviation of the "
+        f"value that varies most); its hidden units are live on {live} % of them"
+    )
+    if stem.changed is not None:
+        said += f"; with the sigmas of another image, {stem.changed:,} of {stem.count:,} predictions change"
+    if stem.mask_spread < DYNAMIC_SPREAD:
+        said += f". **This stem is nearly static**: a stem counts as dynamic from {DYNAMIC_SPREAD:g} on"
+    return said
 
 
 def _original(spec: WeightSpec) -> str:

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..weights.specs import Metric
+from ..weights.specs import Metric, Stem
 
-__all__ = ["RESULTS_NAME", "choose_measured", "read_measured", "read_start"]
+__all__ = ["RESULTS_NAME", "choose_measured", "read_measured", "read_start", "read_stem"]
 
 RESULTS_NAME = "results.json"
 
@@ -118,6 +118,18 @@ def _record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError(f"{path} is not a record that training wrote (a {type(record).__name__}).")
     return record
+
+
+def read_stem(folder: str | Path) -> Stem | None:
+    """Return what a run's results.json says of the dynamic stem; None where it says nothing."""
+    path = Path(folder) / RESULTS_NAME
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("stem")
+        return None if not found else Stem(found["mask_spread"], tuple(found["live"]), found["images"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
 
 
 def _origin(environment: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .measured import RESULTS_NAME, read_start
+from .measured import RESULTS_NAME, read_start, read_stem
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -123,6 +123,7 @@ def _write(
     start = read_start(folder)
     source = source or ("not recorded" if start is None else f"trained from {start or 'random weights'}")
     spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
+    spec = replace(spec, stem=None if fused else read_stem(folder))
     counts = profile(published.to("meta"), spec.input_size)
     card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}", start or ""))
     (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")

@@ -16,7 +16,7 @@ from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.package import package
 from gmconv_zoo.hub.publish import spec_row
 from gmconv_zoo.weights import fetch as fetch_module
-from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
+from gmconv_zoo.weights.specs import SPECS, Metric, Stem, WeightSpec
 from tests.hub.folders import RECORD, trained
 from tests.weights.client_tools import create
 
@@ -62,7 +62,7 @@ def test_packaged_weights_are_replaced_only_when_asked(spec, folder, tmp_path):
 
 
 def test_row_makes_the_spec(spec):
-    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric}) == spec
+    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric, "Stem": Stem}) == spec
 
 
 def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from gmconv_zoo._version import REPOSITORY
 from gmconv_zoo.hub import stage as stage_module
 from gmconv_zoo.hub.measured import choose_measured, read_measured
 from gmconv_zoo.hub.stage import stage
-from gmconv_zoo.weights.specs import Metric
+from gmconv_zoo.weights.specs import Metric, Stem
 from tests.hub.folders import RECORD, trained
 
 REPO = "gmconv/gmconv_cifar_resnet20.gm_cifar10"
@@ -275,3 +275,15 @@ def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
 def test_an_accuracy_is_a_percentage(tmp_path):
     with pytest.raises(ValueError, match="top1=300: pass an accuracy in percent"):
         choose_measured(tmp_path, top1=300.0, dataset="a test", origin="here")
+
+
+def test_stem_that_training_recorded_is_on_the_card(tmp_path):
+    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path / "run")
+    record = {**RECORD, "stem": {"mask_spread": 0.031, "live": [1.0, 0.5], "images": 256}}
+    (folder / "results.json").write_text(json.dumps(record))
+    staged = stage(folder, tmp_path / "out", repo_id="org/net", measured=None)
+    assert staged.spec.stem == Stem(0.031, (1.0, 0.5), 256)
+    assert "its mask varies by 0.031 over 256 validation images" in (staged.folder / "README.md").read_text()
+    (folder / "results.json").write_text(json.dumps({"stem": {"mask_spread": 0.031}}))
+    with pytest.raises(ValueError, match="not a record that training wrote"):
+        stage(folder, tmp_path / "again", repo_id="org/net", measured=None)

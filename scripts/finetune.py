@@ -24,6 +24,7 @@ with one_line_errors():
         add_recipe_options,
         add_run_options,
         add_split_options,
+        key_value,
         recipe_overrides,
     )
     from gmconv_zoo.classify.recipes import FINETUNE
@@ -37,6 +38,14 @@ def parse_args() -> argparse.Namespace:
     add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
     add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository (default: %(default)s)")
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
+    add(
+        "--model-options",
+        nargs="*",
+        type=key_value,
+        default=(),
+        metavar="KEY=VALUE",
+        help="arguments of timm.create_model, e.g. sigma_init=kernel (default: none)",
+    )
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     add("--output", default="output/finetune", help="folder for everything written (default: %(default)s)")
     add("--val-share", type=float, default=0.2, help="validation share where there is no val (default: %(default)s)")
@@ -66,6 +75,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     options |= {"overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
+    options["model_options"] = dict(args.model_options)
     with interruptible(args.output):
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)
     accelerator.end_training()

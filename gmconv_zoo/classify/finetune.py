@@ -63,6 +63,7 @@ def finetune(
     *,
     output: str | Path = "output/finetune",
     pretrained: bool = True,
+    model_options: dict[str, Any] | None = None,
     image_size: int | None = None,
     overrides: dict[str, Any] | None = None,
     freeze: Sequence[str] = (),
@@ -90,6 +91,7 @@ def finetune(
         model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
         output: folder for the network, checkpoints, records and pictures.
         pretrained: False to start a model that timm knows from random weights.
+        model_options: for `timm.create_model`, e.g. {"sigma_init": "kernel"}; for a model that timm knows.
         image_size: side of the images in pixels; None for the network's own.
         overrides: fields of the finetuning recipe to change.
         freeze: modules and parameters that are left as they are, see `freeze_parts`.
@@ -117,8 +119,11 @@ def finetune(
     output = Path(output)
     check_run_folder(output, resume=resume, overwrite=overwrite)
     check_model_name(model)
-    if not pretrained and not is_timm_name(model):
-        raise ValueError(f"{model} has no random weights to start from: leave out pretrained=False (--no-pretrained).")
+    if not is_timm_name(model) and (model_options or not pretrained):
+        raise ValueError(
+            f"{model} is built as it was saved: leave out model_options (--model-options) and pretrained=False "
+            "(--no-pretrained)."
+        )
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
     columns = {"image_column": image_column, "label_column": label_column}
@@ -128,9 +133,8 @@ def finetune(
     made = " (split made here)" if images.split_made else ""
     say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
     set_seed(seed)
-    net = start_network(
-        model, len(images.classes), image_size=image_size, **({} if pretrained else {"pretrained": False})
-    )
+    options = {**(model_options or {}), **({} if pretrained else {"pretrained": False})}
+    net = start_network(model, len(images.classes), image_size=image_size, **options)
     freeze_parts(net, freeze, backbone=freeze_backbone)
     say(starting_line(model, net, recipe, accelerator))
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
@@ -151,12 +155,14 @@ def finetune(
             "frozen backbone": freeze_backbone,
             **({"frozen": list(freeze)} if freeze else {}),
             **({} if pretrained else {"pretrained": False}),
+            **({"model options": model_options} if model_options else {}),
             **({} if image_size is None else {"image size": image_size}),
             **described_images(images, loaders),
         },
         extra={
             "start": model,
             "pretrained": pretrained,
+            "model_options": model_options or {},
             "frozen": list(freeze),
             "frozen_backbone": freeze_backbone,
             "classes": list(images.classes),

@@ -256,7 +256,7 @@ def test_image_size_is_kept_for_prediction_and_for_checkpoints(odd):
     [
         ({"model": "gmconv_alexnet", "image_size": 16, "pretrained": False}, "image_size=16 is too small"),
         ({"model": NET, "image_size": 0}, "image_size=0: pass at least 1 pixel"),
-        ({"model": "ORG/NAME", "pretrained": False}, "no random weights to start from"),
+        ({"model": "ORG/NAME", "pretrained": False}, "is built as it was saved: leave out model_options"),
         (
             {"model": "gmconv_resnet18.from_nowhere"},
             r"no tag 'from_nowhere': pass one of gmconv_resnet18\.from_a1",

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 from gmconv_zoo.classify.loading import image_mode, make_loaders
@@ -52,3 +53,30 @@ def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images
         assert sizes(network(), 4) == [4, 4]
     assert "batches of 4 leave a single one of 9 images" in caplog.text
     assert sizes(network(), 16, accumulate=4, drop_last=True) == [4, 4]
+
+
+@pytest.mark.parametrize("crop_pct", [0.875, 0.5, 1.0])
+@pytest.mark.parametrize("memory_gb", [2.0, 0.0])
+def test_validation_images_are_cropped_as_timm_crops_them(images, memory_gb, crop_pct):
+    net = network()
+    net.pretrained_cfg["crop_pct"] = crop_pct
+    expected = create_transform(**resolve_model_data_config(net), is_training=False)
+    pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9), memory_gb=memory_gb).val))
+    for index in range(len(pixels)):
+        torch.testing.assert_close(pixels[index], expected(images.val.open(index)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("crop_pct", "stored"), [(0.875, 0.875 * 8 / 7), (0.5, 0.5 * 8 / 7)])
+def test_images_in_memory_are_kept_in_the_validation_crop_s_scale(images, crop_pct, stored, monkeypatch):
+    """A random resized crop is drawn from a view that is wider than the validation crop by the same factor."""
+    views = []
+
+    def noted(**config):
+        views.append(config)
+        return create_transform(**config)
+
+    monkeypatch.setattr("gmconv_zoo.classify.loading.create_transform", noted)
+    net = network()
+    net.pretrained_cfg |= {"crop_pct": crop_pct, "input_size": (3, 7, 7)}
+    make_loaders(net, images, FINETUNE.override(batch_size=9))
+    assert [view["crop_pct"] for view in views if view["input_size"][1] == 8] == [pytest.approx(stored)]

@@ -310,3 +310,11 @@ def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
         torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-5)
     assert "gmconv/missing: the Hub does not give it" in found["message"]
     assert "set HF_TOKEN" in found["message"]
+
+
+def test_images_are_prepared_in_the_networks_test_size(photos):
+    net, seen = ByBrightness(), []
+    net.pretrained_cfg |= {"test_input_size": (3, 12, 10)}
+    net.register_forward_pre_hook(lambda _net, inputs: seen.append(tuple(inputs[0].shape[1:])))
+    list(predict(net, find_images([photos])))
+    assert set(seen) == {(3, 12, 10)}

@@ -21,7 +21,7 @@ __all__ = ["draw_model"]
 
 _logger = logging.getLogger(__name__)
 
-_MASK_FIGURES = ("masks", "sigmas", "kernel_sizes", "profiles", "construction")
+MASK_FIGURES = ("masks", "sigmas", "kernel_sizes", "profiles", "construction")
 _NOISE_IMAGES = 4
 
 
@@ -66,16 +66,16 @@ def draw_model(
         networks[name if name not in networks else f"{name} (twin)"] = module
     model = next(iter(networks.values()))
     masked = has_masks(model)
-    figures = {name: output / f"{name}.png" for name in (*(_MASK_FIGURES if masked else ()), "receptive_field")}
+    figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}
     refuse_existing(figures.values(), overwrite=overwrite)
     x = None if images is None else network_input(model, images)
     if masked:
         masks = layer_masks(model, x)
-        draw_masks(masks, figures["masks"], overwrite=overwrite)
-        draw_sigmas(masks, figures["sigmas"], overwrite=overwrite)
-        draw_kernel_sizes(masks, figures["kernel_sizes"], overwrite=overwrite)
-        draw_profiles(figures["profiles"], overwrite=overwrite)
-        draw_construction(figures["construction"], overwrite=overwrite)
+        draw_masks(masks, figures["masks"])
+        draw_sigmas(masks, figures["sigmas"])
+        draw_kernel_sizes(masks, figures["kernel_sizes"])
+        draw_profiles(figures["profiles"])
+        draw_construction(figures["construction"])
     else:
         _logger.warning("%s has no Gaussian masks: only its receptive field is drawn.", next(iter(networks)))
     if x is None:
@@ -91,7 +91,7 @@ def draw_model(
             _logger.warning(
                 "%s: the image cuts the receptive field of %s off; larger images show all of it.", name, field.layer
             )
-    draw_receptive_fields(fields, figures["receptive_field"], overwrite=overwrite)
+    draw_receptive_fields(fields, figures["receptive_field"])
     return list(figures.values())
 
 

@@ -10,7 +10,6 @@ from .images import ImageFile, network_input
 from .masks import LayerMask, has_masks, layer_masks
 from .receptive_field import differentiable, rectified_gradient
 
-
 __all__ = ["Explanation", "explain"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..engine.extras import needs_extra
 from .explain import Explanation
-from .figures import COLOURS, plain_axes, save_figure
+from .figures import COLOURS, plain_axes, refuse_existing, save_figure
 from .masks import draw_mask
 
 with needs_extra("train"):
@@ -25,20 +25,26 @@ def draw_explanation(explanation: Explanation, path: str | Path, *, overwrite: b
 
     Args:
         explanation: from `explain`.
-        path: file of the picture. Classes and sigmas are written next to it as CSV, and the evidence as a CSV file
-            of H rows whose name ends in "_evidence".
+        path: file of the picture. Classes and sigmas are written next to it as CSV, and the evidence in a CSV
+            file of its own, with "_evidence" after the name.
         overwrite: whether existing files may be replaced.
 
     Returns:
         The path.
+
+    Raises:
+        FileExistsError: when the picture exists.
     """
+    refuse_existing([Path(path)], overwrite=overwrite)
     panels = 3 if explanation.stem is None else 4
     figure = Figure(figsize=(3.3 * panels, 3.6), dpi=110, layout="constrained")
     picture, evidence, classes, *mask = figure.subplots(1, panels)
     _draw_picture(picture, evidence, explanation)
     names, shares = zip(*explanation.classes, strict=True)
     bars = classes.barh(range(len(names)), [100 * share for share in shares], color=COLOURS[0])
-    classes.bar_label(bars, [f"{100 * share:.1f} %" for share in shares], fontsize=8, padding=2)
+    classes.bar_label(
+        bars, [f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %" for share in shares], fontsize=8, padding=2
+    )
     classes.set_yticks(range(len(names)), [_shortened(name) for name in names], fontsize=8)
     classes.invert_yaxis()
     plain_axes(classes, x="probability in %", y="", title="most probable classes")
@@ -53,17 +59,16 @@ def draw_explanation(explanation: Explanation, path: str | Path, *, overwrite: b
         figure.colorbar(mask[0].images[0], ax=mask[0], shrink=0.7, label="mask value")
     rows = [{"quantity": "class", "name": name, "value": share} for name, share in explanation.classes]
     rows += _sigma_rows(explanation)
-    table = "\n".join(",".join(f"{value:.5g}" for value in line) for line in explanation.evidence.tolist())
-    return save_figure(figure, path, rows, overwrite=overwrite, more={"_evidence.csv": f"{table}\n"})
+    return save_figure(figure, path, rows, {"evidence": explanation.evidence})
 
 
 def _draw_picture(left: Axes, right: Axes, explanation: Explanation) -> None:
     pixels = explanation.picture[:3] if len(explanation.picture) >= 3 else explanation.picture[:1].expand(3, -1, -1)
-    left.imshow(pixels.permute(1, 2, 0))
+    left.imshow(pixels.permute(1, 2, 0).numpy())
     left.set_title("as the network sees it", fontsize=10)
     height, width = explanation.evidence.shape
     smooth = gaussian_filter(explanation.evidence.numpy(), _SMOOTHING * max(height, width))
-    right.imshow(pixels.mean(0), cmap="gray", vmin=0, vmax=1)
+    right.imshow(pixels.mean(0).numpy(), cmap="gray", vmin=0, vmax=1)
     strength = smooth / max(float(smooth.max()), 1e-300)
     right.imshow(strength, cmap="plasma", vmin=0, vmax=1, alpha=0.75 * strength**0.5)
     level = _level(smooth, 0.5)

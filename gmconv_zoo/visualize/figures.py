@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from ..engine.extras import needs_extra
 
 with needs_extra("train"):
@@ -35,46 +38,34 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def save_figure(
-    figure: Figure,
-    path: str | Path,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    overwrite: bool = False,
-    more: Mapping[str, str] | None = None,
+    figure: Figure, path: str | Path, rows: Sequence[Mapping[str, Any]], maps: Mapping[str, Tensor] | None = None
 ) -> Path:
-    """Write a picture, and its numbers as CSV next to it.
+    """Write a picture, and its numbers as CSV next to it. Existing files are replaced.
 
     Args:
         figure: the picture.
         path: file of the picture; its ending chooses the format. The table has the same name with the ending ".csv".
         rows: the numbers, at least one row; all rows have the same columns.
-        overwrite: whether existing files may be replaced.
-        more: further files as text, by what is appended to the picture's name without its ending.
+        maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
 
     Returns:
         The path of the picture.
 
     Raises:
-        FileExistsError: when one of the files exists.
         ValueError: when matplotlib does not know the ending.
     """
     path = Path(path)
-    table = path.with_suffix(".csv")
-    texts = {path.with_name(f"{path.stem}{ending}"): text for ending, text in (more or {}).items()}
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
-    refuse_existing((path, table, *texts), overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
-        )
-    for file_path, text in texts.items():
-        file_path.write_text(text, encoding="utf-8")
+        writer.writerows({key: f"{x:.6g}" if isinstance(x, float) else x for key, x in row.items()} for row in rows)
+    for name, values in (maps or {}).items():
+        np.savetxt(path.with_name(f"{path.stem}_{name}.csv"), values.numpy(), fmt="%.5g", delimiter=",")
     return path
 
 

@@ -35,8 +35,8 @@ def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, nor
     """
     if isinstance(images, (str, Path)):
         raise ValueError(f"images={str(images)!r}: pass a list of image files, or a tensor (B, C, H, W).")
-    if isinstance(images, Tensor) and images.ndim != 4:
-        raise ValueError(f"images: expected a tensor (B, C, H, W), received the shape {list(images.shape)}.")
+    if isinstance(images, Tensor) and not (images.ndim == 4 and images.is_floating_point()):
+        raise ValueError(f"images: expected a float tensor (B, C, H, W), received {images.dtype} {list(images.shape)}.")
     if not len(images):
         raise ValueError("images is empty: pass at least one image.")
     like = next(iter(model.parameters()), torch.empty(0))

@@ -23,13 +23,12 @@ KERNEL_SHARES = (0.5, 0.9, 0.99)
 _COLUMNS = 10
 
 
-def draw_masks(masks: Sequence[LayerMask], path: str | Path, *, overwrite: bool = False) -> Path:
+def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
     """Draw the mask of every layer and the mean of each stage on one scale from 0 to 1 (Fig. 7).
 
     Args:
         masks: the layers of one network, from `layer_masks`.
         path: file of the picture; the values are written next to it as CSV.
-        overwrite: whether existing files may be replaced.
 
     Returns:
         The path.
@@ -51,20 +50,11 @@ def draw_masks(masks: Sequence[LayerMask], path: str | Path, *, overwrite: bool 
     rows = [row for mask in masks for row in _values(mask.name, mask.stage, mask.values())]
     for (stage, _), mean in stage_masks(list(masks)).items():
         rows += _values("mean", stage, mean)
-    return save_figure(figure, path, rows, overwrite=overwrite)
+    return save_figure(figure, path, rows)
 
 
-def draw_sigmas(masks: Sequence[LayerMask], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images.
-
-    Args:
-        masks: the layers of one network, from `layer_masks`.
-        path: file of the picture; the values are written next to it as CSV.
-        overwrite: whether existing files may be replaced.
-
-    Returns:
-        The path.
-    """
+def draw_sigmas(masks: Sequence[LayerMask], path: str | Path) -> Path:
+    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images. Arguments as `draw_masks`."""
     figure, axes = _by_layer(masks, "sigma in kernel taps")
     static = [place for place, mask in enumerate(masks) if not mask.dynamic]
     if static:
@@ -85,19 +75,13 @@ def draw_sigmas(masks: Sequence[LayerMask], path: str | Path, *, overwrite: bool
             axes.plot([], [], color=COLOURS[1 + number], marker="s", linestyle="", label=label)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return save_figure(figure, path, rows, overwrite=overwrite)
+    return save_figure(figure, path, rows)
 
 
-def draw_kernel_sizes(masks: Sequence[LayerMask], path: str | Path, *, overwrite: bool = False) -> Path:
+def draw_kernel_sizes(masks: Sequence[LayerMask], path: str | Path) -> Path:
     """Draw each layer's effective kernel size: the side of the centred square that holds 50, 90 and 99 % of its mask.
 
-    Args:
-        masks: the layers of one network, from `layer_masks`.
-        path: file of the picture; the values are written next to it as CSV.
-        overwrite: whether existing files may be replaced.
-
-    Returns:
-        The path.
+    Arguments as `draw_masks`.
     """
     figure, axes = _by_layer(masks, "side of the centred square in taps")
     places = range(len(masks))
@@ -108,11 +92,13 @@ def draw_kernel_sizes(masks: Sequence[LayerMask], path: str | Path, *, overwrite
     axes.bar(places, [max(m.kernel_size) for m in masks], width=0.8, color="#e5e7eb", label="kernel")
     for share, colour, style, marker in zip(KERNEL_SHARES, COLOURS, STYLES, "os^", strict=False):
         sides = [effective_size(mask.values(), share) for mask in masks]
-        axes.plot(places, sides, style, color=colour, marker=marker, markersize=4, label=f"{share:.0%} of the mask")
+        axes.plot(
+            places, sides, style, color=colour, marker=marker, markersize=4, label=f"{100 * share:.0f} % of the mask"
+        )
         for row, side in zip(rows, sides, strict=True):
-            row[f"side_{share:.0%}"] = side
+            row[f"side_{100 * share:.0f}_percent"] = side
     axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower right", bbox_to_anchor=(1, 1.1))
-    return save_figure(figure, path, rows, overwrite=overwrite)
+    return save_figure(figure, path, rows)
 
 
 def _lines(masks: Sequence[LayerMask]) -> list[list[tuple[str, str, Tensor]]]:
@@ -151,8 +137,8 @@ def _by_layer(masks: Sequence[LayerMask], y: str) -> tuple[Figure, Axes]:
     for place, mask in enumerate(masks):
         if place == 0 or mask.stage != masks[place - 1].stage:
             axes.axvline(place - 0.5, color="#9ca3af", linewidth=0.8, zorder=0)
-            where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-            axes.annotate(mask.stage, (place - 0.5, 1.0), (2, 2), fontsize=8, color="#4b5563", **where)
+            above = axes.get_xaxis_transform()
+            axes.text(place - 0.45, 1.02, mask.stage, transform=above, fontsize=8, color="#4b5563")
     return figure, axes
 
 

@@ -8,7 +8,6 @@ import torch
 from ..engine.extras import needs_extra
 from ..layers import elliptical_mask
 from .figures import COLOURS, STYLES, plain_axes, save_figure
-from .masks import draw_mask
 
 with needs_extra("train"):
     from matplotlib.figure import Figure
@@ -18,13 +17,12 @@ __all__ = ["draw_construction", "draw_profiles"]
 _REACH = 5.0  # taps on either side of the centre
 
 
-def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0, 5.0), overwrite: bool = False) -> Path:
+def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0, 5.0)) -> Path:
     """Draw Gaussian curves as Eq. 3 gives them, and divided by their largest value as in a mask (Eq. 4; Fig. 3).
 
     Args:
         path: file of the picture; the values are written next to it as CSV.
         sigmas: standard deviations in kernel taps, above 0.
-        overwrite: whether existing files may be replaced.
 
     Returns:
         The path.
@@ -36,14 +34,14 @@ def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0,
         raise ValueError(f"sigmas={list(sigmas)}: pass numbers of taps above 0, e.g. (1.0, 5.0).")
     figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
     plain, normalised = figure.subplots(1, 2)
-    distance = torch.linspace(-_REACH, _REACH, 201, dtype=torch.float64)
+    distance = _REACH * torch.arange(-100, 101, dtype=torch.float64) / 100
     rows = []
     for number, sigma in enumerate(sigmas):
         mask = torch.exp(-distance.square() / (2 * sigma**2))
         density = mask / (sigma * (2 * torch.pi) ** 0.5)
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-        plain.plot(distance, density, label=rf"$\sigma$ = {sigma:g}", **look)
-        normalised.plot(distance, mask, label=rf"$\sigma$ = {sigma:g}", **look)
+        plain.plot(distance.numpy(), density.numpy(), label=rf"$\sigma$ = {sigma:g}", **look)
+        normalised.plot(distance.numpy(), mask.numpy(), label=rf"$\sigma$ = {sigma:g}", **look)
         rows += [
             {"sigma": sigma, "distance": d, "density": f, "mask": m}
             for d, f, m in zip(distance.tolist(), density.tolist(), mask.tolist(), strict=True)
@@ -54,7 +52,7 @@ def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0,
     for axes in (plain, normalised):
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=8, loc="upper right")
-    return save_figure(figure, path, rows, overwrite=overwrite)
+    return save_figure(figure, path, rows)
 
 
 def draw_construction(
@@ -63,7 +61,6 @@ def draw_construction(
     horizontal: float = 3.0,
     vertical: float = 1.2,
     kernel_size: tuple[int, int] = (11, 11),
-    overwrite: bool = False,
 ) -> Path:
     """Draw how an elliptical mask is the product of a horizontal and a vertical Gaussian (Eq. 5 and 6; Fig. 4).
 
@@ -71,7 +68,6 @@ def draw_construction(
         path: file of the picture; the values are written next to it as CSV.
         horizontal, vertical: sigma1 and sigma2 in kernel taps, above 0.
         kernel_size: (kH, kW) in taps.
-        overwrite: whether existing files may be replaced.
 
     Returns:
         The path.
@@ -83,26 +79,25 @@ def draw_construction(
         raise ValueError(f"horizontal={horizontal}, vertical={vertical}: pass numbers of taps above 0.")
     mask = elliptical_mask(torch.tensor([horizontal]), torch.tensor([vertical]), kernel_size)[0]
     across, down = mask.amax(0).tolist(), mask.amax(1).tolist()
-    figure = Figure(figsize=(5.6, 5.2), dpi=110, layout="constrained")
-    grid = figure.add_gridspec(2, 2, width_ratios=(3, 1.2), height_ratios=(1.2, 3))
-    top, side, middle = (figure.add_subplot(grid[place]) for place in ((0, 0), (1, 1), (1, 0)))
-    x, y = (torch.arange(size) - (size - 1) / 2 for size in reversed(kernel_size))
-    top.bar(x, across, width=0.9, color=COLOURS[0])
-    side.barh(y, down, height=0.9, color=COLOURS[1])
-    draw_mask(middle, mask)
-    middle.images[0].set_extent((x[0] - 0.5, x[-1] + 0.5, y[-1] + 0.5, y[0] - 0.5))
-    middle.set_xticks(x[:: max(1, len(x) // 5)])
-    middle.set_yticks(y[:: max(1, len(y) // 5)])
+    x, y = ([tap - (size - 1) / 2 for tap in range(size)] for size in reversed(kernel_size))
+    figure = Figure(figsize=(5.8, 5), dpi=110)
+    grid = figure.add_gridspec(2, 3, width_ratios=(3, 1.2, 0.12), height_ratios=(1.2, 3), hspace=0.12, wspace=0.12)
+    middle = figure.add_subplot(grid[1, 0])
+    top, side = figure.add_subplot(grid[0, 0], sharex=middle), figure.add_subplot(grid[1, 1], sharey=middle)
+    edges = (x[0] - 0.5, x[-1] + 0.5, y[-1] + 0.5, y[0] - 0.5)
+    picture = middle.imshow(mask.numpy(), vmin=0, vmax=1, extent=edges, aspect="auto", interpolation="nearest")
     middle.set_xlabel("x in taps from the centre")
     middle.set_ylabel("y in taps from the centre")
+    top.bar(x, across, width=0.9, color=COLOURS[0])
+    side.barh(y, down, height=0.9, color=COLOURS[1])
     plain_axes(top, x="", y="value", title=rf"horizontal: $\sigma_1$ = {horizontal:g} taps")
     plain_axes(side, x="value", y="", title=f"vertical:\n$\\sigma_2$ = {vertical:g} taps")
-    top.set_xlim(x[0] - 0.5, x[-1] + 0.5)
-    side.set_ylim(y[-1] + 0.5, y[0] - 0.5)
-    figure.colorbar(middle.images[0], ax=middle, location="bottom", label="mask value: the product of both")
+    top.tick_params(labelbottom=False)
+    side.tick_params(labelleft=False)
+    figure.colorbar(picture, cax=figure.add_subplot(grid[1, 2]), label="mask value: the product of both")
     rows = [
-        {"x": x[column].item(), "y": y[row].item(), "horizontal": across[column], "vertical": down[row], "mask": value}
+        {"x": x[column], "y": y[row], "horizontal": across[column], "vertical": down[row], "mask": value}
         for row, line in enumerate(mask.tolist())
         for column, value in enumerate(line)
     ]
-    return save_figure(figure, path, rows, overwrite=overwrite)
+    return save_figure(figure, path, rows)

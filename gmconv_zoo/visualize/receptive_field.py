@@ -91,8 +91,8 @@ def receptive_field(
 
     Args:
         model: any network; it is run in eval mode, and its mode is restored.
-        images: (B, C, H, W) preprocessed images of one size, in the network's dtype. Their number of pixels may be
-            smaller than the receptive field, which is then cut off.
+        images: (B, C, H, W) preprocessed images of one size, in the network's dtype. They may be smaller than the
+            receptive field, which is then cut off at their edges.
         layer: a module's name, a stage counted from 1, or None for the last stage (see `target_layer`).
         through_sigma: whether the gradient also runs through the sigmas of dynamic layers. A sigma is made of the
             whole image, so that every pixel then gets a gradient; by default sigmas count as constants.
@@ -111,7 +111,6 @@ def receptive_field(
         raise ValueError(f"batch_size={batch_size}: pass at least 1.")
     name, module = target_layer(model, layer)
     device = next((tensor.device for tensor in model.parameters()), images.device)
-    total = torch.zeros(images.shape[2:], dtype=torch.float64)
     centres: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -121,6 +120,7 @@ def receptive_field(
     handle = module.register_forward_hook(keep)
     try:
         with differentiable(model, through_sigma=through_sigma):
+            total = torch.zeros(images.shape[2:], dtype=torch.float64)
             for batch in tqdm(images.split(batch_size), desc="receptive field", unit="batch", disable=not progress):
                 x = batch.detach().clone().to(device).requires_grad_()
                 centres.clear()
@@ -151,7 +151,7 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
     handles = [layer.sigma_module.register_forward_hook(_detached) for layer in dynamic]
     try:
         model.eval()
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for handle in handles:

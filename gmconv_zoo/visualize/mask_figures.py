@@ -54,7 +54,10 @@ def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
 
 
 def draw_sigmas(masks: Sequence[LayerMask], path: str | Path) -> Path:
-    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images. Arguments as `draw_masks`."""
+    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images.
+
+    Arguments as `draw_masks`.
+    """
     figure, axes = _by_layer(masks, "sigma in kernel taps")
     static = [place for place, mask in enumerate(masks) if not mask.dynamic]
     if static:

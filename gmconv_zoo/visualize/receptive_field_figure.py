@@ -39,7 +39,6 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
     figure = Figure(figsize=(3.5 * len(fields) + 4.4, 3.9), dpi=110, layout="constrained")
     *maps, curve = figure.subplots(1, len(fields) + 1, width_ratios=(*[1] * len(fields), 1.15))
     reach = max(field.side(0.99) for field in fields.values()) * 0.6 + 2
-    outline = [withStroke(linewidth=2.6, foreground="black")]  # visible on bright and dark pixels
     rows = []
     for number, (name, field) in enumerate(fields.items()):
         height, width = field.map.shape
@@ -51,7 +50,7 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
         for share, style in ((0.5, "-"), (0.99, "--")):
             side = field.side(share)
             square = Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor="white", linestyle=style)
-            square.set_path_effects(outline)
+            square.set_path_effects([withStroke(linewidth=2.6, foreground="black")])  # visible on any colour
             axes.add_patch(square)
         axes.set_xlim(max(left, -reach), min(left + width, reach))
         axes.set_ylim(min(top + height, reach), max(top, -reach))

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "experiments": {"_version", "markdown", "engine", "data", "classify"},
     "export": {"_version", "layers", "conversion", "engine", "saving"},
-    "visualize": {"layers", "sigmas", "conversion", "engine"},
+    "visualize": {"layers", "sigmas", "conversion", "engine", "saving", "data"},
     "hub": {"_version", "markdown", "layers", "conversion", "sigmas", "saving", "weights", "models"},
     "benchmark": {"layers", "conversion", "models", "engine", "markdown"},
 }

@@ -7,32 +7,34 @@ Examples:
     python scripts/demo.py --model sgmconv_cifar_resnet20 --epochs 5 --output output/static
 """
 
-import argparse
-import sys
 import time
 
-from gmconv_zoo.classify.demo import run_demo
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.classify.demo import DEMO_FILES, run_demo
+    from gmconv_zoo.saving.targets import check_target
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add(
         "--model",
         default="gmconv_cifar_resnet20.gm_cifar10",
-        help="model name; without a tag training starts from random weights (%(default)s)",
+        help="model name; without a tag training starts from random weights (default: %(default)s)",
     )
-    parser.add_argument("--output", default="output/demo", help="folder for everything written (%(default)s)")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
-    parser.add_argument("--images", type=int, help="use only so many of the 1,797 images")
-    parser.add_argument("--seed", type=int, default=0, help="of initial weights, order and augmentation (%(default)s)")
+    add("--output", default="output/demo", help="folder for everything written (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace an earlier demo or network in the folder")
+    add("--epochs", type=int, help="epochs (default: the recipe's)")
+    add("--images", type=int, help="use only so many of the images (default: all 1,797)")
+    add("--seed", type=int, default=0, help="seed of initial weights, order and augmentation (default: %(default)s)")
     args = parser.parse_args()
     started = time.perf_counter()
-    try:
-        run_demo(args.model, args.output, epochs=args.epochs, images=args.images, seed=args.seed, say=print)
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"demo.py: {error}")
+    check_target(args.output, writes=DEMO_FILES, overwrite=args.overwrite)
+    run_demo(args.model, args.output, epochs=args.epochs, images=args.images, seed=args.seed, say=print)
     print(f"done in {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,17 +5,24 @@ Example:
     python scripts/make_cards.py --check
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-from gmconv_zoo.hub.cards import check_cards, write_cards
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.hub.cards import check_cards, write_cards
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "model_cards", help="of the cards")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a card differs")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add(
+        "--folder",
+        type=Path,
+        default=Path(__file__).parents[1] / "model_cards",
+        help="folder of the cards (default: model_cards)",
+    )
+    add("--check", action="store_true", help="write nothing; exit with 1 when a card differs")
     args = parser.parse_args()
     if args.check:
         problems = check_cards(args.folder)
@@ -30,4 +37,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -1,48 +1,55 @@
-"""Write the generated tables into the README, or check that they are up to date.
+"""Write the generated tables into their pages, or check that they are up to date.
 
-"models" is counted from the registered networks, "cifar" made from the runs in results/cifar.csv.
+"models" (README.md) is counted from the registered networks; "summary" (README.md) and "cifar" (docs/results.md) are
+made from the runs in results/cifar.csv.
 
 Example:
     python scripts/make_tables.py
     python scripts/make_tables.py --check
 """
 
-import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.experiments.records import read_records
-from gmconv_zoo.experiments.tables import experiment_tables
-from gmconv_zoo.hub.tables import models_table
-from gmconv_zoo.markdown import with_block
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.experiments.records import read_records
+    from gmconv_zoo.experiments.tables import experiment_tables, summary_table
+    from gmconv_zoo.hub.tables import models_table
+    from gmconv_zoo.markdown import with_block
 
 ROOT = Path(__file__).parents[1]
-PARTS: dict[str, Callable[[], str]] = {
-    "models": models_table,
-    "cifar": lambda: experiment_tables(read_records(ROOT / "results" / "cifar.csv")),
+RUNS = ROOT / "results" / "cifar.csv"
+README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
+# Name of a part -> the page it belongs to, and what makes it
+PARTS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "models": (README, models_table),
+    "summary": (README, lambda: summary_table(read_records(RUNS))),
+    "cifar": (RESULTS, lambda: experiment_tables(read_records(RUNS))),
 }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", type=Path, default=ROOT / "README.md", help="with the markers")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="only these")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table differs")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add(
+        "--file", type=Path, help="write to this file instead, which has the parts' markers (default: each to its page)"
+    )
+    add("--parts", nargs="+", default=list(PARTS), choices=PARTS, help="only these (default: all)")
+    add("--check", action="store_true", help="write nothing; exit with 1 when a table differs")
     args = parser.parse_args()
-    try:
-        for name in args.parts:
-            text = with_block(args.file, name, PARTS[name]())
-            if not args.check:
-                args.file.write_text(text, encoding="utf-8")
-            elif text != args.file.read_text(encoding="utf-8"):
-                print(f"{args.file}: the part {name!r} differs; run: python scripts/make_tables.py")
-                return 1
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    for name in args.parts:
+        page, content = PARTS[name]
+        page = args.file or page
+        text = with_block(page, name, content())
+        if not args.check:
+            page.write_text(text, encoding="utf-8")
+        elif text != page.read_text(encoding="utf-8"):
+            print(f"{page}: the part {name!r} differs; run: python scripts/make_tables.py")
+            return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -12,35 +12,45 @@ Examples:
 
 import argparse
 import logging
-import sys
 
-import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.recipe_options import (
-    add_recipe_options,
-    add_run_options,
-    add_split_options,
-    add_stream_options,
-    key_value,
-    recipe_overrides,
-    stream_options,
-)
-from gmconv_zoo.classify.train import default_accelerator
-from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.classify.messages import interruptible
+    from gmconv_zoo.classify.recipe_options import (
+        add_recipe_options,
+        add_run_options,
+        add_split_options,
+        add_stream_options,
+        key_value,
+        recipe_overrides,
+        stream_options,
+    )
+    from gmconv_zoo.classify.recipes import PAPER_RECIPES
+    from gmconv_zoo.classify.train import default_accelerator
+    from gmconv_zoo.classify.train_run import train_by_recipe
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="MODEL", help="a name timm knows")
-    parser.add_argument("data", metavar="DATA", help="folder of images, or torch/, hfds/, wds/ or hfids/NAME")
-    parser.add_argument("--data-dir", help="where a named data set lies, or is downloaded to")
-    parser.add_argument("--dataset", help='what records call the held-out images, e.g. "CIFAR-10 test"')
-    parser.add_argument("--output", default="output/train", help="folder for everything written (%(default)s)")
-    parser.add_argument("--recipe", help='network whose recipe is used, or "finetune" (MODEL\'s own)')
-    parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a name that timm knows")
+    add("data", metavar="DATA", help="folder of images, or torch/NAME, hfds/NAME, wds/NAME or hfids/NAME")
+    add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
+    add("--dataset", help='name of the validation set in records, e.g. "CIFAR-10 test" (default: DATA\'s)')
+    add("--output", default="output/train", help="folder for everything written (default: %(default)s)")
+    add("--recipe", help=f"recipe to use: {', '.join(PAPER_RECIPES)} or finetune (default: MODEL's own)")
+    add(
+        "--model-options",
+        nargs="*",
+        type=key_value,
+        default=(),
+        metavar="KEY=VALUE",
+        help="arguments of timm.create_model (default: none)",
+    )
     add_split_options(parser)
     add_run_options(parser)
-    parser.add_argument("--val-every", type=int, default=1, metavar="N", help="evaluate after N epochs (%(default)s)")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
     add_stream_options(parser)
     add_recipe_options(parser)
     return parser.parse_args()
@@ -48,22 +58,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "save_every", "skip_bad", "memory_gb")
-    passed += ("freeze", "freeze_backbone", "val_every")
+    passed = ("output", "recipe", "data_dir", "dataset", "seed", "resume", "overwrite", "save_every", "skip_bad")
+    passed += ("memory_gb", "freeze", "freeze_backbone", "val_every")
     options = {name: getattr(args, name) for name in passed}
     options |= {"model_options": dict(args.model_options), "overrides": recipe_overrides(args)}
-    try:
-        accelerator = default_accelerator(
-            mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
-        )
-        logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
-        logging.getLogger("accelerate").setLevel(logging.WARNING)
-        options |= {"stream": stream_options(args), "accelerator": accelerator, "say": accelerator.print}
+    accelerator = default_accelerator(
+        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+    )
+    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    options |= {"stream": stream_options(args), "accelerator": accelerator, "say": accelerator.print}
+    with interruptible(args.output):
         train_by_recipe(args.model, args.data, **options)
-        accelerator.end_training()
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"train.py: {error}")
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

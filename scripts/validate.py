@@ -15,43 +15,47 @@ Example:
 
 import argparse
 import logging
-import sys
 
 from torch import distributed
 
-import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
-from gmconv_zoo.classify.validation_run import run_validation
-from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
+
+with one_line_errors():
+    from gmconv_zoo.classify.recipe_options import add_column_options
+    from gmconv_zoo.classify.validation_options import add_validation_options, validation_settings
+    from gmconv_zoo.classify.validation_run import REPORT_FILES, run_validation
+    from gmconv_zoo.data.eval_data import open_eval_data
+    from gmconv_zoo.saving.targets import check_target
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", metavar="DATA")
-    parser.add_argument("--model", metavar="MODELS", nargs="+", default=[], help="with --verify all documented ones")
-    parser.add_argument("--root", help="where a named data set lies")
-    parser.add_argument("--split", default="validation", help="of the data set (%(default)s)")
-    parser.add_argument("--labels", metavar="FILE", help="labels of a flat folder of images")
-    parser.add_argument("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt, if not beside --labels")
-    parser.add_argument("--num-samples", type=int, help="images in a wds/ stream, where its index does not say it")
-    parser.add_argument("--classes", metavar="FILE", help="class names in the order of the labels, for a set without")
-    parser.add_argument("--verify", action="store_true", help="compare with the documented accuracy")
-    parser.add_argument("--output", metavar="FOLDER", help="for summary.csv and results.json")
-    parser.add_argument("--cpu", action="store_true", help="leave GPUs alone")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add("data", metavar="DATA", help="the images")
+    add("--model", metavar="MODELS", nargs="+", default=[], help="default: none, with --verify all documented models")
+    add("--root", help="folder that holds a named dataset (default: none)")
+    add("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
+    add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
+    add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
+    add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
+    add_column_options(parser)
+    add("--verify", action="store_true", help="compare with the documented accuracy")
+    add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
+    add("--overwrite", action="store_true", help="write into a folder that contains other files")
+    add("--cpu", action="store_true", help="do not use GPUs")
     add_validation_options(parser)
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
-    where = {"root": args.root, "split": args.split, "labels": args.labels, "id_map": args.id_map}
-    try:
-        settings = validation_settings(args)
-        told = {"num_samples": args.num_samples, "classes": args.classes, "output": args.output}
-        source = open_eval_data(args.data, **where, **told)
-        report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"validate.py: {error}")
+    names = ("root", "split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
+    if args.output is not None:
+        check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
+    settings = validation_settings(args)
+    source = open_eval_data(args.data, **{name: getattr(args, name) for name in names})
+    report = run_validation(args.model, source, settings, output=args.output, verify=args.verify, cpu=args.cpu)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
     if report.text:
@@ -61,4 +65,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    sys.exit(main())
+    run(main)

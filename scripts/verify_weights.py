@@ -8,15 +8,16 @@ Example:
     python scripts/verify_weights.py gmconv_resnet18 '*alexnet*' --missing
 """
 
-import argparse
+from gmconv_zoo.cli.command import make_parser, one_line_errors, run
 
-from gmconv_zoo.hub import verify
+with one_line_errors():
+    from gmconv_zoo.hub import verify
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", metavar="NAMES", nargs="*")
-    parser.add_argument("--cache-dir", metavar="FOLDER", help="instead of the Hub's and torch.hub's own caches")
+    parser = make_parser(__doc__)
+    parser.add_argument("names", metavar="NAMES", nargs="*", help="default: all weights")
+    parser.add_argument("--cache-dir", metavar="FOLDER", help="cache to check (default: the Hub's and torch.hub's)")
     parser.add_argument("--missing", action="store_true", help="also list weights that are not in the cache")
     args = parser.parse_args()
     try:
@@ -35,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run(main)

@@ -2,14 +2,17 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 import timm
 
 import gmconv_zoo
+from gmconv_zoo._version import REPOSITORY
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gmconv_zoo"
@@ -17,6 +20,7 @@ PACKAGE = ROOT / "gmconv_zoo"
 MAY_IMPORT = {
     "_version": set(),
     "markdown": set(),
+    "cli": set(),
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
@@ -129,3 +133,25 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "wheels", env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(str(target))
+
+
+def test_the_sdist_holds_every_file_so_that_its_tests_run(tmp_path):
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no checkout")
+    tracked = listed.stdout.splitlines()
+    for name in tracked:
+        if (ROOT / name).is_file():
+            (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "copy" / name)
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=tmp_path / "copy", capture_output=True, check=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in tracked if (ROOT / name).is_file()} <= held
+
+
+def test_the_package_says_who_made_it_and_where_it_is():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert f'Repository = "{REPOSITORY}"' in text
+    assert "authors = [" in text

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import timm
 import torch
+from timm.layers import select_adaptive_pool2d
 from timm.models import group_parameters
 from torch import nn
 
@@ -259,3 +260,28 @@ def _stem(net: nn.Module) -> str:
 def _unflatten(key: str, own: dict) -> str:
     """timm's feature extractors write blocks_0 for blocks.0."""
     return next(name for name in own if name.replace(".", "_") == key.replace(".", "_"))
+
+
+@pytest.mark.parametrize("pool", ["max", "avgmax", "catavgmax"])
+@pytest.mark.parametrize("name", ["stdconv_alexnet", "stdconv_cifar_resnet20"])
+def test_the_pooling_is_timms_and_outlives_the_classifier(name, pool):
+    net = timm.create_model(name, global_pool=pool, num_classes=2).eval()
+    images = torch.randn(2, 3, 300, 300) if "alexnet" in name else torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        maps = net.forward_features(images)
+        expected = net.forward_head(maps, pre_logits=True)
+        if name == "stdconv_alexnet":
+            pooled = select_adaptive_pool2d(maps, pool, (6, 6)).flatten(1)
+            mlp = net.pre_logits
+            torch.testing.assert_close(mlp.fc2(mlp.fc1(pooled).relu()).relu(), expected)
+        net.reset_classifier(5)
+        torch.testing.assert_close(net.forward_head(maps, pre_logits=True), expected)
+        assert net(images).shape == (2, 5)
+        net.reset_classifier(5, "avg")
+        average = net.forward_head(maps, pre_logits=True)
+        assert average.shape != expected.shape or not torch.allclose(average, expected)
+
+
+def test_an_unknown_pooling_of_alexnet_is_refused():
+    with pytest.raises(ValueError, match=r"global_pool='mx': pass '' or one of \('avg', 'max'"), torch.device("meta"):
+        timm.create_model("stdconv_alexnet", global_pool="mx")

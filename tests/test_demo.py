@@ -12,7 +12,7 @@ from gmconv_zoo.classify.demo import run_demo
 from gmconv_zoo.data.digits import digits
 
 ROOT = Path(__file__).parents[1]
-FILES = {"config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
+FILES = {"curves.png", "config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
 
 
 @pytest.fixture

@@ -1,15 +1,19 @@
 """Folders hold a network completely: timm, or `load`, rebuilds it with the same outputs."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 import torchvision
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import gmconv_zoo
 from gmconv_zoo import convert, fuse, load, save
+from gmconv_zoo.saving import folder as saving_folder
 
 from .conversion.networks import OwnNet, plain, randomised
 
@@ -231,6 +235,41 @@ def test_edits_without_parameters_are_refused_rather_than_lost(tmp_path, edit):
     edit(net)
     with pytest.raises(ValueError, match=r"would be rebuilt as .* is not kept"):
         save(net, tmp_path)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_permissions_follow_the_umask_and_a_failed_save_keeps_the_earlier_weights(tmp_path, umask, monkeypatch):
+    before = os.umask(umask)
+    try:
+        for _ in range(2):  # also over files that exist
+            save(plain("gmconv_cifar_resnet20"), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~umask}
+    weights = (tmp_path / "model.safetensors").read_bytes()
+
+    def cut_short(model, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise SafetensorError("no space left")
+
+    monkeypatch.setattr(saving_folder, "save_model", cut_short)
+    with pytest.raises(OSError, match="no space left"):
+        save(plain("gmconv_cifar_resnet20"), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_network_on_the_meta_device_is_refused(tmp_path):
+    for net in (plain("gmconv_cifar_resnet20").to("meta"), OwnNet().to("meta")):
+        with pytest.raises(ValueError, match=r"is on the meta device and has no values: load weights"):
+            save(net, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_has_not_ended_is_named_as_one(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ValueError, match=r"holds a training that has not ended: .*--resume"):
+        load(tmp_path)
 
 
 def test_wrappers_are_refused_by_name(tmp_path):

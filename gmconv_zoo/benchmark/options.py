@@ -10,9 +10,13 @@ __all__ = ["add_plan_options", "chosen_parts"]
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the plans, and where and how they are measured."""
-    parser.add_argument("--plan", nargs="+", default=(), choices=tuple(PLANS), help="some of the measurements (all)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (%(default)s)")
+    parser.add_argument(
+        "--plan", nargs="+", default=(), choices=tuple(PLANS), help="some of the measurements (default: all)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (default: %(default)s)"
+    )
     parser.add_argument("--compile", action="store_true", help="time torch.compiled networks")
     parser.add_argument("--busy", action="store_true", help="processor time on one thread, where other work goes on")
 

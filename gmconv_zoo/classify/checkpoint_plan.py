@@ -6,11 +6,20 @@ from typing import Any
 
 from ..engine.checkpoint import LAST_NAME, Checkpoints
 from ..engine.loop import TrainState
-from ..engine.records import write_json
+from ..engine.records import RESULTS_NAME, SUMMARY_NAME, write_json
+from ..saving import CONFIG_NAME, WEIGHTS_NAME
+from ..saving.targets import check_target
 
-__all__ = ["CHECKPOINTS_FOLDER", "RECIPE_NAME", "CheckpointPlan", "open_checkpoints", "refuse_earlier_run"]
+__all__ = ["CHECKPOINTS_FOLDER", "RECIPE_NAME", "CheckpointPlan", "check_run_folder", "open_checkpoints"]
 
 CHECKPOINTS_FOLDER, RECIPE_NAME = "checkpoints", "recipe.json"
+# Everything that training and finetuning write into their output folder.
+_RUN_FILES = frozenset(
+    [
+        *(CHECKPOINTS_FOLDER, RECIPE_NAME, SUMMARY_NAME, RESULTS_NAME, CONFIG_NAME, WEIGHTS_NAME),
+        *("curves.png", "classes.csv", "classes.png", "confusion.csv", "confusion.png"),
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,23 +30,37 @@ class CheckpointPlan:
         resume: go on from the output folder's last checkpoint where there is one. Without, a folder that has one is
             refused rather than overwritten.
         every: also write the last one after so many optimizer updates within an epoch; None for epochs only.
+        overwrite: start anew in a folder that has a checkpoint; it is replaced at the end of the first epoch.
         end_with_best: the network ends with the best epoch's weights, not the last one's.
     """
 
     resume: bool = False
     every: int | None = None
+    overwrite: bool = False
     end_with_best: bool = False
 
 
-def refuse_earlier_run(output: str | Path, *, resume: bool) -> None:
-    """See to it that no earlier run's checkpoint is overwritten.
+def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output folder in which a run would replace an earlier run, a network or other files.
+
+    Args:
+        output: folder of the run; it need not exist.
+        resume: go on from the folder's checkpoint where there is one, which makes the folder this run's own.
+        overwrite: replace what is there; files of other names stay.
 
     Raises:
-        ValueError: when the folder holds a checkpoint and the run is not to go on from it.
+        ValueError: when the folder may not be written to, or both options are passed.
     """
+    if resume and overwrite:
+        raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
     path = Path(output) / CHECKPOINTS_FOLDER / LAST_NAME
-    if path.is_file() and not resume:
-        raise ValueError(f"{path} is from an earlier run: pass resume (--resume) to go on from it, or another output.")
+    if not path.is_file():
+        check_target(output, writes=_RUN_FILES, overwrite=overwrite)
+    elif not resume and not overwrite:
+        raise ValueError(
+            f"{path} is from an earlier run: pass resume (--resume) to go on from it, overwrite (--overwrite) to "
+            "replace it, or another output (--output)."
+        )
 
 
 def open_checkpoints(
@@ -57,10 +80,11 @@ def open_checkpoints(
     """
     if output is None:
         raise ValueError("checkpoints need an output folder: pass output.")
-    refuse_earlier_run(output, resume=plan.resume)
+    check_run_folder(output, resume=plan.resume, overwrite=plan.overwrite)
     folder = Path(output) / CHECKPOINTS_FOLDER
     writer = Checkpoints(folder, identity, every=plan.every, best="val_top1")
-    writer.resume(state)
+    if plan.resume:
+        writer.resume(state)
     if state.accelerator.is_main_process:
         write_json(Path(output) / RECIPE_NAME, identity["recipe"])
     return writer

@@ -1,6 +1,5 @@
 """Which classes are taken for which: the confusion matrix, and a line per class."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["class_table", "confusion_matrix", "write_class_table", "write_confusion"]
+from ..engine.records import write_csv
+
+__all__ = ["class_table", "confusion_matrix", "write_confusion"]
 
 
 @torch.inference_mode()
@@ -55,20 +56,10 @@ def class_table(matrix: Tensor, classes: Sequence[str], train_labels: Tensor) ->
     ]
 
 
-def write_class_table(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Write the rows of `class_table` as CSV."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def write_confusion(matrix: Tensor, classes: Sequence[str], path: str | Path) -> None:
     """Write a matrix as CSV: a row per true class, a column per predicted one."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("true \\ predicted", *classes))
-        writer.writerows((name, *row) for name, row in zip(classes, matrix.tolist(), strict=True))
+    rows = zip(classes, matrix.tolist(), strict=True)
+    write_csv(path, [("true \\ predicted", *classes), *((name, *row) for name, row in rows)])
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from ..conversion import fuse
 from ..data.digits import Digits, digits
 from ..data.tensors import TensorImages, tensor_loader
+from ..engine.records import RESULTS_NAME, SUMMARY_NAME
 from ..models._names import MASKED_FAMILIES
-from ..saving import save
+from ..saving import CONFIG_NAME, WEIGHTS_NAME, save
 from ..visualize.masks import layer_masks
 from ..visualize.training import draw_training
 from .evaluate import Score, evaluate
 from .recipes import FINETUNE, Recipe
 from .train import Loader, train
 
-__all__ = ["DEMO_RECIPE", "DemoResult", "run_demo"]
+__all__ = ["DEMO_FILES", "DEMO_RECIPE", "DemoResult", "run_demo"]
 
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ LARGEST_FUSED_DIFFERENCE = 1e-3
 EVAL_BATCH = 256
 HELD_OUT = "held-out quarter of scikit-learn's digits"
 SHOWN_IMAGES = 8
+PICTURE_NAME = "masks_and_curve.png"
+# Everything that is written into the output folder.
+DEMO_FILES = (CONFIG_NAME, WEIGHTS_NAME, SUMMARY_NAME, RESULTS_NAME, PICTURE_NAME)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def run_demo(
         masks_before,
         layer_masks(net, probe),
         result.rows,
-        output / "masks_and_curve.png",
+        output / PICTURE_NAME,
         title=f"{model} on handwritten digits",
         accuracy_before=before.top1_percent,
     )
@@ -147,8 +151,7 @@ def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[L
     )
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
     # a last batch of a few images would give batch norm poor statistics
-    full_batches = len(to_train) >= recipe.batch_size
-    train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, drop_last=full_batches)
+    train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, multiple=recipe.batch_size)
     return train_loader, tensor_loader(held_out, EVAL_BATCH)
 
 

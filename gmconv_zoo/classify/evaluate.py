@@ -10,7 +10,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Score", "evaluate", "hits"]
+__all__ = ["Score", "evaluate", "hits", "not_above_chance"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,18 @@ def evaluate(
     if not count:
         raise ValueError("the loader gave no images: pass one with at least one batch.")
     return Score(count, top1, top5)
+
+
+def not_above_chance(score: Score, classes: int) -> str:
+    """Return a sentence about a score that guessing would reach, empty for a better one.
+
+    Args:
+        score: of a classifier.
+        classes: its outputs.
+    """
+    if classes < 2 or score.top1 * classes > score.count:
+        return ""
+    return f"{score.top1} of {score.count} images are correct, which is not above chance (1 in {classes})"
 
 
 def hits(logits: Tensor, labels: Tensor) -> Tensor:

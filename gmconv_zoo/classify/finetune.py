@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
-from ..saving import loading_call, save
-from ..visualize.classes import draw_class_table, draw_confusion, draw_curves
-from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
-from .confusion import class_table, confusion_matrix, write_class_table, write_confusion
+from ..engine.records import write_csv
+from ..saving import save
+from ..saving.model_names import check_model_name, is_timm_name
+from ..visualize.classes import draw_class_table, draw_confusion
+from .checkpoint_plan import CheckpointPlan, check_run_folder
+from .confusion import class_table, confusion_matrix, write_confusion
 from .evaluate import Score
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
+from .messages import closing_lines, starting_line
 from .recipes import FINETUNE, Recipe
 from .start_network import start_network
-from .train import TrainResult, default_accelerator, train
+from .train import default_accelerator, train
 
 with needs_extra("train"):
     from accelerate import Accelerator
@@ -59,6 +62,9 @@ def finetune(
     model: str = "gmconv_resnet18.from_tv_in1k",
     *,
     output: str | Path = "output/finetune",
+    pretrained: bool = True,
+    model_options: dict[str, Any] | None = None,
+    image_size: int | None = None,
     overrides: dict[str, Any] | None = None,
     freeze: Sequence[str] = (),
     freeze_backbone: bool = False,
@@ -66,8 +72,11 @@ def finetune(
     train_split: str | None = None,
     val_split: str | None = None,
     val_share: float = 0.2,
+    image_column: str | None = None,
+    label_column: str | None = None,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     save_every: int | None = None,
     skip_bad: bool = False,
     memory_gb: float = 2.0,
@@ -81,14 +90,19 @@ def finetune(
         data: a folder of class folders, with or without "train" and "val", or a data set by timm's name.
         model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
         output: folder for the network, checkpoints, records and pictures.
+        pretrained: False to start a model that timm knows from random weights.
+        model_options: for `timm.create_model`, e.g. {"sigma_init": "kernel"}; for a model that timm knows.
+        image_size: side of the images in pixels; None for the network's own.
         overrides: fields of the finetuning recipe to change.
         freeze: modules and parameters that are left as they are, see `freeze_parts`.
         freeze_backbone: train the classifier alone (linear probing).
         data_dir: where a named data set lies, or is downloaded to.
         train_split, val_split: of "hfds/NAME", see `open_data`.
         val_share: share of each class that is held out where the set has no such part.
+        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
         seed: of that choice, of the new classifier's weights, of order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
+        overwrite: replace an earlier run or network in the output folder; files of other names stay.
         save_every: also write a checkpoint after so many updates within an epoch.
         skip_bad: leave out images that cannot be read; they are listed in results.json.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
@@ -103,17 +117,26 @@ def finetune(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     output = Path(output)
-    refuse_earlier_run(output, resume=resume)
+    check_run_folder(output, resume=resume, overwrite=overwrite)
+    check_model_name(model)
+    if not is_timm_name(model) and (model_options or not pretrained):
+        raise ValueError(
+            f"{model} is built as it was saved: leave out model_options (--model-options) and pretrained=False "
+            "(--no-pretrained)."
+        )
     accelerator = accelerator or default_accelerator()
     splits = {"train_split": train_split, "val_split": val_split, "val_share": val_share}
-    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
+    columns = {"image_column": image_column, "label_column": label_column}
+    images = open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits, **columns)
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""
     say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
     set_seed(seed)
-    net = start_network(model, len(images.classes))
+    options = {**(model_options or {}), **({} if pretrained else {"pretrained": False})}
+    net = start_network(model, len(images.classes), image_size=image_size, **options)
     freeze_parts(net, freeze, backbone=freeze_backbone)
+    say(starting_line(model, net, recipe, accelerator))
     reading: dict[str, Any] = {"seed": seed, "skip_bad": skip_bad, "memory_gb": memory_gb, "drop_last": True}
     loaders = make_loaders(net, images, recipe, **reading, **sharing(accelerator))
     result = train(
@@ -126,15 +149,20 @@ def finetune(
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, len(images.classes)),
-        checkpoints=CheckpointPlan(resume=resume, every=save_every, end_with_best=True),
+        checkpoints=CheckpointPlan(resume=resume, overwrite=overwrite, every=save_every, end_with_best=True),
         identity={
             "start": str(model),
             "frozen backbone": freeze_backbone,
             **({"frozen": list(freeze)} if freeze else {}),
+            **({} if pretrained else {"pretrained": False}),
+            **({"model options": model_options} if model_options else {}),
+            **({} if image_size is None else {"image size": image_size}),
             **described_images(images, loaders),
         },
         extra={
             "start": model,
+            "pretrained": pretrained,
+            "model_options": model_options or {},
             "frozen": list(freeze),
             "frozen_backbone": freeze_backbone,
             "classes": list(images.classes),
@@ -144,19 +172,19 @@ def finetune(
         },
         progress=progress,
     )
-    say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the held-out images")
+    say(f"best epoch {result.epoch} of {len(result.rows)}: {result.score.top1_percent:.2f} % of the validation images")
     if accelerator.is_main_process:
         with accelerator.autocast():  # as the score was counted
             matrix = confusion_matrix(net, loaders.val, len(images.classes))
-        _write(net, result, matrix, loaders.train_labels, images.classes, output)
-        say(f"{output}: {loading_call(output)}")
+        _write(net, matrix, loaders.train_labels, images.classes, output)
+        say(closing_lines(output))
     return FinetuneResult(result.score, result.epoch, images.classes, loaders.skipped, output)
 
 
 def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
-    """The finetuning recipe; a small set gets smaller batches, and steps in proportion, unless either is given."""
+    """The finetuning recipe. A small set gets smaller batches and a learning rate in proportion, where not given."""
     recipe = FINETUNE
-    if not {"batch_size", "lr"} & set(overrides):
+    if "batch_size" not in overrides:
         batch = recipe.batch_size
         while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
             batch //= 2
@@ -164,15 +192,12 @@ def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
     return recipe.adapt(**overrides)
 
 
-def _write(
-    net: nn.Module, result: TrainResult, matrix: Tensor, labels: Tensor, classes: tuple[str, ...], output: Path
-) -> None:
+def _write(net: nn.Module, matrix: Tensor, labels: Tensor, classes: tuple[str, ...], output: Path) -> None:
     rows = class_table(matrix, classes, labels)
     for parameter in net.parameters():
         parameter.requires_grad_(True)
     save(net.cpu().eval(), output, label_names=list(classes))
     write_confusion(matrix, classes, output / "confusion.csv")
-    write_class_table(rows, output / "classes.csv")
+    write_csv(output / "classes.csv", [list(rows[0]), *(row.values() for row in rows)])
     draw_confusion(matrix.tolist(), classes, output / "confusion.png")
     draw_class_table(rows, output / "classes.png")
-    draw_curves(result.rows, output / "curves.png")

@@ -3,11 +3,12 @@
 import hashlib
 import logging
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -16,7 +17,7 @@ from torchvision import transforms
 from ..data.crops import ResizedCrops
 from ..data.image_source import ImageSource
 from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
-from ..data.pixels import UnreadableImageError
+from ..data.pixels import UnreadableImageError, mode_for
 from ..data.sources import ImageData, open_data
 from ..data.streams import StreamData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
@@ -32,6 +33,7 @@ __all__ = [
     "decode",
     "described_images",
     "eval_batch",
+    "image_mode",
     "make_loaders",
     "open_images",
     "sharing",
@@ -107,7 +109,7 @@ def make_loaders(
         seed: of order and augmentation.
         skip_bad: leave out images that cannot be read instead of raising.
         memory_gb: the most memory that decoded images may take; larger sets are read at every use.
-        drop_last: leave out a last partial training batch, where there is a full one.
+        drop_last: leave out the images of a last partial update, where there is a full one.
         accumulate: batches per optimizer update, which share the recipe's batch size.
         processes: of the run, which share every batch.
         device: images that fit into memory are kept and augmented there, where its memory suffices.
@@ -126,6 +128,8 @@ def make_loaders(
     batch_size = recipe.batch_size // accumulate
     config = resolve_model_data_config(model)
     channels, height, width = config["input_size"]
+    if (mode := image_mode(config)) != "RGB":
+        data = replace(data, train=replace(data.train, mode=mode), val=replace(data.val, mode=mode))
     margin = _MARGIN if recipe.crop_scale < 1 else 1.0
     stored = (round(height * margin), round(width * margin))
     needed = channels * (len(data.train.labels) * stored[0] * stored[1] + len(data.val.labels) * height * width)
@@ -137,14 +141,47 @@ def make_loaders(
     else:
         train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad)
     _check_left(train.labels, data, bad)
-    drop_last = drop_last and len(train) >= batch_size
+    multiple = recipe.batch_size if drop_last else 1
+    kept = len(train) - len(train) % multiple or len(train)
+    if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
+        multiple = kept - 1
+        _logger.warning(
+            "batches of %d leave a single one of %d images, which batch normalisation cannot use: every epoch leaves "
+            "another image out",
+            batch_size,
+            kept,
+        )
     labels = train.labels
     if in_memory:
         _move((train, val), device)
-        loader = tensor_loader(train, batch_size, shuffle=True, drop_last=drop_last)
+        loader = tensor_loader(train, batch_size, shuffle=True, multiple=multiple)
         return Loaders(loader, tensor_loader(val, eval_batch(processes)), labels, True, bad)
-    loader = _reading_loader(train, batch_size, seed, sampler=EpochSampler(len(train), seed=seed), drop_last=drop_last)
+    sampler = EpochSampler(len(train), seed=seed, multiple=multiple)
+    loader = _reading_loader(train, batch_size, seed, sampler=sampler)
     return Loaders(loader, _reading_loader(val, eval_batch(processes), seed), labels, False, bad)
+
+
+def image_mode(config: dict[str, Any]) -> str:
+    """Return the mode of Pillow in which a network takes images.
+
+    Args:
+        config: the network's, as timm resolves it.
+
+    Raises:
+        ValueError: when no mode has as many channels.
+    """
+    channels = config["input_size"][0]
+    if Image.getmodebands(mode := mode_for(channels)) != channels:
+        raise ValueError(
+            f"the network takes images with {channels} channels (in_chans), but images are read with 1 (grey), 3 (RGB) "
+            "or 4 (RGBA): choose another network (--model)."
+        )
+    return mode
+
+
+def _normalises_batches(model: nn.Module) -> bool:
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    return any(isinstance(module, kinds) for module in model.modules())
 
 
 def _reading_loader(images: LazyImages, batch_size: int, seed: int, **options: Any) -> Any:
@@ -181,7 +218,7 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels (digest)": _digest(labels), "in memory": loaders.in_memory}
     if isinstance(images, StreamData):
-        return described | {"validation set": f"{images.val_count} images, {images.description}"}
+        return described | {"validation set": f"{images.val.count} images, {images.description}"}
     val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
     content = "\n".join(map(str, [*val_labels, *images.val.names]))
     described["file names (digest)"] = _digest("\n".join(images.train.names).encode(errors="surrogateescape"))

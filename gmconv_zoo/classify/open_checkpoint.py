@@ -47,7 +47,8 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
         if start is None:
             start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
-        net = build_network(start, len(classes), **{**options, "pretrained": False})
+        size = identity.get("image size")
+        net = build_network(start, len(classes), image_size=size, **{**options, "pretrained": False})
         if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
             config["label_names"] = list(classes)
         return net

@@ -12,20 +12,27 @@ __all__ = ["prediction_table", "write_predictions_csv", "write_predictions_json"
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> str:
-    """One line per image and class, or one line saying why an image could not be read."""
+    """Return one line per image and class, or one line saying why an image could not be read."""
     lines = []
     for prediction in predictions:
+        image = _on_one_line(str(prediction.image))
         if prediction.error:
-            lines.append(f"{prediction.image}  unreadable: {prediction.error}")
-        for rank, score in enumerate(prediction.classes):
-            image = str(prediction.image) if rank == 0 else " " * len(str(prediction.image))
-            lines.append(f"{image}  {100 * score.probability:6.2f} %  {score.label}")
+            lines.append(f"{image}  unreadable: {_on_one_line(prediction.error)}")
+        for score in prediction.classes:
+            lines.append(f"{image}  {100 * score.probability:6.2f} %  {_on_one_line(score.label)}")
+            image = " " * len(image)
     return "\n".join(lines)
 
 
 def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -> None:
-    """Write one row per image and class: image, rank from 1, index, label, probability, error."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Write one row per image and class: image, rank from 1, index, label, probability, error.
+
+    Args:
+        predictions: as `predict` yields them.
+        path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "rank", "index", "label", "probability", "error"))
         for prediction in predictions:
@@ -36,6 +43,17 @@ def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -
 
 
 def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) -> None:
-    """Write a list with one object per image: image, classes (index, label, probability), error."""
+    """Write a list with one object per image: image, classes (index, label, probability), error.
+
+    Args:
+        predictions: as `predict` yields them.
+        path: file to write; its folder is created when missing.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions]
     Path(path).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def _on_one_line(name: str) -> str:
+    """A name with escapes for what does not print: line breaks, control characters, bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

@@ -20,14 +20,14 @@ class Recipe(OptimSettings):
 
     Attributes:
         batch_size: images per optimizer update, over all processes.
-        label_smoothing: in [0, 1).
+        label_smoothing: share of the target that all classes get alike, in [0, 1).
         crop_padding: black pixels added on each side before a random crop of the original size.
         crop_scale: smallest share of the area that a random resized crop keeps, in (0, 1]; 1 for none. For images
             larger than CIFAR's, instead of ``crop_padding``.
         flip: mirror half of the images left to right; not for digits or text.
         class_weights: make every class count the same in the loss, however many images it has.
         mixup, cutmix: strengths of timm's mixing of images, 0 for none.
-        ema_decay: of a running average of the weights, which is then what is evaluated and kept; 0 for none.
+        ema_decay: decay of a running average of the weights, which is then what is evaluated and kept; 0 for none.
         patience: stop after so many epochs without a better validation top-1; None to run all epochs.
         epochs, lr, ...: see `OptimSettings`.
 
@@ -156,7 +156,10 @@ def recipe_for(model: str) -> Recipe:
     """
     net = net_of(model)
     if net not in PAPER_RECIPES:
-        raise ValueError(f"model={model!r}: the paper has recipes for {', '.join(PAPER_RECIPES)}; name one of them.")
+        raise ValueError(
+            f"{model}: the paper has recipes for {', '.join(PAPER_RECIPES)}; pass the name of one of these networks, "
+            'or "finetune", as recipe (--recipe).'
+        )
     return PAPER_RECIPES[net]
 
 

@@ -1,13 +1,14 @@
 """The network that a training starts from."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import timm
-from timm.models import is_model, is_model_pretrained, split_model_name_tag
+import torch
+from timm.models import is_model_pretrained
 from torch import nn
 
+from ..saving.model_names import check_model_name, is_timm_name
 from ..saving.named import open_model
 
 __all__ = ["build_network", "start_network"]
@@ -17,28 +18,40 @@ _logger = logging.getLogger(__name__)
 
 def start_network(model: str, classes: int, **options: Any) -> nn.Module:
     """What `build_network` gives, with a warning where the weights are random."""
-    if _is_of_timm(model) and not options.get("pretrained", is_model_pretrained(model)):
+    if is_timm_name(model) and not options.get("pretrained", is_model_pretrained(model)):
         _logger.warning("%s starts from random weights", model)
     return build_network(model, classes, **options)
 
 
-def build_network(model: str, classes: int, **options: Any) -> nn.Module:
+def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:
     """A network with pretrained weights where there are any, and a new classifier.
 
     Args:
         model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
         classes: outputs.
+        image_size: side in pixels of the images that the network is to take, None for its own.
         **options: for `timm.create_model`, with a name timm knows.
 
     Raises:
-        ValueError: when the name is none of these, or the network has no classifier to replace.
+        ValueError: when the name is none of these, the network has no classifier to replace, or it cannot take images
+            of that size.
     """
-    if _is_of_timm(model):
-        pretrained = options.pop("pretrained", is_model_pretrained(model))
-        try:
-            return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
-        except TypeError as error:  # a keyword that the network does not have
-            raise ValueError(f"{model} with {options}: {error}") from error
+    check_model_name(model)
+    net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)
+    if image_size is not None:
+        _take_images_of(net, image_size, model)
+    return net
+
+
+def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
+    pretrained = options.pop("pretrained", is_model_pretrained(model))
+    try:
+        return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+    except TypeError as error:  # a keyword that the network does not have
+        raise ValueError(f"{model} with {options}: {error}") from error
+
+
+def _opened(model: str, classes: int) -> nn.Module:
     net = open_model(model)
     reset = getattr(net, "reset_classifier", None)
     if not callable(reset):
@@ -51,5 +64,18 @@ def build_network(model: str, classes: int, **options: Any) -> nn.Module:
     return net
 
 
-def _is_of_timm(model: str) -> bool:
-    return bool(is_model(split_model_name_tag(model)[0])) and not Path(model).is_dir()
+def _take_images_of(net: nn.Module, side: int, model: str) -> None:
+    """Write another size of images into a network's configuration, after one image of that size was tried."""
+    config: Any = net.pretrained_cfg
+    channels, height, width = config["input_size"]
+    if side < 1 or (config.get("fixed_input_size") and (height, width) != (side, side)):
+        raise ValueError(f"image_size={side}: pass at least 1 pixel, and for {model} {height} (--image-size).")
+    training = net.training
+    try:
+        with torch.no_grad():
+            net.eval()(torch.zeros(1, channels, side, side))
+    except RuntimeError as error:
+        raise ValueError(f"image_size={side} is too small for {model} ({error}): pass more (--image-size).") from error
+    net.train(training)
+    config["input_size"] = (channels, side, side)
+    config.pop("test_input_size", None)

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..data.sources import open_data
 from ..layers import DGMConv2d
 from ..sigmas import DynamicMask, dynamic_masks
+from .loading import make_loaders
+from .recipes import FINETUNE
 
-__all__ = ["StemEffect", "stem_effect"]
+__all__ = ["StemEffect", "measure_stem", "stem_effect"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,20 @@ class StemEffect:
     live: tuple[float, ...]
     changed: int
     count: int
+
+
+def measure_stem(model: nn.Module, data: str | Path) -> StemEffect:
+    """Measure the dynamic stem of a classifier on the validation images of a dataset.
+
+    Args:
+        model: a classifier of timm's interface, whose configuration says how images are prepared.
+        data: a folder of images or a dataset's name, as training takes it.
+
+    Raises:
+        ValueError: as `stem_effect`, or when the images cannot be opened or read.
+    """
+    loader = make_loaders(model, open_data(data), FINETUNE).val
+    return stem_effect(model.eval(), lambda: (images for images, _ in loader))
 
 
 @torch.inference_mode()

@@ -1,24 +1,26 @@
 """From streams to loaders: every process reads shards of its own, in an order that an epoch decides alone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
+from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..data.lazy_images import loader_processes
 from ..data.pixels import UnreadableImageError
-from ..data.stream_images import LostImages, stream_images
+from ..data.shards import Shards
+from ..data.stream_images import LostImages, loader_part, stream_images
 from ..data.streams import StreamData
 from ..data.tensors import mix_seed
 from ..engine.extras import needs_extra
 from ..engine.loop import TrainState
 from ..engine.rng import drawing_from
-from .loading import Loaders, eval_batch, training_transform
+from .loading import Loaders, eval_batch, image_mode, training_transform
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -38,11 +40,12 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
     whose shards hold fewer images than its share begins them anew, one with more leaves the rest to a later epoch.
 
     Args:
-        reader: timm's in training mode.
+        shards: see `open_shards`.
         transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
         batches: that every process reads in an epoch.
         batch_size: of one process.
         classes: labels are below it.
+        mode: Pillow's mode of the images.
         rank, processes: of this process, and how many there are.
         seed: of augmentation and order.
         skip_bad: leave images out that cannot be read, and count them in `lost`.
@@ -50,21 +53,22 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
 
     def __init__(
         self,
-        reader: Any,
+        shards: Shards,
         transform: Any,
         *,
         batches: int,
         batch_size: int,
         classes: int,
+        mode: str = "RGB",
         rank: int = 0,
         processes: int = 1,
         seed: int = 0,
         skip_bad: bool = False,
     ) -> None:
-        self.reader, self.transform, self.seed = reader, transform, seed
+        self.shards, self.transform, self.seed = shards, transform, seed
         self.skip_bad, self.lost = skip_bad, LostImages()
         self.batches, self.batch_size, self.classes = batches, batch_size, classes
-        self.rank, self.processes, self.epoch = rank, processes, 0
+        self.rank, self.processes, self.epoch, self.mode = rank, processes, 0, mode
 
     def __len__(self) -> int:
         """Images that this process reads in an epoch."""
@@ -86,30 +90,20 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
             UnreadableImageError: when an image cannot be read and is not to be skipped.
             ValueError: for a label beyond the classes, or shards without an image.
         """
-        worker = get_worker_info()
-        part, parts = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        wanted = len(range(part, self.batches, parts)) * self.batch_size
-        stream_seed = mix_seed(mix_seed(self.seed, self.epoch, 1), self.rank * parts + part, 2)
-        self._start(worker, part, parts, stream_seed)
+        worker, workers = loader_part()
+        part = (self.rank * workers + worker, self.processes * workers)
+        order_seed = mix_seed(self.seed, self.epoch, 1)
+        wanted = len(range(worker, self.batches, workers)) * self.batch_size
         place = 0
         while place < wanted:
             before = place
-            for image, label in islice(_readable(self.reader, self.lost, self.skip_bad), wanted - place):
-                yield self._augmented(image, mix_seed(stream_seed, place, 3)), _checked(label, self.classes)
+            images = stream_images(self.shards, self.mode, part=part, seed=order_seed)
+            for image, label in islice(_readable(images, self.lost, self.skip_bad), wanted - place):
+                drawn = mix_seed(mix_seed(order_seed, part[0], 2), place, 3)
+                yield self._augmented(image, drawn), _checked(label, self.classes)
                 place += 1
             if place == before:
                 raise ValueError(f"process {self.rank} found no image in its shards that can be read.")
-
-    def _start(self, worker: Any, part: int, parts: int, stream_seed: int) -> None:
-        """Put timm's reader at the beginning of this epoch; it keeps its state from pass to pass otherwise."""
-        reader = self.reader
-        reader.ds = None
-        reader.worker_info = worker or True  # so that it takes the numbers below
-        reader.worker_id, reader.num_workers = part, parts
-        reader.dist_rank, reader.dist_num_replicas = self.rank, self.processes
-        reader.global_worker_id, reader.global_num_workers = self.rank * parts + part, self.processes * parts
-        reader.worker_seed = stream_seed
-        reader.set_epoch(self.epoch)
 
     def _augmented(self, image: Any, drawn: int) -> Tensor:
         with drawing_from(drawn):
@@ -120,19 +114,23 @@ class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
     """Every held-out image once, in the shards' order.
 
     Args:
-        reader: timm's, that reads for all processes.
+        shards: see `open_shards`; read for all processes.
         transform: Pillow image to a (C, H, W) float32 tensor.
         classes: labels are below it.
+        mode: Pillow's mode of the images.
         skip_bad: leave images out that cannot be read.
     """
 
-    def __init__(self, reader: Any, transform: Any, *, classes: int, skip_bad: bool = False) -> None:
-        self.reader, self.transform, self.classes = reader, transform, classes
+    def __init__(
+        self, shards: Shards, transform: Any, *, classes: int, mode: str = "RGB", skip_bad: bool = False
+    ) -> None:
+        self.mode = mode
+        self.shards, self.transform, self.classes = shards, transform, classes
         self.skip_bad, self.lost = skip_bad, LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Pairs of a (C, H, W) image and its label; raises `UnreadableImageError` unless such are to be skipped."""
-        for image, label in _readable(self.reader, self.lost, self.skip_bad):
+        for image, label in _readable(stream_images(self.shards, self.mode), self.lost, self.skip_bad):
             yield self.transform(image), _checked(label, self.classes)
 
 
@@ -152,7 +150,8 @@ class StreamCounts:
         """After an epoch: add "skipped_images" to its row, over all processes and both streams."""
         lost = torch.tensor(self.train.lost.count - self.counted, device=state.accelerator.device)
         self.counted = self.train.lost.count
-        row["skipped_images"] = int(state.accelerator.reduce(lost)) + max(0, self.announced - row["val_count"])
+        unread = max(0, self.announced - row["val_count"]) if "val_count" in row else 0
+        row["skipped_images"] = int(state.accelerator.reduce(lost)) + unread
 
     def check(self, state: TrainState, row: dict[str, Any]) -> None:
         """After an epoch that is recorded and saved.
@@ -160,6 +159,8 @@ class StreamCounts:
         Raises:
             ValueError: when other than the announced number of images came, but for those that were to be skipped.
         """
+        if "val_count" not in row:
+            return
         came = row["val_count"]
         skipped = self.val.skip_bad and came < self.announced
         if came != self.announced and not skipped:
@@ -180,8 +181,10 @@ def _checked(label: int, classes: int) -> int:
     return label
 
 
-def _readable(reader: Any, lost: LostImages, skip_bad: bool) -> Iterator[tuple[Any, int]]:
-    for found in stream_images(reader):
+def _readable(
+    images: Iterable[tuple[Image.Image, int] | UnreadableImageError], lost: LostImages, skip_bad: bool
+) -> Iterator[tuple[Image.Image, int]]:
+    for found in images:
         if not isinstance(found, UnreadableImageError):
             yield found
         elif not skip_bad:
@@ -222,32 +225,35 @@ def make_stream_loaders(
             f"multiple of {shared}."
         )
     batch_size = recipe.batch_size // shared
-    batches = data.train_count // (batch_size * processes)
+    batches = data.train.count // (batch_size * processes)
     if not batches:
-        raise ValueError(f"batch_size={recipe.batch_size}: the stream has {data.train_count} images, not even a batch.")
+        raise ValueError(f"batch_size={recipe.batch_size}: the stream has {data.train.count} images, not even a batch.")
     config = resolve_model_data_config(model)
+    mode = image_mode(config)
     train = TrainStream(
         data.train,
         training_transform(config, recipe),
         batches=batches,
         batch_size=batch_size,
         classes=len(data.classes),
+        mode=mode,
         rank=accelerator.process_index,
         processes=processes,
         seed=seed,
         skip_bad=skip_bad,
     )
-    workers = min(loader_processes(), data.shards // processes)
+    workers = min(loader_processes(), len(data.train.files) // processes)
     loader: Any = DataLoader(train, batch_size, num_workers=workers)
     # each process reads its own share already: accelerate is to move batches, not to hand them out
     loader = prepare_data_loader(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
-    loader._is_accelerate_prepared = True
     val = HeldOutStream(
-        data.val, create_transform(**config, is_training=False), classes=len(data.classes), skip_bad=skip_bad
+        data.val, create_transform(**config, is_training=False), classes=len(data.classes), mode=mode, skip_bad=skip_bad
     )
-    counts = StreamCounts(train, val, data.val_count)
-    _logger.info("%d shards, read by %d processes with %d loader processes each", data.shards, processes, workers)
-    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), data.val_shards))
+    counts = StreamCounts(train, val, data.val.count)
+    _logger.info(
+        "%d shards, read by %d processes with %d loader processes each", len(data.train.files), processes, workers
+    )
+    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), len(data.val.files)))
     return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [], (counts.add,), (counts.check,))

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +22,18 @@ from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
 from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
-from ..engine.sigma_log import SigmaLog, revive_dead_units, warn_of_static_layers
+from ..engine.sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
+from ..visualize.classes import draw_curves
 from .checkpoint_plan import CheckpointPlan, open_checkpoints
 from .early_stop import EarlyStop, best_row
-from .evaluate import Score, evaluate
+from .evaluate import Score, evaluate, not_above_chance
 from .loss import make_batch_loss
+from .messages import log_epoch
 from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
+    from accelerate.data_loader import DataLoaderShard
     from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
 
 __all__ = ["TrainResult", "default_accelerator", "train"]
@@ -39,6 +43,8 @@ _logger = logging.getLogger(__name__)
 Loader = DataLoader[tuple[Tensor, Tensor]]
 # Images that the sigmas of dynamic layers are logged on.
 PROBE_IMAGES = 256
+CURVES_NAME = "curves.png"
+_SECONDS_BETWEEN_CURVES = 10.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def train(
         train_loader: gives images and int64 labels, ``recipe.batch_size`` of them over all processes.
         val_loader: the same for evaluation, unshuffled.
         recipe: every setting; its augmentation is the train loader's affair.
-        output: folder for summary.csv and results.json, created when missing; None to write nothing.
+        output: folder for summary.csv, results.json and curves.png, created when missing; None to write nothing.
         dataset: what the validation images are, for the record, e.g. "CIFAR-10 test".
         seed: of everything random beside the loaders' own.
         accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
@@ -140,11 +146,16 @@ def train(
             score = evaluate(net, val_loader, accelerator=accelerator)
         row.update({f"val_{key}": value for key, value in score.to_dict().items()})
 
+    curves = None if summary.path is None else summary.path.with_name(CURVES_NAME)
+    drawn = time.monotonic()
+
     def record(state: TrainState, row: dict[str, Any]) -> None:
+        nonlocal drawn
         summary.append(row)
-        if "val_top1" not in row:
-            return
-        _logger.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_top1 %(val_top1_percent).2f %%", row)
+        if curves is not None and time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES:
+            draw_curves(summary.rows, curves)
+            drawn = time.monotonic()
+        log_epoch(row, recipe.epochs, curves)
 
     before: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
     weights = class_weights if recipe.class_weights else None
@@ -171,10 +182,21 @@ def train(
     if accelerator.is_main_process and len(probe) > 1:
         warn_of_static_layers(model, row)
     score = Score(row["val_count"], row["val_top1"], row["val_top5"])
+    top1 = best_row(state.rows)["val_top1"]
+    if classes and (poor := not_above_chance(Score(score.count, top1, top1), classes)):
+        _logger.warning(
+            "in the best epoch %s. Check that the labels belong to the images; then try another "
+            "learning rate (--lr), or more epochs.",
+            poor,
+        )
+    if curves is not None:
+        draw_curves(state.rows, curves)
     if output is not None and accelerator.is_main_process:
         results = _results(model, recipe, dataset, seed, accelerator, score, summary)
         selected = recipe.patience is not None or (checkpoints is not None and checkpoints.end_with_best)
         chosen = {"epoch": row["epoch"], "epoch_selected_on_validation": selected}
+        if stem := stem_record(row, len(probe)):
+            chosen["stem"] = stem
         write_results(output, {**results, **chosen, **(extra or {})})
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
@@ -252,8 +274,10 @@ def _prepare(
     ema = (
         ModelEmaV3(model.to(accelerator.device), decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
     )
-    prepared = accelerator.prepare(model, optimizer, train_loader, val_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), prepared[2], prepared[3]
+    prepared = accelerator.prepare(model, optimizer, val_loader)
+    if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
+        train_loader = accelerator.prepare(train_loader)
+    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
 
 
 def _checkpoint_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:

@@ -13,10 +13,11 @@ from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..saving import save
-from ..visualize.classes import draw_curves
-from .checkpoint_plan import CheckpointPlan, refuse_earlier_run
+from ..saving.model_names import check_model_name
+from .checkpoint_plan import CheckpointPlan, check_run_folder
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
+from .messages import closing_lines, starting_line
 from .recipes import FINETUNE, Recipe, paper_start, recipe_for
 from .start_network import start_network
 from .stream_loading import make_stream_loaders
@@ -46,6 +47,7 @@ def train_by_recipe(
     dataset: str | None = None,
     seed: int = 0,
     resume: bool = False,
+    overwrite: bool = False,
     save_every: int | None = None,
     val_every: int = 1,
     skip_bad: bool = False,
@@ -70,6 +72,7 @@ def train_by_recipe(
         dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
         seed: of initial weights, order and augmentation.
         resume: go on from the output folder's last checkpoint where there is one.
+        overwrite: replace an earlier run or network in the output folder; files of other names stay.
         save_every: also write a checkpoint after so many updates within an epoch.
         val_every: evaluate after so many epochs only, and after the last one.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
@@ -87,20 +90,22 @@ def train_by_recipe(
         CheckpointError: when a checkpoint cannot be written; the one before is kept.
     """
     output = Path(output)
-    refuse_earlier_run(output, resume=resume)
+    check_run_folder(output, resume=resume, overwrite=overwrite)
+    check_model_name(model)
     resolved = choose_recipe(model, recipe).adapt(**(overrides or {}))
     accelerator = accelerator or default_accelerator()
     if accelerator.gradient_accumulation_steps < 1:
         raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
     if (channels := (model_options or {}).get("in_chans", 3)) != 3:
         raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
-    images = _open(data, data_dir, stream, resolved, accelerator, seed, output)
+    images = _open(data, data_dir, stream, accelerator, seed, output)
     classes = len(images.classes)
     say(f"{classes} classes, {_counts(images)}")
     set_seed(seed)
     options = _network_options(model, data, model_options or {})
     net = start_network(model, classes, **{"pretrained": False, **options})
     freeze_parts(net, freeze, backbone=freeze_backbone)
+    say(starting_line(model, net, resolved, accelerator))
     if isinstance(images, StreamData):
         sharing_streams: dict[str, Any] = {"accelerator": accelerator, "seed": seed, "skip_bad": skip_bad}
         loaders = make_stream_loaders(net, images, resolved, **sharing_streams)
@@ -117,7 +122,7 @@ def train_by_recipe(
         seed=seed,
         accelerator=accelerator,
         class_weights=balanced_weights(loaders.train_labels, classes),
-        checkpoints=CheckpointPlan(resume=resume, every=save_every),
+        checkpoints=CheckpointPlan(resume=resume, overwrite=overwrite, every=save_every),
         identity={
             **({"tag": tag} if (tag := split_model_name_tag(model)[1]) else {}),
             "model options": options,
@@ -136,10 +141,10 @@ def train_by_recipe(
         val_every=val_every,
         progress=progress,
     )
-    say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} held-out images")
     if accelerator.is_main_process:
         save(net.cpu().eval(), output, label_names=list(images.classes))
-        draw_curves(result.rows, output / "curves.png")
+        say(f"after epoch {result.epoch}: {result.score.top1_percent:.2f} % of {result.score.count} validation images")
+        say(closing_lines(output))
     return result
 
 
@@ -167,24 +172,21 @@ def _open(
     data: str | Path,
     data_dir: str | Path | None,
     stream: StreamOptions | None,
-    recipe: Recipe,
     accelerator: Accelerator,
     seed: int,
     output: Path,
 ) -> ImageData | StreamData:
     if not is_stream(data):
-        splits = {name: getattr(stream, name, None) for name in ("train_split", "val_split")}
+        fields = ("train_split", "val_split", "image_column", "label_column")
+        splits = {name: getattr(stream, name, None) for name in fields}
         if stream not in (None, StreamOptions(**splits)):
             raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
         return open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
-    processes = accelerator.num_processes
-    batch_size = max(1, recipe.batch_size // (processes * accelerator.gradient_accumulation_steps))
-    shared: dict[str, Any] = {"processes": processes, "batch_size": batch_size, "seed": seed}
-    return open_stream(str(data), options=stream, data_dir=data_dir, **shared)
+    return open_stream(str(data), options=stream, data_dir=data_dir, processes=accelerator.num_processes)
 
 
 def _counts(images: ImageData | StreamData) -> str:
     if isinstance(images, StreamData):
-        return f"{images.train_count} images to train on in {images.shards} shards"
+        return f"{images.train.count} images to train on in {len(images.train.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out{made}"

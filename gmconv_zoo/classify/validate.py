@@ -23,7 +23,7 @@ from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
 from .count import BadImagesError, LoaderError, count_correct
-from .evaluate import Score
+from .evaluate import Score, not_above_chance
 from .open_checkpoint import find_checkpoints
 from .open_together import open_together
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
@@ -142,6 +142,7 @@ def _validate_one(
         model = _placed(model, settings, accelerator)
         bar = name if progress else ""
         started = time.perf_counter()
+        outputs = int(getattr(model, "num_classes", 0))
         score, bad, batch_size = _count(model, images, settings, accelerator, bar)
         seconds = time.perf_counter() - started
         left_out = (source.count or 0) - score.count if source.stream else len(bad)
@@ -162,6 +163,13 @@ def _validate_one(
         "seconds": round(seconds, 3),
         "images_per_second": round(score.count / seconds, 1),
     }
+    if accelerator.is_main_process and (poor := not_above_chance(score, outputs)):
+        _logger.warning(
+            "%s: %s. Check that the labels belong to these images and that the classes are in the order of the "
+            "network's outputs (--labels, --classes).",
+            name,
+            poor,
+        )
     if bad:
         details["bad_images"] = images.why_unreadable(bad)
     return ValidationRow(name, score, bad=left_out, details=details)

@@ -2,34 +2,39 @@
 
 import argparse
 from dataclasses import fields
+from typing import Any
 
 from .validation_settings import PRECISIONS, ValidationSettings
 
 __all__ = ["add_validation_options", "validation_settings"]
 
-_OPTIONS = {
-    "batch_size": {"type": int, "help": "images per forward pass of each process (128)"},
-    "workers": {"type": int, "help": "loader processes of each process (2)"},
-    "precision": {"choices": tuple(PRECISIONS), "help": "automatic mixed precision (float32: none)"},
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "batch_size": {"type": int, "help": "images per forward pass of each process"},
+    "workers": {"type": int, "help": "loader processes of each process"},
+    "precision": {"choices": tuple(PRECISIONS), "help": "automatic mixed precision, or float32 for none"},
     "channels_last": {"action": "store_true", "help": "memory format of kernels and images"},
     "compile": {"action": "store_true", "help": "use torch.compile"},
     "fuse": {"action": "store_true", "help": "fold static masks into their kernels first"},
-    "retry": {"action": "store_true", "help": "halve the batch when memory does not suffice"},
+    "retry": {"action": "store_true", "help": "halve the batch size when memory does not suffice"},
     "skip_bad": {"action": "store_true", "help": "leave unreadable images out, and count them"},
-    "test_input_size": {"action": "store_true", "help": "the model's test size and crop, where it has them"},
-    "img_size": {"type": int, "help": "side in pixels, instead of the model's own; likewise the following"},
-    "crop_pct": {"type": float},
-    "crop_mode": {"choices": ("center", "squash", "border")},
-    "interpolation": {"choices": ("bilinear", "bicubic", "nearest")},
-    "mean": {"type": float, "nargs": "+"},
-    "std": {"type": float, "nargs": "+"},
+    "test_input_size": {"action": "store_true", "help": "use the model's test size and crop, where it has them"},
+    "img_size": {"type": int, "help": "side of the images in pixels"},
+    "crop_pct": {"type": float, "help": "share of the side that the central crop keeps"},
+    "crop_mode": {"choices": ("center", "squash", "border"), "help": "how the crop is taken"},
+    "interpolation": {"choices": ("bilinear", "bicubic", "nearest"), "help": "how images are resized"},
+    "mean": {"type": float, "nargs": "+", "help": "mean of each channel, for images in [0, 1]"},
+    "std": {"type": float, "nargs": "+", "help": "standard deviation of each channel"},
 }
 
 
 def add_validation_options(parser: argparse.ArgumentParser) -> None:
     """Add an option for each field of `ValidationSettings`; what is not given leaves no trace in what is parsed."""
+    defaults = {field.name: field.default for field in fields(ValidationSettings)}
     for name, options in _OPTIONS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **options)  # type: ignore[arg-type]
+        if options.get("action") is None:
+            shown = "the model's own" if defaults[name] is None else defaults[name]
+            options = {**options, "help": f"{options['help']} (default: {shown})"}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **options)
 
 
 def validation_settings(args: argparse.Namespace) -> ValidationSettings:

@@ -9,6 +9,7 @@ import torch
 
 from ..data.image_source import ImageSource
 from ..engine.extras import needs_extra
+from ..engine.records import RESULTS_NAME, SUMMARY_NAME
 from . import documented
 from .validate import find_models, validate
 from .validation_settings import ValidationRow, ValidationSettings
@@ -17,7 +18,10 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import broadcast_object_list
 
-__all__ = ["ValidationReport", "result_table", "run_validation"]
+__all__ = ["REPORT_FILES", "ValidationReport", "result_table", "run_validation"]
+
+# What is written into an output folder.
+REPORT_FILES = (SUMMARY_NAME, RESULTS_NAME)
 
 
 @dataclass(frozen=True)

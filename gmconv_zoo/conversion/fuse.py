@@ -1,10 +1,8 @@
 """Fold static masks into their kernels: the same outputs from plain convolutions (paper Sec. III, Static GMConv)."""
 
-import copy
-
 from torch import nn
 
-from ..layers import SGMConv2d
+from ..layers import SGMConv2d, copy_network
 from .config import Conversion
 
 __all__ = ["fuse"]
@@ -25,7 +23,7 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
         The fused network; for a model that is itself a static layer, the plain layer.
     """
     if not inplace:
-        model = copy.deepcopy(model)
+        model = copy_network(model)
     if isinstance(model, SGMConv2d):
         return model.fuse()
     fused: dict[int, nn.Module] = {}  # a module used under two names stays one module

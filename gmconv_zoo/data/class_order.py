@@ -1,6 +1,7 @@
 """Which output of a network each class of a data set belongs to."""
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from timm.data import ImageNetInfo
 from torch import nn
@@ -39,10 +40,12 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     known = recorded_names(model)
     if not known and count == 1000 and all(map(is_wnid, source.class_names)):
         known = list(ImageNetInfo().label_names())
-    unknown = sorted(set(source.class_names) - set(known))
+    # two systems may write the same letters as different code points
+    place = {normalize("NFC", name): index for index, name in enumerate(known)}
+    names = [normalize("NFC", name) for name in source.class_names]
+    unknown = sorted(set(names) - set(place))
     if known and not unknown:
-        place = {name: index for index, name in enumerate(known)}
-        return [place[name] for name in source.class_names]
+        return [place[name] for name in names]
     if known and not source.ordered:
         raise ValueError(
             f"{source.name}: {len(unknown)} of its {len(source.class_names)} classes are unknown to the network, e.g. "

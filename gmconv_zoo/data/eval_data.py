@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from timm.data import create_dataset
 
 from .folder import LabelledFiles, read_split
-from .image_source import FileReader, HubReader, ImageSource, TorchReader
+from .hub_reader import HubReader
+from .image_source import FileReader, ImageSource, TorchReader
 from .label_files import read_class_names, read_labels
 from .listing import list_images, listed, refuse_inside
+from .shards import open_shards
+from .tar_reader import TarReader
 
 __all__ = ["open_eval_data", "open_named"]
 
@@ -27,6 +31,8 @@ def open_eval_data(
     id_map: str | Path | None = None,
     num_samples: int | None = None,
     classes: str | Path | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     output: str | Path | None = None,
 ) -> ImageSource:
     """Find the images of one part of a dataset.
@@ -40,6 +46,7 @@ def open_eval_data(
         id_map: see `label_files`.
         num_samples: number of images in a stream whose own index does not say it.
         classes: file with the classes' names, one per line in the order of the labels, for a dataset that has none.
+        image_column, label_column: columns of "hfds/NAME" and "hfids/NAME", where their features do not tell them.
         output: folder that will be written; it must be outside of a folder of images.
 
     Returns:
@@ -49,7 +56,13 @@ def open_eval_data(
         ValueError: when the dataset does not exist, or it has no images, or a class of it has none; for a stream
             whose number of images is unknown; for names of a dataset that has its own.
     """
-    source = _open(data, root=root, split=split, labels=labels, id_map=id_map, num_samples=num_samples, output=output)
+    if os.path.exists(data) or labels is not None:
+        if image_column or label_column:
+            raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
+        source = _open_path(Path(data), split=split, labels=labels, id_map=id_map, output=output)
+    else:
+        columns = image_column, label_column
+        source = open_named(str(data), root=root, split=split, num_samples=num_samples, columns=columns)
     if classes is None:
         return source
     if source.class_names is not None:
@@ -58,7 +71,14 @@ def open_eval_data(
 
 
 def open_named(
-    data: str, *, root: str | Path | None, split: str, num_samples: int | None = None, download: bool = False
+    data: str,
+    *,
+    root: str | Path | None,
+    split: str,
+    num_samples: int | None = None,
+    columns: tuple[str | None, str | None] = (None, None),
+    classes: Sequence[str] | None = None,
+    download: bool = False,
 ) -> ImageSource:
     """Open one part of a dataset by timm's name.
 
@@ -67,66 +87,50 @@ def open_named(
         root: folder in which the dataset is stored.
         split: name of the split.
         num_samples: number of images in a stream whose own index does not say it.
+        columns: those of the images and of the labels of a Hugging Face dataset, where its features do not tell them.
+        classes: names that the labels of "hfds/NAME" are to index, where they are text.
         download: whether a dataset of torchvision's is downloaded where it is missing.
 
     Raises:
         ValueError: when there is no such dataset or split, or the number of images in a stream is unknown.
     """
-    prefix = data.partition("/")[0].lower()
-    options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
-    if prefix == "torch":
-        if root is None:
-            raise ValueError(f"{data}: pass root (--root), the folder in which it is stored.")
-        options["download"] = download
+    prefix, slash, name = data.partition("/")
+    if prefix.lower() not in _NAMED or not slash:
+        raise ValueError(f"{data!r}: no such folder; pass one, or torch/NAME, hfds/NAME, hfids/NAME or wds/NAME.")
+    prefix = prefix.lower()
+    if any(columns) and prefix not in ("hfds", "hfids"):
+        raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
     if prefix in ("hfids", "wds"):
-        options["num_samples"] = num_samples
-    if prefix == "wds":
-        options["root"] = str(root or "")
+        shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
+        return ImageSource(data, shards, shards.class_names, ordered=True, stream=True, count=shards.count)
+    if prefix == "torch" and root is None:
+        raise ValueError(f"{data}: pass root (--root), the folder in which it is stored.")
     try:
-        dataset: Any = create_dataset(data, **options)
+        if prefix == "hfds":
+            reader = HubReader(name, split=split, cache=root, columns=columns, classes=classes)
+            return ImageSource(data, reader, reader.class_names, ordered=not reader.sorted, count=len(reader))
+        dataset: Any = create_dataset(data, root=str(root), split=split, download=download)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         place = data if root is None else f"{data} in {root}"
         raise ValueError(f"{place}, split {split!r}: {error or type(error).__name__}") from error
-    if prefix == "torch":
-        names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
-        return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))
-    reader = dataset.reader
-    names = None
-    if prefix in ("hfds", "hfids"):
-        names = sorted(reader.class_to_idx, key=reader.class_to_idx.get) or None
-    if prefix == "hfds":
-        images = HubReader(reader.dataset, reader.image_key, reader.label_key, data)
-        return ImageSource(data, images, names, ordered=True, count=len(images))
-    if not reader.num_samples:
-        raise ValueError(
-            f"{data} does not say how many images it has, so that lost ones would not be noticed: pass num_samples "
-            "(--num-samples, in training --val-count), or write it into the split as 'name-{00..09}.tar|COUNT'."
-        )
-    reader.dist_rank, reader.dist_num_replicas, reader.global_num_workers = 0, 1, 1  # one process reads for all
-    return ImageSource(data, reader, names, ordered=True, stream=True, count=reader.num_samples)
+    names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
+    return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))
 
 
-def _open(
-    data: str | Path,
+def _open_path(
+    path: Path,
     *,
-    root: str | Path | None,
     split: str,
     labels: str | Path | None,
     id_map: str | Path | None,
-    num_samples: int | None,
     output: str | Path | None,
 ) -> ImageSource:
-    if os.path.isfile(data) and labels is None:
-        return _tar(Path(data))
-    if os.path.exists(data):
-        folder = Path(data)
-        return _folder(folder, split, output) if labels is None else _flat(folder, labels, id_map, output)
     if labels is not None:
-        raise ValueError(f"labels go with a flat folder of images; {str(data)!r} is not a folder.")
-    prefix, slash, _ = str(data).partition("/")
-    if prefix.lower() not in _NAMED or not slash:
-        raise ValueError(f"{str(data)!r}: no such folder; pass one, or torch/NAME, hfds/NAME, hfids/NAME or wds/NAME.")
-    return open_named(str(data), root=root, split=split, num_samples=num_samples)
+        return _flat(path, labels, id_map, output)
+    if path.is_file():
+        reader = TarReader(path)
+        return ImageSource(str(path), reader, reader.classes, count=len(reader))
+    return _folder(path, split, output)
 
 
 def _folder(folder: Path, split: str, output: str | Path | None) -> ImageSource:
@@ -148,12 +152,3 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
     values, names = read_labels(labels, files, id_map=id_map)
     reader = FileReader(LabelledFiles(tuple(files), tuple(values)), folder)
     return ImageSource(str(folder), reader, names, count=len(files))
-
-
-def _tar(file: Path) -> ImageSource:
-    try:
-        reader: Any = create_dataset("", root=str(file)).reader  # type: ignore[union-attr]
-    except RuntimeError as error:
-        raise ValueError(f"{file}: {error}.") from error
-    names = [reader.class_idx_to_name[index] for index in sorted(reader.class_idx_to_name)]
-    return ImageSource(str(file), reader, names, count=len(reader))

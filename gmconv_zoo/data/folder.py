@@ -221,11 +221,10 @@ def split_indices(
         members.setdefault(label, []).append(index)
     if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
         raise ValueError(f"a single image in {listed(lonely)}: one to train on and one to hold out are needed.")
-    chosen = {
-        index
-        for label, images in members.items()
-        for index in random.Random(f"{seed}/{classes[label]}").sample(images, _chosen_count(len(images), share))
-    }
+    chosen: set[int] = set()
+    for label, images in members.items():
+        drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
+        chosen.update(drawn_from.sample(images, _chosen_count(len(images), share)))
     return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 

@@ -4,7 +4,6 @@ An image that cannot be read raises an error that names it; no other image ever 
 `ImageDataset`.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from PIL import Image
 from .folder import LabelledFiles
 from .pixels import UnreadableImageError, read_image, unreadable
 
-__all__ = ["FileReader", "HubReader", "ImageSource", "PartReader", "TorchReader"]
+__all__ = ["FileReader", "ImageSource", "PartReader", "TorchReader"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class ImageSource:
             no name matches; for a folder it is only alphabetical.
         stream: whether images come in sequence and without names.
         count: number of images; None where it is unknown.
+        mode: Pillow's mode that `open` gives, see `to_mode`.
     """
 
     name: str
@@ -40,6 +40,7 @@ class ImageSource:
     ordered: bool = False
     stream: bool = False
     count: int | None = None
+    mode: str = "RGB"
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -75,8 +76,8 @@ class ImageSource:
             raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
 
     def open(self, index: int) -> Image.Image:
-        """Return an image as RGB; raises `UnreadableImageError` like `read`."""
-        return self.read(index, "RGB")[0]
+        """Return an image in the source's mode; raises `UnreadableImageError` like `read`."""
+        return self.read(index, self.mode)[0]
 
 
 class FileReader:
@@ -132,36 +133,6 @@ class TorchReader:
     def filename(self, index: int, absolute: bool = True) -> str:
         samples = getattr(self.dataset, "samples", None)
         return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
-
-
-class HubReader:
-    """A Hugging Face dataset with a length.
-
-    Args:
-        dataset: its images are not decoded.
-        image_key, label_key: names of its columns.
-        name: what messages call it.
-    """
-
-    def __init__(self, dataset: Any, image_key: str, label_key: str, name: str) -> None:
-        self.dataset, self.image_key, self.label_key, self.name = dataset, image_key, label_key, name
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        row = self.dataset[index]
-        stored = row[self.image_key] or {}
-        content = stored.get("bytes")
-        return io.BytesIO(content) if content else stored.get("path"), row[self.label_key]
-
-    @property
-    def labels(self) -> list[int]:
-        return list(self.dataset[self.label_key])
-
-    def filename(self, index: int, absolute: bool = True) -> str:
-        path = (self.dataset[index][self.image_key] or {}).get("path")
-        return f"image {index} of {self.name}" + (f", {path}" if path else "")
 
 
 class PartReader:

@@ -1,25 +1,43 @@
-"""Labels of a flat folder of images, from a file beside it.
+"""Labels of a flat folder of images, and class names, from text files.
 
-Three kinds of file are read, told apart by their content:
+Three kinds of label file are read, told apart by their content:
 
 - one number from 1 to 1000 per line, as ILSVRC2012_validation_ground_truth.txt of the ImageNet development kit. The
   numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt is needed too;
 - one WordNet id (n01440764) per line, in the order of the sorted files;
-- file name and label per line (separated by a space, tab or comma) or a JSON object of them; a label is the index of
-  an output, counted from 0, or a class name.
+- file name and label per line (separated by a tab, comma, semicolon or space) or a JSON object of them; a label is the
+  index of an output, counted from 0, or a class name. Further columns are ignored.
+
+Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in double quotes.
 """
 
+import codecs
+import csv
+import io
 import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from unicodedata import normalize
 
 __all__ = ["is_wnid", "read_class_names", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
 _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+")
 _ID_MAPS = ("meta.mat", "map_clsloc.txt")
+# The longer marks first: that of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
+_NUMBERED = [
+    re.compile(rule) for rule in (r"(?P<number>\d+)[\s,;]+(?P<name>.+)", r"(?P<name>.+?)[\s,;]+(?P<number>\d+)")
+]
 
 
 def is_wnid(name: str) -> bool:
@@ -28,31 +46,42 @@ def is_wnid(name: str) -> bool:
 
 
 def read_class_names(path: str | Path) -> list[str]:
-    """The lines of a file with a class name per line, in the order of the labels.
+    """Read a file with a class name per line, in the order of the labels.
+
+    A name may be in double quotes. Only what stands before a tab belongs to it; of "n01440764 tench", only the WordNet
+    id. Where every name has a number, as in "0,cat" or "cat 0", and these are 0 to N - 1, they give the order.
 
     Raises:
-        ValueError: when there is no such file, it is empty or names a class twice.
+        ValueError: when the file does not exist, is not text, is empty or names a class twice.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"classes={str(path)!r}: no such file; pass one with a class name per line.")
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        raise ValueError(f"classes={str(path)!r}: the file does not exist; pass one with a class name per line.")
+    lines = [line.strip() for line in _lines(path)]
+    for rule in _NUMBERED:
+        found = [rule.fullmatch(line) for line in lines]
+        numbers = [int(match["number"]) for match in found if match]
+        if len({match["name"] for match in found if match}) == len(lines) and sorted(numbers) == [*range(len(lines))]:
+            lines = [match["name"] for _, match in sorted(zip(numbers, found, strict=True)) if match]
+    names = [normalize("NFC", row[0]) for row in _table(path, "\n".join(lines), "\t")]
+    if all(is_wnid(name.partition(" ")[0]) for name in names):
+        names = [name.partition(" ")[0] for name in names]
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{path}: {twice[:3]} occur more than once; labels need a name each.")
+        raise ValueError(f"{path}: {twice[:3]} occur more than once; every class needs a name of its own.")
     if not names:
-        raise ValueError(f"{path}: no class in it; write one name per line.")
+        raise ValueError(f"{path} does not name any class; write one name per line.")
     return names
 
 
 def read_labels(
     path: str | Path, files: Sequence[Path], *, id_map: str | Path | None = None
 ) -> tuple[list[int], list[str] | None]:
-    """The label of every file.
+    """Read the label of every image file.
 
     Args:
         path: the label file, see above.
         files: the images, sorted by name.
-        id_map: meta.mat or map_clsloc.txt for the kit's numbers; looked for beside the label file by default.
+        id_map: meta.mat or map_clsloc.txt for the kit's numbers; looked for next to the label file by default.
 
     Returns:
         One label per file, and the class names that the labels index; None where they are outputs of the network.
@@ -62,32 +91,115 @@ def read_labels(
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"labels={str(path)!r}: no such file.")
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        table = json.loads(text)
-        if not isinstance(table, dict):
-            raise ValueError(f"{path}: pass a JSON object of file names and labels, got a {type(table).__name__}.")
-        return _by_name(path, files, {str(name): str(label) for name, label in table.items()})
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    rows = [re.split(r"[\s,]+", line, maxsplit=1) for line in lines]
-    if rows and all(len(row) == 2 for row in rows):
-        table = {Path(name).name: label for name, label in rows}
-        if len(table) < len(rows):
-            raise ValueError(f"{path}: {len(rows) - len(table)} file names occur more than once.")
-        return _by_name(path, files, table)
-    if not rows or any(len(row) == 2 for row in rows):
-        raise ValueError(f"{path}: pass one label per line, or a file name and a label on every line.")
-    return _by_order(path, files, lines, id_map)
+        raise ValueError(f"labels={str(path)!r}: the file does not exist.")
+    known = {normalize("NFC", file.name) for file in files}
+    if path.suffix.lower() == ".json":
+        return _by_name(path, files, _json_pairs(path), known)
+    lines = _lines(path)
+    if pairs := _pairs(path, lines, known):
+        return _by_name(path, files, pairs, known)
+    labels = [row[0] for row in _table(path, "\n".join(lines), "\t")]
+    if not labels or any(re.search(r"[\s,;]", label) for label in labels):
+        raise ValueError(
+            f"{path} names none of the {len(files)} images: pass one label per line, or a file name and a label on "
+            "every line."
+        )
+    return _by_order(path, files, labels, id_map)
 
 
-def _by_name(path: Path, files: Sequence[Path], table: dict[str, str]) -> tuple[list[int], list[str] | None]:
-    missing = [file.name for file in files if file.name not in table]
-    if missing:
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank, decoded by its byte-order mark or else as UTF-8."""
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not {encoding} text ({error}): save it as UTF-8.") from error
+    if "\0" in text:
+        raise ValueError(f"{path} is not UTF-8 text (it holds zero bytes): save it as UTF-8.")
+    return [line for line in io.StringIO(text, newline=None).read().split("\n") if line.strip()]
+
+
+def _table(path: Path, text: str, delimiter: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        return [[field.strip() for field in row] for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}; check the quotes.") from error
+
+
+def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str]]:
+    """File names and labels by the first separator that sets a known file name apart; none where no line has one."""
+    unread = None
+    for delimiter in "\t,; ":
+        try:
+            if delimiter == " ":
+                table = [_at_space(path, line, known) for line in lines]
+            else:
+                table = _table(path, "\n".join(lines), delimiter)
+        except ValueError as error:
+            unread = unread or error
+            continue
+        width = max(map(len, table), default=0)
+        rows = [row + [""] * (width - len(row)) for row in table]
+        place = next((i for i in range(width) if any(_file_name(row[i], known) in known for row in rows)), width)
+        if place + 1 < width:
+            if any(not row[place + 1] for row in rows):
+                raise ValueError(f"{path}: pass a file name and a label on every line.")
+            return [(row[place], row[place + 1]) for row in rows]
+    if unread is not None:
+        raise unread
+    return []
+
+
+def _at_space(path: Path, line: str, known: set[str]) -> list[str]:
+    """A file name, which may hold spaces itself, and its label."""
+    line = line.strip()
+    for gap in reversed([*re.finditer(r"\s+", line)]):
+        name, label = line[: gap.start()].strip('"'), line[gap.end() :]
+        if _file_name(name, known) in known:
+            if '"' not in label and len(words := label.split()) > 1 and any(map(_NUMBER.fullmatch, words)):
+                raise ValueError(
+                    f"{path}: {label!r} for {name} may be one label or several columns; separate columns by tabs or "
+                    "commas, or put the label in double quotes."
+                )
+            return [name, label.strip('"')]
+    return line.split(maxsplit=1)
+
+
+def _file_name(name: str, known: set[str]) -> str:
+    """The last part of a path as Linux or Windows writes it, in composed Unicode."""
+    name = normalize("NFC", name)
+    return name if name in known else PureWindowsPath(name).name
+
+
+def _json_pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        pairs = json.loads(path.read_bytes(), object_pairs_hook=list)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise ValueError(f'{path}: pass a JSON object such as {{"a.png": "cat", "b.png": "dog"}}.')
+    wrong = [name for name, label in pairs if not isinstance(label, (int, str)) or isinstance(label, bool)]
+    if wrong:
+        raise ValueError(f"{path}: the label of {wrong[0]} is neither a whole number nor a class name.")
+    return [(name, str(label)) for name, label in pairs]
+
+
+def _by_name(
+    path: Path, files: Sequence[Path], pairs: list[tuple[str, str]], known: set[str]
+) -> tuple[list[int], list[str] | None]:
+    table = {_file_name(name, known): normalize("NFC", label) for name, label in pairs}
+    if len(table) < len(pairs):
+        raise ValueError(f"{path}: {len(pairs) - len(table)} file names occur more than once.")
+    labels = [table.get(normalize("NFC", file.name), "") for file in files]
+    if missing := [file.name for file, label in zip(files, labels, strict=True) if not label]:
         raise ValueError(f"{path}: no label for {len(missing)} of {len(files)} images, the first is {missing[0]}.")
-    labels = [table[file.name] for file in files]
     if all(label.isdecimal() for label in labels):
         return [int(label) for label in labels], None
+    if all(map(_NUMBER.fullmatch, labels)):
+        wrong = next(label for label in labels if not label.isdecimal())
+        raise ValueError(f"{path}: label {wrong}; pass whole numbers from 0, or class names.")
     return _indexed(labels)
 
 
@@ -132,7 +244,7 @@ def _find_id_map(path: Path, id_map: str | Path | None) -> Path:
             return path.parent / name
     raise ValueError(
         f"{path} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
-        f"{_ID_MAPS[0]} or {_ID_MAPS[1]} beside it, or pass id_map."
+        f"{_ID_MAPS[0]} or {_ID_MAPS[1]} next to it, or pass id_map (--id-map)."
     )
 
 
@@ -145,14 +257,13 @@ def _read_id_map(path: Path) -> dict[int, str]:
             synsets = loadmat(str(path), squeeze_me=True)["synsets"]
             rows = [(int(row[0]), str(row[1])) for row in synsets if int(row[4]) == 0]  # leaves only
         else:
-            parts = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-            rows = [(int(row[1]), row[0]) for row in parts]
+            rows = [(int(row[1]), row[0]) for row in map(str.split, _lines(path))]
     except ModuleNotFoundError as error:
         raise ValueError(f"{path}: reading it needs scipy; install it or pass map_clsloc.txt as id_map.") from error
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is no id map ({error}): pass the kit's meta.mat, or lines such as 'n02119789 1 kit_fox'."
+            f"{path} is not an id map ({error}): pass the kit's meta.mat, or lines such as 'n02119789 1 kit_fox'."
         ) from error
     if len({number for number, _ in rows}) < len(rows) or not all(is_wnid(name) for _, name in rows):
-        raise ValueError(f"{path} is no id map: every number must occur once, with a WordNet id.")
+        raise ValueError(f"{path} is not an id map: every number must occur once, with a WordNet id.")
     return dict(rows)

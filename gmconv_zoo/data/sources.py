@@ -1,6 +1,5 @@
 """Open what a dataset has to train on and to validate with: a folder, or a dataset by timm's name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +33,8 @@ def open_data(
     val_split: str | None = None,
     val_share: float = 0.2,
     seed: int = 0,
+    image_column: str | None = None,
+    label_column: str | None = None,
     output: str | Path | None = None,
 ) -> ImageData:
     """Find the images that a name stands for.
@@ -44,6 +45,7 @@ def open_data(
         train_split, val_split: splits of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]"
             included; by default "train", and what there is of "validation" and its other names, or of "test".
         val_share, seed: share and seed of the validation set, where the dataset has none.
+        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
         output: folder that will be written; it must be outside of a folder of images.
 
     Raises:
@@ -54,6 +56,8 @@ def open_data(
     named = prefix in _PREFIXES and not Path(data).exists()
     if (train_split or val_split) and not (named and prefix == "hfds"):
         raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
+    if (image_column or label_column) and not (named and prefix == "hfds"):
+        raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
     if not named:
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
         described = f"held-out part of {Path(data).resolve().name}"
@@ -65,7 +69,9 @@ def open_data(
     if prefix == "hfds":
         if output is not None and Path(name).is_dir():
             refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
-        return _hub_data(str(data), data_dir, train_split or "train", val_split, val_share, seed)
+        return _hub_data(
+            str(data), data_dir, train_split or "train", val_split, val_share, seed, (image_column, label_column)
+        )
     if data_dir is None:
         raise ValueError(f"{data}: pass data_dir (--data-dir), the folder in which it is stored or downloaded to.")
     train, val = (open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation"))
@@ -73,10 +79,16 @@ def open_data(
 
 
 def _hub_data(
-    data: str, data_dir: str | Path | None, train_split: str, val_split: str | None, val_share: float, seed: int
+    data: str,
+    data_dir: str | Path | None,
+    train_split: str,
+    val_split: str | None,
+    val_share: float,
+    seed: int,
+    columns: tuple[str | None, str | None],
 ) -> ImageData:
     name = data.partition("/")[2]
-    train = open_named(data, root=data_dir, split=train_split)
+    train = open_named(data, root=data_dir, split=train_split, columns=columns)
     classes = _names(train)
     _check_labels(data, train_split, train, len(classes))
     val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
@@ -84,7 +96,7 @@ def _hub_data(
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
         used, val = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
         return ImageData(classes, used, val, f"held-out part of {name} {train_split}", split_made=True)
-    val = open_named(data, root=data_dir, split=val_split)
+    val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")
 
@@ -98,5 +110,12 @@ def _check_labels(data: str, split: str, images: ImageSource, classes: int) -> N
 
 
 def _names(images: ImageSource) -> tuple[str, ...]:
-    names: Sequence[object] = images.class_names or range(max(images.labels) + 1)
-    return tuple(map(str, names))
+    if images.class_names:
+        return tuple(map(str, images.class_names))
+    count = max(images.labels) + 1
+    if gaps := sorted(set(range(count)) - set(images.labels)):
+        raise ValueError(
+            f"{images.name}: the labels are numbers up to {count - 1}, but no image has {gaps[:5]}. "
+            "Number the classes from 0 without gaps, or choose a column of class names (--label-column)."
+        )
+    return tuple(map(str, range(count)))

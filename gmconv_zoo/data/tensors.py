@@ -100,28 +100,31 @@ class EpochSampler(Sampler[int]):
     Args:
         size: images in the set.
         seed: of the order.
+        multiple: leave out the last images of the order, so that the rest is a multiple of this; where there are fewer
+            images than this, none is left out.
 
     Yields the keys of `TensorImages`. accelerate calls `set_epoch` before every pass.
     """
 
-    def __init__(self, size: int, *, seed: int = 0) -> None:
+    def __init__(self, size: int, *, seed: int = 0, multiple: int = 1) -> None:
         self.size, self.seed, self.epoch = size, seed, 0
+        self.kept = size - size % multiple or size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the pass, counted from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        return self.kept
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch, 0))
-        order = torch.randperm(self.size, generator=generator)
+        order = torch.randperm(self.size, generator=generator)[: self.kept]
         return iter((order + self.epoch * self.size).tolist())
 
 
 def tensor_loader(
-    images: TensorImages, batch_size: int, *, shuffle: bool = False, drop_last: bool = False
+    images: TensorImages, batch_size: int, *, shuffle: bool = False, multiple: int = 1
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """A loader over images in memory.
 
@@ -129,17 +132,15 @@ def tensor_loader(
         images: the set; its seed is also that of the order.
         batch_size: images per batch over all processes.
         shuffle: a new order every epoch; otherwise the set's own.
-        drop_last: leave out a last partial batch.
+        multiple: of how many images every epoch consists, see `EpochSampler`; needs ``shuffle``.
 
     Returns:
         A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1.")
-    if drop_last and batch_size > len(images):
-        raise ValueError(f"batch_size={batch_size} with drop_last: only {len(images)} images, no batch would be left.")
-    sampler = EpochSampler(len(images), seed=images.seed) if shuffle else None
-    return DataLoader(images, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_is)
+    sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
+    return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)
 
 
 def _as_is(batch: Any) -> Any:

@@ -1,5 +1,6 @@
 """The epoch loop: optimizer steps on accelerate, a progress bar, callbacks, and a stop where numbers go bad."""
 
+import logging
 import math
 import sys
 import time
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..sigmas import clip_sigma_grad
+from .accumulation import UpdateParts
 from .extras import needs_extra
 from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
@@ -24,6 +26,7 @@ with needs_extra("train"):
     from accelerate import Accelerator, skip_first_batches
     from timm.utils import ModelEmaV3
     from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
 __all__ = ["BatchCallback", "BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
 
@@ -113,7 +116,7 @@ def run_epochs(
     """
     bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
     clips = (clip_sigma, clip_grad)
-    with bar:
+    with bar, logging_redirect_tqdm([] if bar.disable else _console_loggers()):
         while state.epoch < epochs and not state.stop:
             bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
             started = time.perf_counter()
@@ -151,7 +154,7 @@ def _run_epoch(
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
     set_train_mode(state.model)
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
-    batches = len(loader)
+    batches, parts = len(loader), UpdateParts(state.accelerator, loader)
     if state.batch:
         loader = skip_first_batches(loader, state.batch)
     else:
@@ -162,7 +165,7 @@ def _run_epoch(
             for first_batch in first_batch_callbacks:
                 first_batch(state, batch)
         steps = state.step
-        loss, samples = _update(state, batch, batch_loss, clips)
+        loss, samples = _update(state, batch, batch_loss, clips, parts, last=state.batch + 1 == batches)
         state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
         state.batch += 1
         if state.step > steps:
@@ -206,18 +209,27 @@ def _restore_rng(state: TrainState) -> None:
 
 
 def _update(
-    state: TrainState, batch: Any, batch_loss: BatchLoss, clips: tuple[float | None, float | None]
+    state: TrainState,
+    batch: Any,
+    batch_loss: BatchLoss,
+    clips: tuple[float | None, float | None],
+    parts: UpdateParts,
+    *,
+    last: bool,
 ) -> tuple[float, int]:
     """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
     accelerator = state.accelerator
+    batch, counts = parts.own(batch, last=last)
     with accelerator.accumulate(state.model):
         with accelerator.autocast():
             loss, samples = batch_loss(state.model, batch)
         value = loss.item()
         if not math.isfinite(value):
             raise _broken(state, batch, batch_loss, f"the loss is {value}")
-        accelerator.backward(loss)
+        samples *= counts
+        accelerator.backward(loss * parts.weight(samples, last=last))
         if accelerator.sync_gradients:
+            parts.finish(state.model.parameters())
             _clip(state, batch, batch_loss, *clips)
         state.optimizer.step()
         state.optimizer.zero_grad()
@@ -261,6 +273,12 @@ def _check_parameters(state: TrainState) -> None:
 def _learning_rate(optimizer: Optimizer) -> float:
     """That of the first group, which is never the sigmas' where anything else is trained."""
     return optimizer.param_groups[0]["lr"]
+
+
+def _console_loggers() -> list[logging.Logger]:
+    """The root logger, if what it logs is shown between the bar's lines."""
+    streams = {getattr(handler, "stream", None) for handler in logging.root.handlers}
+    return [logging.root] if streams & {sys.stdout, sys.stderr} else []
 
 
 def _bar(batches: int, epochs: int, state: TrainState, *, shown: bool) -> tqdm:

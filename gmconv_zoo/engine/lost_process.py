@@ -10,7 +10,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-__all__ = ["LostProcessError", "naming_lost_process"]
+__all__ = ["LostProcessError", "how_to_go_on", "naming_lost_process"]
 
 # How gloo's and NCCL's messages tell that the other end is gone; gloo's errors have no type of their own.
 _SIGNS = ("gloo", "connection closed by peer", "connection reset by peer", "broken pipe", "nccl")
@@ -39,7 +39,7 @@ def naming_lost_process(checkpoint: Path | None) -> Iterator[None]:
         return LostProcessError(
             f"process {dist.get_rank()} of {dist.get_world_size()} lost another process of this run, which was "
             "killed (perhaps for want of memory), failed, or lost its connection; see its own messages. "
-            f"{_how_to_go_on(checkpoint)} {said}"
+            f"{how_to_go_on(checkpoint)} {said}"
         )
 
     with _raising_on_sigterm(lambda: lost("The launcher ends this process too.")):
@@ -83,7 +83,7 @@ def _is_connection_error(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in _SIGNS)
 
 
-def _how_to_go_on(checkpoint: Path | None) -> str:
+def how_to_go_on(checkpoint: Path | None) -> str:
     if checkpoint is None or not checkpoint.is_file():
-        return "No checkpoint lies here: start again."
-    return f"{checkpoint} is whole: start again with resume (--resume)."
+        return "No checkpoint has been saved: start again."
+    return f"{checkpoint} is saved: start again with resume (--resume) to go on from it."

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, list_optimizers
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
+from ..saving.model_names import did_you_mean
 from ..sigmas import param_groups
 from .layer_decay import split_by_layer
 
@@ -25,13 +26,13 @@ class OptimSettings:
         epochs: passes over the training set.
         lr: largest learning rate of everything but the sigmas.
         optimizer: timm's name; "momentum" is plain SGD with momentum, "sgd" the same with Nesterov's.
-        momentum: of the optimizer, in [0, 1).
+        momentum: momentum of the optimizer, in [0, 1).
         weight_decay: decay of kernels and linear weights.
         sigma_weight_decay: decay of the sigmas. Plain SGD on all parameters decays them as it does the weights,
             which narrows masks that have no gradient.
         sigma_lr_scale: the sigmas' learning rate is ``lr`` times this.
         decay_norm_and_bias: whether other one-dimensional parameters are decayed, as plain SGD does.
-        schedule: one of `SCHEDULES`.
+        schedule: course of the learning rate over the epochs.
         milestones: epochs at which "multistep" multiplies the learning rate by ``decay_rate``.
         decay_epochs: epochs between two multiplications of "step".
         decay_rate: what the learning rate is multiplied by, in (0, 1].
@@ -84,6 +85,12 @@ class OptimSettings:
         for name in ("clip_grad", "clip_sigma"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: pass a gradient norm above 0, or None.")
+        known = list(map(str, list_optimizers()))
+        if self.optimizer.lower().removeprefix("lookahead_") not in known:
+            raise ValueError(
+                f"optimizer={self.optimizer!r}: timm has no such optimizer.{did_you_mean(self.optimizer, known)} "
+                "Pass for example momentum, sgd, adamw or lamb; timm.optim.list_optimizers() lists all."
+            )
         self._check_schedule()
 
     def _check_schedule(self) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ import torch
 
 from .._version import __version__
 
-__all__ = ["RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "replace_text", "write_json", "write_results"]
+__all__ = [
+    "RESULTS_NAME",
+    "SUMMARY_NAME",
+    "Summary",
+    "environment",
+    "replace_text",
+    "write_csv",
+    "write_json",
+    "write_results",
+]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
@@ -38,11 +48,7 @@ class Summary:
         self.rows.append(dict(row))
         if self.path is not None:
             columns = list(dict.fromkeys(column for row in self.rows for column in row))
-            text = io.StringIO()
-            writer = csv.DictWriter(text, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: _short(value) for key, value in row.items()} for row in self.rows)
-            replace_text(self.path, text.getvalue())
+            write_csv(self.path, [columns, *([_short(row.get(key)) for key in columns] for row in self.rows)])
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
@@ -69,6 +75,13 @@ def write_json(path: str | Path, values: dict[str, Any]) -> Path:
     return Path(path)
 
 
+def write_csv(path: str | Path, lines: Iterable[Iterable[Any]]) -> None:
+    """Replace a CSV file as a whole: the names of the columns, then the rows."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    replace_text(Path(path), text.getvalue())
+
+
 def environment() -> dict[str, Any]:
     """Versions, machine and, in a checkout, the commit: what a measured number depends on."""
     return {
@@ -90,10 +103,13 @@ def _short(value: Any) -> Any:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file that at every moment is the earlier one or the whole new one, and its folder if missing."""
+    """Write a text file that at every moment is the earlier one or the whole new one, and its folder if missing.
+
+    The file is UTF-8. A name of a file whose bytes are not has escapes such as ``\\udce9`` in their place.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.part")
-    scratch.write_text(text)
+    scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(scratch, path)
 
 

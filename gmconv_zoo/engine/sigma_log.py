@@ -17,7 +17,7 @@ from .loop import TrainState
 with needs_extra("train"):
     from accelerate.utils import broadcast
 
-__all__ = ["SigmaLog", "revive_dead_units", "sigma_row", "warn_of_static_layers"]
+__all__ = ["SigmaLog", "revive_dead_units", "sigma_row", "stem_record", "warn_of_static_layers"]
 
 _logger = logging.getLogger(__name__)
 
@@ -87,6 +87,20 @@ def revive_dead_units(state: TrainState, batch: Any) -> None:
         if state.ema is not None:
             mine = network.get_submodule(name).sigma_module.state_dict()  # type: ignore[union-attr]
             state.ema.module.get_submodule(name).sigma_module.load_state_dict(mine)  # type: ignore[union-attr]
+
+
+def stem_record(row: dict[str, Any], images: int) -> dict[str, Any] | None:
+    """Return what a `sigma_row` says of the first dynamic layer, for a run's record; None without one.
+
+    Args:
+        row: the sigmas of a network.
+        images: number of images that they were logged on.
+    """
+    for key, spread in row.items():
+        if key.endswith(".mask_spread"):
+            live = [float(share) for share in row[key.replace(".mask_spread", ".live")].split()]
+            return {"mask_spread": spread, "live": live, "images": images}
+    return None
 
 
 def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:

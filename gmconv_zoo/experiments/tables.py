@@ -15,7 +15,7 @@ from .records import RunRecord
 with needs_extra("train"):
     from scipy.stats import t as student
 
-__all__ = ["Difference", "experiment_tables", "paired_difference"]
+__all__ = ["Difference", "experiment_tables", "paired_difference", "summary_table"]
 
 _COLUMNS = (
     "arm",
@@ -75,15 +75,53 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
     Returns:
         Tables under their headings; a sentence where there is none yet.
     """
-    parts = []
+    parts = [
+        f"**{experiment.title}.** {_described(setting)}.\n\n{_table(experiment, by_arm)}"
+        for experiment, setting, by_arm in _recorded(records)
+    ]
+    return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
+
+
+def summary_table(records: Sequence[RunRecord]) -> str:
+    """Return a Markdown table with a row for every recorded setting in which masks are compared with none.
+
+    Args:
+        records: from `read_records`. A cell has the difference to the standard network in points, paired by seed, of
+            the first arm of each family.
+    """
+    rows = []
+    for experiment, setting, by_arm in _recorded(records):
+        standard = next((arm for arm in experiment.arms if arm.family == "stdconv"), None)
+        if standard is None or experiment.against != standard.label:
+            continue
+        scores = {label: _scores(runs) for label, runs in by_arm.items()}
+        cells = []
+        for family in ("sgmconv", "gmconv"):
+            label = next((arm.label for arm in experiment.arms if arm.family == family), None)
+            found = None if label is None else paired_difference(scores[label], scores[standard.label])
+            cells.append("-" if found is None else str(found))
+        base = scores[standard.label].values()
+        rows.append((experiment.title, _described(setting), str(len(base)), f"{mean(base):.2f}", *cells))
+    if not rows:
+        return "No comparison has been recorded yet."
+    return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
+
+
+def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "_Setting", dict[str, list[RunRecord]]]]:
+    """Every experiment and setting of which most arms have a run, and the one that the others are compared with."""
+    found = []
     for experiment in EXPERIMENTS.values():
         for setting in _settings(records):
             within = [record for record in records if _setting(record) == setting]
             by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
             recorded = [label for label, runs in by_arm.items() if runs]
             if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
-                parts.append(f"**{experiment.title}.** {_described(setting)}.\n\n{_table(experiment, by_arm)}")
-    return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
+                found.append((experiment, setting, by_arm))
+    return found
+
+
+def _scores(runs: Iterable[RunRecord]) -> dict[int, float]:
+    return {run.seed: run.top1_percent for run in runs if run.top1_percent is not None}
 
 
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -124,10 +162,7 @@ def _length(net: str, epochs: int) -> str:
 
 
 def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
-    scores = {
-        label: {run.seed: run.top1_percent for run in runs if run.top1_percent is not None}
-        for label, runs in by_arm.items()
-    }
+    scores = {label: _scores(runs) for label, runs in by_arm.items()}
     rows = []
     for label, runs in by_arm.items():
         values = list(scores[label].values())
@@ -149,4 +184,8 @@ def _stem(runs: Sequence[RunRecord]) -> str:
     if not spreads:
         return "-"
     dynamic = sum(spread >= DYNAMIC_SPREAD for spread in spreads)
-    return f"dynamic in {dynamic} of {len(spreads)} (mask spread {spreads[0]:.3f} to {spreads[-1]:.3f})"
+    live = min((float(share) for run in runs for share in run.stem_live.split()), default=0.0)
+    return (
+        f"dynamic in {dynamic} of {len(spreads)} (mask spread {spreads[0]:.3f} to {spreads[-1]:.3f}, every hidden unit "
+        f"live on {100 * live:.0f} % of images or more)"
+    )

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def export(
 
     Args:
         model: any network that takes images (B, C, H, W); it is left as it is.
-        path: the file to write. Nothing stays there when the file does not compute what the network does.
+        path: file to write. A file that is there is replaced once the new one computes what the network does.
         format: "onnx" (checked with ONNX Runtime), "torchscript" or "exported" (`torch.export`).
         image_size: (height, width) in pixels; None for the network's own.
         dynamic_size: leave height and width open as well. TorchScript always does.
@@ -70,7 +71,8 @@ def export(
         The file, and how closely it agrees.
 
     Raises:
-        ValueError: for an unknown format, a network that `prepare` refuses or that the format cannot express.
+        ValueError: for an unknown format, a network that `prepare` refuses or that the format cannot express, or an
+            operator set that cannot be had.
         RuntimeError: when the file computes something else than the network.
         ImportError: when the extra "export" is not installed and ONNX is asked for.
     """
@@ -85,20 +87,25 @@ def export(
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = dict.fromkeys((0, 2, 3) if dynamic_size else (0,), torch.export.Dim.DYNAMIC)
     write, read = _writer(format, shapes, described, opset)
-    try:
-        write(net, example_images(input_size, 2), path)
-    except Exception as error:  # the exporters raise types of their own
-        path.unlink(missing_ok=True)
-        said = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. "
-            f"{_remedy(format, dynamic_size)}"
-        ) from error
-    try:
-        difference = _compare(net, read(path), input_size, open_size=dynamic_size)
-    except Exception:
-        path.unlink(missing_ok=True)
-        raise
+    with TemporaryDirectory(dir=path.parent) as scratch:
+        made = Path(scratch, path.name)
+        try:
+            write(net, example_images(input_size, 2), made)
+        except Exception as error:  # the exporters raise types of their own
+            said = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. "
+                f"{_remedy(format, dynamic_size)}"
+            ) from error
+        try:
+            run = read(made)
+        except ValueError:
+            raise
+        except Exception as error:  # so do those who read
+            raise RuntimeError(f"the exported file cannot be opened: {error}") from error
+        difference = _compare(net, run, input_size, open_size=dynamic_size)
+        for file in Path(scratch).iterdir():  # weights of more than 2 GB get a file of their own
+            file.replace(path.parent / file.name)
     return Exported(path, format, difference, BATCHES, described)
 
 
@@ -112,7 +119,7 @@ def _writer(
         return (lambda net, images, path: write_exported(net, images, path, shapes, described)), read_exported
     onnx_file = importlib.import_module(".onnx_file", __package__)  # an extra, for this format alone
     write = lambda net, images, path: onnx_file.write_onnx(net, images, path, shapes, described, opset)  # noqa: E731
-    return write, onnx_file.read_onnx
+    return write, lambda path: onnx_file.read_onnx(path, opset)
 
 
 def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:

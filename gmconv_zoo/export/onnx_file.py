@@ -15,6 +15,7 @@ from ..engine.extras import needs_extra
 from .metadata import metadata_strings
 
 with needs_extra("export"):
+    import onnx
     import onnxruntime
     import onnxscript  # noqa: F401  torch's exporter needs it
 
@@ -51,15 +52,26 @@ def write_onnx(
         program.save(str(path))
 
 
-def read_onnx(path: Path) -> Callable[[Tensor], list[Tensor]]:
-    """A function that runs an ONNX file on the CPU with ONNX Runtime.
+def read_onnx(path: Path, opset: int | None = None) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function that runs an ONNX file on the CPU with ONNX Runtime.
 
     Args:
         path: the file.
+        opset: ONNX operator set that the file must have; None for any.
 
     Returns:
-        Images (B, C, H, W) to the list of outputs.
+        Function from images (B, C, H, W) to the list of outputs.
+
+    Raises:
+        ValueError: when the file has another operator set, which the exporter writes where it cannot convert.
     """
+    sets = onnx.load(path, load_external_data=False).opset_import
+    written = next(entry.version for entry in sets if not entry.domain)  # the others belong to extensions
+    if opset is not None and written != opset:
+        raise ValueError(
+            f"opset={opset} (--opset): this network can only be written with operator set {written}; pass {written} "
+            "or leave it out."
+        )
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def run(images: Tensor) -> list[Tensor]:
@@ -76,12 +88,15 @@ def _output_names(net: nn.Module, images: Tensor) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's progress lines and notes to its own developers."""
-    level = logging.getLogger("torch.onnx").level
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    """Without the exporter's progress lines, its notes to its own developers and conversions that failed."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.getLogger("torch.onnx").setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,13 +1,12 @@
 """The form of a network that is exported: a copy on the CPU, in eval mode, its static masks folded into the kernels."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..conversion import fuse as fold_static_masks
-from ..layers import DGMConv2d
+from ..layers import DGMConv2d, copy_network
 
 __all__ = ["example_images", "prepare"]
 
@@ -44,7 +43,7 @@ def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
     if dtypes - {torch.float32}:
         names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
         raise ValueError(f"the network holds {names} tensors: export model.float(), and lower the precision after.")
-    net = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    net = copy_network(model).cpu().eval().requires_grad_(False)
     for module in net.modules():
         if isinstance(module, DGMConv2d):
             module.form = None

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from timm.data import infer_imagenet_subset
 
-from ..weights.specs import SPECS, Metric, WeightSpec
+from .._version import REPOSITORY
+from ..sigmas import DYNAMIC_SPREAD
+from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
 __all__ = ["ALLOWED_LICENCES", "CardSubject", "Kind", "check_cards", "render_card", "subject_of", "write_cards"]
@@ -62,12 +65,14 @@ class CardSubject:
         kind: what they are.
         profile: size and cost of the network.
         load_name: what ``timm.create_model`` is given to load them.
+        start: name of the weights that their training started from; empty where it is not known or there are none.
     """
 
     spec: WeightSpec
     kind: Kind
     profile: Profile
     load_name: str
+    start: str = ""
 
 
 def subject_of(spec: WeightSpec) -> CardSubject:
@@ -108,6 +113,9 @@ def render_card(subject: CardSubject) -> str:
         origins=_origins(spec),
         size=subject.profile.input_size,
         notes=spec.notes,
+        names=_names(spec),
+        repository=REPOSITORY,
+        topk=min(5, spec.num_classes),
         dynamic_stem=spec.model.startswith("gmconv_"),
     )
     return str(card).rstrip() + "\n"
@@ -147,6 +155,15 @@ def check_cards(folder: Path) -> list[str]:
     return problems
 
 
+def _names(spec: WeightSpec) -> str:
+    """The Python expression for the classes' names in the order of the outputs."""
+    if spec.label_names:
+        return 'model.pretrained_cfg["label_names"]'
+    if subset := infer_imagenet_subset({"num_classes": spec.num_classes}):
+        return f'timm.data.ImageNetInfo("{subset}").label_descriptions()'
+    return "[str(number) for number in range(model.num_classes)]  # the names of the classes are not recorded"
+
+
 def _metadata(subject: CardSubject) -> ModelCardData:
     spec = subject.spec
     if spec.licence not in ALLOWED_LICENCES:
@@ -158,10 +175,22 @@ def _metadata(subject: CardSubject) -> ModelCardData:
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "gmconv"],
         datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
-        base_model=spec.hf_hub_id if spec.conversion == "standard" and spec.hf_hub_id else None,
+        base_model=_base_model(subject),
         model_name=spec.name if spec.measured else None,
         eval_results=_eval_results(spec.measured) if spec.measured else None,
     )
+
+
+def _base_model(subject: CardSubject) -> str | None:
+    """The Hub's name of the weights that these were made or trained from; None where they are not on the Hub."""
+    spec = subject.spec
+    if spec.conversion == "standard":
+        return spec.hf_hub_id or None
+    started = SPECS.get(subject.start)
+    if started is not None:
+        return started.hf_hub_id or None
+    hub_id = subject.start.removeprefix("hf-hub:").partition("@")[0]
+    return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 
 
 def _eval_results(metric: Metric) -> list[EvalResult]:
@@ -209,7 +238,23 @@ def _details(subject: CardSubject) -> dict[str, str]:
     details["Original weights"] = _original(spec)
     if spec.recipe:
         details["Recipe"] = spec.recipe
+    if spec.stem is not None:
+        details["Dynamic stem"] = _stem(spec.stem)
     return details
+
+
+def _stem(stem: Stem) -> str:
+    """What a dynamic stem does, in one line, and whether it is nearly static."""
+    live = ", ".join(f"{100 * share:.0f}" for share in stem.live)
+    said = (
+        f"its mask varies by {stem.mask_spread:.2g} over {stem.count:,} validation images (standard deviation of the "
+        f"value that varies most); its hidden units are live on {live} % of them"
+    )
+    if stem.changed is not None:
+        said += f"; with the sigmas of another image, {stem.changed:,} of {stem.count:,} predictions change"
+    if stem.mask_spread < DYNAMIC_SPREAD:
+        said += f". **This stem is nearly static**: a stem counts as dynamic from {DYNAMIC_SPREAD:g} on"
+    return said
 
 
 def _original(spec: WeightSpec) -> str:

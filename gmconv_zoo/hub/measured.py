@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..weights.specs import Metric
+from ..weights.specs import Metric, Stem
 
-__all__ = ["RESULTS_NAME", "choose_measured", "read_measured"]
+__all__ = ["RESULTS_NAME", "choose_measured", "read_measured", "read_start", "read_stem"]
 
 RESULTS_NAME = "results.json"
 
@@ -69,10 +69,8 @@ def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
         ValueError: for a file that cannot be read as such a record, or a score of an unnamed data set.
     """
     path = Path(folder) / RESULTS_NAME
-    if not path.is_file():
-        return None
+    record = _record(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
         score = record.get("score")
         if score is None:
             return None
@@ -84,6 +82,54 @@ def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
         raise ValueError(f'{path} does not say what was measured: pass dataset, e.g. "CIFAR-10 test".')
     top5 = None if top5 is None else round(float(top5), 3)
     return Metric(round(top1, 3), top5, named, _origin(record.get("environment", {})), record.get("date", ""))
+
+
+def read_start(folder: str | Path) -> str | None:
+    """Return the name of the weights that a run in a folder started from.
+
+    Args:
+        folder: what training or finetuning wrote.
+
+    Returns:
+        A name of timm's, a repository on the Hub, or the last part of the path of a folder; empty for random weights,
+        None where nothing was recorded.
+
+    Raises:
+        ValueError: for a file that is not a record of a run.
+    """
+    record = _record(Path(folder) / RESULTS_NAME)
+    if start := record.get("start"):
+        return Path(start).name if Path(start).exists() or Path(start).is_absolute() else str(start)
+    if "model_options" not in record:
+        return None
+    if not (record["model_options"] or {}).get("pretrained"):
+        return ""
+    return ".".join(filter(None, (record["model"], record.get("tag"))))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """A run's results.json; empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a record that training wrote (a {type(record).__name__}).")
+    return record
+
+
+def read_stem(folder: str | Path) -> Stem | None:
+    """Return what a run's results.json says of the dynamic stem; None where it says nothing."""
+    path = Path(folder) / RESULTS_NAME
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("stem")
+        return None if not found else Stem(found["mask_spread"], tuple(found["live"]), found["images"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
 
 
 def _origin(environment: dict[str, Any]) -> str:

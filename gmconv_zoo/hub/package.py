@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 from .. import weights
 from ..saving import WEIGHTS_NAME
+from ..saving.targets import check_target
 from ..weights.check import sha256_of
-from ..weights.specs import Metric, WeightSpec
+from ..weights.specs import Metric, Stem, WeightSpec
 from .stage import stage
 
 __all__ = ["LARGEST_FILE", "package"]
@@ -24,8 +25,10 @@ def package(
     measured: Metric | None,
     source: str,
     recipe: str = "",
+    stem: Stem | None = None,
     licence: str = "apache-2.0",
     destination: Path | None = None,
+    overwrite: bool = False,
 ) -> WeightSpec:
     """Copy a trained network's weights into the package.
 
@@ -35,8 +38,10 @@ def package(
         measured: the accuracy measured with them; None makes the card say "not measured".
         source: what they are derived from, in words, e.g. "trained from random weights".
         recipe: how they were trained, in words.
+        stem: what a dynamic stem does; None for what training recorded of it.
         licence: in the Hub's spelling.
-        destination: instead of the package's own folder.
+        destination: folder to copy to instead of the package's own.
+        overwrite: replace weights of the same model and tag.
 
     Returns:
         The spec, whose row goes into weights/specs.py.
@@ -57,6 +62,9 @@ def package(
                 "most): publish these weights on the Hub instead."
             )
         name = f"{staged.spec.name}.safetensors"
-        shutil.copyfile(path, (destination or Path(weights.__path__[0])) / name)
+        target = (destination or Path(weights.__path__[0])) / name
+        check_target(target, "weights", overwrite=overwrite)
+        shutil.copyfile(path, target)
         digest = sha256_of(path)
-    return replace(staged.spec, hf_hub_id="", packaged=name, sha256=digest, recipe=recipe, notes=())
+    stem = stem or staged.spec.stem
+    return replace(staged.spec, hf_hub_id="", packaged=name, sha256=digest, recipe=recipe, stem=stem, notes=())

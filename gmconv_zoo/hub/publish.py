@@ -46,7 +46,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
             does not answer, or what it gives back is not what was sent.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
-    digests = {path.name: sha256_of(path) for path in sorted(staged.folder.iterdir())}
+    digests = {path.name: sha256_of(path) for path in staged.files}
     with _explained(repo_id):
         api.create_repo(repo_id, exist_ok=True, private=private or None)
         commit = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}.get(tag)
@@ -57,7 +57,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
                     f"{repo_id} has a tag {tag} with other files, which others may rely on: pass another tag, or "
                     "force to replace it."
                 )
-            commit = _commit(api, repo_id, staged.folder, tag)
+            commit = _commit(api, repo_id, staged.files, tag)
             if differing := _differing(api, repo_id, commit, digests):
                 raise PublishError(
                     f"{repo_id} gives back another {differing[0]} than was sent: it was not tagged. Publish again."
@@ -78,7 +78,7 @@ def spec_row(spec: WeightSpec) -> str:
     return "\n".join(["WeightSpec(", *lines, ")"])
 
 
-def _commit(api: HfApi, repo_id: str, folder: Path, tag: str) -> str:
+def _commit(api: HfApi, repo_id: str, files: list[Path], tag: str) -> str:
     info = api.model_info(repo_id)
     pickles = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(_PICKLES)]
     if pickles:
@@ -86,7 +86,7 @@ def _commit(api: HfApi, repo_id: str, folder: Path, tag: str) -> str:
             f"{repo_id} holds {pickles[0]}, which clients load where safetensors are missing: delete it on the Hub "
             "first, or publish to another repository."
         )
-    operations = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+    operations = [CommitOperationAdd(path.name, path) for path in files]
     # a file that the Hub has already is not sent again; a commit without changes is not made
     made = api.create_commit(repo_id, operations, commit_message=f"Publish {tag}", parent_commit=info.sha)
     return made.oid

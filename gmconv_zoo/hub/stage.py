@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import timm
@@ -14,9 +15,10 @@ from ..conversion import fuse
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
+from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .measured import RESULTS_NAME
+from .measured import RESULTS_NAME, read_start, read_stem
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -33,7 +35,7 @@ class Staged:
     """A folder that is ready to be published.
 
     Attributes:
-        folder: holds exactly what will be pushed.
+        folder: holds the files that will be pushed, see `files`.
         spec: what is known about the weights; its revision and sha256 are filled in by publishing.
         kind: what the weights are.
         no_tag: why they cannot be a tag of their model; empty where they can.
@@ -43,6 +45,11 @@ class Staged:
     spec: WeightSpec
     kind: Kind
     no_tag: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that will be pushed; others in the folder stay private."""
+        return [path for name in _FILES if (path := self.folder / name).is_file()]
 
 
 def stage(
@@ -54,17 +61,20 @@ def stage(
     licence: str = "",
     source: str = "",
     fused: bool = False,
+    overwrite: bool = False,
 ) -> Staged:
     """Write what is to be published, and check that it is what the folder holds.
 
     Args:
         folder: what `gmconv_zoo.save` wrote, with results.json where training recorded one.
-        out: created when missing; nothing but an earlier staging may lie there.
+        out: folder to write, created when missing; it must not be ``folder``, nor hold other files.
         repo_id: "ORG/NAME" it will be published as; with NAME = "<model>.<tag>" the spec gets that tag.
         measured: the accuracy measured with these weights; None makes the card say "not measured".
         licence: in the Hub's spelling; that of the network's configuration by default.
-        source: what the weights are derived from, in words.
+        source: what the weights are derived from, in words; by default what results.json says that training started
+            from.
         fused: fold the static masks in and publish timm's plain network.
+        overwrite: replace an earlier staging in ``out``.
 
     Returns:
         The checked folder.
@@ -75,7 +85,23 @@ def stage(
     """
     if not all(repo_id.partition("/")):
         raise ValueError(f"repo {repo_id!r}: pass ORG/NAME.")
-    out = _emptied(Path(out))
+    out = Path(out)
+    check_target(out, "out (--out)", writes=_FILES, inputs=[folder], overwrite=overwrite)
+    with TemporaryDirectory() as scratch:
+        made = Path(scratch)
+        spec, kind, no_tag = _write(Path(folder), made, repo_id, measured, licence, source, fused)
+        out.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (out / name).unlink(missing_ok=True)
+        for path in made.iterdir():
+            shutil.move(path, out / path.name)
+    return Staged(out, spec, kind, no_tag)
+
+
+def _write(
+    folder: Path, out: Path, repo_id: str, measured: Metric | None, licence: str, source: str, fused: bool
+) -> tuple[WeightSpec, Kind, str]:
+    """Write and check the files of a publication in an empty folder; gives the fields of `Staged`."""
     model = load(folder)
     _check_finite(model)
     trained = _masks_are_trained(model)
@@ -86,28 +112,22 @@ def stage(
     if fused and not config.get("folded_masks"):
         raise ValueError(f"{folder} holds no masks, folded or not: there is nothing to publish as fused.")
     _check_same(model, published, out, config)
-    if (Path(folder) / RESULTS_NAME).is_file():
-        shutil.copyfile(Path(folder) / RESULTS_NAME, out / RESULTS_NAME)
+    if (folder / RESULTS_NAME).is_file():
+        shutil.copyfile(folder / RESULTS_NAME, out / RESULTS_NAME)
     kind: Kind = "fused" if fused else _kind(config["architecture"], trained)
     notes = []
     if (out / RESULTS_NAME).exists():
         notes.append(f"How these weights were trained and measured is recorded in {RESULTS_NAME}.")
     if fused and measured:
         notes.append("The accuracy was measured before the masks were folded in; outputs agree up to rounding.")
+    start = read_start(folder)
+    source = source or ("not recorded" if start is None else f"trained from {start or 'random weights'}")
     spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
+    spec = replace(spec, stem=None if fused else read_stem(folder))
     counts = profile(published.to("meta"), spec.input_size)
-    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}"))
-    (out / CARD_NAME).write_text(card, encoding="utf-8")
-    return Staged(out, spec, kind, "" if fused else _no_tag(model, config["architecture"]))
-
-
-def _emptied(out: Path) -> Path:
-    if out.exists() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in _FILES)):
-        raise ValueError(f"{out} holds {foreign[0]}, which is no part of a publication: pass an empty folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        (out / name).unlink(missing_ok=True)
-    return out
+    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}", start or ""))
+    (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
+    return spec, kind, "" if fused else _no_tag(model, config["architecture"])
 
 
 def _check_finite(model: nn.Module) -> None:
@@ -214,7 +234,7 @@ def _spec(
         repo_id.rpartition("/")[2].partition(".")[2] or "untagged",
         "native",
         licence=licence or cfg.get("license") or "",
-        source=source or "not recorded",
+        source=source,
         hf_hub_id=repo_id,
         filename=WEIGHTS_NAME,
         num_classes=config["num_classes"],

@@ -1,5 +1,6 @@
 """The Gaussian mask convolutions as drop-in layers."""
 
+from .copying import copy_network
 from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
 from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
 from .per_sample_conv import FORMS, per_sample_conv2d
@@ -13,6 +14,7 @@ __all__ = [
     "SGMConv2d",
     "SigmaModule",
     "circular_mask",
+    "copy_network",
     "elliptical_mask",
     "initial_sigma",
     "kernel_sigma",

@@ -63,7 +63,7 @@ class SigmaModule(nn.Module):
         with torch.no_grad():
             self.fc_max.weight.abs_()
             self.fc.weight.zero_()
-            self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64))
+            self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64, device="cpu"))
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return the (B, h) hidden units after the ReLU, for (B, C, H, W) inputs.

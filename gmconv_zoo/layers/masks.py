@@ -60,7 +60,8 @@ def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
     Returns:
         A number in [0, 1]. Dividing a kernel by a mask is well conditioned only while this is far from 0.
     """
-    return float(circular_mask(torch.tensor([sigma], dtype=torch.float64), kernel_size).min())
+    value = torch.tensor([sigma], dtype=torch.float64, device="cpu")  # also within torch.device("meta")
+    return float(circular_mask(value, kernel_size).min())
 
 
 def kernel_sigma(kernel_size: tuple[int, int]) -> float:

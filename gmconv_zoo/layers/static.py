@@ -8,6 +8,7 @@ from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .copying import plain_copy
 from .masks import circular_mask, kernel_sigma
 
 __all__ = ["SGMConv2d", "initial_sigma", "pads_to_input"]
@@ -85,13 +86,15 @@ class SGMConv2d(nn.Conv2d):
 
         Returns:
             A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the same
-            state-dict keys as an ordinary layer. `timm.utils.reparameterize_model` calls this on every child.
+            state-dict keys as an ordinary layer; a kernel that is pruned or normalised by `torch.nn.utils` becomes
+            the one of evaluation. `timm.utils.reparameterize_model` calls this on every child.
         """
+        plain = plain_copy(self)
         options: dict[str, Any] = {
             "stride": self.stride,
             "dilation": self.dilation,
             "groups": self.groups,
-            "bias": self.bias is not None,
+            "bias": plain.bias is not None,
             "device": "meta",
         }
         fused: nn.Conv2d
@@ -100,10 +103,10 @@ class SGMConv2d(nn.Conv2d):
         else:
             options.update(padding=self.padding, padding_mode=self.padding_mode)
             fused = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **options)
-        fused.weight = nn.Parameter(self.masked_weight(), requires_grad=self.weight.requires_grad)
-        fused.bias = self.bias
-        for name, hooks in vars(self).items():
-            if "hook" in name:
+        fused.weight = nn.Parameter(plain.masked_weight(), requires_grad=plain.weight.requires_grad)
+        fused.bias = plain.bias
+        for name, hooks in vars(plain).items():
+            if "hook" in name and "state_dict" not in name:  # those belong to this layer's own tensors
                 setattr(fused, name, hooks)
         return fused.train(self.training)
 

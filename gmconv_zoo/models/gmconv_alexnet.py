@@ -9,6 +9,7 @@ import torch
 from timm.layers import get_device_dtype
 from timm.models import generate_default_cfgs, register_model, register_notrace_module
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..conversion import Conversion
 from ..weights.adapt import StateDict
@@ -16,6 +17,9 @@ from ._base import ChainNet
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
 
 __all__ = ["AlexNet"]
+
+# timm's pooling types; the fast ones are those that reduce a map to 1x1, which here give the usual 6x6
+_POOLS = ("avg", "max", "avgmax", "catavgmax")
 
 
 @register_notrace_module  # fx cannot enter the choice of pooling
@@ -26,24 +30,45 @@ class AlexNetMlp(nn.Module):
         in_channels: channels of the feature map.
         hidden: width of both layers.
         drop_rate: dropout probability.
+        pool_type: one of timm's pooling types; "catavgmax" doubles the first layer's inputs.
         device, dtype: of every tensor created.
     """
 
     def __init__(
-        self, in_channels: int, hidden: int = 4096, drop_rate: float = 0.5, device: Any = None, dtype: Any = None
+        self,
+        in_channels: int,
+        hidden: int = 4096,
+        drop_rate: float = 0.5,
+        pool_type: str = "avg",
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d((6, 6))
+        self.pool_type = _plain_type(pool_type)
         self.drop1 = nn.Dropout(drop_rate)
-        self.fc1 = nn.Linear(in_channels * 36, hidden, device=device, dtype=dtype)
+        inputs = in_channels * 36 * _maps(self.pool_type)
+        self.fc1 = nn.Linear(inputs, hidden, device=device, dtype=dtype)
         self.act1 = nn.ReLU(inplace=True)
         self.drop2 = nn.Dropout(drop_rate)
         self.fc2 = nn.Linear(hidden, hidden, device=device, dtype=dtype)
         self.act2 = nn.ReLU(inplace=True)
 
+    @torch.jit.ignore
+    def reset_pool(self, pool_type: str) -> None:
+        """Change the pooling; a first layer that then has other inputs is drawn anew.
+
+        Args:
+            pool_type: one of timm's pooling types.
+        """
+        before, self.pool_type = _maps(self.pool_type), _plain_type(pool_type)
+        if (after := _maps(self.pool_type)) != before:
+            inputs = self.fc1.in_features // before * after
+            layer = nn.Linear(inputs, self.fc1.out_features, device=self.fc1.weight.device, dtype=self.fc1.weight.dtype)
+            self.fc1 = layer.train(self.training)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, hidden)."""
-        x = self.pool(x).flatten(1)
+        x = _pooled(x, self.pool_type).flatten(1)
         x = self.act1(self.fc1(self.drop1(x)))
         return self.act2(self.fc2(self.drop2(x)))
 
@@ -54,8 +79,8 @@ class AlexNet(SigmaNoDecay, ChainNet):
     Args:
         num_classes: outputs of the classifier, 0 for none.
         in_chans: image channels.
-        global_pool: "avg" (to 6x6 before the fully connected layers, whose weights depend on it), or "" to end in
-            the (B, 256, H', W') feature map.
+        global_pool: one of timm's pooling types, to 6x6 before the fully connected layers ("catavgmax" doubles the
+            first one's inputs), or "" to end in the (B, 256, H', W') feature map.
         drop_rate: dropout before the fully connected layers.
         device, dtype: of every tensor created.
     """
@@ -102,7 +127,7 @@ class AlexNet(SigmaNoDecay, ChainNet):
         self.num_features = 256
         self.head_hidden_size = 4096
         self.global_pool = _checked_pool(global_pool, num_classes)
-        self.pre_logits: nn.Module = AlexNetMlp(256, self.head_hidden_size, drop_rate, **dd)
+        self.pre_logits: nn.Module = AlexNetMlp(256, self.head_hidden_size, drop_rate, global_pool, **dd)
         self.fc = _classifier(self.head_hidden_size, num_classes, dd)
 
     @torch.jit.ignore
@@ -121,18 +146,20 @@ class AlexNet(SigmaNoDecay, ChainNet):
 
         Args:
             num_classes: outputs, 0 for none.
-            global_pool: "avg", "" for the bare feature map, or None to keep the present choice, except that a
-                classifier needs "avg".
+            global_pool: one of timm's pooling types, "" for the bare feature map, or None to keep the present
+                choice, "avg" where a classifier follows a bare map.
 
         Raises:
             ValueError: for another pooling, or for classes with global_pool="".
         """
         if global_pool is None:
-            pool = "avg" if num_classes else self.global_pool
+            pool = self.global_pool or ("avg" if num_classes else "")
         else:
             pool = _checked_pool(global_pool, num_classes)
         self.num_classes = num_classes
         self.global_pool = pool
+        if pool and isinstance(self.pre_logits, AlexNetMlp):  # dropped with the head otherwise
+            self.pre_logits.reset_pool(pool)
         self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
 
     @torch.jit.ignore
@@ -211,11 +238,32 @@ def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Mo
     return nn.Linear(in_features, num_classes, **dd) if num_classes else nn.Identity()
 
 
+def _plain_type(pool_type: str) -> str:
+    """A pooling type without timm's "fast"; the average where there is none."""
+    return pool_type.removeprefix("fast") or "avg"
+
+
+def _maps(pool_type: str) -> int:
+    """How many maps a pooling makes of one."""
+    return 2 if pool_type == "catavgmax" else 1
+
+
+def _pooled(x: Tensor, pool_type: str) -> Tensor:
+    """Pool (B, C, H, W) maps to 6x6, as `timm.layers.select_adaptive_pool2d` does, which cannot be scripted."""
+    if pool_type == "max":
+        return F.adaptive_max_pool2d(x, (6, 6))
+    average = F.adaptive_avg_pool2d(x, (6, 6))
+    if pool_type == "avg":
+        return average
+    largest = F.adaptive_max_pool2d(x, (6, 6))
+    return torch.cat((average, largest), 1) if pool_type == "catavgmax" else 0.5 * (average + largest)
+
+
 def _checked_pool(global_pool: str, num_classes: int) -> str:
     if num_classes and not global_pool:
-        raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs global_pool='avg'.")
-    if global_pool not in ("avg", ""):
-        raise ValueError(f"global_pool={global_pool!r}: AlexNet knows 'avg' and ''.")
+        raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs a pooling, e.g. 'avg'.")
+    if global_pool and _plain_type(global_pool) not in _POOLS:
+        raise ValueError(f"global_pool={global_pool!r}: pass '' or one of {_POOLS}, each also with 'fast' before it.")
     return global_pool
 
 

@@ -42,21 +42,21 @@ def save(
         The folder.
 
     Raises:
-        ValueError: when the network could not be rebuilt from what would be written, naming the difference;
-            nothing has been written then.
+        ValueError: when the network could not be rebuilt from what would be written, naming the difference, or is
+            on the meta device; nothing has been written then.
         OSError: when the folder cannot be written.
     """
     folder = Path(folder)
     config = describe(model, model_args=model_args, label_names=label_names)
+    if meta := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
+        raise ValueError(
+            f"{meta[0]} is on the meta device and has no values: load weights into the network before saving it "
+            '(model.to_empty(device="cpu"), then load_state_dict).'
+        )
     if config["architecture"] != NOT_TIMMS or config["gmconv"]["architecture"]:
         _check_rebuilds(model, config)
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        save_model(model, str(folder / WEIGHTS_NAME), metadata={"format": "pt"})
-    except SafetensorError as error:  # its own type, also for a full disk
-        raise OSError(
-            f"{folder / WEIGHTS_NAME} cannot be written ({error}): make room or pass another folder."
-        ) from error
+    _write_weights(model, folder / WEIGHTS_NAME)
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n")
     return folder
 
@@ -113,6 +113,20 @@ def loading_call(folder: str | Path) -> str:
     return f'timm.create_model("local-dir:{folder}", pretrained=True)'
 
 
+def _write_weights(model: nn.Module, path: Path) -> None:
+    """Replace a file of weights as a whole, with the permissions that the umask gives to any new file."""
+    scratch = path.with_name(f"{path.name}.part")
+    try:
+        scratch.touch()
+        permissions = scratch.stat().st_mode
+        save_model(model, str(scratch), metadata={"format": "pt"})
+        scratch.chmod(permissions)  # safetensors lets the owner alone read its files
+        scratch.replace(path)
+    except (OSError, SafetensorError) as error:  # the latter also for a full disk
+        scratch.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
+
+
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
     with torch.device("meta"):
         twin = build_from_config(config)
@@ -160,7 +174,13 @@ def _form(module: nn.Module) -> str:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     for name in (CONFIG_NAME, WEIGHTS_NAME):
+        if not (folder / name).is_file() and (folder / "checkpoints").is_dir():
+            raise ValueError(f"{folder} holds a training that has not ended: go on with it with --resume (resume).")
         if not (folder / name).is_file():
+            if (folder / "checkpoints").is_dir():
+                raise ValueError(
+                    f"{folder} has no {name}: its training has not ended. Repeat the training's command with --resume."
+                )
             raise ValueError(f"{folder} has no {name}: pass a folder that gmconv_zoo.save wrote.")
     try:
         config = json.loads((folder / CONFIG_NAME).read_text())

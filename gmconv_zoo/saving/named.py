@@ -1,48 +1,43 @@
 """A trained classifier by whatever name a user has for it: a timm tag, a folder, a repository on the Hub."""
 
 import json
-import re
 from pathlib import Path
 
 import timm
 from huggingface_hub import hf_hub_download, snapshot_download
-from timm.models import is_model, split_model_name_tag
 from torch import nn
 
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
+from .model_names import check_model_name, is_timm_name
 
 __all__ = ["open_model"]
 
 _HUB_PREFIX = "hf-hub:"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
-def open_model(name: str) -> nn.Module:
+def open_model(name: str, *, pretrained: bool = True) -> nn.Module:
     """Build a network with its trained weights.
 
     Args:
         name: a name timm knows ("gmconv_resnet18.from_tv_in1k"), a folder that `gmconv_zoo.save` wrote, or a Hub
             repository ("ORG/NAME", "hf-hub:ORG/NAME", either with "@REVISION"). A folder comes before a repository
             of the same name.
+        pretrained: False for the initial weights of a name that timm knows.
 
     Returns:
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: when the name is none of these.
+        ValueError: when the name is none of these, see `check_model_name`.
         RuntimeError: when the weights cannot be had or do not fit.
     """
     if Path(name.removeprefix("local-dir:")).is_dir():
         return load(name.removeprefix("local-dir:"))
-    if is_model(split_model_name_tag(name)[0]):
-        return timm.create_model(name, pretrained=True).eval()
+    check_model_name(name)
+    if is_timm_name(name):
+        return timm.create_model(name, pretrained=pretrained).eval()
     hub_id = name.removeprefix(_HUB_PREFIX)
-    if not _HUB_ID.fullmatch(hub_id):
-        raise ValueError(
-            f"{name!r} is no folder, no model of timm's and no Hub repository: pass a name that "
-            'timm.list_pretrained("*gmconv*") lists, a folder that gmconv_zoo.save wrote, or ORG/NAME.'
-        )
     try:
         return _from_hub(hub_id)
     except (ValueError, RuntimeError):

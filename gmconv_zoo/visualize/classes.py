@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.extras import needs_extra
-from .curves import draw_accuracy, draw_loss
+from .class_names import ClassLabels
+from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
 
 with needs_extra("train"):
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["draw_class_table", "draw_confusion", "draw_curves"]
 
-# More classes than this are drawn without numbers in the cells.
-_MOST_NUMBERS = 20
+# More classes than these are drawn without counts in the cells, and without names in a matrix or a table.
+_MOST_NUMBERS, _MOST_NAMES, _MOST_ROWS = 20, 120, 1000
+# Inches: a cell with a number in it, the side of a picture without names
+_CELL, _SIDE = 0.45, 24.0
+_PERCENT = {percent: f"{percent} %" for percent in range(0, 101, 25)}
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Write training loss and held-out accuracy by epoch as a picture; rows as in summary.csv."""
+    """Write training loss and validation accuracy by epoch as a picture; rows as in summary.csv."""
     figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_loss(left, rows)
@@ -33,32 +38,54 @@ def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path
         classes: names.
         path: of the picture.
     """
-    side = min(14.0, 2.5 + 0.45 * len(classes))
-    figure = Figure(figsize=(side, side), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.imshow([[n / max(1, sum(row)) for n in row] for row in matrix], cmap="Blues", vmin=0, vmax=1)
-    places, size = range(len(classes)), 8 if len(classes) <= _MOST_NUMBERS else 5
-    axes.set_xticks(places, classes, rotation=90, fontsize=size)
-    axes.set_yticks(places, classes, fontsize=size)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    if len(classes) <= _MOST_NUMBERS:
+    count, labels, numbered = len(classes), ClassLabels(classes), len(classes) <= _MOST_NUMBERS
+    cell = max(_CELL if numbered else 0.0, labels.inches)
+    side = max(3.0, count * cell) if count <= _MOST_NAMES else _SIDE
+    figure, axes = _axes(side, side)
+    shares = [[100 * n / max(1, sum(row)) for n in row] for row in matrix]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    if count <= _MOST_NAMES:
+        axes.set_xticks(range(count), labels.texts, rotation=90, **labels.style)
+        axes.set_yticks(range(count), labels.texts, **labels.style)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    total, correct = sum(map(sum, matrix)), sum(row[place] for place, row in enumerate(matrix))
+    axes.set_title(f"Confusion matrix\n{correct} of {total} validation images are correct", loc="left")
+    bar = figure.add_axes((1 + 0.2 / side, 0, 0.2 / side, 1))
+    figure.colorbar(image, cax=bar, label="share of the true class")
+    bar.set_yticks(list(_PERCENT), list(_PERCENT.values()), fontsize=8)
+    if numbered:
         for y, row in enumerate(matrix):
-            for x, count in enumerate(row):
-                shade = "white" if count > sum(row) / 2 else "black"
-                axes.text(x, y, str(count), ha="center", va="center", fontsize=8, color=shade)
-    figure.savefig(path)
+            for x, number in enumerate(row):
+                shade = "white" if number > sum(row) / 2 else "black"
+                axes.text(x, y, str(number), ha="center", va="center", fontsize=8, color=shade)
+    figure.savefig(path, bbox_inches="tight", pad_inches=0.15)
 
 
 def draw_class_table(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Write each class's share of held-out images that are found as bars; rows with "class" and "recall_percent"."""
-    figure = Figure(figsize=(7, min(30.0, 1.2 + 0.28 * len(rows))), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh(range(len(rows)), [row["recall_percent"] or 0 for row in rows], color="#0f766e")
-    axes.bar_label(bars, [f"{row['correct']} of {row['val_images']}" for row in rows], fontsize=7, padding=2)
-    axes.set_yticks(range(len(rows)), [row["class"] for row in rows], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 118)
-    axes.set_xlabel("held-out images of the class that are found, in percent")
+    """Write the recall of each class on the validation set as bars.
+
+    Args:
+        rows: each with "class", "recall_percent" (None for a class without images), "correct" and "val_images".
+        path: of the picture.
+    """
+    labels, places = ClassLabels([row["class"] for row in rows]), range(len(rows))
+    named = len(rows) <= _MOST_ROWS
+    figure, axes = _axes(6.0, len(rows) * max(0.28, labels.inches) if named else _SIDE)
+    bars = axes.barh(places, [row["recall_percent"] or 0 for row in rows], color=ACCURACY_COLOUR)
+    if named:
+        axes.bar_label(bars, [f"{row['correct']} of {row['val_images']}" for row in rows], fontsize=8, padding=3)
+        axes.set_yticks(places, labels.texts, **labels.style)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, 100)
+    axes.set_xticks(list(_PERCENT), list(_PERCENT.values()))
+    axes.set_xlabel("validation images of the class that are classified correctly")
+    axes.set_title("Recall by class", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight", pad_inches=0.15)
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Axes of a size in inches, whatever the room that the labels around them take: the saved picture grows."""
+    figure = Figure(figsize=(width, height), dpi=110)
+    return figure, figure.add_axes((0, 0, 1, 1))

@@ -27,7 +27,7 @@ def draw_loss(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float | None = None) -> None:
-    """Top-1 accuracy on the validation images by epoch, in percent.
+    """Top-1 accuracy on the validation set by epoch, in percent.
 
     Args:
         axes: matplotlib axes to draw in.
@@ -40,8 +40,8 @@ def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float |
     if before is not None:
         epochs, accuracies = [0, *epochs], [before, *accuracies]
     _draw(axes, epochs, accuracies, ACCURACY_COLOUR)
-    axes.set_title(f"held-out accuracy, at the end {accuracies[-1]:.1f} %", loc="left")
-    axes.set_ylim(0, 103)
+    axes.set_title(f"validation accuracy, at the end {accuracies[-1]:.1f} %", loc="left")
+    axes.set_ylim(0, 100)
     axes.set_yticks(range(0, 101, 25), [f"{percent} %" for percent in range(0, 101, 25)])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["SPECS", "Metric", "WeightSpec", "get_spec", "specs_of"]
+__all__ = ["SPECS", "Metric", "Stem", "WeightSpec", "get_spec", "specs_of"]
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -31,6 +31,23 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Stem:
+    """What a dynamic stem does, measured on validation images.
+
+    Attributes:
+        mask_spread: standard deviation over images of the mask value that varies most, in [0, 0.5].
+        live: for each hidden unit, the share of the images on which it is above 0.
+        count: number of images.
+        changed: predictions that change when every image gets the sigmas of another one; None where not counted.
+    """
+
+    mask_spread: float
+    live: tuple[float, ...]
+    count: int
+    changed: int | None = None
+
+
+@dataclass(frozen=True)
 class WeightSpec:
     """One downloadable weight of one model.
 
@@ -51,6 +68,7 @@ class WeightSpec:
         upstream: what the source's authors publish for it; a converted network computes the same function.
         paper: what the GMConv paper reports for a network trained this way; never set for converted weights.
         measured: what this project measured with these very weights.
+        stem: what the dynamic stem of these weights does; None for a static stem or where it was not measured.
         recipe: how the masks were trained, in words; empty for converted weights.
         label_names: of the outputs, where they are not ImageNet's.
         notes: further sentences for the model card.
@@ -80,6 +98,7 @@ class WeightSpec:
     upstream: Metric | None = None
     paper: Metric | None = None
     measured: Metric | None = None
+    stem: Stem | None = None
     recipe: str = ""
     label_names: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -190,6 +192,67 @@ def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, mo
         assert lines[i].endswith(f"{100 * score['probability']:6.2f} %  {row['label']}")
 
 
+def test_an_image_is_not_written_over(photos, saved, monkeypatch):
+    image = photos / "1.png"
+    before = image.read_bytes()
+    for option in ("--csv", "--json"):
+        assert f"{option} {image} is one of the inputs" in run(monkeypatch, saved, photos, option, image, "--overwrite")
+    assert image.read_bytes() == before
+
+
+def test_targets_are_checked_before_a_network_is_opened(photos, tmp_path, monkeypatch):
+    (tmp_path / "old.csv").write_text("mine")
+    for arguments, message in (
+        (("--csv", tmp_path / "old.csv"), "old.csv exists"),
+        (("--json", photos), "is a folder: pass a file"),
+        (("--csv", tmp_path / "old.csv" / "new.csv"), "cannot be written"),
+        (("--csv", "out.txt", "--json", Path("out.txt").resolve()), "--csv and --json both name"),
+    ):
+        assert message in run(monkeypatch, "no_such_network", photos, *arguments)
+    assert (tmp_path / "old.csv").read_text() == "mine"
+
+
+def test_files_are_written_before_anything_is_printed(photos, saved, tmp_path, monkeypatch):
+    class Closed:
+        encoding = "utf-8"
+
+        def write(self, text):
+            raise BrokenPipeError("closed")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    out = tmp_path / "new" / "out"
+    assert "closed" in run(monkeypatch, saved, photos, "--csv", f"{out}.csv", "--json", f"{out}.json")
+    assert len(json.loads(Path(f"{out}.json").read_text())) == 4
+    assert len(Path(f"{out}.csv").read_text().splitlines()) == 4 * 4 + 1
+
+
+def test_a_disk_that_is_full_does_not_lose_the_table(photos, saved, monkeypatch, capsys):
+    assert "No space left" in run(monkeypatch, saved, photos, "--csv", "/dev/full")
+    assert len(capsys.readouterr().out.splitlines()) == 4 * 4
+
+
+def test_any_name_is_printed_and_written(tmp_path, monkeypatch):
+    names = [os.fsdecode(b"caf\xe9.png"), "two\nlines.png", "\u5bff.png"]
+    for name in names:
+        Image.fromarray(np.full((20, 30, 3), 85, np.uint8)).save(tmp_path / name)
+    model = gmconv_zoo.save(
+        timm.create_model("sgmconv_cifar_resnet20", num_classes=1), tmp_path / "saved", label_names=["na\nme\u00e9"]
+    )
+    out = tmp_path / "out"
+    arguments = [str(model), *(str(tmp_path / name) for name in names), "--csv", f"{out}.csv", "--json", f"{out}.json"]
+    command = [sys.executable, str(SCRIPT), *arguments]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode("ascii").splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        f"{tmp_path}/{name}" for name in ("caf\\udce9.png", "two\\nlines.png", "\\u5bff.png")
+    ]
+    assert all(line.endswith("na\\nme\\xe9") for line in lines)
+    assert [row["image"] for row in json.loads(Path(f"{out}.json").read_text())] == [f"{tmp_path}/{n}" for n in names]
+    with open(f"{out}.csv", newline="", encoding="utf-8") as file:
+        assert [Path(row["image"]).name for row in csv.DictReader(file)] == ["caf\\udce9.png", *names[1:]]
+
+
 def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, capsys):
     (photos / "1.png").write_bytes(b"not an image")
     assert run(monkeypatch, saved, photos) == 1
@@ -197,7 +260,7 @@ def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, ca
 
 
 def test_script_says_what_is_wrong_with_the_model(photos, monkeypatch):
-    assert "is no folder, no model of timm's and no Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
+    assert "is not a folder, a model that timm knows, or a Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
 
 
 def test_tag_loads_through_timm(monkeypatch):
@@ -247,3 +310,11 @@ def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
         torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-5)
     assert "gmconv/missing: the Hub does not give it" in found["message"]
     assert "set HF_TOKEN" in found["message"]
+
+
+def test_images_are_prepared_in_the_networks_test_size(photos):
+    net, seen = ByBrightness(), []
+    net.pretrained_cfg |= {"test_input_size": (3, 12, 10)}
+    net.register_forward_pre_hook(lambda _net, inputs: seen.append(tuple(inputs[0].shape[1:])))
+    list(predict(net, find_images([photos])))
+    assert set(seen) == {(3, 12, 10)}

@@ -40,8 +40,8 @@ def shards(tmp_path_factory):
 
 def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
     options = StreamOptions(train_split=f"{split}|{count}", val_split="val-{0..1}.tar|7", classes=3)
-    data = open_stream("wds/made", options=options, data_dir=shards, processes=processes, batch_size=4, seed=seed)
-    batches = data.train_count // (4 * processes)
+    data = open_stream("wds/made", options=options, data_dir=shards, processes=processes)
+    batches = data.train.count // (4 * processes)
     sizes = {"batches": batches, "batch_size": 4, "classes": len(data.classes)}
     return TrainStream(data.train, transform, rank=rank, processes=processes, seed=seed, **sizes)
 
@@ -131,7 +131,12 @@ def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
         train_split=TRAIN, train_count=32, val_split="val-{0..1}.tar|7", classes=str(tmp_path / "names.txt")
     )
     data = open_stream("wds/made", options=options, data_dir=shards)
-    assert (data.train_count, data.shards, data.val_shards, data.classes) == (32, 4, 2, ("cat", "dog", "owl"))
+    assert (data.train.count, len(data.train.files), len(data.val.files), data.classes) == (
+        32,
+        4,
+        2,
+        ("cat", "dog", "owl"),
+    )
 
 
 def test_missing_package_names_the_extra(monkeypatch):
@@ -143,7 +148,7 @@ def test_missing_package_names_the_extra(monkeypatch):
 def test_labels_that_are_held_back_are_named(tmp_path):
     make_set(tmp_path / "made", {"train": (8, 1)})
     make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
-    data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache", batch_size=4)
+    data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache")
     assert data.description.endswith(" test")
     with pytest.raises(ValueError, match=r"label -1 in the stream, but there are 3 classes: .*--val-split"):
         list(HeldOutStream(data.val, to_tensor, classes=3))
@@ -152,7 +157,7 @@ def test_labels_that_are_held_back_are_named(tmp_path):
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):
     make_set(tmp_path / "made", {"train": (8, 1), "validation": (4, 1)})
     name = f"hfids/{tmp_path / 'made'}"
-    with pytest.raises(ValueError, match=r"has no split to hold out beside 'validation': pass one \(--val-split\)"):
+    with pytest.raises(ValueError, match=r"has no split for validation besides 'validation': pass one \(--val-split\)"):
         open_stream(name, options=StreamOptions(train_split="validation"), data_dir=tmp_path / "cache")
 
 
@@ -163,7 +168,7 @@ def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     make_shards(tmp_path, "val", (4, 3))
-    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(has no \.cls beside it\)"):
+    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(has no \.cls next to it\)"):
         list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
 
 
@@ -320,8 +325,8 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
     parts = []
     for rank in range(processes):
         name = f"hfids/{hugging_face}"
-        data = open_stream(name, data_dir=tmp_path / "cache", processes=processes, batch_size=4, seed=5)
-        assert (data.train_count, data.shards, data.classes) == (32, 4, ("cat", "dog", "owl"))
+        data = open_stream(name, data_dir=tmp_path / "cache", processes=processes)
+        assert (data.train.count, len(data.train.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
         sizes = {"batches": 8 // processes, "batch_size": 4, "classes": 3}
         images = TrainStream(data.train, to_tensor, rank=rank, processes=processes, seed=5, **sizes)
         first, again = epoch_of(images, 1), epoch_of(images, 2)
@@ -330,12 +335,12 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
         parts += flat(first[0])
         assert first[1] == [number % 3 for number in flat(first[0])]
     assert sorted(parts) == list(range(32))
-    assert sum(1 for _ in data.val) == 7
+    assert sum(1 for _ in stream_images(data.val)) == 7
 
 
 def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_face, tmp_path):
     make_set(hugging_face, {"train": (32, 4), "validation": (7, 1)}, damaged=(19,))
-    data = open_stream(f"hfids/{hugging_face}", data_dir=tmp_path / "cache", batch_size=4, seed=5)
+    data = open_stream(f"hfids/{hugging_face}", data_dir=tmp_path / "cache")
     sizes = {"batches": 8, "batch_size": 4, "classes": 3}
     images = TrainStream(data.train, to_tensor, seed=5, **sizes)
     with pytest.raises(UnreadableImageError, match=r"made, 19\.png \(UnidentifiedImageError"):

@@ -35,6 +35,17 @@ def test_training_learns_and_reports_the_final_score():
     assert len(result.rows) == 25
 
 
+def test_run_that_stays_at_chance_says_so(caplog):
+    for learning, said in ((0.0, 1), (0.05, 0)):
+        caplog.clear()
+        net = tiny_net()
+        net.num_classes = 3
+        with torch.no_grad():
+            net[-1].bias.copy_(torch.tensor([9.0, 0.0, 0.0]) * (learning == 0))
+        train(net, *loaders(), RECIPE.override(epochs=8, lr=learning), progress=False)
+        assert caplog.text.count("7 of 21 images are correct, which is not above chance (1 in 3)") == said
+
+
 def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tmp_path):
     recipe = RECIPE.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
     net, plan = tiny_net(), CheckpointPlan(end_with_best=True)

@@ -34,7 +34,7 @@ def test_recipe_is_found_by_the_network_s_name(model, net):
 
 
 def test_network_without_a_recipe_is_refused_and_may_borrow_one():
-    with pytest.raises(ValueError, match=r"convnext_tiny.*the paper has recipes for cifar_resnet20"):
+    with pytest.raises(ValueError, match=r"convnext_tiny: the paper has recipes for cifar_resnet20.*--recipe"):
         choose_recipe("convnext_tiny")
     assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
     assert choose_recipe("convnext_tiny", "finetune") is FINETUNE
@@ -172,6 +172,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
+        ("images --optimizer adaam", "optimizer='adaam': timm has no such optimizer. Did you mean adam or "),
         ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),
         ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),
@@ -211,18 +212,18 @@ def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes):
+@pytest.mark.parametrize(("nodes", "parts"), [(1, 1), (2, 2)])
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes, parts):
     script = [ROOT / "tests" / "classify" / "two_processes.py"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    subprocess.run([sys.executable, *script, tmp_path / "one"], check=True, env=env)
+    subprocess.run([sys.executable, *script, tmp_path / "one", "1"], check=True, env=env)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-addr=127.0.0.1", "--master-port=29517"]
     torchrun += [f"--nnodes={nodes}", f"--nproc-per-node={2 // nodes}"]
-    parts = [
-        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two"], env=env)
+    processes = [
+        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two", str(parts)], env=env)
         for rank in range(nodes)
     ]
-    assert [part.wait(200) for part in parts] == [0] * nodes
+    assert [process.wait(200) for process in processes] == [0] * nodes
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     start = load_file(tmp_path / "one" / "start.safetensors")
     assert json.loads((tmp_path / "two" / "results.json").read_text())["processes"] == 2

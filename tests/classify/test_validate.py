@@ -24,6 +24,7 @@ from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
+from gmconv_zoo.data.image_source import ImageSource
 from tests.data.hugging_face import make_set
 from tests.data.image_folders import make_folder
 
@@ -146,6 +147,21 @@ def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
     assert row.score == EXPECTED
 
 
+def test_labels_that_are_shifted_by_one_are_noticed(tmp_path, caplog):
+    (tmp_path / "flat").mkdir()
+    for index in range(12):
+        (tmp_path / "flat" / f"{index:02}.png").write_bytes(image_bytes(CLASSES[index % 3], "right"))
+    said = []
+    for shift in (0, -1):
+        lines = [f"{index:02}.png {WNIDS[CLASSES[index % 3] + shift]}\n" for index in range(12)]
+        (tmp_path / "labels.txt").write_text("".join(lines))
+        source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+        validate([NAME], source, settings(), progress=False)
+        said.append(caplog.text)
+    assert said[0] == ""
+    assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in said[1]
+
+
 def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
     import tarfile
 
@@ -250,7 +266,7 @@ def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monk
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--cpu")
     assert run(monkeypatch, folder, *args) == 1
     out = capsys.readouterr().out
-    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is no folder" in out
+    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
     assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
         failed, good = csv.DictReader(file)
@@ -350,6 +366,12 @@ def test_saved_class_names_decide_the_order(folder):
     source = open_eval_data(folder)
     assert source.class_names == sorted(WNIDS[label] for label in CLASSES)
     assert class_outputs(source, model) == [model.pretrained_cfg["label_names"].index(n) for n in source.class_names]
+
+
+def test_class_names_match_in_either_form_of_an_accent():
+    model = fixture_linear()
+    model.num_classes, model.pretrained_cfg = 2, {"label_names": ["th\u00e9", "cafe\u0301"]}
+    assert class_outputs(ImageSource("made", None, ["caf\u00e9", "the\u0301"]), model) == [1, 0]
 
 
 @pytest.mark.parametrize(

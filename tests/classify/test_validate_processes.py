@@ -116,7 +116,7 @@ def test_converted_and_fused_it_scores_the_same(public):
 def test_failure_is_said_once_and_ends_all_processes(folders):
     done = launch(2, "scripts/validate.py", folders[0], "--model", "gmconv_resnet1", "--workers", "0")
     assert done.returncode == 1
-    assert done.stdout.count("failed: ValueError: 'gmconv_resnet1' is no folder") == 1
+    assert done.stdout.count("failed: ValueError: 'gmconv_resnet1' is not a folder") == 1
     done = launch(
         2, "scripts/validate.py", folders[1], "--model", "fixture/none", "--workers", "0", "--batch-size", "0"
     )

@@ -1,4 +1,4 @@
-"""A run to be started as one process or by torchrun as several: two_processes.py FOLDER."""
+"""A run to be started as one process or by torchrun as several: two_processes.py FOLDER PARTS."""
 
 import sys
 from pathlib import Path
@@ -28,13 +28,13 @@ def write(net, path):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    accelerator = default_accelerator(cpu=True)
+    accelerator = default_accelerator(cpu=True, gradient_accumulation_steps=int(sys.argv[2]))
     net = tiny_net()
     net[3] = nn.GroupNorm(2, 4)  # batch norm takes its statistics from each process's own part of a batch
     if accelerator.is_main_process:
         write(net, folder / "start.safetensors")
     recipe = FINETUNE.override(epochs=4, batch_size=8, class_weights=True)
-    loader = tensor_loader(images(48, crop_padding=1, flip=True), 8, shuffle=True)
+    loader = tensor_loader(images(45, crop_padding=1, flip=True), 8 // int(sys.argv[2]), shuffle=True)
     weights = torch.tensor([0.5, 1.0, 1.5])
     options = {"output": folder, "accelerator": accelerator, "checkpoints": CheckpointPlan(every=2)}
     train(net, loader, tensor_loader(images(37), 10), recipe, class_weights=weights, progress=False, **options)

@@ -83,6 +83,23 @@ def test_a_fused_onnx_graph_has_as_many_nodes_as_the_plain_networks(name, twin, 
     assert counts[0] == counts[1]
 
 
+def test_an_operator_set_is_written_as_asked_or_refused_without_noise(tmp_path, capfd):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    net = timm.create_model("gmconv_cifar_resnet20")
+    path = tmp_path / "net.onnx"
+    for opset in (18, 21):
+        export(net, path, opset=opset)
+        assert [entry.version for entry in onnx.load(path).opset_import if not entry.domain] == [opset]
+    before = path.read_bytes()
+    for opset in (7, 17, 99):
+        with pytest.raises(ValueError, match=rf"opset={opset} \(--opset\): .* operator set 18; pass 18"):
+            export(net, path, opset=opset)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_onnx_metadata_holds_labels_and_preprocessing(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     net = timm.create_model("gmconv_cifar_resnet20", num_classes=2)

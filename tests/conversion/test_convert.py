@@ -26,6 +26,17 @@ MORE_FAMILIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("stem", ["dynamic", "static"])
+def test_the_default_device_does_not_matter(stem):
+    net = plain("stdconv_cifar_resnet20")
+    x = torch.randn(1, 3, 32, 32)
+    with torch.device("meta"):
+        converted = convert(net, stem=stem)
+        shapes_only = convert(timm.create_model("stdconv_cifar_resnet20"), stem=stem)
+    torch.testing.assert_close(converted(x), net(x), rtol=1e-4, atol=1e-5)
+    assert {parameter.device.type for parameter in shapes_only.parameters()} == {"meta"}
+
+
 def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((a - b).abs().max() / b.abs().max()).detach())
 

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
@@ -89,6 +90,52 @@ def test_a_layer_at_the_root_and_a_shared_layer():
     fused = fuse(nn.Sequential(shared, shared))
     assert fused[0] is fused[1]
     assert type(fused[0]) is nn.Conv2d
+
+
+class Doubled(nn.Module):
+    """A parametrization of one's own."""
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        return 2 * value
+
+
+def pruned_twice(layer: nn.Module) -> nn.Module:
+    prune.l1_unstructured(layer, "weight", 0.5)
+    prune.l1_unstructured(layer, "bias", 0.4)
+    return prune.random_unstructured(layer, "weight", 0.3)
+
+
+WRAPS = {
+    "pruned": pruned_twice,
+    "pruned channels": lambda layer: prune.ln_structured(layer, "weight", 0.5, n=2, dim=0),
+    "weight norm": nn.utils.weight_norm,
+    "spectral norm": nn.utils.spectral_norm,
+    "new weight norm": nn.utils.parametrizations.weight_norm,
+    "new spectral norm": nn.utils.parametrizations.spectral_norm,
+    "own weight": lambda layer: parametrize.register_parametrization(layer, "weight", Doubled()) or layer,
+    "own sigma": lambda layer: parametrize.register_parametrization(layer, "sigma", Doubled()) or layer,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_pruned_and_normalised_layers_become_the_kernels_that_they_compute(wrap, training):
+    called = []
+    net = nn.Sequential(WRAPS[wrap](SGMConv2d(2, 3, 3, sigma_init=1.1, padding="same", stride=2)))
+    net[0].register_forward_hook(lambda *_: called.append(True))
+    x = torch.randn(2, 2, 8, 8)
+    net.train()(x)  # keeps the graph of a computed kernel, and spectral norm's vectors
+    before, expected = {key: value.clone() for key, value in net.state_dict().items()}, net.eval()(x)
+    fused = fuse(net.train(training))
+    assert fused[0].training == training
+    assert torch.equal(fused.eval()(x), expected)
+    assert len(called) == 3  # the user's own hook stays
+    assert list(fused.state_dict()) == ["0.weight", "0.bias"]
+    assert all(parameter.requires_grad for parameter in fused.parameters())
+    assert fused.load_state_dict(fused.state_dict())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert torch.equal(net.eval()(x), expected)
 
 
 def test_the_report_of_a_fused_network_says_so():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gmconv_zoo.data.hub_splits import held_out_split
-from gmconv_zoo.data.image_source import HubReader, ImageSource, TorchReader
+from gmconv_zoo.data.image_source import ImageSource, TorchReader
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.sources import open_data
 from tests.data.hugging_face import CLASSES, make_set
@@ -87,7 +87,7 @@ def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
         train.open(1)
 
 
-def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named():
+def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
     class Failing:
         def __len__(self):
             return 1
@@ -95,8 +95,8 @@ def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named():
         def __getitem__(self, index):
             raise RuntimeError("Failed to decode frame")
 
-    missing = ImageSource("made", HubReader([{"image": None, "label": 0}], "image", "label", "hfds/made"), None)
-    with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/made \(the dataset has no image here\)"):
+    missing = opened(make_set(tmp_path, {"train": (1, 1), "test": (1, 1)}, places=[None])).train
+    with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/.* \(the dataset has no image here\)"):
         missing.open(0)
     with pytest.raises(UnreadableImageError, match=r"image 0 of Failing \(RuntimeError: Failed to decode frame\)"):
         ImageSource("made", TorchReader(Failing()), None).open(0)

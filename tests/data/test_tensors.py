@@ -113,9 +113,9 @@ def test_other_tensors_are_refused(images, labels, message):
         TensorImages(images, labels, mean=MEAN, std=STD)
 
 
-def test_loader_without_batches_is_refused():
-    with pytest.raises(ValueError, match="no batch would be left"):
-        tensor_loader(pictures(), 11, drop_last=True)
+@pytest.mark.parametrize(("multiple", "sizes"), [(4, [2, 2, 2, 2]), (3, [2, 2, 2, 2, 1]), (11, [2] * 5), (10, [2] * 5)])
+def test_images_beyond_a_multiple_are_left_out_of_an_epoch(multiple, sizes):
+    assert [len(labels) for _, labels in tensor_loader(pictures(), 2, shuffle=True, multiple=multiple)] == sizes
 
 
 @pytest.mark.parametrize("make", [TensorImages, partial(ResizedCrops, size=(4, 4), scale=0.5)])

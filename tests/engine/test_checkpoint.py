@@ -110,6 +110,16 @@ def test_checkpoint_from_before_validation_sets_were_compared_goes_on(tmp_path):
         run(tmp_path, identity={"frozen": ["layer1"]})
 
 
+def test_overwrite_starts_anew_and_excludes_resume(tmp_path):
+    run(tmp_path)
+    other = RECIPE.override(lr=0.01)
+    again = run(tmp_path, recipe=other, checkpoints=CheckpointPlan(overwrite=True))
+    assert again.rows[-1]["val_top1"] == run(tmp_path / "fresh", recipe=other).rows[-1]["val_top1"]
+    assert run(tmp_path, recipe=other).rows == again.rows
+    with pytest.raises(ValueError, match="exclude each other"):
+        run(tmp_path, checkpoints=CheckpointPlan(resume=True, overwrite=True))
+
+
 def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
     """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
     run(tmp_path)
@@ -142,7 +152,7 @@ def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
 
 def test_output_that_cannot_be_written_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot be written.*choose another output folder"):
+    with pytest.raises(ValueError, match=r"cannot be written: .*file is a file, not a folder"):
         run(tmp_path / "file" / "output")
 
 

@@ -78,25 +78,22 @@ def test_callback_can_stop_the_run():
     assert state.epoch == 2
 
 
-def test_accumulated_gradients_make_one_update():
-    state, loader = start(tiny_net(), tiny_loader(24, batch_size=4), gradient_accumulation_steps=3)
-    run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
-    assert state.step == 2
-
-
-def test_accumulated_gradients_are_those_of_the_whole_batch():
+@pytest.mark.parametrize("images", [24, 20, 16, 15, 13, 7])
+def test_accumulated_updates_are_those_of_the_undivided_batches(images):
     def trained(batch_size: int, **options):
-        net = tiny_net()
+        net, rows = tiny_net(), []
         net[3] = nn.Identity()  # a batch norm would see smaller batches
-        state, loader = start(net, tiny_loader(12, batch_size=batch_size), **options)
-        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
-        assert state.step == 1
-        return net
+        settings = OptimSettings(epochs=2, lr=0.05, schedule="constant")
+        state, loader = start(net, tiny_loader(images, batch_size=batch_size), settings, **options)
+        collect = [lambda _, row: rows.append(row)]
+        run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, clip_grad=0.5, callbacks=collect, progress=False)
+        return net, [row["train_loss"] for row in rows], state.step
 
-    whole, parts = trained(12), trained(4, gradient_accumulation_steps=3)
+    (whole, losses, updates), parts = trained(12), trained(4, gradient_accumulation_steps=3)
+    assert parts[1:] == (pytest.approx(losses), updates)
     assert not torch.equal(whole[6].weight, tiny_net()[6].weight)
     for name, value in whole.named_parameters():
-        torch.testing.assert_close(parts.get_parameter(name), value, msg=name)
+        torch.testing.assert_close(parts[0].get_parameter(name), value, msg=name)
 
 
 def test_nan_loss_stops_naming_step_and_bad_parameter():

@@ -19,11 +19,11 @@ def _two_processes(monkeypatch):
 @pytest.mark.usefixtures("_two_processes")
 def test_broken_connection_names_the_checkpoint_to_go_on_from(tmp_path):
     path = tmp_path / "last.safetensors"
-    with pytest.raises(LostProcessError, match="No checkpoint lies here"), naming_lost_process(path):
+    with pytest.raises(LostProcessError, match="No checkpoint has been saved"), naming_lost_process(path):
         raise RuntimeError(GLOO)
     path.touch()
     with (
-        pytest.raises(LostProcessError, match=r"process 0 of 2 lost .*last.safetensors is whole.*--resume") as told,
+        pytest.raises(LostProcessError, match=r"process 0 of 2 lost .*last.safetensors is saved.*--resume") as told,
         naming_lost_process(path),
     ):
         raise RuntimeError(GLOO)
@@ -42,7 +42,7 @@ def test_process_that_is_told_to_end_says_why(tmp_path):
     path = tmp_path / "last.safetensors"
     path.touch()
     with (
-        pytest.raises(LostProcessError, match=r"lost another process.*is whole: .*The launcher ends this process too"),
+        pytest.raises(LostProcessError, match=r"lost another process.*is saved: .*The launcher ends this process too"),
         naming_lost_process(path),
     ):
         signal.raise_signal(signal.SIGTERM)

@@ -276,7 +276,7 @@ def test_differences_are_paired_by_seed():
 def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     records = [a_record(seed=seed, correct=900 + seed) for seed in range(3)]
     records += [
-        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread)
+        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread, stem_live="1 0.86")
         for seed, spread in enumerate((0.031, 0.02, 0.0123))
     ]
     records.append(a_record("gmconv_cifar_resnet20", seed=3, correct=None, top5=None, count=None, status="died"))
@@ -290,7 +290,7 @@ def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     assert "| standard | 3 | 90.10 | 90.00 to 90.20 | (compared with this) | - |" in text
     assert "| S-GMConv | 0, 1 failed | - | - | - | - |" in text
     assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | dynamic in 2 of 3 " in text
-    assert "(mask spread 0.012 to 0.031)" in text
+    assert "(mask spread 0.012 to 0.031, every hidden unit live on 86 % of images or more)" in text
 
 
 def test_short_schedules_have_tables_of_their_own_and_say_so():

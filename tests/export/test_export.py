@@ -188,6 +188,16 @@ def test_the_largest_difference_is_told(tmp_path, monkeypatch):
     assert written.difference == pytest.approx(5e-5, rel=0.05)
 
 
+def test_an_export_that_fails_keeps_the_earlier_file(tmp_path):
+    path = tmp_path / "net.pt2"
+    path.write_text("earlier")
+    for net, error in ((Wrong(), RuntimeError), (Branching(), ValueError)):
+        with pytest.raises(error):
+            export(net, path, format="exported", image_size=SIZE)
+    assert path.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def run_script(monkeypatch, *args) -> object:
     """What scripts/export.py exits with."""
     monkeypatch.setattr("sys.argv", ["export.py", *map(str, args)])
@@ -207,7 +217,7 @@ def test_the_script_exports_a_saved_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_the_script_refuses_in_one_line(monkeypatch):
-    assert str(run_script(monkeypatch, "no_such_model")).startswith("export.py: 'no_such_model' is no folder")
+    assert str(run_script(monkeypatch, "no_such_model")).startswith("export.py: 'no_such_model' is not a folder")
 
 
 def test_every_format_has_a_file_ending_of_its_own():

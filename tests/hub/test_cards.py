@@ -17,7 +17,7 @@ from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_
 from gmconv_zoo.hub.profile import profile, profile_registered
 from gmconv_zoo.hub.tables import models_table
 from gmconv_zoo.markdown import markers, with_block
-from gmconv_zoo.weights.specs import SPECS, Metric, get_spec
+from gmconv_zoo.weights.specs import SPECS, Metric, Stem, get_spec
 
 ROOT = Path(__file__).parents[2]
 MEASURED = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", date="2026-01-02")
@@ -143,7 +143,7 @@ def test_snippets_run(tmp_path, monkeypatch):
     results = {}
     for snippet in snippets((ROOT / "model_cards" / "gmconv_resnet18.from_tv_in1k.md").read_text()):
         exec(snippet, results)
-    assert results["values"].shape == (1, 5)
+    assert results["values"].shape == (5,)
     assert results["shapes"][-1] == (1, 512, 7, 7)
     assert results["embedding"].shape == (1, 512)
     assert [row.target for row in gmconv_zoo.conversion_report(results["fused"]).converted] == ["dynamic"]
@@ -223,3 +223,19 @@ def test_table_without_markers_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(ValueError, match="models:begin"):
         with_block(tmp_path / "README.md", "models", models_table())
+
+
+def test_card_says_what_the_dynamic_stem_does():
+    subject = mask_trained()
+    spec = replace(subject.spec, stem=Stem(0.19, (1.0, 0.992, 0.9, 0.5), 10_000, 1234))
+    card = render_card(replace(subject, spec=spec))
+    assert "- Dynamic stem: its mask varies by 0.19 over 10,000 validation images" in card
+    assert "live on 100, 99, 90, 50 % of them; with the sigmas of another image, 1,234 of 10,000 predictions" in card
+    assert "nearly static" not in card
+
+
+def test_card_says_that_a_stem_is_nearly_static():
+    subject = mask_trained()
+    card = render_card(replace(subject, spec=replace(subject.spec, stem=Stem(0.0199, (1.0,), 256))))
+    assert "**This stem is nearly static**: a stem counts as dynamic from 0.02 on" in card
+    assert "predictions change" not in card

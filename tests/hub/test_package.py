@@ -16,7 +16,7 @@ from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.package import package
 from gmconv_zoo.hub.publish import spec_row
 from gmconv_zoo.weights import fetch as fetch_module
-from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
+from gmconv_zoo.weights.specs import SPECS, Metric, Stem, WeightSpec
 from tests.hub.folders import RECORD, trained
 from tests.weights.client_tools import create
 
@@ -54,8 +54,15 @@ def test_card_has_the_measured_number_and_no_other(spec):
     assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in render_card(subject_of(spec))
 
 
+def test_packaged_weights_are_replaced_only_when_asked(spec, folder, tmp_path):
+    again = {"measured": None, "source": "a test", "destination": tmp_path}
+    with pytest.raises(ValueError, match="exists: choose another one, or pass overwrite"):
+        package(folder, "made", **again)
+    assert package(folder, "made", overwrite=True, **again).sha256 == spec.sha256
+
+
 def test_row_makes_the_spec(spec):
-    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric}) == spec
+    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric, "Stem": Stem}) == spec
 
 
 def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):

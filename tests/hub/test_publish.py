@@ -75,10 +75,13 @@ def sha256(path: Path) -> str:
 
 
 def test_everything_arrives_in_one_tagged_commit(loopback, staged):
+    (staged.folder / ".notes").write_text("private")
     spec = publish(staged, tag="v1")
+    names = {"README.md", "config.json", "model.safetensors", "results.json"}
+    assert set(loopback.files(REPO, "v1")) - {".gitattributes"} == names == {path.name for path in staged.files}
     assert len(commits(loopback)) == 1
     assert tags(loopback) == {"v1": spec.revision}
-    for path in staged.folder.iterdir():
+    for path in staged.files:
         assert loopback.read(REPO, path.name, spec.revision) == path.read_bytes()
     assert spec.sha256 == sha256(staged.folder / WEIGHTS)
 

@@ -1,18 +1,21 @@
 """What is published: the exact folder, its card and its metric, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from huggingface_hub import ModelCard
+from PIL import Image
 
 import gmconv_zoo
+from gmconv_zoo._version import REPOSITORY
 from gmconv_zoo.hub import stage as stage_module
 from gmconv_zoo.hub.measured import choose_measured, read_measured
 from gmconv_zoo.hub.stage import stage
-from gmconv_zoo.weights.specs import Metric
+from gmconv_zoo.weights.specs import Metric, Stem
 from tests.hub.folders import RECORD, trained
 
 REPO = "gmconv/gmconv_cifar_resnet20.gm_cifar10"
@@ -48,8 +51,8 @@ def test_folder_holds_exactly_what_a_user_needs(gm_folder, tmp_path):
 
 
 def test_staging_twice_gives_the_same_bytes(gm_folder, tmp_path):
-    for _ in range(2):  # also over an earlier staging
-        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC)
+    for overwrite in (False, True):  # also over an earlier staging
+        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC, overwrite=overwrite)
     second = stage(gm_folder, tmp_path / "second", repo_id=REPO, measured=METRIC)
     for path in first.folder.iterdir():
         assert path.read_bytes() == (second.folder / path.name).read_bytes()
@@ -71,6 +74,50 @@ def test_card_of_a_mask_trained_network(gm_folder, tmp_path):
     assert [result.metric_value for result in card.data.eval_results] == [91.25, 99.5]
     assert "- Parameters: 269,774 " in card.text
     assert "results.json" in card.text
+
+
+@pytest.mark.parametrize(("classes", "named"), [(2, True), (4, True), (7, False)])
+def test_the_first_snippet_of_a_card_names_the_most_probable_classes(classes, named, tmp_path, monkeypatch, capsys):
+    names = [f"kind {number}" for number in range(classes)]
+    model = trained("gmconv_cifar_resnet20", num_classes=classes)
+    folder = gmconv_zoo.save(model, tmp_path / "few", label_names=names if named else None)
+    staged = stage(folder, tmp_path / "out", repo_id=REPO, measured=None)
+    create = timm.create_model
+    local = f"local-dir:{staged.folder}"
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: create(local, **options))
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("image.jpg")
+    text = (staged.folder / "README.md").read_text()
+    exec(text.partition("### Classify")[2].partition("```python\n")[2].partition("```")[0], {})
+    printed = [line.split("%  ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert len(printed) == min(5, classes)
+    assert set(printed) <= set(names if named else map(str, range(classes)))
+    assert f"pip install git+{REPOSITORY}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("record", "said", "base"),
+    [
+        ({"start": "gmconv_resnet18.from_a1_in1k"}, "gmconv_resnet18.from_a1_in1k", "timm/resnet18.a1_in1k"),
+        ({"start": "hf-hub:someone/net@v1"}, "hf-hub:someone/net@v1", "someone/net"),
+        ({"start": "/home/me/secret/run"}, "run", None),
+        ({"model_options": {}}, "random weights", None),
+        (
+            {"model_options": {"pretrained": True}, "model": "gmconv_resnet18", "tag": "from_a1_in1k"},
+            "gmconv_resnet18.from_a1_in1k",
+            "timm/resnet18.a1_in1k",
+        ),
+    ],
+)
+def test_a_card_says_what_training_started_from(gm_folder, tmp_path, record, said, base):
+    run = tmp_path / "run"
+    shutil.copytree(gm_folder, run)
+    (run / "results.json").write_text(json.dumps({**RECORD, **record}))
+    card = ModelCard.load(stage(run, tmp_path / "out", repo_id=REPO, measured=None).folder / "README.md")
+    assert f"- Original weights: trained from {said}\n" in card.text
+    assert card.data.base_model == base
+    given = stage(run, tmp_path / "given", repo_id=REPO, measured=None, source="a thesis")
+    assert given.spec.source == "a thesis"
 
 
 def test_card_without_a_metric_says_not_measured(gm_folder, tmp_path):
@@ -136,6 +183,7 @@ def test_network_converted_after_building_is_published_fused_only(tmp_path):
     model = gmconv_zoo.convert(timm.create_model("resnet10t", num_classes=3), stem="static")
     folder = gmconv_zoo.save(model, tmp_path / "model")
     refused(folder, tmp_path / "out", "timm cannot rebuild a network that was converted after it was built")
+    assert not (tmp_path / "out").exists()
     assert stage(folder, tmp_path / "out", repo_id=REPO, measured=None, fused=True).spec.model == "resnet10t"
     fused = gmconv_zoo.save(gmconv_zoo.fuse(model), tmp_path / "fused")
     refused(fused, tmp_path / "again", "publish it as fused")
@@ -155,8 +203,10 @@ def test_licence_outside_the_list_is_refused(gm_folder, tmp_path):
 def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
     (tmp_path / "config.json").write_text("mine")
     (tmp_path / "thesis.tex").write_text("mine")
+    refused(gm_folder, tmp_path, r"holds a network \(config.json\)")
+    (tmp_path / "config.json").rename(tmp_path / "README.md")
     refused(gm_folder, tmp_path, "holds thesis.tex")
-    assert (tmp_path / "config.json").read_text() == "mine"
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_missing_tensor_is_refused(gm_folder, tmp_path):
@@ -225,3 +275,15 @@ def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
 def test_an_accuracy_is_a_percentage(tmp_path):
     with pytest.raises(ValueError, match="top1=300: pass an accuracy in percent"):
         choose_measured(tmp_path, top1=300.0, dataset="a test", origin="here")
+
+
+def test_stem_that_training_recorded_is_on_the_card(tmp_path):
+    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path / "run")
+    record = {**RECORD, "stem": {"mask_spread": 0.031, "live": [1.0, 0.5], "images": 256}}
+    (folder / "results.json").write_text(json.dumps(record))
+    staged = stage(folder, tmp_path / "out", repo_id="org/net", measured=None)
+    assert staged.spec.stem == Stem(0.031, (1.0, 0.5), 256)
+    assert "its mask varies by 0.031 over 256 validation images" in (staged.folder / "README.md").read_text()
+    (folder / "results.json").write_text(json.dumps({"stem": {"mask_spread": 0.031}}))
+    with pytest.raises(ValueError, match="not a record that training wrote"):
+        stage(folder, tmp_path / "again", repo_id="org/net", measured=None)

@@ -1,0 +1,80 @@
+"""What a training says before it starts, after every epoch and at its end."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from timm.data import resolve_model_data_config
+from torch import nn
+
+from ..engine.checkpoint import LAST_NAME
+from ..engine.extras import needs_extra
+from ..engine.lost_process import how_to_go_on
+from ..saving import loading_call
+from .checkpoint_plan import CHECKPOINTS_FOLDER
+from .recipes import Recipe
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+
+__all__ = ["closing_lines", "interruptible", "log_epoch", "starting_line"]
+
+_logger = logging.getLogger(__name__)
+
+
+def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accelerator) -> str:
+    """Describe a training before it starts: network, images, recipe and device.
+
+    Args:
+        model: the name that the user gave.
+        net: the network.
+        recipe: what it is trained by.
+        accelerator: device, precision, processes and batches per update.
+    """
+    height, width = resolve_model_data_config(net)["input_size"][1:]
+    parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
+    divided = f" ({parts} parts)" if parts > 1 else ""
+    shared = f", {processes} processes" if processes > 1 else ""
+    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    return (
+        f"{model}: image size {height}x{width}, batch size {recipe.batch_size}{divided}, learning rate {recipe.lr:g} "
+        f"({recipe.optimizer}, {recipe.schedule}), epochs {recipe.epochs}, device {accelerator.device}{shared}, "
+        f"precision {precision}"
+    )
+
+
+def log_epoch(row: dict[str, Any], epochs: int, curves: Path | None) -> None:
+    """Log one line about an epoch, and where the curves are once they are drawn."""
+    where = f"; curves: {curves}" if curves is not None and curves.exists() else ""
+    evaluated = f", val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
+    _logger.info("epoch %d/%d: train_loss %.4f%s%s", row["epoch"], epochs, row["train_loss"], evaluated, where)
+
+
+def closing_lines(output: Path) -> str:
+    """Say what a finished training has written to a folder, and what can be done with it."""
+    pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
+    return (
+        f"pictures: {pictures}\n"
+        f"classify images: python scripts/predict.py {output} IMAGES\n"
+        f"evaluate: python scripts/validate.py DATA --model {output}\n"
+        f"publish: python scripts/publish.py {output} --repo ORG/NAME\n"
+        f"load: {loading_call(output)}"
+    )
+
+
+@contextmanager
+def interruptible(output: str | Path) -> Iterator[None]:
+    """Wrap a training in a command.
+
+    Args:
+        output: folder that its checkpoints are written to.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C, saying what is saved and how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted. {how_to_go_on(Path(output, CHECKPOINTS_FOLDER, LAST_NAME))}") from None

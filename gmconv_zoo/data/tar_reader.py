@@ -1,0 +1,81 @@
+"""Images in an uncompressed tar file, each in a folder of its class or in a tar file of its class."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from unicodedata import normalize
+
+from timm.utils import natural_key
+
+from .listing import image_endings, is_image_name, listed
+
+__all__ = ["TarReader"]
+
+
+class TarReader:
+    """Images in a tar file, read from their places in it.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        classes: names of the folders next above the images, in natural order ("2" before "10").
+        labels: one per image.
+
+    Raises:
+        ValueError: when the file is cut off or not a tar file, or has no images, or images without a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                found = sorted(_images(file, PurePosixPath(), 0), key=lambda image: natural_key(str(image[0])))
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"{path} is not a whole tar file ({error}). Fetch or write it again; it must not be compressed."
+            ) from error
+        names = [normalize("NFC", name.parent.name) for name, _, _ in found]
+        if not found:
+            raise ValueError(f"{path}: no images in it; put the images of each class into a folder of its own.")
+        if loose := [str(name) for (name, _, _), parent in zip(found, names, strict=True) if not parent]:
+            raise ValueError(f"{path}: {listed(loose)} lie in it without a folder of their class.")
+        self.images = found
+        self.classes = sorted(set(names), key=natural_key)
+        place = {name: index for index, name in enumerate(self.classes)}
+        self.labels = [place[name] for name in names]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Return an open file and its label."""
+        _, start, size = self.images[index]
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return io.BytesIO(file.read(size)), self.labels[index]
+
+    def filename(self, index: int, absolute: bool = True) -> str:
+        """Return the name of an image, behind that of the tar file."""
+        name = self.images[index][0]
+        return f"{self.path}/{name}" if absolute else name.name
+
+
+def _images(file: IO[bytes], folder: PurePosixPath, start: int) -> Iterator[tuple[PurePosixPath, int, int]]:
+    """Name, place and size of every image in a tar file that begins at a place of the whole."""
+    endings, end = image_endings(), 0
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+            name = folder / member.name
+            end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            if not member.isfile() or name.name.startswith("."):
+                continue
+            if name.suffix.lower() == ".tar" and (inner := tar.extractfile(member)) is not None:
+                yield from _images(inner, name.with_suffix(""), start + member.offset_data)
+            elif is_image_name(name.name, endings):
+                yield name, start + member.offset_data, member.size
+    file.seek(end)  # where tarfile sees an end, whether or not it is marked as one
+    if len(file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("its end is missing")

@@ -1,0 +1,59 @@
+"""Copies of networks whose tensors torch computes anew in every forward pass: pruned, normalised, parametrized ones."""
+
+import contextlib
+import copy
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+
+__all__ = ["copy_network", "plain_copy"]
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def copy_network(model: ModuleT) -> ModuleT:
+    """Return a deep copy, also of a network with pruned or normalised layers that has been run.
+
+    Such a layer keeps the kernel of its last forward pass beside its parameters, with the graph it was computed in,
+    which `copy.deepcopy` alone refuses. The copy holds its values; the next forward pass computes it anew.
+
+    Args:
+        model: any network or layer; it is left as it is.
+    """
+    computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
+
+
+@torch.no_grad()
+def plain_copy(layer: ModuleT) -> ModuleT:
+    """Return a copy of a layer whose tensors are plain parameters with the values that evaluation computes.
+
+    Args:
+        layer: a layer; its tensors may be pruned, normalised or parametrized by `torch.nn.utils`. Its hooks are
+            shared with the copy, less those that computed these tensors.
+    """
+    hooks = {id(value): copy.copy(value) for name, value in vars(layer).items() if "hook" in name}
+    computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
+    plain: Any = copy.deepcopy(layer, {**hooks, **computed}).eval()
+    names = {name.removesuffix("_orig").removesuffix("_g") for name, _ in plain.named_parameters(recurse=False)}
+    for name in names:
+        for remove in (prune.remove, remove_weight_norm, remove_spectral_norm):
+            with contextlib.suppress(ValueError):  # this is not how the tensor is computed
+                remove(plain, name)
+    if parametrize.is_parametrized(plain):
+        _settle(plain)
+    return plain
+
+
+def _settle(layer: Any) -> None:
+    """Replace parametrized tensors by their values; torch's own removal would take them from the original's class."""
+    values = {
+        name: nn.Parameter(getattr(layer, name), requires_grad=any(p.requires_grad for p in originals.parameters()))
+        for name, originals in layer.parametrizations.items()
+    }
+    layer.__class__ = parametrize.type_before_parametrizations(layer)
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, value)

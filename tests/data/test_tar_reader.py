@@ -1,0 +1,52 @@
+"""Images in a tar file."""
+
+import io
+import tarfile
+
+import pytest
+from PIL import Image
+
+from gmconv_zoo.data.eval_data import open_eval_data
+
+
+def write(path, names):
+    """Write images, the first with a height of 1 pixel, the second of 2, and so on."""
+    with tarfile.open(path, "w") as tar:
+        for height, name in enumerate(names, 1):
+            picture = io.BytesIO()
+            Image.new("RGB", (8, height)).save(picture, "BMP")
+            content = picture.getvalue()
+            if name.endswith(".tar"):
+                write(path.parent / "inner.tar", ["x.bmp", "y.bmp"])
+                content = (path.parent / "inner.tar").read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_the_folder_above_an_image_is_its_class_whatever_its_ending(tmp_path):
+    source = open_eval_data(write(tmp_path / "set.tar", ["a/10/1.bmp", "a/2/1.BMP", "a/2/._1.bmp", "a/2/read.me"]))
+    assert (source.class_names, list(source.labels)) == (["2", "10"], [0, 1])
+    assert [source.read(index, "RGB")[0].height for index in range(2)] == [2, 1]
+    assert source.image_name(0) == f"{tmp_path / 'set.tar'}/a/2/1.BMP"
+
+
+def test_tar_files_in_a_tar_file_are_classes(tmp_path):
+    source = open_eval_data(write(tmp_path / "set.tar", ["one.tar", "two.tar"]))
+    assert (source.class_names, list(source.labels)) == (["one", "two"], [0, 0, 1, 1])
+    assert [source.read(index, "RGB")[0].height for index in range(4)] == [1, 2, 1, 2]
+
+
+def test_cut_and_empty_tar_files_are_refused(tmp_path):
+    path = write(tmp_path / "set.tar", ["bus/1.bmp", "car/1.bmp"])
+    whole = path.read_bytes()
+    with tarfile.open(path) as tar:
+        (_, second) = tar.getmembers()
+    for cut in (0, 100, 600, second.offset, second.offset_data + 10, second.offset_data + 512):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=r"set\.tar is not a whole tar file \(.+\)\. Fetch or write it again"):
+            open_eval_data(path)
+    for names, said in (([], "no images in it"), (["1.bmp", "bus/1.bmp"], "1.bmp lie in it without a folder")):
+        with pytest.raises(ValueError, match=said):
+            open_eval_data(write(path, names))

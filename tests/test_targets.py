@@ -1,0 +1,123 @@
+"""No command writes over an input, a network or other people's files, and all of them look before they work."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+
+import gmconv_zoo
+from gmconv_zoo.saving.targets import check_target
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def network(tmp_path):
+    return gmconv_zoo.save(timm.create_model("sgmconv_cifar_resnet20"), tmp_path / "network")
+
+
+@pytest.fixture
+def refusal(monkeypatch):
+    """What a script exits with; its model and data do not exist, so that any work would be named instead."""
+
+    def run(name: str, *args: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        return str(exit_.value.code)
+
+    return run
+
+
+COMMANDS = {  # those that write a folder, with inputs that do not exist
+    "train.py": ("no_model", "no_data", "--output"),
+    "finetune.py": ("no_data", "--model", "no/model/there", "--output"),
+    "validate.py": ("no_data", "--model", "no_model", "--output"),
+    "demo.py": ("--model", "gmconv_no_model", "--output"),
+}
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_a_folder_with_a_network_or_other_files_is_refused_before_any_work(script, network, tmp_path, refusal):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "thesis.tex").write_text("mine")
+    before = contents(tmp_path)
+    assert "holds a network (config.json): choose another one, or pass overwrite (--overwrite)" in refusal(
+        script, *COMMANDS[script], network
+    )
+    assert "holds thesis.tex, which this command does not write" in refusal(script, *COMMANDS[script], notes)
+    assert "no_" in refusal(script, *COMMANDS[script], network, "--overwrite")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("export.py", ("no_model", "--output")),
+        ("predict.py", ("no_model", SCRIPTS / "predict.py", "--csv")),
+        ("predict.py", ("no_model", SCRIPTS / "predict.py", "--json")),
+        ("draw_masks.py", ("--output",)),
+        ("benchmark.py", ("--plan", "stem", "--output")),
+        ("benchmark.py", ("--scaling",)),
+    ],
+)
+def test_a_file_that_exists_is_refused_before_any_work(script, arguments, tmp_path, refusal):
+    (tmp_path / "mine.png").write_text("mine")
+    said = refusal(script, *arguments, tmp_path / "mine.png")
+    assert "mine.png exists: choose another one, or pass overwrite (--overwrite)" in said
+    assert f"{arguments[-1]} {tmp_path}" in said
+    assert (tmp_path / "mine.png").read_text() == "mine"
+
+
+def test_publishing_into_the_published_folder_is_refused_whatever_is_passed(network, refusal):
+    arguments = (network, "--repo", "ORG/NAME", "--no-metric", "--dry-run", "--out", network, "--overwrite")
+    before = contents(network)
+    assert "is one of the inputs, which would be lost" in refusal("publish.py", *arguments)
+    assert contents(network) == before
+
+
+@pytest.mark.parametrize("link", ["same", "symlink", "hardlink"])
+def test_an_input_is_refused_by_any_of_its_names(tmp_path, link):
+    image = tmp_path / "image.jpg"
+    image.write_text("pixels")
+    target = image if link == "same" else tmp_path / "predictions.csv"
+    if link == "symlink":
+        target.symlink_to(image)
+    elif link == "hardlink":
+        target.hardlink_to(image)
+    with pytest.raises(ValueError, match=r"--csv .* is one of the inputs"):
+        check_target(target, "--csv", inputs=[tmp_path / "missing", image], overwrite=True)
+
+
+def test_file_for_folder_and_folder_for_file_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for target, writes, message in (
+        (tmp_path / "file", ("a",), "is a file: pass a folder"),
+        (tmp_path, None, "is a folder: pass a file"),
+        (tmp_path / "file" / "new" / "out", ("a",), "cannot be written: .*file is a file, not a folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_target(target, writes=writes, overwrite=True)
+
+
+def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
+    with pytest.raises(ValueError, match="you have no permission to write"):
+        check_target(tmp_path / "new" / "out", writes=("a",))
+
+
+def test_new_places_own_leftovers_hidden_files_and_devices_are_fine(tmp_path):
+    (tmp_path / ".gitkeep").write_text("")
+    (tmp_path / "summary.csv.part").write_text("")
+    (tmp_path / "results.json").write_text("{}")
+    check_target(tmp_path, writes=("summary.csv", "results.json"))
+    check_target(tmp_path / "new" / "file.csv")
+    check_target("/dev/null")
+    assert not (tmp_path / "new").exists()

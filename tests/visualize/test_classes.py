@@ -1,0 +1,96 @@
+import itertools
+from types import SimpleNamespace
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from gmconv_zoo.visualize.class_names import ClassLabels
+from gmconv_zoo.visualize.classes import draw_class_table, draw_confusion, draw_curves
+
+LONG = "a long name of a class, as number {} of sixty of them has, with its synonyms"
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Every figure that is saved."""
+    saved = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *args, **options: (saved.append(self), save(self, *args, **options))
+    )
+    return saved
+
+
+def draw(names, folder):
+    """Both pictures of some classes, all of whose images are classified correctly."""
+    matrix = [[3 * (row == column) for column in range(len(names))] for row in range(len(names))]
+    draw_confusion(matrix, names, folder / "confusion.png")
+    rows = [{"class": name, "recall_percent": 100.0, "correct": 3, "val_images": 3} for name in names]
+    draw_class_table(rows, folder / "classes.png")
+
+
+def boxes(texts):
+    return [text.get_window_extent() for text in texts if text.get_text()]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["coin_$1_to_$5", "note"], [LONG.format(n) for n in range(60)], ["кошка", "γάτα", "x" * 255]],
+    ids=("dollars", "sixty", "alphabets"),
+)
+def test_names_are_whole_and_apart_and_inside_the_picture(names, figures, tmp_path):
+    draw(names, tmp_path)
+    for figure, name in zip(figures, ("confusion.png", "classes.png"), strict=True):
+        axes = figure.axes[0]
+        labels = [text for text in axes.get_yticklabels() if text.get_text()]
+        assert [text.get_text().replace("\n", "").replace(" ", "") for text in labels] == [
+            name.replace(" ", "") for name in names
+        ]
+        places = sorted(boxes(labels), key=lambda box: box.y0)
+        assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(places))
+        assert min(box.height for box in places) >= 8  # pixels, of letters with 8 points
+        height, width = imread(tmp_path / name).shape[:2]
+        drawn = figure.get_tightbbox().padded(0.15).size * figure.dpi
+        assert abs(width - drawn[0]) < 3
+        assert abs(height - drawn[1]) < 3
+
+
+def test_no_axis_goes_past_a_hundred_percent(figures, tmp_path):
+    draw(["a", "b"], tmp_path)
+    draw_curves([{"epoch": n, "train_loss": 1.0, "val_top1_percent": 100.0} for n in (1, 2)], tmp_path / "curves.png")
+    confusion, classes, curves = figures
+    assert confusion.axes[1].get_ylim() == (0, 100)
+    assert classes.axes[0].get_xlim() == (0, 100)
+    assert curves.axes[1].get_ylim() == (0, 100)
+
+
+def test_pictures_have_titles_and_a_colour_bar(figures, tmp_path):
+    draw(["a", "b"], tmp_path)
+    confusion, classes = figures
+    assert confusion.axes[0].get_title(loc="left") == "Confusion matrix\n6 of 6 validation images are correct"
+    assert confusion.axes[1].get_ylabel() == "share of the true class"
+    assert classes.axes[0].get_title(loc="left") == "Recall by class"
+
+
+def test_name_without_a_font_is_shown_by_number_and_bytes_by_escapes(monkeypatch, caplog):
+    monkeypatch.setattr("gmconv_zoo.visualize.class_names.fontManager.ttflist", [])
+    assert ClassLabels(["th\udce9", "a\nb", "猫", "größe"]).texts == ["th\\udce9", "a\\nb", "class 3", "größe"]
+    assert "1 class names are drawn as numbers: no installed font has 猫" in caplog.text
+
+
+def test_font_that_has_a_script_is_found(monkeypatch):
+    fonts = [SimpleNamespace(name="Last Resort", fname="all"), SimpleNamespace(name="Kanji", fname="kanji")]
+    monkeypatch.setattr("gmconv_zoo.visualize.class_names.fontManager.ttflist", fonts)
+    known = {"all": frozenset("猫犬"), "kanji": frozenset("猫")}
+    monkeypatch.setattr(
+        "gmconv_zoo.visualize.class_names._characters_of", lambda path: known.get(path, frozenset("ab"))
+    )
+    labels = ClassLabels(["猫", "犬", "ab"])
+    assert labels.texts == ["猫", "class 2", "ab"]
+    assert labels.style["fontfamily"][-1] == "Kanji"
+
+
+def test_hundreds_of_classes_fit_into_a_picture_without_names(tmp_path):
+    draw_confusion([[0] * 300] * 300, [f"class {n}" for n in range(300)], tmp_path / "confusion.png")
+    assert max(imread(tmp_path / "confusion.png").shape) < 4000

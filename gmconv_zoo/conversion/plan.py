@@ -173,5 +173,6 @@ def _check_divisors(rows: list[PlannedConv], sigma_init: float | str) -> None:
             raise ValueError(
                 f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {row.kernel}) falls to "
                 f"{smallest:.2g}, and dividing by less than {SMALLEST_DIVISOR} is ill-conditioned. Pass a larger "
-                "sigma_init, or preserve=False to keep the weights undivided and change the outputs."
+                "sigma_init, or preserve=False (in create_model pretrained=False) to keep the weights undivided and "
+                "change the outputs."
             )

@@ -1,7 +1,5 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
-from typing import Any
-
 import torch
 from timm.layers import pad_same
 from timm.models import register_notrace_module
@@ -10,7 +8,7 @@ from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
-from .static import init_conv2d, initial_sigma, needs_input_padding
+from .static import initial_sigma, pads_to_input
 
 __all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
 
@@ -157,15 +155,27 @@ class DGMConv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        *args: Any,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
         sigma_init: float | str = 5.0,
         sigma_design: str = "ratio",
         hidden_channels: int | None = None,
-        **kwargs: Any,
     ) -> None:
-        init_conv2d(self, in_channels, out_channels, *args, **kwargs)
+        follows_input = pads_to_input(stride, padding, padding_mode)
+        geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
+        if follows_input:
+            self.padding = "same"  # type: ignore[assignment]
+        self.pads_to_input = follows_input
         sigma = initial_sigma(self.kernel_size, sigma_init)
-        self.pads_to_input = needs_input_padding(self)
         self.explicit_pad_mode = _explicit_pad_mode(self)
         self.conv_padding = _zero_padding(self)
         self.form: str | None = None

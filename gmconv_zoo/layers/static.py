@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .copying import plain_copy
 from .masks import circular_mask, kernel_sigma
 
-__all__ = ["SGMConv2d", "init_conv2d", "initial_sigma"]
+__all__ = ["SGMConv2d", "initial_sigma", "pads_to_input"]
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction, as any convolution is
@@ -45,12 +45,24 @@ class SGMConv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        *args: Any,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
         sigma_init: float | str = 5.0,
-        **kwargs: Any,
     ) -> None:
-        init_conv2d(self, in_channels, out_channels, *args, **kwargs)
-        self.pads_to_input = needs_input_padding(self)
+        follows_input = pads_to_input(stride, padding, padding_mode)
+        geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
+        if follows_input:
+            self.padding = "same"  # type: ignore[assignment]
+        self.pads_to_input = follows_input
         self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
 
     def mask(self) -> Tensor:
@@ -104,34 +116,21 @@ class SGMConv2d(nn.Conv2d):
         return f"{super().extra_repr()}, sigma={sigma}"
 
 
-def init_conv2d(conv: nn.Conv2d, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> None:
-    """Run `nn.Conv2d.__init__`, allowing ``padding="same"`` beside a stride.
+def pads_to_input(stride: int | tuple[int, int], padding: int | tuple[int, int] | str, padding_mode: str) -> bool:
+    """Tell whether padding depends on the input's size: "same" with a stride, which `nn.Conv2d` does not allow.
 
-    Args:
-        conv: the layer under construction.
-        in_channels, out_channels, args, kwargs: as for `torch.nn.Conv2d`.
+    Raises:
+        ValueError: for such padding with another mode than zeros.
     """
-    names = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode", "device", "dtype")
-    if len(args) > len(names):
-        raise TypeError(f"{type(conv).__name__} takes at most {len(names) + 2} positional arguments.")
-    options = dict(zip(names, args, strict=False))
-    if repeated := sorted(options.keys() & kwargs.keys()):
-        raise TypeError(f"{type(conv).__name__} got {', '.join(repeated)} twice.")
-    options.update(kwargs)
-    same, stride = options.get("padding") == "same", options.get("stride", 1)
-    if same and (stride if isinstance(stride, int) else tuple(stride)) not in (1, (1,), (1, 1)):
-        if options.get("padding_mode", "zeros") != "zeros":
-            raise ValueError("padding='same' with a stride pads with zeros: leave padding_mode at 'zeros'.")
-        options["padding"] = 0
-        nn.Conv2d.__init__(conv, in_channels, out_channels, **options)
-        conv.padding = "same"  # type: ignore[assignment]
-    else:
-        nn.Conv2d.__init__(conv, in_channels, out_channels, **options)
-
-
-def needs_input_padding(conv: nn.Conv2d) -> bool:
-    """Whether padding depends on the input's size ("same" with a stride), which `F.conv2d` itself cannot do."""
-    return conv.padding == "same" and tuple(conv.stride) != (1, 1)
+    strided = (stride if isinstance(stride, int) else tuple(stride)) not in (1, (1,), (1, 1))
+    if not strided or padding != "same":
+        return False
+    if padding_mode != "zeros":
+        raise ValueError(
+            f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; leave padding_mode at "
+            "'zeros', or pad by a number of taps."
+        )
+    return True
 
 
 def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> float:

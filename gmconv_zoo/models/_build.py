@@ -11,7 +11,7 @@ import torch
 from timm.models import build_model_with_cfg, resolve_pretrained_cfg
 from torch import nn
 
-from ..conversion import CONVERSION_KEYS, Conversion, convert
+from ..conversion import CONVERSION_KEYS, Conversion, convert, fit_sigma_modules
 from ..sigmas import sigma_parameter_names
 from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.check import is_safetensors
@@ -50,6 +50,9 @@ def build_gmconv(
 ) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
 
+    The weights of a plain network are loaded before the network is converted, which keeps its outputs. Weights that
+    carry their sigmas are loaded afterwards.
+
     Args:
         model_cls: the plain network's class.
         variant: the entrypoint's name.
@@ -85,17 +88,18 @@ def build_gmconv(
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
 
-    def construct(**model_kwargs: Any) -> nn.Module:
-        return _masked(model_cls(**model_kwargs), conversion)
+    features_only = kwargs.get("features_only", False)
+    standard = pretrained and spec is not None and spec.conversion == "standard"
 
     def adapt(state_dict: StateDict, model: nn.Module) -> StateDict:
         # timm drops a classifier of another size; one of the same size has to be in the file
-        same_head = model.num_classes == cfg.num_classes and not kwargs.get("features_only")
+        same_head = model.num_classes == cfg.num_classes and not features_only
         try:
+            fit_sigma_modules(model, state_dict)
             return adapt_checkpoint(
                 state_dict,
                 model,
-                declared=spec.conversion if spec is not None else "native",
+                declared="standard" if standard else "native",
                 rename=rename,
                 first_conv=_names(first_conv),
                 classifier=() if same_head else _names(cfg.classifier),
@@ -105,22 +109,29 @@ def build_gmconv(
             remedy = "Pass another file, pretrained_cfg_overlay=dict(file=...), or pretrained=False."
             raise WeightsError(f"{spec.name if spec else variant}, from {source}: {error} {remedy}") from error
 
-    model: Any = build_model_with_cfg(
-        construct,
-        variant,
-        pretrained,
+    build = functools.partial(
+        build_model_with_cfg,
+        variant=variant,
         pretrained_cfg=cfg.to_dict(),
-        pretrained_cfg_overlay=overlay,
         pretrained_filter_fn=adapt,
         cache_dir=cache_dir,
-        **kwargs,
     )
+
+    def construct(**model_kwargs: Any) -> nn.Module:
+        # a number of classes that no network has makes timm drop the file's classifier
+        source = {**overlay, "num_classes": -1} if features_only else overlay
+        plain = build(model_cls, pretrained=standard, pretrained_cfg_overlay=source, **model_kwargs)
+        if conversion is None or not conversion.masks_anything:
+            return plain
+        return convert(plain, **conversion.to_dict(), preserve=standard, inplace=True)
+
+    model: Any = build(construct, pretrained=pretrained and not standard, pretrained_cfg_overlay=overlay, **kwargs)
     model.pretrained_cfg.pop("file", None)  # where a fetched file lies on this machine is no part of the configuration
     if cfg.file:
         model.pretrained_cfg["file"] = cfg.file
     if not pretrained:  # names of what the tag's outputs are trained to mean
         model.pretrained_cfg["label_names"] = None
-    if pretrained and spec is not None and spec.conversion == "standard" and conversion is not None:
+    if standard and spec is not None and conversion is not None:
         _say_untrained(spec.name)
     if conversion is not None:
         model.gmconv_conversion = conversion  # a feature extractor is a new module
@@ -182,12 +193,6 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
 def _say_untrained(name: str) -> None:
     """Once per name and process."""
     _logger.info("%s computes what its source does; its masks are untrained and free to learn.", name)
-
-
-def _masked(model: nn.Module, conversion: Conversion | None) -> nn.Module:
-    if conversion is None or not conversion.masks_anything:
-        return model
-    return convert(model, **conversion.to_dict(), preserve=False, inplace=True)
 
 
 def _first_conv(plain: Any, conversion: Conversion | None) -> Any:

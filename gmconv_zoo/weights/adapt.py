@@ -1,4 +1,4 @@
-"""From a checkpoint file's tensors to a model's: rename, convert where the spec says so, and check every key."""
+"""Rename a checkpoint's tensors to the names that a model has, and check every one of them."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -6,11 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..conversion import divide_by_initial_mask, fit_sigma_modules
-from ..conversion.plan import SMALLEST_DIVISOR
-from ..layers import DGMConv2d, SGMConv2d, smallest_mask_value
-
-__all__ = ["StateDict", "adapt_checkpoint", "plain_keys", "rename_by_order"]
+__all__ = ["StateDict", "adapt_checkpoint", "rename_by_order"]
 
 StateDict = dict[str, Tensor]
 
@@ -28,9 +24,8 @@ def adapt_checkpoint(
 
     Args:
         state_dict: what the file holds.
-        model: the network it is meant for.
-        declared: "standard" for a plain network's weights, which are divided by the model's initial masks;
-            "native" for weights that carry their sigmas.
+        model: the network it is meant for, plain for a standard checkpoint and with its masks for a native one.
+        declared: "standard" for a plain network's weights, "native" for weights that carry their sigmas.
         rename: maps a standard checkpoint's keys to the model's, where its source spells them otherwise.
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
@@ -41,12 +36,10 @@ def adapt_checkpoint(
     Raises:
         RuntimeError: for missing, unexpected, wrongly shaped or non-finite tensors, for a file that is not what
             its spec declares, and for some but not all of the sigmas.
-        ValueError: for a sigma_init so small that dividing by its mask is ill-conditioned.
     """
     state_dict = dict(state_dict)
     if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
         raise RuntimeError(f"the checkpoint holds more than tensors ({_some(strays)}): it is not a state dict.")
-    fit_sigma_modules(model, state_dict)
     expected = model.state_dict()
     sigmas = {key for key in expected if _is_sigma(key)}
     carried = {key for key in state_dict if _is_sigma(key)}
@@ -58,7 +51,6 @@ def adapt_checkpoint(
             )
         if rename is not None:
             state_dict = rename(state_dict, model)
-        state_dict = _convert_standard(state_dict, model)
     elif sigmas and not carried:
         raise RuntimeError(
             "the checkpoint carries no sigma: it looks like a plain network's. Load it into the plain network and "
@@ -73,17 +65,12 @@ def adapt_checkpoint(
     return state_dict
 
 
-def plain_keys(model: nn.Module) -> list[str]:
-    """The state-dict keys that the plain network has, in order: the model's without its sigmas."""
-    return [key for key in model.state_dict() if not _is_sigma(key)]
-
-
 def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     """Give a checkpoint of the same layers in the same order the model's names.
 
     Args:
         state_dict: a plain network's tensors, in the order of its layers.
-        model: the network they are meant for; a classifier at the end may have been removed from it.
+        model: the plain network they are meant for; a classifier at the end may have been removed from it.
 
     Returns:
         The same tensors under the model's keys, or unchanged where they already have such names.
@@ -91,7 +78,7 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     Raises:
         RuntimeError: for another number of tensors.
     """
-    keys = plain_keys(model)
+    keys = list(model.state_dict())
     if set(keys) & set(state_dict):
         return state_dict
     if not any(_is_counter(key) for key in state_dict):
@@ -100,43 +87,6 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     if len(state_dict) < len(keys) or not all(key.startswith("classifier.") for key in behind):
         raise RuntimeError(f"the checkpoint holds {len(state_dict)} tensors and the model {len(keys)}.")
     return dict(zip(keys, state_dict.values(), strict=False))
-
-
-def _convert_standard(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Divide kernels by the masks the model starts with, and add those masks' parameters."""
-    for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
-        weight = state_dict.get(f"{prefix}weight")
-        if not isinstance(module, (SGMConv2d, DGMConv2d)) or weight is None:
-            continue
-        sigma = _initial_sigma(module)
-        kH, kW = module.kernel_size
-        smallest = smallest_mask_value(sigma, (kH, kW))
-        if smallest < SMALLEST_DIVISOR:
-            raise ValueError(
-                f"sigma_init={sigma:g}: the mask of {name} falls to {smallest:.2g}, and dividing pretrained weights "
-                f"by less than {SMALLEST_DIVISOR} is ill-conditioned; pass a larger sigma_init."
-            )
-        state_dict[f"{prefix}weight"] = divide_by_initial_mask(weight, sigma)
-        if isinstance(module, SGMConv2d):
-            state_dict[f"{prefix}sigma"] = weight.new_full((1,), sigma)
-        else:
-            for key, value in module.sigma_module.state_dict().items():
-                state_dict[f"{prefix}sigma_module.{key}"] = _with_channels(key, value.cpu(), weight.shape[1])
-    return state_dict
-
-
-def _initial_sigma(module: SGMConv2d | DGMConv2d) -> float:
-    sigma = module.sigma if isinstance(module, SGMConv2d) else module.sigma_module.fc.bias
-    return float(sigma.detach().flatten()[0])
-
-
-def _with_channels(key: str, value: Tensor, channels: int) -> Tensor:
-    """An untrained input layer of the sigma module for the checkpoint's channels; timm adapts it with the stem."""
-    if key not in ("fc_max.weight", "fc_avg.weight") or value.shape[1] == channels:
-        return value
-    fresh = nn.Conv2d(channels, value.shape[0], 1, bias=False)
-    return fresh.weight.detach().to(value.dtype)
 
 
 def _check(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import gmconv_zoo
 from gmconv_zoo.models import _build
@@ -55,6 +55,7 @@ def test_another_source_is_fetched_in_its_place(fetched, overlay, expected):
         {"body": "none"},
         {"stem": "static", "stages": (2,)},
         {"sigma_init": 3.0, "sigma_design": "pair"},
+        {"sigma_init": "kernel"},
     ],
 )
 @torch.no_grad()
@@ -70,6 +71,34 @@ def test_every_conversion_keyword_keeps_the_sources_outputs(tmp_path, options):
     assert masked == (
         {"dynamic"} if options.get("body") else {"static"} if "stem" in options else {"dynamic", "static"}
     )
+
+
+@pytest.mark.parametrize("change", [lambda w: w.pop("fc.bias"), lambda w: w.update({"fc.weight": torch.ones(7, 512)})])
+def test_features_need_no_classifier_that_fits(tmp_path, change):
+    weights = timm.create_model("resnet18").state_dict()
+    change(weights)
+    save_file(weights, tmp_path / "mine.safetensors")
+    overlay = {"file": str(tmp_path / "mine.safetensors")}
+    net = timm.create_model(NAME, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay)
+    assert torch.equal(net.layer1[0].bn1.weight, weights["layer1.0.bn1.weight"])
+    with pytest.raises(WeightsError, match=r"fc\."):
+        timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay)
+
+
+@torch.no_grad()
+def test_a_converted_dynamic_stem_takes_other_channels(fetched, tmp_path):
+    net = timm.create_model(NAME, pretrained=True, in_chans=1)
+    weights = load_file(tmp_path / "model.safetensors")["conv1.weight"]
+    assert net.conv1.sigma_module.fc_max.weight.shape[1] == 1
+    masked = net.conv1.weight * net.conv1.mask(torch.ones(1, 1, 8, 8))[0]
+    torch.testing.assert_close(masked, weights.sum(1, keepdim=True))
+    assert len(net.pretrained_cfg["first_conv"]) == 3  # native checkpoints of this network adapt all of them
+
+
+def test_weights_are_not_divided_by_next_to_nothing(fetched):
+    with pytest.raises(ValueError, match=r"sigma_init=0\.2: the mask of conv1 .* falls to .*pretrained=False"):
+        timm.create_model(NAME, pretrained=True, sigma_init=0.2)
+    assert timm.create_model(NAME, sigma_init=0.2).gmconv_conversion.sigma_init == 0.2
 
 
 def test_a_file_of_ones_own_is_not_fetched(fetched, tmp_path):

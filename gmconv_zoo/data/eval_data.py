@@ -76,7 +76,7 @@ def open_named(
     options: dict[str, Any] = {"root": None if root is None else str(root), "split": split}
     if prefix == "torch":
         if root is None:
-            raise ValueError(f"{data}: pass root (--root), the folder in which it is stored.")
+            raise ValueError(f"{data}: pass root (--data-dir), the folder in which it is stored.")
         options["download"] = download
     if prefix in ("hfids", "wds"):
         options["num_samples"] = num_samples

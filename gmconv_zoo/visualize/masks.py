@@ -1,6 +1,9 @@
 """The masks of a network as they are now, and how to draw one."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +14,9 @@ from ..sigmas import sigmas
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["LayerMask", "draw_mask", "layer_masks"]
+__all__ = ["LayerMask", "draw_mask", "draw_masks", "layer_masks"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,26 @@ def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
+    """Write a picture of the masks of a network, each with the name and the sigma of its layer.
+
+    Args:
+        masks: from `layer_masks`.
+        path: path of the picture; its ending chooses the format.
+
+    Returns:
+        The path.
+    """
+    columns = min(8, len(masks))
+    rows = math.ceil(len(masks) / columns)
+    figure = Figure(figsize=(1.6 * columns, 1.9 * rows), dpi=110, layout="constrained", facecolor="white")
+    for place, mask in enumerate(masks, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        draw_mask(axes, mask.values())
+        axes.set_title(f"{mask.name}\n{mask.sigma_text()}", fontsize=7)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path

@@ -4,8 +4,7 @@ from matplotlib.image import imread
 from torch import nn
 
 from gmconv_zoo.layers import SGMConv2d
-from gmconv_zoo.visualize.diagram import draw_diagram
-from gmconv_zoo.visualize.masks import layer_masks
+from gmconv_zoo.visualize.masks import draw_masks, layer_masks
 from gmconv_zoo.visualize.training import draw_training
 from tests.engine.nets import tiny_net
 
@@ -73,6 +72,8 @@ def test_training_picture_refuses_other_layers_and_no_rows(tmp_path):
         draw_training(masks, masks, [], tmp_path / "x.png")
 
 
-def test_diagram_is_small_enough_for_the_readme(tmp_path):
-    path = draw_diagram(tmp_path / "masks.png")
-    assert 10_000 < path.stat().st_size < 150_000
+def test_picture_of_masks_is_written_for_any_number_of_layers(tmp_path):
+    masks = layer_masks(tiny_net(), images())
+    small = imread(draw_masks(masks, tmp_path / "new" / "two.png"))
+    large = imread(draw_masks(masks * 5, tmp_path / "ten.png"))
+    assert large.shape[0] == 2 * small.shape[0]

@@ -1,11 +1,11 @@
 """Draw the masks of a network, one picture for each layer, with its sigma.
 
 MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. The masks of a
-dynamic layer depend on the image: pass IMAGES (files, folders or patterns), over which its sigmas are averaged.
+dynamic layer depend on the image: pass --images (files, folders or patterns), over which its sigmas are averaged.
 
 Example:
     gmconv draw sgmconv_cifar_resnet20.gm_cifar10
-    gmconv draw output/finetune photos/*.jpg --output output/masks.pdf
+    gmconv draw output/finetune --images photos/*.jpg --output output/masks.pdf
 """
 
 import argparse
@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of drawing."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name, folder or Hub repository")
-    add("images", metavar="IMAGES", nargs="*", help="images for the masks of dynamic layers")
+    add("--images", metavar="IMAGES", nargs="+", default=(), help="for masks of dynamic layers (default: none)")
     add("--output", metavar="FILE", default="output/masks.png", help="picture to write (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a picture that exists")
 

@@ -88,7 +88,7 @@ def test_draw_writes_the_masks_of_a_saved_network(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(sys, "argv", drawing)
     with pytest.raises(SystemExit, match=r"^gmconv draw: .*pass images"):
         main()
-    monkeypatch.setattr(sys, "argv", [*drawing, str(tmp_path / "image.png")])
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png")])
     main()
     assert capsys.readouterr().out == f"{picture}\n"
     assert picture.stat().st_size > 5_000

@@ -30,11 +30,22 @@ __all__ = [
     "sigmas",
 ]
 
-# Imported at their first use, because they need an extra.
-_LAZY = {"explain": ".visualize.explain"}
+# Functions that need an extra or more imports than a model does: imported when they are first used.
+_LAZY = {
+    "explain": (".visualize.explain", "explain"),
+    "export_model": (".export.export", "export"),
+    "finetune": (".classify.finetune", "finetune"),
+    "predict": (".classify.predict", "predict"),
+    "validate": (".classify.validation_run", "run_validation"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, function = _LAZY[name]
+    return getattr(import_module(module, __name__), function)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

@@ -68,7 +68,7 @@ def layer_masks(model: nn.Module, images: Tensor | None = None) -> list[LayerMas
     if not layers:
         raise ValueError(f"{type(model).__name__} has no Gaussian mask convolution: convert it first.")
     if images is None and any(isinstance(module, DGMConv2d) for module in layers.values()):
-        raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images.")
+        raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images (--images).")
     found = sigmas(model, images)
     planned = {row.name: row for row in conversion_report(model)}
     masks = []

@@ -259,7 +259,7 @@ def _cifar10(name: str, top1: float, top5: float, commit: str, sha256: str) -> W
     )
 
 
-# Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print such rows in full.
+# Weights that this project trained; `python -m reproduce.package_weights` and `gmconv publish` print such rows in full.
 _TRAINED: tuple[WeightSpec, ...] = (
     _cifar10(
         "gmconv_cifar_resnet20.gm_cifar10",

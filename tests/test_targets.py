@@ -1,5 +1,6 @@
 """No command writes over an input, a network or other people's files, and all of them look before they work."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_folder_with_a_network_or_other_files_is_refused_before_any_work(comma
         command, *COMMANDS[command], network
     )
     assert "holds thesis.tex, which this command does not write" in refusal(command, *COMMANDS[command], notes)
-    assert "no_" in refusal(command, *COMMANDS[command], network, "--overwrite")
+    assert re.search("no[_/]", refusal(command, *COMMANDS[command], network, "--overwrite"))
     assert contents(tmp_path) == before
 
 

@@ -38,7 +38,7 @@ def refusal(monkeypatch):
 
 COMMANDS = {  # those that write a folder, with inputs that do not exist
     "train": ("no_model", "no_data", "--output"),
-    "finetune": ("no_data", "--model", "no/model/there", "--output"),
+    "finetune": ("no_data", "--model", "no_model", "--output"),
     "validate": ("no_data", "--model", "no_model", "--output"),
     "demo": ("--model", "gmconv_no_model", "--output"),
 }

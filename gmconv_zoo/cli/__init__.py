@@ -17,7 +17,8 @@ COMMANDS = {
     "export": "write a network as an ONNX, TorchScript or torch.export file",
     "publish": "publish a saved network on the Hugging Face Hub",
     "verify": "check the pretrained weights in the cache against their hashes",
-    "draw": "draw the masks of a network",
+    "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
+    "explain": "explain a classifier's answer for single images",
     "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
 }
 

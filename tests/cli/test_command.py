@@ -95,6 +95,26 @@ def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, caps
     assert all(Path(path).stat().st_size > 5_000 for path in printed if path.endswith(".png"))
 
 
+def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, capsys):
+    for name, shade in (("a.png", 40), ("b.jpg", 200)):
+        Image.new("RGB", (40, 30), (shade, 90, 20)).save(tmp_path / name)
+    command = [
+        "gmconv",
+        "explain",
+        "gmconv_cifar_resnet20.gm_cifar10",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "b.jpg"),
+    ]
+    command += ["--output", str(tmp_path / "out"), "--dataset-images", str(tmp_path / "*.*")]
+    monkeypatch.setattr(sys, "argv", command)
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
+    assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
+    with pytest.raises(SystemExit, match=r"001-a\.png exists: choose another one, or pass overwrite"):
+        main()
+
+
 @pytest.mark.parametrize(
     ("saved", "said"),
     [

@@ -195,6 +195,7 @@ def train(
         results = _results(model, recipe, dataset, seed, accelerator, score, summary)
         selected = recipe.patience is not None or (checkpoints is not None and checkpoints.end_with_best)
         chosen = {"epoch": row["epoch"], "epoch_selected_on_validation": selected}
+        chosen["training_images"] = _images(train_loader)
         if stem := stem_record(row, len(probe)):
             chosen["stem"] = stem
         write_results(output, {**results, **chosen, **(extra or {})})

@@ -18,6 +18,7 @@ from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
+from .datasets import check_recorded
 from .records import add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
 from .tables import experiment_tables
@@ -50,7 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if args.record:
-        add_record(args.results, record_of_folder(args.record, dataset=args.dataset))
+        record = record_of_folder(args.record, dataset=args.dataset)
+        check_recorded(record, args.record)
+        add_record(args.results, record)
         return 0
     changes = recipe_overrides(args)
     epochs = changes.pop("epochs", None)

@@ -1,14 +1,18 @@
 """The images that experiments train on: a known dataset, checked, or a subset of it made once."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 from gmconv_zoo.data.sources import ImageData, open_data
+from gmconv_zoo.engine.records import RESULTS_NAME
+from gmconv_zoo.saving import CONFIG_NAME
 
-from .arms import Dataset, dataset_of
+from .arms import DATASETS, Dataset, dataset_of
+from .records import RunRecord
 
-__all__ = ["experiment_data"]
+__all__ = ["check_recorded", "experiment_data"]
 
 
 def experiment_data(name: str, data_dir: Path, output: Path) -> str:
@@ -38,11 +42,36 @@ def experiment_data(name: str, data_dir: Path, output: Path) -> str:
     return str(subset)
 
 
+def check_recorded(record: RunRecord, folder: str | Path) -> None:
+    """Refuse to record a run under the name of a dataset that it was not trained on.
+
+    Args:
+        record: made from the folder.
+        folder: output of `gmconv train`.
+
+    Raises:
+        ValueError: when classes or numbers of images are not those of the dataset that the record names.
+    """
+    dataset = next((known for known in DATASETS.values() if known.label == record.dataset), None)
+    if dataset is None:
+        return
+    classes = json.loads((Path(folder) / CONFIG_NAME).read_text(encoding="utf-8"))["num_classes"]
+    results = json.loads((Path(folder) / RESULTS_NAME).read_text(encoding="utf-8"))
+    train = results.get("training_images", dataset.train)  # runs of version 0.1 do not say
+    found, wanted = (classes, train, record.count), (dataset.classes, dataset.train, dataset.val)
+    if found != wanted:
+        told = "{} classes, {:,} training and {:,} validation images"
+        raise ValueError(
+            f"{folder} was trained on {told.format(*found)}, but {record.dataset} has {told.format(*wanted)}: pass "
+            "another name for the validation set (--dataset)."
+        )
+
+
 def _check(data: ImageData, dataset: Dataset, train: int, place: str) -> None:
     found = (len(data.classes), len(data.train.labels), len(data.val.labels))
     wanted = (dataset.classes, train, dataset.val)
     if found != wanted:
-        told = "{} classes, {} training and {} validation images"
+        told = "{} classes, {:,} training and {:,} validation images"
         raise ValueError(
             f"{place} has {told.format(*found)}, but {dataset.label.split()[0]} has {told.format(*wanted)}: pass "
             "--data-dir with the whole dataset."

@@ -23,7 +23,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python scripts/demo.py --overwrite
+	$(BIN)/gmconv demo --overwrite
 
 # two processes of one thread each; a file's tests stay in one of them, as they share its fixtures
 test test-slow: export OMP_NUM_THREADS := 1

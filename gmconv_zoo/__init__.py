@@ -1,11 +1,17 @@
 """GMConv (arXiv 2302.04544) wherever a timm model is usable. Importing this package registers its models."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import hub, models  # noqa: F401
 from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d
 from .saving import load, save
 from .sigmas import clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
+
+if TYPE_CHECKING:
+    from .visualize.explain import explain
 
 __all__ = [
     "DGMConv2d",
@@ -15,6 +21,7 @@ __all__ = [
     "conversion_report",
     "convert",
     "dynamic_masks",
+    "explain",
     "fuse",
     "load",
     "param_groups",
@@ -22,3 +29,23 @@ __all__ = [
     "save",
     "sigmas",
 ]
+
+# Functions that need an extra or more imports than a model does: imported when they are first used.
+_LAZY = {
+    "explain": (".visualize.explain", "explain"),
+    "export_model": (".export.export", "export"),
+    "finetune": (".classify.finetune", "finetune"),
+    "predict": (".classify.predict", "predict"),
+    "validate": (".classify.validation_run", "run_validation"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, function = _LAZY[name]
+    return getattr(import_module(module, __name__), function)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

@@ -169,7 +169,9 @@ def test_gradient_checkpointing_keeps_gradients(name):
     net = create(name)  # in eval mode: no dropout, and no statistics that a second forward would move
     x, gradients, runs = images(), [], Counter()
     for part, module in net.named_modules():
-        if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 2 and part != _stem(net):
+        # timm's ConvNeXt computes its downsampling outside of the segments that it computes again
+        downsampling = "downsample" in part and "convnext" in name
+        if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1 and part != _stem(net) and not downsampling:
             module.register_forward_hook(lambda *_, part=part: runs.update([part]))
     for enable in (False, True):
         net.set_grad_checkpointing(enable)

@@ -1,35 +1,23 @@
 import json
 import re
-import runpy
 import sys
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 
 from gmconv_zoo.classify.demo import run_demo
+from gmconv_zoo.cli import main
 from gmconv_zoo.data.digits import digits
 
-ROOT = Path(__file__).parents[1]
 FILES = {"curves.png", "config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
 
 
-@pytest.fixture
-def run_script(monkeypatch, capsys):
-    """Run a script as `python scripts/NAME ARGS` does, in this process; gives what it printed."""
-
-    def run(name, *args):
-        monkeypatch.setattr(sys, "argv", [name, *args])
-        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
-        return capsys.readouterr()
-
-    return run
-
-
-def test_demo_script_leaves_every_artefact(tmp_path, monkeypatch, run_script):
+def test_demo_command_leaves_every_artefact(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    done = run_script("demo.py", "--epochs", "1", "--images", "80", "--output", "out")
+    monkeypatch.setattr(sys, "argv", ["gmconv", "demo", "--epochs", "1", "--images", "80", "--output", "out"])
+    main()
+    done = capsys.readouterr()
     assert "held-out accuracy before:" in done.out
     assert "held-out accuracy after:" in done.out
     assert "largest logit difference" in done.out
@@ -58,18 +46,6 @@ def test_demo_is_deterministic_by_seed(tmp_path):
     assert lines[0] == lines[1]
     first, second = ((tmp_path / str(run) / "model.safetensors").read_bytes() for run in range(2))
     assert first == second
-
-
-def test_draw_masks_script_writes_the_picture(tmp_path, run_script):
-    run_script("draw_masks.py", "--output", str(tmp_path / "masks.png"))
-    assert (tmp_path / "masks.png").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize("script", ["demo.py", "draw_masks.py"])
-def test_help_shows_an_example(script, run_script, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        run_script(script, "--help")
-    assert f"python scripts/{script}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

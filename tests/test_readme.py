@@ -1,16 +1,14 @@
-"""The README's snippets run, and its tables are current.
+"""The README's snippets run, and what it names exists.
 
 Snippets that pull weights run without them here; `tests/weights` pulls every one from a loopback server.
 """
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from gmconv_zoo.benchmark.tables import tables_are_current
+from gmconv_zoo.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,23 +37,17 @@ def test_every_snippet_with_a_model_imports_the_package():
         assert "import gmconv_zoo" in code or "torch.hub.load" in code, title
 
 
-def test_generated_tables_are_current():
-    check = [sys.executable, ROOT / "scripts" / "make_tables.py", "--check"]
-    done = subprocess.run(check, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_benchmark_tables_are_the_recorded_run():
-    record = ROOT / "results" / "benchmark" / "cpu_float32.json"
-    pages = {"readme": ROOT / "README.md", "page": ROOT / "docs" / "performance.md"}
-    assert tables_are_current(record, **pages), "run python scripts/benchmark.py --tables"
-
-
 def test_every_linked_file_exists():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 
 
-def test_every_script_named_exists():
-    for script in re.findall(r"python (scripts/\w+\.py)", README):
+def test_every_command_named_exists():
+    paths = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))
+    pages = "".join(path.read_text(encoding="utf-8") for path in paths)
+    assert set(re.findall(r"^gmconv (\w+)", pages, re.MULTILINE)) <= set(COMMANDS)
+    for script in re.findall(r"\b(scripts/\w+\.py)", pages):
         assert (ROOT / script).exists(), script
+    for module in re.findall(r"python -m (reproduce[\w.]*)", pages):
+        place = ROOT.joinpath(*module.split("."))
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module

@@ -1,5 +1,6 @@
 """No command writes over an input, a network or other people's files, and all of them look before they work."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -8,9 +9,8 @@ import pytest
 import timm
 
 import gmconv_zoo
+from gmconv_zoo.cli import main
 from gmconv_zoo.saving.targets import check_target
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -24,62 +24,63 @@ def network(tmp_path):
 
 @pytest.fixture
 def refusal(monkeypatch):
-    """What a script exits with; its model and data do not exist, so that any work would be named instead."""
+    """What a command exits with; its model and data do not exist, so that any work would be named instead."""
 
     def run(name: str, *args: object) -> str:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, args)])
+        measures = name.startswith("reproduce.")
         with pytest.raises(SystemExit) as exit_:
-            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+            runpy.run_module(name, run_name="__main__") if measures else main(name)
         return str(exit_.value.code)
 
     return run
 
 
 COMMANDS = {  # those that write a folder, with inputs that do not exist
-    "train.py": ("no_model", "no_data", "--output"),
-    "finetune.py": ("no_data", "--model", "no/model/there", "--output"),
-    "validate.py": ("no_data", "--model", "no_model", "--output"),
-    "demo.py": ("--model", "gmconv_no_model", "--output"),
+    "train": ("no_model", "no_data", "--output"),
+    "finetune": ("no_data", "--model", "no_model", "--output"),
+    "validate": ("no_data", "--model", "no_model", "--output"),
+    "demo": ("--model", "gmconv_no_model", "--output"),
 }
 
 
-@pytest.mark.parametrize("script", COMMANDS)
-def test_a_folder_with_a_network_or_other_files_is_refused_before_any_work(script, network, tmp_path, refusal):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_with_a_network_or_other_files_is_refused_before_any_work(command, network, tmp_path, refusal):
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "thesis.tex").write_text("mine")
     before = contents(tmp_path)
     assert "holds a network (config.json): choose another one, or pass overwrite (--overwrite)" in refusal(
-        script, *COMMANDS[script], network
+        command, *COMMANDS[command], network
     )
-    assert "holds thesis.tex, which this command does not write" in refusal(script, *COMMANDS[script], notes)
-    assert "no_" in refusal(script, *COMMANDS[script], network, "--overwrite")
+    assert "holds thesis.tex, which this command does not write" in refusal(command, *COMMANDS[command], notes)
+    assert re.search("no[_/]", refusal(command, *COMMANDS[command], network, "--overwrite"))
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    ("script", "arguments"),
+    ("command", "arguments"),
     [
-        ("export.py", ("no_model", "--output")),
-        ("predict.py", ("no_model", SCRIPTS / "predict.py", "--csv")),
-        ("predict.py", ("no_model", SCRIPTS / "predict.py", "--json")),
-        ("draw_masks.py", ("--output",)),
-        ("benchmark.py", ("--plan", "stem", "--output")),
-        ("benchmark.py", ("--scaling",)),
+        ("export", ("no_model", "--output")),
+        ("predict", ("no_model", __file__, "--csv")),
+        ("predict", ("no_model", __file__, "--json")),
+        ("reproduce.diagram", ("--output",)),
+        ("reproduce.benchmark", ("--plan", "stem", "--output")),
+        ("reproduce.benchmark", ("--scaling",)),
     ],
 )
-def test_a_file_that_exists_is_refused_before_any_work(script, arguments, tmp_path, refusal):
+def test_a_file_that_exists_is_refused_before_any_work(command, arguments, tmp_path, refusal):
     (tmp_path / "mine.png").write_text("mine")
-    said = refusal(script, *arguments, tmp_path / "mine.png")
+    said = refusal(command, *arguments, tmp_path / "mine.png")
     assert "mine.png exists: choose another one, or pass overwrite (--overwrite)" in said
     assert f"{arguments[-1]} {tmp_path}" in said
     assert (tmp_path / "mine.png").read_text() == "mine"
 
 
 def test_publishing_into_the_published_folder_is_refused_whatever_is_passed(network, refusal):
-    arguments = (network, "--repo", "ORG/NAME", "--no-metric", "--dry-run", "--out", network, "--overwrite")
+    arguments = (network, "--repo", "ORG/NAME", "--no-metric", "--dry-run", "--output", network, "--overwrite")
     before = contents(network)
-    assert "is one of the inputs, which would be lost" in refusal("publish.py", *arguments)
+    assert "is one of the inputs, which would be lost" in refusal("publish", *arguments)
     assert contents(network) == before
 
 

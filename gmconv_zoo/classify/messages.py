@@ -57,9 +57,9 @@ def closing_lines(output: Path) -> str:
     pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
     return (
         f"pictures: {pictures}\n"
-        f"classify images: python scripts/predict.py {output} IMAGES\n"
-        f"evaluate: python scripts/validate.py DATA --model {output}\n"
-        f"publish: python scripts/publish.py {output} --repo ORG/NAME\n"
+        f"classify images: gmconv predict {output} IMAGES\n"
+        f"evaluate: gmconv validate DATA --model {output}\n"
+        f"publish: gmconv publish {output} --repo ORG/NAME\n"
         f"load: {loading_call(output)}"
     )
 

@@ -43,7 +43,7 @@ def open_checkpoint(path: str | Path) -> nn.Module:
     def build(identity: dict[str, Any]) -> nn.Module:
         classes = identity.get("classes")
         if not classes:
-            raise ValueError(f"{path} does not name its classes: pass a checkpoint that train.py or finetune.py wrote.")
+            raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")
         start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
         if start is None:
             start = ".".join(filter(None, (identity["model"], identity.get("tag"))))

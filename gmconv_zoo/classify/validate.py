@@ -177,7 +177,7 @@ def _validate_one(
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
     args: dict[str, Any] = settings.overrides
-    if side := args.pop("img_size", None):
+    if side := args.pop("image_size", None):
         channels = resolve_model_data_config(model)["input_size"][0]
         args["input_size"] = (channels, side, side)
     return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)

@@ -27,7 +27,8 @@ class ValidationSettings:
         retry: halve the batch size when memory does not suffice, down to 1.
         skip_bad: leave images out that cannot be read, and count them.
         test_input_size: use the model's test size and crop where it has them.
-        img_size: side in pixels; crop_pct, crop_mode, interpolation, mean, std: as timm names them.
+        image_size: side of the images in pixels.
+        crop_pct, crop_mode, interpolation, mean, std: as timm names them.
     """
 
     batch_size: int = 128
@@ -39,7 +40,7 @@ class ValidationSettings:
     retry: bool = False
     skip_bad: bool = False
     test_input_size: bool = False
-    img_size: int | None = None
+    image_size: int | None = None
     crop_pct: float | None = None
     crop_mode: str | None = None
     interpolation: str | None = None
@@ -49,7 +50,7 @@ class ValidationSettings:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision!r}: pass one of {tuple(PRECISIONS)}.")
-        for name, least in {"batch_size": 1, "workers": 0, "img_size": 1}.items():
+        for name, least in {"batch_size": 1, "workers": 0, "image_size": 1}.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name}={value}: pass at least {least}.")
@@ -59,7 +60,7 @@ class ValidationSettings:
     @property
     def overrides(self) -> dict[str, Any]:
         """The preprocessing that is not the model's own."""
-        names = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+        names = ("image_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 

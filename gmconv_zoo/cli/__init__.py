@@ -1,1 +1,45 @@
-"""What the commands in scripts/ share."""
+"""The command `gmconv`: a module for each command, which imports what it runs only when it runs."""
+
+import argparse
+import sys
+from importlib import import_module
+
+from .._version import __version__
+from .command import run
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "finetune": "finetune a network on a folder of images",
+    "train": "train a network from the start by the paper's recipe",
+    "validate": "count exactly how many images models classify correctly",
+    "predict": "classify images and print the most probable classes",
+    "export": "write a network as an ONNX, TorchScript or torch.export file",
+    "publish": "publish a saved network on the Hugging Face Hub",
+    "verify": "check the pretrained weights in the cache against their hashes",
+    "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
+    "explain": "explain a classifier's answer for single images",
+    "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
+}
+
+
+def main(command: str | None = None) -> None:
+    """Run one of `COMMANDS` with the program's arguments.
+
+    Args:
+        command: name of the command; None to take it from the first argument, as ``gmconv COMMAND`` does.
+    """
+    arguments = sys.argv[1:]
+    if command is None:
+        listed = "\n".join(f"  {name:10}{what}" for name, what in COMMANDS.items())
+        parser = argparse.ArgumentParser(
+            prog="gmconv",
+            description=f"Gaussian Mask Convolution for timm models.\n\ncommands:\n{listed}",
+            epilog="gmconv COMMAND --help shows the options of a command, with examples.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--version", action="version", version=f"gmconv_zoo {__version__}")
+        parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="command to run")
+        command, arguments = parser.parse_args(arguments[:1]).command, arguments[1:]
+    module = import_module(f".{command}", __name__)
+    run(f"gmconv {command}", module.__doc__, module.add_options, module.main, arguments)

@@ -3,23 +3,24 @@
 import argparse
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-__all__ = ["make_parser", "one_line_errors", "run"]
+__all__ = ["one_line_errors", "run"]
 
 _INTERRUPTED = 130  # what a shell gives for a command that Ctrl-C ended
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Wrap the imports of a command, which may miss an extra, and what it does.
+def one_line_errors(name: str) -> Iterator[None]:
+    """Wrap what a command does, from its imports on, which may miss an extra.
+
+    Args:
+        name: how the command is called, e.g. "gmconv finetune".
 
     Raises:
         SystemExit: with the error's message after the command's name, in place of an error that has one for the user.
     """
-    name = Path(sys.argv[0]).name
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -29,22 +30,30 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(f"{name}: {error}")
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the parser of a command, whose ``--help`` begins with the script's docstring as it stands."""
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-
-def run(main: Callable[[], int | None]) -> None:
-    """Run a command and end the program with its exit status, or with one line for an error.
+def run(
+    name: str,
+    description: str | None,
+    add_options: Callable[[argparse.ArgumentParser], None],
+    main: Callable[[argparse.Namespace], int | None],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Parse a command's options, run it, and end the program with its exit status, or with one line for an error.
 
     Names of files and classes are printed whatever they consist of: what the terminal's encoding does not have is
     shown as an escape.
 
     Args:
-        main: returns the exit status, or None where there is nothing to say.
+        name: how the command is called, e.g. "gmconv finetune".
+        description: text at the beginning of ``--help``, shown as it stands.
+        add_options: adds the options to a parser.
+        main: runs the command and returns the exit status, or None for success.
+        arguments: command line without the command's name; None for that of the program.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    with one_line_errors():
-        if (status := main()) is not None:
+    with one_line_errors(name):
+        formatter = argparse.RawDescriptionHelpFormatter
+        parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=formatter)
+        add_options(parser)
+        if (status := main(parser.parse_args(arguments))) is not None:
             sys.exit(status)

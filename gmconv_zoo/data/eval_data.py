@@ -105,7 +105,7 @@ def open_named(
         shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
         return ImageSource(data, shards, shards.class_names, ordered=True, stream=True, count=shards.count)
     if prefix == "torch" and root is None:
-        raise ValueError(f"{data}: pass root (--root), the folder in which it is stored.")
+        raise ValueError(f"{data}: pass root (--data-dir), the folder in which it is stored.")
     try:
         if prefix == "hfds":
             reader = HubReader(name, split=split, cache=root, columns=columns, classes=classes)

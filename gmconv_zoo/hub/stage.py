@@ -86,7 +86,7 @@ def stage(
     if not all(repo_id.partition("/")):
         raise ValueError(f"repo {repo_id!r}: pass ORG/NAME.")
     out = Path(out)
-    check_target(out, "out (--out)", writes=_FILES, inputs=[folder], overwrite=overwrite)
+    check_target(out, "out (--output)", writes=_FILES, inputs=[folder], overwrite=overwrite)
     with TemporaryDirectory() as scratch:
         made = Path(scratch)
         spec, kind, no_tag = _write(Path(folder), made, repo_id, measured, licence, source, fused)

@@ -61,7 +61,7 @@ class SGMConv2d(nn.Conv2d):
     ) -> None:
         follows_input = pads_to_input(stride, padding, padding_mode)
         geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
-        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)  # type: ignore[arg-type]
         if follows_input:
             self.padding = "same"  # type: ignore[assignment]
         self.pads_to_input = follows_input

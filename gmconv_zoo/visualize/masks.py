@@ -1,10 +1,11 @@
 """The masks of a network as they are now, and how to draw one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from ..conversion import conversion_report
 from ..engine.extras import needs_extra
 from ..layers import DGMConv2d, SGMConv2d, elliptical_mask
 from ..sigmas import sigmas
@@ -12,7 +13,7 @@ from ..sigmas import sigmas
 with needs_extra("train"):
     from matplotlib.axes import Axes
 
-__all__ = ["LayerMask", "draw_mask", "layer_masks"]
+__all__ = ["LayerMask", "draw_mask", "effective_size", "has_masks", "layer_masks", "short_name", "stage_masks"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class LayerMask:
         horizontal, vertical: sigma in kernel taps; the same for a static layer, means over images for a dynamic one.
         kernel_size: (kH, kW) in taps.
         dynamic: whether the mask depends on the image.
+        stage: "stem", "stage 1" and so on; empty where the network has no known stages.
+        samples: (B, 2) horizontal and vertical sigma for every image; B is 1 for a static layer.
     """
 
     name: str
@@ -31,6 +34,8 @@ class LayerMask:
     vertical: float
     kernel_size: tuple[int, int]
     dynamic: bool
+    stage: str = ""
+    samples: Tensor = field(default_factory=lambda: torch.empty(0, 2), compare=False, repr=False)
 
     def values(self) -> Tensor:
         """The (kH, kW) mask in [0, 1]."""
@@ -39,6 +44,11 @@ class LayerMask:
     def sigma_text(self) -> str:
         """Sigma as a short label for matplotlib: one number, or horizontal times vertical for a dynamic layer."""
         return rf"{self.horizontal:.1f}$\times${self.vertical:.1f}" if self.dynamic else f"{self.horizontal:.2f}"
+
+
+def has_masks(model: nn.Module) -> bool:
+    """Return whether a network has Gaussian mask convolutions."""
+    return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
 
 
 def layer_masks(model: nn.Module, images: Tensor | None = None) -> list[LayerMask]:
@@ -58,14 +68,56 @@ def layer_masks(model: nn.Module, images: Tensor | None = None) -> list[LayerMas
     if not layers:
         raise ValueError(f"{type(model).__name__} has no Gaussian mask convolution: convert it first.")
     if images is None and any(isinstance(module, DGMConv2d) for module in layers.values()):
-        raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images.")
+        raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images (--images).")
     found = sigmas(model, images)
+    planned = {row.name: row for row in conversion_report(model)}
     masks = []
     for name, module in layers.items():
-        mean = found[name].reshape(-1, found[name].shape[-1]).mean(0).tolist()
+        samples = found[name].reshape(-1, found[name].shape[-1])
+        samples = samples.expand(-1, 2)
+        mean = samples.mean(0).tolist()
         size = (int(module.kernel_size[0]), int(module.kernel_size[1]))
-        masks.append(LayerMask(name, mean[0], mean[-1], size, isinstance(module, DGMConv2d)))
+        row = planned[name]
+        stage = "stem" if row.is_stem else "" if row.stage is None else f"stage {row.stage}"
+        masks.append(LayerMask(name, mean[0], mean[1], size, isinstance(module, DGMConv2d), stage, samples))
     return masks
+
+
+def stage_masks(masks: list[LayerMask]) -> dict[tuple[str, tuple[int, int]], Tensor]:
+    """Return the mean mask of each stage, apart for kernels of different size (Fig. 7).
+
+    Args:
+        masks: the layers of one network, from `layer_masks`.
+
+    Returns:
+        (stage, kernel size) -> (kH, kW) mean of the masks, in the layers' order.
+    """
+    groups: dict[tuple[str, tuple[int, int]], list[Tensor]] = {}
+    for mask in masks:
+        groups.setdefault((mask.stage, mask.kernel_size), []).append(mask.values())
+    return {key: torch.stack(values).mean(0) for key, values in groups.items()}
+
+
+def effective_size(mask: Tensor, share: float) -> float:
+    """Return the side of the centred square that holds a share of a mask.
+
+    Every tap counts as a square of one tap's width with its value spread evenly, so that the side is not a whole
+    number: a flat 3x3 mask holds half of its sum in a square of 3 * 0.5 ** 0.5 = 2.12 taps.
+
+    Args:
+        mask: (kH, kW), not negative.
+        share: of the mask's sum, above 0 and at most 1.
+
+    Returns:
+        A number of taps, at most the kernel's longer side.
+    """
+    values, low, high = mask.double(), 0.0, float(max(mask.shape))
+    for _ in range(40):
+        side = (low + high) / 2
+        rows, columns = (_overlap(size, side) for size in mask.shape)
+        held = rows @ values @ columns >= share * values.sum()
+        low, high = (low, side) if held else (side, high)
+    return high
 
 
 def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
@@ -81,3 +133,15 @@ def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def short_name(name: str) -> str:
+    """ "layer1.0.conv2" on two lines, "layer1.0" and "conv2"; long names keep their last two parts."""
+    parts = name.split(".")
+    return "\n".join([".".join(parts[:-1][-2:]).replace("layer", "L"), parts[-1]]).strip() or "layer"
+
+
+def _overlap(size: int, side: float) -> Tensor:
+    """(size,) share of each tap's width that lies in a centred interval."""
+    offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    return ((offsets + 0.5).clamp(max=side / 2) - (offsets - 0.5).clamp(min=-side / 2)).clamp(min=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..engine.extras import needs_extra
 from .curves import draw_accuracy, draw_loss
-from .masks import LayerMask, draw_mask
+from .masks import LayerMask, draw_mask, short_name
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def _draw_masks(figure: Figure, place: SubplotSpec, before: Sequence[LayerMask],
             if column == 0:
                 axes.set_ylabel(word, fontsize=10)
             if line == 0:
-                axes.set_title(_short_name(mask.name), fontsize=7.5, pad=3)
+                axes.set_title(short_name(mask.name), fontsize=7.5, pad=3)
 
 
 def _draw_sigmas(axes: Axes, before: Sequence[LayerMask], after: Sequence[LayerMask]) -> None:
@@ -91,15 +91,9 @@ def _draw_sigmas(axes: Axes, before: Sequence[LayerMask], after: Sequence[LayerM
         axes.scatter(places, vertical, color=colour, s=30, marker="^", zorder=3)
     axes.vlines(places, [m.horizontal for m in before], [m.horizontal for m in after], color=AFTER_COLOUR, alpha=0.4)
     axes.set_xlim(-0.6, len(before) - 0.4)
-    axes.set_xticks(places, [_short_name(mask.name) for mask in before], fontsize=7.5)
+    axes.set_xticks(places, [short_name(mask.name) for mask in before], fontsize=7.5)
     axes.set_title("sigma by layer, in kernel taps (● horizontal, ▲ vertical of a dynamic layer)", loc="left")
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0)
-
-
-def _short_name(name: str) -> str:
-    """ "layer1.0.conv2" on two lines, "layer1.0" and "conv2"; long names keep their last two parts."""
-    parts = name.split(".")
-    return "\n".join([".".join(parts[:-1][-2:]).replace("layer", "L"), parts[-1]]).strip() or "layer"

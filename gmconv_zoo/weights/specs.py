@@ -236,10 +236,20 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
-def _cifar10(name: str, top1: float, top5: float, commit: str, sha256: str) -> WeightSpec:
-    """A ResNet-20 trained here for 30 epochs; its numbers are from its row of results/cifar.csv."""
+def _cifar10(
+    name: str,
+    top1: float,
+    top5: float,
+    commit: str,
+    sha256: str,
+    *,
+    origin: str = "results/cifar.csv, commit {commit}, torch 2.14.1, AMD EPYC",
+    date: str = "2026-11-25",
+    precision: str = "",
+    stem: Stem | None = None,
+) -> WeightSpec:
+    """A ResNet-20 trained here for 30 epochs, which is a row of results/cifar.csv."""
     model, _, tag = name.partition(".")
-    origin = f"results/cifar.csv, commit {commit}, torch 2.14.1, AMD EPYC"
     return WeightSpec(
         model,
         tag,
@@ -253,20 +263,25 @@ def _cifar10(name: str, top1: float, top5: float, commit: str, sha256: str) -> W
         crop_pct=1.0,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.247, 0.2435, 0.2616),
-        measured=Metric(top1, top5, "CIFAR-10 test", origin, "2026-11-25"),
-        recipe="the paper's recipe shortened to 30 of its 160 epochs, seed 0, last epoch",
+        measured=Metric(top1, top5, "CIFAR-10 test", origin.format(commit=commit), date),
+        stem=stem,
+        recipe=f"the paper's recipe shortened to 30 of its 160 epochs, {precision}seed 0, last epoch",
         label_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     )
 
 
-# Weights that this project trained; `scripts/package_weights.py` and `scripts/publish.py` print such rows in full.
+# Weights that this project trained; `python -m reproduce.package_weights` and `gmconv publish` print such rows in full.
 _TRAINED: tuple[WeightSpec, ...] = (
     _cifar10(
         "gmconv_cifar_resnet20.gm_cifar10",
-        88.81,
-        99.71,
-        "7e48b1a",
-        "b9e1c0190cc5480ee969a863cabcafb5e6684dfa35d7eff26b23a64a3da1eb6f",
+        88.48,
+        99.51,
+        "9b60146",
+        "05667d342aeb37fd91b63432100465aa27666e590a29db6fd96180f2e1bbb1ab",
+        origin="gmconv validate in float32, trained at commit {commit}, torch 2.14.1, Intel Xeon",
+        date="2026-11-26",
+        precision="bfloat16, ",
+        stem=Stem(0.0861, (0.9998, 0.9976, 0.9678, 0.9745), 10_000, 151),
     ),
     _cifar10(
         "sgmconv_cifar_resnet20.gm_cifar10",

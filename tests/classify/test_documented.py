@@ -157,7 +157,7 @@ def test_order_that_is_another_or_unknown_is_refused(names, said):
         check_imagenet_classes(source(names, ordered=True))
 
 
-@pytest.mark.parametrize("changes", [{"crop_pct": 0.9}, {"img_size": 288}, {"test_input_size": True}], ids=str)
+@pytest.mark.parametrize("changes", [{"crop_pct": 0.9}, {"image_size": 288}, {"test_input_size": True}], ids=str)
 def test_other_preprocessing_is_refused(changes):
     with pytest.raises(ValueError, match=f"leave out {next(iter(changes))}"):
         documented.check_full_imagenet(source(), dataclasses.replace(SETTINGS, **changes))
@@ -205,7 +205,19 @@ def shards(full_set):
 
 
 def verify(monkeypatch, capsys, *args) -> tuple[int | str, str]:
-    argv = ["validate.py", *args, "--model", NAME, "--verify", "--workers", "0", "--batch-size", "500", "--cpu"]
+    argv = [
+        "validate.py",
+        *args,
+        "--model",
+        NAME,
+        "--verify",
+        "--workers",
+        "0",
+        "--batch-size",
+        "500",
+        "--device",
+        "cpu",
+    ]
     monkeypatch.setattr(sys, "argv", list(map(str, argv)))
     with pytest.raises(SystemExit) as status:
         runpy.run_path(str(SCRIPT), run_name="__main__")
@@ -225,7 +237,7 @@ def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatc
 
 @pytest.mark.slow
 def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, monkeypatch, capsys):
-    named = ["wds/set", "--root", shards, "--split", "set-{0..4}.tar|50000"]
+    named = ["wds/set", "--data-dir", shards, "--split", "set-{0..4}.tar|50000"]
     status, _ = verify(monkeypatch, capsys, *named)
     assert "does not say what they stand for" in status
     status, out = verify(monkeypatch, capsys, *named, "--classes", shards / "classes.txt")

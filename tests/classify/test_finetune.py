@@ -235,8 +235,8 @@ def test_run_says_what_it_starts_with_and_what_comes_next(odd):
     line = f"{NET}: image size 12x12, batch size 8, learning rate 0.01 (sgd, cosine), epochs 1, device cpu, precision"
     assert line in said
     assert f"pictures: {out}/classes.png, {out}/confusion.png, {out}/curves.png\n" in said
-    for script in ("predict.py", "validate.py", "publish.py"):
-        assert f"python scripts/{script} " in said
+    for command in ("predict", "validate", "publish"):
+        assert f": gmconv {command} " in said
 
 
 def test_learning_rate_alone_leaves_the_batch_size_of_a_small_set(odd):

@@ -1,4 +1,4 @@
-"""A checkpoint is opened as the network of its run, and validate.py takes a run that has not ended."""
+"""A checkpoint is opened as the network of its run, and gmconv validate takes a run that has not ended."""
 
 import csv
 import shutil

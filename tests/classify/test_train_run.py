@@ -151,7 +151,7 @@ def test_output_inside_the_data_is_refused_before_training(interrupted):
 
 def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
     command = [sys.executable, ROOT / "scripts" / "publish.py", interrupted / "out", "--repo", "org/net", "--dry-run"]
-    done = subprocess.run([*command, "--out", tmp_path / "staged"], capture_output=True, text=True)
+    done = subprocess.run([*command, "--output", tmp_path / "staged"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     score = json.loads((interrupted / "out" / "results.json").read_text())["score"]
     card = (tmp_path / "staged" / "README.md").read_text()

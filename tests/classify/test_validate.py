@@ -263,7 +263,7 @@ def test_set_without_a_readable_image_fails(folder):
 
 
 def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
-    args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--cpu")
+    args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--device", "cpu")
     assert run(monkeypatch, folder, *args) == 1
     out = capsys.readouterr().out
     assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
@@ -326,7 +326,7 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
 
     assert used() == ("3x4x4", 0.8, "nearest")
     assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
-    assert used(img_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
+    assert used(image_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
 
 
 def test_parts_of_a_folder_are_never_counted_together(folder, tmp_path):
@@ -429,13 +429,13 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
 
 
 def test_output_inside_the_data_is_refused(folder, monkeypatch):
-    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--cpu")
+    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
     assert f"inside the data folder {folder}" in said
     assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"precision": "int8"}, {"batch_size": 0}, {"workers": -1}, {"crop_pct": 1.5}, {"img_size": 0}], ids=str
+    "wrong", [{"precision": "int8"}, {"batch_size": 0}, {"workers": -1}, {"crop_pct": 1.5}, {"image_size": 0}], ids=str
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -1,23 +1,28 @@
-"""What all commands in scripts/ have in common."""
+"""What all commands have in common."""
 
 import argparse
-import re
-import runpy
+import importlib
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import timm
+from PIL import Image
 
+import gmconv_zoo
+from gmconv_zoo._version import __version__
 from gmconv_zoo.classify.messages import interruptible
+from gmconv_zoo.cli import COMMANDS, main
 from gmconv_zoo.cli.command import run
 
-SCRIPTS = sorted((Path(__file__).parents[2] / "scripts").glob("*.py"))
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_help_shows_every_default(script, monkeypatch, capsys):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_every_default(command, monkeypatch, capsys):
     added = []
     plain = argparse._ActionsContainer.add_argument
 
@@ -26,11 +31,12 @@ def test_help_shows_every_default(script, monkeypatch, capsys):
         return plain(self, *names, **settings)
 
     monkeypatch.setattr(argparse._ActionsContainer, "add_argument", add)
-    monkeypatch.setattr(sys, "argv", [script.name, "--help"])
+    monkeypatch.setattr(sys, "argv", ["gmconv", command, "--help"])
     with pytest.raises(SystemExit):
-        runpy.run_path(str(script), run_name="__main__")
+        main()
     shown = capsys.readouterr().out
-    assert f"python scripts/{script.name}" in shown
+    assert shown.startswith(f"usage: gmconv {command} ")
+    assert f"\n    gmconv {command}" in shown
     groups = "default: what" in shown  # of options that have theirs in the group's description
     for names, settings in added:
         takes_a_value = names[0].startswith("--") and settings.get("action") is None and not settings.get("required")
@@ -38,22 +44,75 @@ def test_help_shows_every_default(script, monkeypatch, capsys):
             assert "default: " in (settings.get("help") or ""), names
 
 
-def test_missing_extra_is_one_line_in_every_command():
+def test_help_and_version_name_every_command_and_need_no_extra():
     code = (
-        "import runpy, sys\n"
-        "sys.modules.update(dict.fromkeys(['accelerate', 'matplotlib', 'sklearn']))\n"
-        "for script in sys.argv[1:]:\n"
-        "    sys.argv = [script, '--help']\n"
-        "    try: runpy.run_path(script, run_name='__main__')\n"
-        "    except SystemExit as end: print(script, end.code or 'help', file=sys.stderr)\n"
+        "import json, runpy, sys\n"
+        "sys.modules.update(dict.fromkeys(['accelerate', 'matplotlib', 'sklearn', 'onnx']))\n"
+        "ends = []\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['gmconv', *arguments]\n"
+        "    try: runpy.run_module('gmconv_zoo', run_name='__main__')\n"
+        "    except SystemExit as end: ends.append(end.code)\n"
+        "print(json.dumps(ends))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, *SCRIPTS], capture_output=True, text=True)
-    lines = done.stderr.splitlines()
-    assert len(lines) == len(SCRIPTS)
-    missing = r'(accelerate|matplotlib|sklearn)\S* is not installed: run pip install "gmconv_zoo\[\w+\]'
-    for script, line in zip(SCRIPTS, lines, strict=True):
-        assert line == f"{script} help" or re.match(f"{script} {script.name}: {missing}", line), line
-    assert sum(line.endswith(" help") for line in lines) < len(lines) - 5
+    helps = [["--version"], ["--help"], *([command, "--help"] for command in COMMANDS)]
+    asked = json.dumps([*helps, ["finetune", "photos"], ["nothing"]])
+    done = subprocess.run([sys.executable, "-c", code, asked], capture_output=True, text=True, cwd=ROOT)
+    *shown, ends = done.stdout.splitlines()
+    assert json.loads(ends)[: len(helps)] == [0] * len(helps)
+    missing, unknown = json.loads(ends)[len(helps) :]
+    assert missing.startswith("gmconv finetune: accelerate is not installed: run pip install")
+    assert unknown == 2
+    assert shown[0] == f"gmconv_zoo {__version__}"
+    assert all(f"  {command:10}{what}" in shown for command, what in COMMANDS.items())
+
+
+def test_every_script_runs_the_command_of_its_name():
+    for path in (ROOT / "scripts").glob("*.py"):
+        assert path.stem in COMMANDS
+        assert f'main("{path.stem}")' in path.read_text()
+
+
+@pytest.mark.parametrize("name", gmconv_zoo._LAZY)
+def test_short_names_are_the_functions_that_commands_call(name):
+    module, function = gmconv_zoo._LAZY[name]
+    assert getattr(gmconv_zoo, name) is getattr(importlib.import_module(module, "gmconv_zoo"), function)
+    assert name in dir(gmconv_zoo)
+
+
+def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, capsys):
+    model = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20"))
+    folder, drawings = gmconv_zoo.save(model, tmp_path / "net"), tmp_path / "drawings"
+    Image.new("RGB", (40, 40)).save(tmp_path / "image.png")
+    drawing = ["gmconv", "draw", str(folder), "--output", str(drawings)]
+    monkeypatch.setattr(sys, "argv", drawing)
+    with pytest.raises(SystemExit, match=r"^gmconv draw: .*images"):
+        main()
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png")])
+    main()
+    printed = capsys.readouterr().out.split()
+    assert str(drawings / "masks.png") in printed
+    assert all(Path(path).stat().st_size > 5_000 for path in printed if path.endswith(".png"))
+
+
+def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, capsys):
+    for name, shade in (("a.png", 40), ("b.jpg", 200)):
+        Image.new("RGB", (40, 30), (shade, 90, 20)).save(tmp_path / name)
+    command = [
+        "gmconv",
+        "explain",
+        "gmconv_cifar_resnet20.gm_cifar10",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "b.jpg"),
+    ]
+    command += ["--output", str(tmp_path / "out"), "--dataset-images", str(tmp_path / "*.*")]
+    monkeypatch.setattr(sys, "argv", command)
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
+    assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
+    with pytest.raises(SystemExit, match=r"001-a\.png exists: choose another one, or pass overwrite"):
+        main()
 
 
 @pytest.mark.parametrize(
@@ -63,25 +122,27 @@ def test_missing_extra_is_one_line_in_every_command():
         (False, "interrupted. No checkpoint has been saved: start again."),
     ],
 )
-def test_interrupt_is_one_line_that_says_what_is_saved(tmp_path, monkeypatch, capsys, saved, said):
+def test_interrupt_is_one_line_that_says_what_is_saved(tmp_path, capsys, saved, said):
     path = tmp_path / "checkpoints" / "last.safetensors"
     if saved:
         path.parent.mkdir()
         path.touch()
 
-    def main():
+    def interrupted(_args):
         with interruptible(tmp_path):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
     with pytest.raises(SystemExit) as end:
-        run(main)
+        run("gmconv train", "", lambda parser: None, interrupted, [])
     assert end.value.code == 130
-    assert capsys.readouterr().err == f"\ntrain.py: {said.format(path=path)}\n"
+    assert capsys.readouterr().err == f"\ngmconv train: {said.format(path=path)}\n"
 
 
 def test_any_name_is_printed():
-    code = "from gmconv_zoo.cli.command import run; run(lambda: print('th\\udce9', '猫'))"
-    env = {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(SCRIPTS[0].parents[1])}
+    code = (
+        "from gmconv_zoo.cli.command import run\n"
+        "run('print', '', lambda parser: None, lambda args: print('th\\udce9', '猫'), [])"
+    )
+    env = {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env)
     assert (done.returncode, done.stdout) == (0, b"th\\udce9 \\u732b\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from gmconv_zoo.markdown import markers, table, with_block
+from reproduce.markdown import markers, table, with_block
 
 from .models import MODELS
 

@@ -15,6 +15,6 @@ def test_snippet_runs(code, tmp_path, monkeypatch):
     exec(compile(code, "deployment.md", "exec"), {"__name__": "deployment"})
 
 
-def test_every_option_named_is_one_of_the_scripts():
-    script = (ROOT / "scripts" / "export.py").read_text(encoding="utf-8")
-    assert set(re.findall(r"--[a-z][\w-]+", PAGE)) <= set(re.findall(r"--[a-z][\w-]+", script))
+def test_every_option_named_is_one_of_the_command():
+    command = (ROOT / "gmconv_zoo" / "cli" / "export.py").read_text(encoding="utf-8")
+    assert set(re.findall(r"--[a-z][\w-]+", PAGE)) <= set(re.findall(r"--[a-z][\w-]+", command))

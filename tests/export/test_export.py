@@ -217,7 +217,7 @@ def test_the_script_exports_a_saved_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_the_script_refuses_in_one_line(monkeypatch):
-    assert str(run_script(monkeypatch, "no_such_model")).startswith("export.py: 'no_such_model' is not a folder")
+    assert str(run_script(monkeypatch, "no_such_model")).startswith("gmconv export: 'no_such_model' is not a folder")
 
 
 def test_every_format_has_a_file_ending_of_its_own():

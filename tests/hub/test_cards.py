@@ -1,8 +1,6 @@
 """Model cards are held to the specs, to counts and to what huggingface_hub reads."""
 
 import re
-import runpy
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_of, write_cards
 from gmconv_zoo.hub.profile import profile, profile_registered
-from gmconv_zoo.hub.tables import models_table
-from gmconv_zoo.markdown import markers, with_block
 from gmconv_zoo.weights.specs import SPECS, Metric, Stem, get_spec
 
 ROOT = Path(__file__).parents[2]
@@ -45,20 +41,8 @@ def mask_trained() -> CardSubject:
     return subject_of(spec)
 
 
-def run_script(monkeypatch, name: str, *args: str) -> int:
-    """A script's exit status, run as a main program inside this process."""
-    monkeypatch.setattr(sys, "argv", [name, *args])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
-    return status.value.code
-
-
 def snippets(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-
-
-def test_cards_in_the_repository_are_those_of_the_specs():
-    assert check_cards(ROOT / "model_cards") == []
 
 
 def test_check_names_changed_missing_and_foreign_cards(tmp_path):
@@ -72,15 +56,6 @@ def test_check_names_changed_missing_and_foreign_cards(tmp_path):
         f"{paths[1].name} is missing",
         "stranger.md belongs to no spec",
     ]
-
-
-def test_script_check_fails_for_a_changed_card(tmp_path, monkeypatch, capsys):
-    write_cards(tmp_path)
-    next(tmp_path.glob("*.md")).write_text("edited by hand\n")
-    assert run_script(monkeypatch, "make_cards.py", "--check", "--folder", str(tmp_path)) == 1
-    assert "differs from its spec" in capsys.readouterr().out
-    assert run_script(monkeypatch, "make_cards.py", "--folder", str(tmp_path)) == 0
-    assert check_cards(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -199,30 +174,6 @@ def test_profile_counts_a_layer_as_its_formula_does():
     assert counts.activations == outputs
     assert counts.macs == outputs * 3 * 5 * 5
     assert counts.parameters == 8 * 3 * 5 * 5 + 8 + 1
-
-
-def test_table_lists_every_registered_model():
-    rows = models_table().splitlines()[2:]
-    assert {row.split("`")[1] for row in rows} == set(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
-    (row,) = (row for row in rows if "`gmconv_resnet50`" in row)
-    assert "| 25,557,082 | 4.09 | 224 x 224 | `from_tv_in1k`, `from_a1_in1k`, `from_tv2_in1k` |" in row
-
-
-def test_table_script_writes_between_the_markers_and_checks(tmp_path, monkeypatch):
-    readme = tmp_path / "README.md"
-    begin, end = markers("models")
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    arguments = ("--file", str(readme), "--parts", "models")
-    assert run_script(monkeypatch, "make_tables.py", *arguments, "--check") == 1
-    assert run_script(monkeypatch, "make_tables.py", *arguments) == 0
-    assert readme.read_text() == f"before\n{begin}\n{models_table()}\n{end}\nafter\n"
-    assert run_script(monkeypatch, "make_tables.py", *arguments, "--check") == 0
-
-
-def test_table_without_markers_is_refused(tmp_path):
-    (tmp_path / "README.md").write_text("nothing")
-    with pytest.raises(ValueError, match="models:begin"):
-        with_block(tmp_path / "README.md", "models", models_table())
 
 
 def test_card_says_what_the_dynamic_stem_does():

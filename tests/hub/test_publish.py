@@ -186,7 +186,7 @@ def assert_same_tensors(found: dict, expected: Path | dict) -> None:
 def test_round_trip_through_the_scripts(hub, run_folder, tmp_path):
     calls = [
         [str(run_folder), "--repo", REPO, "--tag", "v1"],
-        [str(run_folder), "--repo", "gmconv/never", "--dry-run", "--out", str(tmp_path / "dry")],
+        [str(run_folder), "--repo", "gmconv/never", "--dry-run", "--output", str(tmp_path / "dry")],
     ]
     forget_upload(hub, run_folder)
     published = run_client(PUBLISHER.format(calls=calls), client_env(tmp_path / "a", endpoint=hub.url, token=hub.token))

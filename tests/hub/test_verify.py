@@ -1,7 +1,6 @@
 """gmconv_zoo.hub.verify and its script, on caches written by huggingface_hub and torch.hub themselves."""
 
 import hashlib
-import runpy
 import sys
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from gmconv_zoo.cli import main
 from gmconv_zoo.hub import verify
 from gmconv_zoo.weights.specs import SPECS
 from tests.servers.client import client_env, run_client
 
-ROOT = Path(__file__).parents[2]
 WEIGHTS = save({"fc.weight": torch.arange(4096.0)})
 PULL = """
 from huggingface_hub import hf_hub_download
@@ -92,24 +91,25 @@ def test_part_of_a_name_is_no_name(part):
         verify(["gmconv_resnet18", part])
 
 
-def test_script_prints_a_table_and_fails_on_damage(cache, monkeypatch, capsys):
-    main = runpy.run_path(str(ROOT / "scripts" / "verify_weights.py"))["main"]
-    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "*resnet18*", "--cache-dir", str(cache)])
-    assert main() == 0
+def run(monkeypatch, *arguments) -> int | str:
+    """What the command exits with."""
+    monkeypatch.setattr(sys, "argv", ["gmconv", "verify", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_command_prints_a_table_and_fails_on_damage(cache, monkeypatch, capsys):
+    assert run(monkeypatch, "*resnet18*", "--cache-dir", cache) == 0
     assert "4 weights, 2 in the cache, 0 bad" in capsys.readouterr().out
     damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
-    assert main() == 1
+    assert run(monkeypatch, "*resnet18*", "--cache-dir", cache) == 1
     printed = capsys.readouterr().out
     assert "damaged" in printed
     assert "the Hub declared" in printed
 
 
-def test_script_lists_missing_weights_and_refuses_unknown_names(monkeypatch, capsys, tmp_path):
-    main = runpy.run_path(str(ROOT / "scripts" / "verify_weights.py"))["main"]
-    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "--missing", "--cache-dir", str(tmp_path)])
-    assert main() == 0
+def test_command_lists_missing_weights_and_refuses_unknown_names(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "--missing", "--cache-dir", tmp_path) == 0
     assert "timm/resnet18.tv_in1k/model.safetensors is not in the cache" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["verify_weights.py", "resnet19"])
-    with pytest.raises(SystemExit):
-        main()
-    assert "no weight is called 'resnet19'" in capsys.readouterr().err
+    assert "gmconv verify: no weight is called 'resnet19'" in run(monkeypatch, "resnet19")

@@ -4,7 +4,6 @@ from matplotlib.image import imread
 from torch import nn
 
 from gmconv_zoo.layers import SGMConv2d
-from gmconv_zoo.visualize.diagram import draw_diagram
 from gmconv_zoo.visualize.masks import layer_masks
 from gmconv_zoo.visualize.training import draw_training
 from tests.engine.nets import tiny_net
@@ -71,8 +70,3 @@ def test_training_picture_refuses_other_layers_and_no_rows(tmp_path):
         draw_training(masks, masks[:1], ROWS, tmp_path / "x.png")
     with pytest.raises(ValueError, match="rows is empty"):
         draw_training(masks, masks, [], tmp_path / "x.png")
-
-
-def test_diagram_is_small_enough_for_the_readme(tmp_path):
-    path = draw_diagram(tmp_path / "masks.png")
-    assert 10_000 < path.stat().st_size < 150_000

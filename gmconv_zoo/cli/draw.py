@@ -1,0 +1,30 @@
+"""Draw the masks of a network, its sigmas by depth, the sizes of its kernels, and its effective receptive field.
+
+MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. The masks of a
+dynamic layer depend on the image: pass --images (files, folders or patterns), over which its sigmas are averaged.
+
+Example:
+    gmconv draw sgmconv_cifar_resnet20.gm_cifar10
+    gmconv draw output/finetune --images photos/*.jpg --output output/drawings
+"""
+
+import argparse
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of drawing."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("--images", metavar="IMAGES", nargs="+", default=(), help="images for masks of dynamic layers (default: none)")
+    add("--output", metavar="FOLDER", default="output/drawings", help="folder of the pictures (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace pictures that exist")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw as the options say."""
+    from ..classify.predict import find_images
+    from ..visualize.draw_model import draw_model
+
+    images = find_images(args.images) or None
+    for path in draw_model(args.model, args.output, images, overwrite=args.overwrite, progress=True):
+        print(path)

@@ -1,0 +1,53 @@
+"""Explain a classifier's answer for single images: the classes, the stem's mask, and where the evidence lies.
+
+MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. One picture is
+written for every image, with the numbers next to it as CSV. Pass --dataset-images, a sample of the dataset, to see how
+far an image's sigmas are from the mean.
+
+Example:
+    gmconv explain gmconv_cifar_resnet20.gm_cifar10 photo.jpg
+    gmconv explain output/finetune photos/*.jpg --dataset-images photos --output output/explanations
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of explaining."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
+    add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
+    add("--dataset-images", metavar="IMAGES", nargs="+", default=(), help="images of the dataset (default: none)")
+    add(
+        "--output",
+        metavar="FOLDER",
+        default="output/explanations",
+        help="folder of the pictures (default: %(default)s)",
+    )
+    add("--overwrite", action="store_true", help="replace pictures that exist")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Explain as the options say."""
+    from ..classify.predict import find_images
+    from ..saving.named import open_model
+    from ..saving.targets import check_target
+    from ..visualize.explain import explain
+    from ..visualize.explanation_figure import draw_explanation
+
+    images = find_images(args.images)
+    sample = find_images(args.dataset_images) or None
+    pictures = [Path(args.output, f"{number:03d}-{image.stem}.png") for number, image in enumerate(images, start=1)]
+    for picture in pictures:
+        check_target(picture, inputs=images, overwrite=args.overwrite)
+    model = open_model(args.model)
+    mean = None
+    for image, picture in zip(images, pictures, strict=True):
+        found = explain(model, image, images=None if mean else sample, mean_sigma=mean, topk=args.top)
+        mean = found.mean_sigma
+        name, probability = found.classes[0]
+        print(
+            f"{image}: {name}, {100 * probability:.1f} %; {draw_explanation(found, picture, overwrite=args.overwrite)}"
+        )

@@ -1,0 +1,57 @@
+"""Export a network as ONNX, TorchScript or a torch.export program, checked against the network itself.
+
+MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. The batch is
+dynamic, static masks are folded in, and labels and preprocessing are embedded. ONNX needs: pip install ".[export]"
+
+Example:
+    gmconv export sgmconv_resnet18.from_tv_in1k --format onnx
+    gmconv export output/my_model --format exported --dynamic-size --output output/my_model.pt2
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from ..export.export import FORMATS, export
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of export."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
+    add("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
+    add("--overwrite", action="store_true", help="replace a file that --output names")
+    add("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: the network's")
+    add("--dynamic-size", action="store_true", help="leave height and width open too")
+    add("--no-fuse", action="store_true", help="keep static masks in the graph")
+    add("--opset", type=int, help="ONNX operator set; default: torch's choice")
+    add("--no-pretrained", action="store_true", help="initial weights, to try a route")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Export as the options say.
+
+    Returns:
+        Exit status.
+    """
+    from ..saving.named import open_model
+    from ..saving.targets import check_target
+
+    logging.getLogger("gmconv_zoo").setLevel(logging.ERROR)
+    name = Path(args.model.removeprefix("hf-hub:").removeprefix("local-dir:")).name
+    output = Path(args.output or Path("output", f"{name}{FORMATS[args.format]}"))
+    check_target(output, overwrite=args.overwrite)
+    written = export(
+        open_model(args.model, pretrained=not args.no_pretrained),
+        output,
+        format=args.format,
+        image_size=tuple(args.image_size) if args.image_size else None,
+        dynamic_size=args.dynamic_size,
+        fuse=not args.no_fuse,
+        opset=args.opset,
+    )
+    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, written.batches))
+    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
+    print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")
+    return 0

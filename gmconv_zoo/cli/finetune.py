@@ -1,0 +1,44 @@
+"""Finetune a network on a folder of images: one folder per class, with or without "train" and "val" above them.
+
+The output folder holds the best epoch's network, ready for gmconv publish, and checkpoints, records and pictures. After
+an interruption the same command with --resume goes on, to the same weights. Several processes: torchrun, or on GPUs
+accelerate launch.
+
+Where there are few images and --batch-size is not given, batches are smaller than the default, and so is --lr unless
+it is given.
+
+Examples:
+    gmconv finetune photos
+    gmconv finetune photos --model gmconv_resnet50.from_a1_in1k --epochs 30 --freeze-backbone
+"""
+
+import argparse
+
+from ..classify.recipes import FINETUNE
+from .recipe_options import add_data_options, add_model_options, add_recipe_options, add_run_options
+from .running import training
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of finetuning."""
+    add = parser.add_argument
+    add("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
+    add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository (default: %(default)s)")
+    add("--no-pretrained", action="store_true", help="start a named model from random weights")
+    add_model_options(parser)
+    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
+    add("--output", default="output/finetune", help="folder for everything written (default: %(default)s)")
+    add("--val-share", type=float, default=0.2, help="validation share where there is no val (default: %(default)s)")
+    add_data_options(parser)
+    add_run_options(parser)
+    add_recipe_options(parser, FINETUNE)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Finetune as the options say."""
+    with training(args) as options:
+        from ..classify.finetune import finetune
+
+        names = ("train_split", "val_split", "val_share", "image_size", "image_column", "label_column")
+        options |= {name: getattr(args, name) for name in names} | {"model_options": dict(args.model_options)}
+        finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

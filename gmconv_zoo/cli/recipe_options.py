@@ -1,0 +1,156 @@
+"""Command-line options of training: those every command has, and every field of a recipe."""
+
+import argparse
+import ast
+import inspect
+import re
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from ..classify.recipes import Recipe
+from ..data.streams import StreamOptions
+from ..engine.optim import SCHEDULES
+
+__all__ = [
+    "add_column_options",
+    "add_model_options",
+    "add_recipe_options",
+    "add_run_options",
+    "add_data_options",
+    "add_stream_options",
+    "key_value",
+    "recipe_overrides",
+    "stream_options",
+]
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser what every training command has beside its recipe, from resuming to precision."""
+    add = parser.add_argument_group("run").add_argument
+    add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from the last checkpoint in the output folder, if there is one")
+    add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
+    add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
+    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    add("--freeze", nargs="+", default=(), metavar="PART", help='not trained: "layer1", "*.sigma" (default: nothing)')
+    add = parser.add_argument_group("device").add_argument
+    add(
+        "--precision",
+        default="no",
+        choices=("no", "bf16", "fp16"),
+        help="mixed precision; no: float32 (default: %(default)s)",
+    )
+    add("--compile", action="store_true", help="use torch.compile")
+    add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
+    add("--memory-gb", type=float, default=2.0, help="most memory for decoded images (default: %(default)s)")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the folder and the splits of datasets that have names for them, and what to do about bad images."""
+    add = parser.add_argument_group("data").add_argument
+    add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
+    add("--skip-bad", action="store_true", help="leave out images that cannot be read")
+    add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
+    add("--val-split", metavar="SPLIT", help="validation split of the same (default: validation, or else test)")
+    add_column_options(parser)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of `timm.create_model`."""
+    parser.add_argument(
+        "--model-options",
+        nargs="*",
+        type=key_value,
+        default=(),
+        metavar="KEY=VALUE",
+        help="arguments of timm.create_model, e.g. sigma_init=kernel (default: none)",
+    )
+
+
+def add_column_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the columns of Hugging Face datasets."""
+    add = parser.add_argument
+    add("--image-column", metavar="NAME", help="images of a Hugging Face dataset (default: found by the features)")
+    add("--label-column", metavar="NAME", help="labels of the same (default: found by the features)")
+
+
+def add_stream_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the other fields of `StreamOptions`."""
+    group = parser.add_argument_group("streams", "what wds/NAME or hfids/NAME may not tell; default: what it tells")
+    group.add_argument("--train-count", type=int, metavar="N", help="training images")
+    group.add_argument("--val-count", type=int, metavar="N", help="validation images")
+    group.add_argument("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
+
+
+def stream_options(args: argparse.Namespace) -> StreamOptions:
+    """The streams' options that were given on the command line."""
+    return StreamOptions(**{field.name: getattr(args, field.name) for field in fields(StreamOptions)})
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """A command line's ``KEY=VALUE``; the value is a Python literal where it is one, and a word elsewhere."""
+    key, equals, value = text.partition("=")
+    if not key.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return key, value
+
+
+def add_recipe_options(parser: argparse.ArgumentParser, recipe: Recipe | None = None) -> None:
+    """Add an option for each field, e.g. ``--weight-decay``, ``--milestones 80 120``, ``--flip`` and ``--no-flip``.
+
+    Args:
+        parser: options that are not given leave no trace in what it parses.
+        recipe: has the defaults that the help shows; None where they depend on the network.
+    """
+    group = parser.add_argument_group("recipe", None if recipe else "default: what the recipe of the network says")
+    hints, described = get_type_hints(Recipe), _described_fields()
+    for field in fields(Recipe):
+        option = f"--{field.name.replace('_', '-')}"
+        kinds = [kind for kind in get_args(hints[field.name]) or (hints[field.name],) if kind is not type(None)]
+        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name, "help": described[field.name]}
+        if recipe is not None:
+            settings["help"] += f" (default: {_shown(getattr(recipe, field.name))})"
+        if kinds[0] is bool:
+            settings["action"] = argparse.BooleanOptionalAction
+        elif Ellipsis in kinds:
+            settings |= {"type": int, "nargs": "*", "metavar": "N"}
+        elif field.name == "schedule":
+            settings["choices"] = SCHEDULES
+        else:
+            optional = type(None) in get_args(hints[field.name])
+            settings["metavar"] = f"{kinds[0].__name__.upper()}{'|none' if optional else ''}"
+            settings["type"] = _or_none(kinds[0]) if optional else kinds[0]
+        group.add_argument(option, **settings)
+
+
+def _described_fields() -> dict[str, str]:
+    """What the docstrings of a recipe say about its fields."""
+    found: dict[str, str] = {}
+    for kind in (Recipe, *Recipe.__bases__):
+        attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+        for names, text in re.findall(r"^    ([\w, ]+): (.+(?:\n     .+)*)", attributes, re.MULTILINE):
+            plain = " ".join(text.replace("`", "").replace("%", "%%").split()).rstrip(".")
+            found |= {name: plain for name in names.split(", ") if name not in found}
+    return found
+
+
+def _shown(value: Any) -> str:
+    return {None: "none", (): "none"}.get(value, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+
+
+def recipe_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that were given on the command line."""
+    given = vars(args)
+    found = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _or_none(kind: Any) -> Any:
+    def parse(text: str) -> Any:
+        return None if text.lower() == "none" else kind(text)
+
+    parse.__name__ = kind.__name__  # argparse names it in its messages
+    return parse

@@ -1,0 +1,50 @@
+"""Train a network by the paper's recipe, any field of which can be changed here.
+
+DATA is a folder with "train" and "val", or a data set by timm's name. After an interruption the same command with
+--resume goes on, to the same weights. Several processes: torchrun, or on GPUs accelerate launch.
+
+Examples:
+    gmconv train gmconv_cifar_resnet20 torch/cifar10 --data-dir data --output output/cifar
+    gmconv train gmconv_resnet18 imagenet --epochs 30 --sigma-weight-decay 0 --resume
+    torchrun --nproc-per-node 2 scripts/train.py gmconv_resnet50 wds/imagenet --data-dir shards --classes 1000 \\
+        --train-split 'train-{0000..1023}.tar|1281167' --val-split 'val-{00..63}.tar|50000'
+"""
+
+import argparse
+
+from ..classify.recipes import PAPER_RECIPES
+from .recipe_options import (
+    add_data_options,
+    add_model_options,
+    add_recipe_options,
+    add_run_options,
+    add_stream_options,
+    stream_options,
+)
+from .running import training
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of training."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a name that timm knows")
+    add("data", metavar="DATA", help="folder of images, or torch/NAME, hfds/NAME, wds/NAME or hfids/NAME")
+    add("--dataset", help='name of the validation set in records, e.g. "CIFAR-10 test" (default: DATA\'s)')
+    add("--output", default="output/train", help="folder for everything written (default: %(default)s)")
+    add("--recipe", help=f"recipe to use: {', '.join(PAPER_RECIPES)} or finetune (default: MODEL's own)")
+    add_model_options(parser)
+    add_data_options(parser)
+    add_run_options(parser)
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
+    add_stream_options(parser)
+    add_recipe_options(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train as the options say."""
+    with training(args) as options:
+        from ..classify.train_run import train_by_recipe
+
+        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")}
+        options |= {"model_options": dict(args.model_options), "stream": stream_options(args)}
+        train_by_recipe(args.model, args.data, **options)

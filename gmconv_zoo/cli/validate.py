@@ -1,0 +1,68 @@
+"""Count how many images of a dataset models classify correctly: exactly, on one or several processes.
+
+DATA is a folder with one folder per class, a flat folder with --labels, or torch/NAME, hfds/NAME or wds/NAME.
+MODELS are timm names, patterns of names, folders that gmconv_zoo.save wrote (or that hold such folders), folders of
+trainings that have not ended, checkpoints, or Hub repositories. A model that fails keeps its row, and the others go on.
+The exit status is 1 when one failed or, with --verify, a documented accuracy is not met within 0.1 points on the full
+ImageNet validation set.
+
+Example:
+    gmconv validate imagenet/val --model gmconv_resnet18.from_tv_in1k
+    gmconv validate photos --model output/finetuned --precision bf16 --output output/validated
+    gmconv validate flat --labels ILSVRC2012_validation_ground_truth.txt --model 'gmconv_*' --verify
+    torchrun --nproc-per-node 2 scripts/validate.py torch/cifar10 --data-dir data --model output/resnet20
+"""
+
+import argparse
+import logging
+
+from torch import distributed
+
+from .recipe_options import add_column_options
+from .validation_options import add_validation_options, validation_settings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of validation."""
+    add = parser.add_argument
+    add("data", metavar="DATA", help="the images")
+    add("--model", metavar="MODELS", nargs="+", default=[], help="default: none, with --verify all documented models")
+    add("--data-dir", help="folder that holds a named dataset (default: none)")
+    add("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
+    add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
+    add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
+    add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
+    add_column_options(parser)
+    add("--verify", action="store_true", help="compare with the documented accuracy")
+    add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
+    add("--overwrite", action="store_true", help="write into a folder that contains other files")
+    add("--device", choices=("auto", "cpu"), default="auto", help="cpu: do not use GPUs (default: %(default)s)")
+    add_validation_options(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Validate as the options say.
+
+    Returns:
+        Exit status.
+    """
+    from ..classify.validation_run import REPORT_FILES, run_validation
+    from ..data.eval_data import open_eval_data
+    from ..saving.targets import check_target
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}
+    if args.output is not None:
+        check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
+    settings = validation_settings(args)
+    names = ("num_samples", "classes", "image_column", "label_column", "output")
+    source = open_eval_data(args.data, **where, **{name: getattr(args, name) for name in names})
+    report = run_validation(
+        args.model, source, settings, output=args.output, verify=args.verify, cpu=args.device == "cpu"
+    )
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+    if report.text:
+        print(report.text)
+    return report.status

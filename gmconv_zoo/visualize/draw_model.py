@@ -1,0 +1,101 @@
+"""Every figure of a network in one folder: masks, sigmas, kernel sizes, how a mask is made, the receptive field."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from ..saving.named import open_model
+from .figures import refuse_existing
+from .images import ImageFile, network_input
+from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
+from .masks import has_masks, layer_masks
+from .profiles import draw_construction, draw_profiles
+from .receptive_field import receptive_field
+from .receptive_field_figure import draw_receptive_fields
+
+__all__ = ["draw_model"]
+
+_logger = logging.getLogger(__name__)
+
+MASK_FIGURES = ("masks", "sigmas", "kernel_sizes", "profiles", "construction")
+_NOISE_IMAGES = 4
+
+
+def draw_model(
+    model_or_name: nn.Module | str,
+    output: str | Path,
+    images: Tensor | Sequence[ImageFile] | None = None,
+    *,
+    twin: nn.Module | str | None = None,
+    layer: str | int | None = None,
+    batch_size: int = 8,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> list[Path]:
+    """Draw a network's masks, sigmas, effective kernel sizes and receptive field into a folder.
+
+    Args:
+        model_or_name: a network, or a name that `open_model` takes. A network without masks gets the figure of its
+            receptive field only.
+        output: folder, created when missing. Every picture has its numbers next to it as CSV.
+        images: see `network_input`. Needed for a dynamic layer, whose mask depends on the image; without images, the
+            receptive field is measured on noise.
+        twin: another network whose receptive field is drawn next to it, for instance the one without masks.
+        layer: layer or stage of the receptive field, see `target_layer`.
+        batch_size: images per forward pass of the receptive field.
+        overwrite: whether existing files may be replaced.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        FileExistsError: when one of the pictures exists.
+        ValueError: for a dynamic layer without images, or a layer that the network does not have.
+    """
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise FileExistsError(f"output={output} is a file: pass a folder (--output).")
+    networks: dict[str, nn.Module] = {}
+    for net in (model_or_name, *([] if twin is None else [twin])):
+        name, module = (net, open_model(net)) if isinstance(net, str) else (_name(net), net)
+        networks[name if name not in networks else f"{name} (twin)"] = module
+    model = next(iter(networks.values()))
+    masked = has_masks(model)
+    figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}
+    refuse_existing(figures.values(), overwrite=overwrite)
+    x = None if images is None else network_input(model, images)
+    if masked:
+        masks = layer_masks(model, x)
+        draw_masks(masks, figures["masks"])
+        draw_sigmas(masks, figures["sigmas"])
+        draw_kernel_sizes(masks, figures["kernel_sizes"])
+        draw_profiles(figures["profiles"])
+        draw_construction(figures["construction"])
+    else:
+        _logger.warning("%s has no Gaussian masks: only its receptive field is drawn.", next(iter(networks)))
+    if x is None:
+        shape = resolve_model_data_config(model, use_test_size=True)["input_size"]
+        x = network_input(model, torch.randn(_NOISE_IMAGES, *shape, generator=torch.Generator().manual_seed(0)))
+        _logger.info("No images are given: the receptive field is measured on %d images of noise.", _NOISE_IMAGES)
+    fields = {
+        name: receptive_field(net, x, layer=layer, batch_size=batch_size, progress=progress)
+        for name, net in networks.items()
+    }
+    for name, field in fields.items():
+        if field.is_cut_off:
+            _logger.warning(
+                "%s: the image cuts the receptive field of %s off; larger images show all of it.", name, field.layer
+            )
+    draw_receptive_fields(fields, figures["receptive_field"])
+    return list(figures.values())
+
+
+def _name(model: nn.Module) -> str:
+    config = getattr(model, "pretrained_cfg", None) or {}
+    name = config.get("architecture") or type(model).__name__
+    return f"{name}.{tag}" if (tag := config.get("tag")) else str(name)

@@ -1,0 +1,79 @@
+"""What all figures share: colours, plain axes, and a file with the numbers next to each picture."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..engine.extras import needs_extra
+
+with needs_extra("train"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "STYLES", "plain_axes", "refuse_existing", "save_figure"]
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+STYLES = ("-", "--", "-.", ":")
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise an error if a file that would be written exists.
+
+    Args:
+        paths: the files.
+        overwrite: whether existing files may be replaced.
+
+    Raises:
+        FileExistsError: naming the first file that exists.
+    """
+    if existing := None if overwrite else next((path for path in paths if path.exists()), None):
+        raise FileExistsError(
+            f"{existing} already exists: choose another output, or pass overwrite=True (--overwrite)."
+        )
+
+
+def save_figure(
+    figure: Figure, path: str | Path, rows: Sequence[Mapping[str, Any]], maps: Mapping[str, Tensor] | None = None
+) -> Path:
+    """Write a picture, and its numbers as CSV next to it. Existing files are replaced.
+
+    Args:
+        figure: the picture.
+        path: file of the picture; its ending chooses the format. The table has the same name with the ending ".csv".
+        rows: the numbers, at least one row; all rows have the same columns.
+        maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        ValueError: when matplotlib does not know the ending.
+    """
+    path = Path(path)
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{x:.6g}" if isinstance(x, float) else x for key, x in row.items()} for row in rows)
+    for name, values in (maps or {}).items():
+        np.savetxt(path.with_name(f"{path.stem}_{name}.csv"), values.numpy(), fmt="%.5g", delimiter=",")
+    return path
+
+
+def plain_axes(axes: Axes, *, x: str, y: str, title: str = "") -> None:
+    """Label axes, and leave of their frame only what a reader needs."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,57 @@
+"""Images as a network takes them, from files or as a tensor."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor, nn
+
+from ..data.pixels import UnreadableImageError, mode_for, read_image
+
+__all__ = ["ImageFile", "network_input"]
+
+# A path, an open file or a decoded image
+ImageFile = str | Path | IO[Any] | Image.Image
+
+
+def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, normalize: bool = True) -> Tensor:
+    """Return images preprocessed as the network wants them, on its device and in its dtype.
+
+    Args:
+        model: a network of timm's interface.
+        images: files or decoded images in any mode (grey, palette, RGBA) and of any size, at least one; or a tensor
+            (B, C, H, W) that is preprocessed already.
+        normalize: whether the dataset's mean and deviation are applied; without it, values are in [0, 1].
+
+    Returns:
+        (B, C, H, W).
+
+    Raises:
+        UnreadableImageError: when an image cannot be read; the message names it.
+        ValueError: when there is no image, or a tensor of another shape.
+    """
+    if isinstance(images, (str, Path)):
+        raise ValueError(f"images={str(images)!r}: pass a list of image files, or a tensor (B, C, H, W).")
+    if isinstance(images, Tensor) and not (images.ndim == 4 and images.is_floating_point()):
+        raise ValueError(f"images: expected a float tensor (B, C, H, W), received {images.dtype} {list(images.shape)}.")
+    if not len(images):
+        raise ValueError("images is empty: pass at least one image.")
+    like = next(iter(model.parameters()), torch.empty(0))
+    if isinstance(images, Tensor):
+        return images.to(like)
+    config = resolve_model_data_config(model, use_test_size=True)
+    transform = create_transform(**config, is_training=False, normalize=normalize)
+    mode = mode_for(config["input_size"][0])
+    tensors = torch.stack([transform(_read(image, mode)) for image in images])
+    return (tensors if normalize else tensors / 255).to(like)
+
+
+def _read(image: ImageFile, mode: str) -> Image.Image:
+    try:
+        return read_image(image, mode)
+    except UnreadableImageError as error:
+        name = image if isinstance(image, (str, Path)) else getattr(image, "name", "the image")
+        raise UnreadableImageError(f"{name} cannot be read: {error}") from error

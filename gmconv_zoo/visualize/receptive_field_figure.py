@@ -1,0 +1,83 @@
+"""Effective receptive fields in one figure: a network, and next to it for instance its standard twin."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..engine.extras import needs_extra
+from .figures import COLOURS, STYLES, plain_axes, save_figure
+from .receptive_field import SHARES, ReceptiveField
+
+with needs_extra("train"):
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+__all__ = ["draw_receptive_fields"]
+
+_FAINTEST = 1e-4  # as a part of the largest gradient
+
+
+def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path) -> Path:
+    """Draw receptive fields side by side on one scale, with the share of the gradient in squares of growing size.
+
+    Args:
+        fields: each with the name of its network, at least one.
+        path: file of the picture. Sides, area ratios and fitted sigmas are written next to it as CSV, and each map
+            in a CSV file of its own, with "_map1", "_map2" and so on after the name.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: when there is no field.
+    """
+    if not fields:
+        raise ValueError("fields is empty: pass at least one receptive field with its name.")
+    figure = Figure(figsize=(3.5 * len(fields) + 4.4, 3.9), dpi=110, layout="constrained")
+    *maps, curve = figure.subplots(1, len(fields) + 1, width_ratios=(*[1] * len(fields), 1.15))
+    reach = max(field.side(0.99) for field in fields.values()) * 0.6 + 2
+    rows = []
+    for number, (name, field) in enumerate(fields.items()):
+        height, width = field.map.shape
+        axes, values = maps[number], (field.map / field.map.max()).clamp(min=_FAINTEST)
+        left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
+        picture = axes.imshow(
+            values.numpy(), cmap="viridis", norm=LogNorm(_FAINTEST, 1), extent=(left, left + width, top + height, top)
+        )
+        for share, style in ((0.5, "-"), (0.99, "--")):
+            side = field.side(share)
+            square = Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor="white", linestyle=style)
+            square.set_path_effects([withStroke(linewidth=2.6, foreground="black")])  # visible on any colour
+            axes.add_patch(square)
+        axes.set_xlim(max(left, -reach), min(left + width, reach))
+        axes.set_ylim(min(top + height, reach), max(top, -reach))
+        axes.set_title(
+            f"{name}\n{field.layer or 'output'}: 50 % in {field.side(0.5)} px, 99 % in {field.side(0.99)} px",
+            fontsize=9,
+        )
+        axes.set_xlabel("pixels from the centre")
+        axes.set_ylabel("pixels from the centre" if number == 0 else "")
+        sides = 2 * np.arange(len(field.held)) + 1
+        look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
+        curve.plot(sides, 100 * field.held.numpy(), label=name, **look)
+        rows += [_row(name, field, share) for share in SHARES]
+    figure.colorbar(picture, ax=maps, label="gradient, relative to the largest", shrink=0.85)
+    plain_axes(curve, x="side of the centred square in pixels", y="share of the gradient in %")
+    curve.set_xlim(0, min(2 * reach, max(2 * len(field.held) for field in fields.values())))
+    curve.set_ylim(0, 102)
+    curve.legend(frameon=False, fontsize=8, loc="lower right")
+    values_by_name = {f"map{number}": field.map for number, field in enumerate(fields.values(), start=1)}
+    return save_figure(figure, path, rows, values_by_name)
+
+
+def _row(name: str, field: ReceptiveField, share: float) -> dict[str, object]:
+    height, width = field.map.shape
+    sigma_x, sigma_y = field.gaussian
+    return {
+        "network": name, "layer": field.layer, "images": field.images, "height_px": height, "width_px": width,
+        "share": share, "side_px": field.side(share), "area_ratio": field.area_ratio(share),
+        "sigma_x_px": sigma_x, "sigma_y_px": sigma_y, "cut_off": field.is_cut_off,
+    }  # fmt: skip

@@ -1,0 +1,79 @@
+"""The measurements that the recorded tables are made of, each under a name of its own."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gmconv_zoo.layers import FORMS
+
+from .settings import BenchmarkSettings
+
+__all__ = ["PLANS", "planned"]
+
+_IMAGENET = ("resnet18", "mobilenetv2", "alexnet", "resnet50")
+_MASKED, _TRAINED = ("sgmconv", "sgmconv fused", "gmconv"), ("sgmconv", "gmconv")
+_FORMS = tuple(f"gmconv {form}" for form in FORMS)
+_PEERS = ("condconv stem", "deformable stem")
+
+PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
+    "stem": (
+        BenchmarkSettings(
+            nets=("resnet18",),
+            kinds=(*_TRAINED, *_FORMS, "condconv stem"),
+            stem_only=True,
+            seconds=15.0,
+            rounds=7,
+        ),
+        BenchmarkSettings(nets=("mobilenetv2", "alexnet"), kinds=("gmconv",), stem_only=True, seconds=8.0, rounds=7),
+    ),
+    "cifar": (
+        BenchmarkSettings(
+            nets=("cifar_resnet20",), kinds=(*_TRAINED, *_FORMS, *_PEERS), batches=(128,), seconds=20.0, rounds=11
+        ),
+    ),
+    "networks": (
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), seconds=50.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), seconds=60.0, rounds=5),
+    ),
+    "convnext": tuple(
+        BenchmarkSettings(nets=("convnext_atto",), kinds=kinds, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7)
+        for task, kinds in (("inference", _MASKED), ("training", _TRAINED))
+    ),
+    "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=30.0, rounds=7),),
+    "single": (
+        BenchmarkSettings(
+            nets=(*_IMAGENET, "cifar_resnet20"),
+            kinds=_MASKED,
+            tasks=("inference",),
+            batches=(1,),
+            seconds=3.0,
+            rounds=9,
+        ),
+    ),
+}
+
+
+def planned(
+    names: Iterable[str],
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    compile: bool = False,
+    busy: bool = False,
+) -> list[BenchmarkSettings]:
+    """The settings of some plans.
+
+    Args:
+        names: some of `PLANS`, or `PLANS` itself for all.
+        device, precision, compile, busy: as in `BenchmarkSettings`.
+
+    Returns:
+        One or more per plan.
+
+    Raises:
+        ValueError: for a name that is no plan, and as `BenchmarkSettings` does.
+    """
+    names = tuple(names)
+    if not names or set(names) - set(PLANS):
+        raise ValueError(f"plans={names!r}: pass some of {tuple(PLANS)}.")
+    changes = {"device": device, "precision": precision, "compile": compile, "busy": busy}
+    return [replace(settings, **changes) for name in names for settings in PLANS[name]]  # type: ignore[arg-type]

@@ -1,0 +1,153 @@
+"""A run of comparisons and its record: one JSON file with what was asked, the machine and every row."""
+
+import itertools
+import json
+import logging
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gmconv_zoo.engine.allocator import keep_freed_memory
+from gmconv_zoo.engine.records import environment, write_json
+
+from .measure import compare
+from .settings import BenchmarkSettings
+from .startup import startup_times
+
+__all__ = ["make_record", "merge_record", "renew_record", "run_benchmark"]
+
+_logger = logging.getLogger(__name__)
+
+
+def run_benchmark(
+    parts: Sequence[BenchmarkSettings],
+    path: str | Path | None = None,
+    *,
+    startup: bool = False,
+    keep_memory: bool = True,
+) -> dict[str, Any]:
+    """Measure one part after the other.
+
+    The file is written after every comparison, so that a run that is stopped leaves what it has measured.
+
+    Args:
+        parts: what to measure.
+        path: JSON file to write; None for none.
+        startup: measure import, creation and conversion as well.
+        keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without,
+            the C library returns activations to the system after every call, and fresh pages are what is timed, unless
+            this process has kept memory before.
+
+    Returns:
+        ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
+
+    Raises:
+        ValueError: when memory does not suffice for one of them.
+    """
+    record: dict[str, Any] = {"environment": _environment(parts, keep_memory), "startup": None, "parts": []}
+    if startup:
+        record["startup"] = startup_times(busy=any(settings.busy for settings in parts))
+        _logger.info("startup: %s", record["startup"])
+    for settings in parts:
+        rows: list[dict[str, Any]] = []
+        commit = record["environment"]["commit"]
+        record["parts"].append({"commit": commit, "settings": settings.to_dict(), "rows": rows})
+        for cell in itertools.product(settings.nets, settings.tasks, settings.batches, settings.formats):
+            torch.compiler.reset()
+            rows += compare(settings, *cell)
+            if path is not None:
+                write_json(path, record)
+            for row in rows[-len(settings.compared) :]:
+                _logger.info(
+                    "%s %s batch %d %s, %s: %.1f ms, speed %.3f [%.3f, %.3f], memory %.3f",
+                    *(row[key] for key in ("net", "task", "batch", "memory_format", "kind", "milliseconds", "ratio")),
+                    *row["ratio_quartiles"],
+                    row["memory_ratio"],
+                )
+    return record
+
+
+def make_record(
+    folder: str | Path, parts: Sequence[BenchmarkSettings], *, renew: bool = False, keep_memory: bool = True
+) -> tuple[Path, dict[str, Any]]:
+    """Measure into the record of the parts' device and precision.
+
+    Args:
+        folder: of records.
+        parts: what to measure, all on one device and in one precision.
+        renew: put them in place of their like in the record, rather than making a whole new one.
+        keep_memory: as in `run_benchmark`.
+
+    Returns:
+        The file and what it holds.
+
+    Raises:
+        FileNotFoundError: when there is no record to renew.
+        ValueError: when memory does not suffice, or the record is from another machine.
+    """
+    first = parts[0]
+    path = Path(folder) / f"{first.device}_{first.precision}{'_compiled' if first.compile else ''}.json"
+    if renew and not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no record yet; measure all plans first (--record without --plan).")
+    if renew:
+        return path, renew_record(parts, path, keep_memory=keep_memory)
+    return path, run_benchmark(parts, path, startup=True, keep_memory=keep_memory)
+
+
+def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path, *, keep_memory: bool = True) -> dict[str, Any]:
+    """Measure some parts of a recorded run anew; the file then holds what `merge_record` gives."""
+    earlier = json.loads(Path(path).read_text(encoding="utf-8"))
+    where = _environment(parts, keep_memory)
+    merge_record(earlier, {"environment": where, "parts": []})  # before anything is measured in vain
+    record = merge_record(earlier, run_benchmark(parts, keep_memory=keep_memory))
+    write_json(path, record)
+    return record
+
+
+def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """A record in which some parts were measured anew.
+
+    Args:
+        earlier: the whole record; each part keeps the commit it was measured at.
+        record: the new parts.
+
+    Returns:
+        The earlier record with those of its parts replaced that ask for the same networks, tasks and batches, and
+        others added.
+
+    Raises:
+        ValueError: when the two are from different machines or versions, whose figures do not belong together.
+    """
+    old, new = earlier["environment"], record["environment"]
+    if differing := [name for name in _SAME if old.get(name) != new.get(name)]:
+        name = differing[0]
+        raise ValueError(
+            f"{name} is {new.get(name)!r} here and was {old.get(name)!r} in the record: measure every plan anew, or "
+            "write to another file with --output."
+        )
+    parts = [{"commit": old.get("commit"), **part} for part in earlier["parts"]]
+    anew = {_place(part): {"commit": new.get("commit"), **part} for part in record["parts"]}
+    kept = [anew.pop(_place(part), part) for part in parts]
+    return {**earlier, "parts": [*kept, *anew.values()]}
+
+
+_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "variables", "freed_memory")
+
+
+def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[str, Any]:
+    """Where these parts are measured, and whether freed memory is kept there; None where nothing is known of it."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
+    freed = None
+    if all(settings.device == "cpu" for settings in parts) and platform.libc_ver()[0] == "glibc":
+        freed = "kept" if keep_memory and keep_freed_memory() else "returned"
+    return {**environment(), "variables": variables, "freed_memory": freed}
+
+
+def _place(part: dict[str, Any]) -> str:
+    """What a part asks for, beside how long and of which kinds."""
+    names = ("nets", "tasks", "batches", "stem_only", "precision", "compile")
+    return json.dumps([part["settings"].get(name) for name in names])

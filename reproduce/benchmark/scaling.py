@@ -1,0 +1,135 @@
+"""How the cost of a training step grows with batch, image, kernel and number of masked layers, beside standard."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gmconv_zoo.conversion import convert
+from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.engine.records import environment, write_json
+
+from .measure import measure
+from .settings import BenchmarkSettings
+from .subjects import STANDARD, build_subject
+
+__all__ = ["AXES", "run_scaling", "scaling_rows"]
+
+AXES: dict[str, tuple[int, ...]] = {
+    "batch": (1, 4, 16, 64, 256),
+    "image size": (32, 64, 128, 256, 512),
+    "kernel size": (3, 5, 7, 9, 11),
+    "masked layers": (1, 2, 4, 8, 16, 32),
+}
+_KINDS = ("sgmconv", "gmconv")
+_logger = logging.getLogger(__name__)
+
+
+def run_scaling(path: str | Path, *, device: str = "cpu", busy: bool = False) -> Path:
+    """Measure along every axis and draw it; a few minutes on two cores.
+
+    Args:
+        path: the picture, ending in .png; a JSON file of the same name is written beside it.
+        device: "cpu" or "cuda".
+        busy: as in `BenchmarkSettings`.
+
+    Returns:
+        The picture's path.
+
+    Raises:
+        ValueError: for another ending, and as `BenchmarkSettings` does.
+        ImportError: without matplotlib.
+    """
+    path = Path(path)
+    if path.suffix != ".png":
+        raise ValueError(f"path={str(path)!r}: end the picture's name in .png.")
+    with needs_extra("train"):
+        import matplotlib  # noqa: F401  before anything is measured in vain
+    settings = BenchmarkSettings(kinds=_KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
+    rows = scaling_rows(settings)
+    write_json(path.with_suffix(".json"), {"environment": environment(), "settings": settings.to_dict(), "rows": rows})
+    _draw(rows, path)
+    return path
+
+
+def scaling_rows(settings: BenchmarkSettings, axes: dict[str, tuple[int, ...]] = AXES) -> list[dict[str, Any]]:
+    """Training steps along some axes.
+
+    Args:
+        settings: device, precision and how long to measure each point.
+        axes: axis -> its values, with names as in `AXES`.
+
+    Returns:
+        One row per point and kind, with "axis" and "value".
+    """
+    rows = []
+    for axis, values in axes.items():
+        for value in values:
+            models, shape = _point(axis, value)
+            found = measure(models, torch.randn(shape, device=settings.device), "training", settings)
+            rows += [{"axis": axis, "value": value, **row} for row in found]
+            speeds = ", ".join(f"{row['kind']} {row['milliseconds']:.1f} ms" for row in found)
+            _logger.info("%s %d: %s", axis, value, speeds)
+    return rows
+
+
+def _point(axis: str, value: int) -> tuple[dict[str, nn.Module], tuple[int, int, int, int]]:
+    """The standard model and its twins, and the input's shape."""
+    if axis == "batch":
+        return _networks(), (value, 3, 64, 64)
+    if axis == "image size":
+        return _networks(), (2, 3, value, value)
+    if axis == "kernel size":
+        return _twins(lambda: _chain(2, kernel=value)), (8, 3, 64, 64)
+    return _twins(lambda: _chain(value, kernel=3)), (8, 3, 32, 32)
+
+
+def _networks() -> dict[str, nn.Module]:
+    return {kind: build_subject("resnet18", kind) for kind in (STANDARD, *_KINDS)}
+
+
+def _twins(build: Callable[[], nn.Module]) -> dict[str, nn.Module]:
+    stems = {"sgmconv": "static", "gmconv": "dynamic"}
+    return {STANDARD: build(), **{kind: convert(build(), stem=stem) for kind, stem in stems.items()}}
+
+
+def _chain(depth: int, *, kernel: int, width: int = 32) -> nn.Module:
+    """As many convolutions and ReLUs, then a classifier."""
+
+    def layers() -> Iterator[nn.Module]:
+        for index in range(depth):
+            yield nn.Conv2d(3 if index == 0 else width, width, kernel, padding=kernel // 2)
+            yield nn.ReLU()
+
+    return nn.Sequential(*layers(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    from matplotlib.figure import Figure  # only where a picture is wanted
+
+    axes = list(dict.fromkeys(row["axis"] for row in rows))
+    figure = Figure(figsize=(3.4 * len(axes), 5.6), layout="constrained")
+    grid = figure.subplots(2, len(axes), squeeze=False)
+    for column, axis in enumerate(axes):
+        for line, (key, label) in enumerate(
+            (("milliseconds", "training step (ms)"), ("peak_mib", "peak memory (MiB)"))
+        ):
+            plot = grid[line][column]
+            for kind, style in ((STANDARD, "k-"), ("sgmconv", "C0--"), ("gmconv", "C1:")):
+                points = [(row["value"], row[key]) for row in rows if row["axis"] == axis and row["kind"] == kind]
+                plot.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=kind)
+            plot.set(xscale="log", xlabel=axis, xticks=[row["value"] for row in rows if row["axis"] == axis])
+            plot.get_xaxis().set_major_formatter("{x:.0f}")
+            plot.minorticks_off()
+            if key == "milliseconds":
+                plot.set_yscale("log")
+            else:
+                plot.set_ylim(bottom=0)
+            if column == 0:
+                plot.set_ylabel(label)
+    grid[0][0].legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,121 @@
+"""Tables of a recorded benchmark for the README and docs/performance.md."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..markdown import table
+from .subjects import STANDARD
+
+__all__ = ["full_table", "network_table", "stem_table"]
+
+Row = dict[str, Any]
+
+
+def network_table(record: dict[str, Any]) -> str:
+    """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
+    rows = _rows(record, stem_only=False)
+    largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
+    lines = [
+        "| network, batch | memory format | fused | S-GMConv: inference | training | memory "
+        "| GMConv: inference | training | memory |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for net, batch in largest.items():
+        for memory_format in ("contiguous", "channels_last"):
+            here = [
+                row for row in rows if (row["net"], row["batch"], row["memory_format"]) == (net, batch, memory_format)
+            ]
+            if here:
+                cells = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
+                for kind in ("sgmconv", "gmconv"):
+                    cells += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _caption(record)])
+
+
+def full_table(record: dict[str, Any]) -> str:
+    """Every row that was measured, with quartiles."""
+    lines = [
+        "| what | batch | memory format | task | kind | ms | speed | quartiles | fastest | rounds | memory |",
+        "|---|---:|---|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for part in record["parts"]:
+        for row in part["rows"]:
+            what = f"{row['net']} stem" if part["settings"]["stem_only"] else row["net"]
+            low, high = row["ratio_quartiles"]
+            spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
+            cells = (
+                *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
+                *(f"{row['ratio']:.2f}", spread, _fastest(row), row["rounds"], f"{row['memory_ratio']:.2f}"),
+            )
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*lines, "", _caption(record), *_startup(record)])
+
+
+def stem_table(record: dict[str, Any]) -> str:
+    """What a dynamic stem adds to the time of its network, from the stems that were timed alone."""
+    stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == "gmconv"}
+    plain_stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == STANDARD}
+    lines = []
+    for row in _rows(record, stem_only=False):
+        if row["kind"] == STANDARD and (stem := stems.get(_cell(row))):
+            added = stem["milliseconds"] - plain_stems[_cell(row)]["milliseconds"]
+            whole = row["milliseconds"]
+            cells = (row["net"], str(row["batch"]), row["memory_format"], row["task"])
+            lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
+    columns = ("network", "batch", "memory format", "task", "stem adds (ms)", "standard network (ms)", "speed by that")
+    return table(columns, lines, right=(1, 4, 5, 6)) if lines else "No stem was timed alone."
+
+
+def _rows(record: dict[str, Any], *, stem_only: bool) -> list[Row]:
+    return [row for part in record["parts"] if part["settings"]["stem_only"] == stem_only for row in part["rows"]]
+
+
+def _cell(row: Row) -> tuple[str, str, int, str]:
+    return row["net"], row["task"], row["batch"], row["memory_format"]
+
+
+def _nets(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row["net"] for row in rows))
+
+
+def _speed(rows: list[Row], kind: str, task: str) -> str:
+    found = [row for row in rows if row["kind"] == kind and row["task"] == task]
+    return f"{found[0]['ratio']:.2f}" if found else "-"
+
+
+def _fastest(row: Row) -> str:
+    """The ratio of the fastest calls, which older records lack."""
+    return f"{row['best_ratio']:.2f}" if "best_ratio" in row else "-"
+
+
+def _memory(rows: list[Row], kind: str) -> str:
+    """The larger of the ratios in inference and in training."""
+    found = [row["memory_ratio"] for row in rows if row["kind"] == kind]
+    return f"{max(found):.2f}" if found else "-"
+
+
+def _caption(record: dict[str, Any]) -> str:
+    where = record["environment"]
+    settings = record["parts"][0]["settings"]
+    place = (
+        where["gpu"] if settings["device"].startswith("cuda") else f"{where['processor']}, {where['threads']} threads"
+    )
+    clock = ", processor time on a busy machine" if settings["busy"] else ""
+    freed = f", freed memory {where['freed_memory']}" if where.get("freed_memory") else ""
+    return (
+        f"Speed is the standard network's time divided by this one's (above 1 is faster), memory is this one's peak "
+        f"divided by the standard network's. {place}, {settings['precision']}{clock}{freed}, torch {where['torch']}, "
+        f"timm {where['timm']}."
+    )
+
+
+def _startup(record: dict[str, Any]) -> list[str]:
+    if not (times := record["startup"]):
+        return []
+    return [
+        "",
+        f"Startup: `import gmconv_zoo` after `import timm` {times['import_ms']:.0f} ms; `create_model` of "
+        f"{times['net']} {times['create_plain_ms']:.0f} ms plain, {times['create_gmconv_ratio']:.2f} times that for "
+        f"GMConv and {times['create_sgmconv_ratio']:.2f} times for S-GMConv; `convert` {times['convert_ms']:.0f} ms.",
+    ]

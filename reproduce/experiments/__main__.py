@@ -1,0 +1,66 @@
+"""Train what an experiment compares, every run a row of a CSV file, and print its tables.
+
+Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. Experiments:
+table1 (standard, S-GMConv, GMConv), fig6 (initial sigma), table4 (designs of the dynamic stem), sigma-decay and
+sigma-decay-dynamic (weight decay on the sigmas or not). Without --epochs by the paper's full recipes.
+
+Examples:
+    python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data
+    python -m reproduce.experiments table1 fig6 --epochs 10 --jobs 2 --data-dir data
+    python -m reproduce.experiments --record output/train --dataset "CIFAR-10 test"
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from gmconv_zoo.cli.command import run
+from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
+
+from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
+from .records import add_record, read_records, record_of_folder
+from .run import RunSettings, run_all
+from .tables import experiment_tables
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("experiments", metavar="EXPERIMENT", nargs="*", help=", ".join(EXPERIMENTS))
+    add("--nets", nargs="+", default=NETS[:1], metavar="NET", help=f"of {', '.join(NETS)} (default: {NETS[0]})")
+    add("--sets", nargs="+", default=["cifar10"], metavar="SET", help=f"of {', '.join(DATASETS)} (default: cifar10)")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="seeds of every arm (default: 0 1 2)")
+    add(
+        "--data-dir",
+        type=Path,
+        default=Path("data"),
+        help="image folders or torchvision's files (default: %(default)s)",
+    )
+    add("--output", type=Path, default=Path("output/experiments"), help="holds a folder per run (default: %(default)s)")
+    add("--results", type=Path, default=Path("results/cifar.csv"), help="the CSV file (default: %(default)s)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs at a time (default: %(default)s)")
+    add("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision (default: %(default)s)")
+    add("--compile", action="store_true", help="use torch.compile")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
+    add("--again", action="store_true", help="also train what is recorded as failed")
+    add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
+    add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
+    add_recipe_options(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if args.record:
+        add_record(args.results, record_of_folder(args.record, dataset=args.dataset))
+        return 0
+    changes = recipe_overrides(args)
+    epochs = changes.pop("epochs", None)
+    planned = {"nets": args.nets, "datasets": args.sets, "seeds": args.seeds, "epochs": epochs, "changes": changes}
+    runs = plan_runs(args.experiments, **planned)
+    settings = RunSettings(args.data_dir, args.output, args.precision, args.jobs, args.compile, args.val_every)
+    records = run_all(runs, args.results, settings, again=args.again, say=print)
+    print(f"\n{experiment_tables(read_records(args.results))}")
+    return int(any(record.status != "done" for record in records))
+
+
+if __name__ == "__main__":
+    run("python -m reproduce.experiments", __doc__, add_options, main)

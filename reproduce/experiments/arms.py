@@ -1,0 +1,251 @@
+"""The comparisons that are trained for: which networks, from which settings, against what.
+
+To add one, add an `Experiment` to `EXPERIMENTS`; `python -m reproduce.experiments` and the tables follow from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gmconv_zoo.classify.recipes import recipe_for
+
+from .records import RunRecord, recipe_changes
+
+__all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "Run", "dataset_of", "plan_runs"]
+
+NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that experiments train on, and what it must contain to be recorded under its name.
+
+    Attributes:
+        label: what records call its validation images.
+        classes: number of classes.
+        train, val: number of training and of validation images.
+    """
+
+    label: str
+    classes: int
+    train: int
+    val: int
+
+
+# By the name on the command line; "cifar10:5000" is the dataset with the first 5,000 training images only, the same
+# number of every class.
+DATASETS = {
+    "cifar10": Dataset("CIFAR-10 test", 10, 50_000, 10_000),
+    "cifar100": Dataset("CIFAR-100 test", 100, 50_000, 10_000),
+}
+
+
+def dataset_of(name: str) -> tuple[Dataset, int | None]:
+    """Return a dataset by its name on the command line, and the size of the training subset.
+
+    Args:
+        name: a key of `DATASETS`, or "KEY:IMAGES" for a subset of that many training images.
+
+    Returns:
+        The dataset, and the number of training images, None for all.
+
+    Raises:
+        ValueError: for an unknown dataset, or a number that is not a multiple of its classes.
+    """
+    key, colon, images = name.partition(":")
+    if key not in DATASETS:
+        raise ValueError(f"set {name!r}: pass one or more of {', '.join(DATASETS)}, or NAME:IMAGES for a subset.")
+    dataset = DATASETS[key]
+    if not colon:
+        return dataset, None
+    if not images.isdigit() or not 0 < int(images) < dataset.train or int(images) % dataset.classes:
+        raise ValueError(
+            f"set {name!r}: pass a number of images below {dataset.train:,} that is a multiple of {dataset.classes}."
+        )
+    return dataset, int(images)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison.
+
+    Attributes:
+        label: what the table calls it.
+        family: "stdconv", "sgmconv" or "gmconv".
+        options: of `timm.create_model`.
+        changes: of the paper's recipe.
+    """
+
+    label: str
+    family: str
+    options: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms that are trained alike, with the same seeds.
+
+    Attributes:
+        title: what is compared; says so where the paper's experiment was another one.
+        arms: in the order of the table.
+        against: label of the arm that the others are compared with, seed by seed.
+    """
+
+    title: str
+    arms: tuple[Arm, ...]
+    against: str
+
+
+# Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
+KERNEL_SIZES = (3, 5, 7, 11)
+
+
+def _with_kernels(size: int) -> Experiment:
+    """Masks from several sigmas in a small network of larger kernels, whose sigmas are not decayed."""
+    network = {"layers": [1, 1, 1], "kernel_size": size}
+    starts = {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
+    masked = [
+        Arm(f"{label} from {start}", family, {**network, "sigma_init": sigma}, _UNDECAYED)
+        for label, family in (("S-GMConv", "sgmconv"), ("GMConv", "gmconv"))
+        for start, sigma in starts.items()
+        if label == "S-GMConv" or sigma == "kernel"
+    ]
+    standard = Arm("standard", "stdconv", network, _UNDECAYED)
+    return Experiment(
+        f"Kernels of {size}x{size} in a residual network of three blocks", (standard, *masked), "standard"
+    )
+
+
+_UNDECAYED = {"sigma_weight_decay": 0.0}
+_STD = Arm("standard", "stdconv")
+_STATIC, _DYNAMIC = Arm("S-GMConv", "sgmconv"), Arm("GMConv", "gmconv")
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "table1": Experiment("Networks of Table I", (_STD, _STATIC, _DYNAMIC), "standard"),
+    "fig6": Experiment(
+        "Initial sigma of S-GMConv (Fig. 6)",
+        (
+            Arm("none (standard)", "stdconv"),
+            Arm("sigma 1", "sgmconv", {"sigma_init": 1.0}),
+            Arm("sigma 5", "sgmconv"),
+            Arm("sigma 10", "sgmconv", {"sigma_init": 10.0}),
+        ),
+        "none (standard)",
+    ),
+    "table4": Experiment(
+        "What the dynamic stem predicts (designs of Table IV; the paper's own are on ImageNet)",
+        (
+            _STD,
+            Arm("one sigma", "gmconv", {"sigma_design": "single"}),
+            Arm("sigma1 and sigma2", "gmconv", {"sigma_design": "pair"}),
+            Arm("sigma1 and sigma2 / sigma1", "gmconv"),
+        ),
+        "standard",
+    ),
+    "sigma-decay": Experiment(
+        "Weight decay on S-GMConv's sigmas, which the paper leaves open",
+        (Arm("decayed like weights", "sgmconv"), Arm("not decayed", "sgmconv", {}, _UNDECAYED)),
+        "decayed like weights",
+    ),
+    "sigma-decay-dynamic": Experiment(
+        "Weight decay on GMConv's sigmas, which the paper leaves open",
+        (Arm("decayed like weights", "gmconv"), Arm("not decayed", "gmconv", {}, _UNDECAYED)),
+        "decayed like weights",
+    ),
+    **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training that is planned.
+
+    Attributes:
+        model, options, changes, seed: as in `RunRecord`.
+        dataset: a name that `dataset_of` takes.
+        epochs: None for the recipe's own number.
+    """
+
+    model: str
+    options: dict[str, Any]
+    changes: dict[str, Any]
+    dataset: str
+    seed: int
+    epochs: int | None = None
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What is changed of the paper's recipe."""
+        return self.changes if self.epochs is None else {**self.changes, "epochs": self.epochs}
+
+    @property
+    def name(self) -> str:
+        """A folder's name."""
+        changed = sorted({**self.options, **self.changes}.items())
+        settings = [f"{key}={value}".replace(" ", "") for key, value in changed]
+        epochs = recipe_for(self.model).epochs if self.epochs is None else self.epochs
+        return "-".join([self.dataset.replace(":", "_"), self.model, *settings, f"{epochs}epochs", f"seed{self.seed}"])
+
+    def record(self, precision: str, **outcome: Any) -> RunRecord:
+        """The row for a run in some precision."""
+        recipe = recipe_for(self.model).adapt(**self.overrides)
+        dataset, images = dataset_of(self.dataset)
+        return RunRecord(
+            model=self.model,
+            options=self.options,
+            dataset=dataset.label,
+            train_images=images,
+            epochs=recipe.epochs,
+            changes=recipe_changes(self.model, recipe.to_dict()),
+            seed=self.seed,
+            precision=precision,
+            **outcome,
+        )
+
+
+def plan_runs(
+    experiments: Sequence[str],
+    *,
+    nets: Sequence[str] = ("cifar_resnet20",),
+    datasets: Sequence[str] = ("cifar10",),
+    seeds: Sequence[int] = (0, 1, 2),
+    epochs: int | None = None,
+    changes: dict[str, Any] | None = None,
+) -> list[Run]:
+    """Every run that some experiments need, each once, in an order that finishes whole seeds first.
+
+    Args:
+        experiments: keys of `EXPERIMENTS`.
+        nets: of `NETS`.
+        datasets: names that `dataset_of` takes.
+        seeds: the same for every arm.
+        epochs: None for the paper's recipes.
+        changes: further fields of the recipe, for every arm.
+
+    Raises:
+        ValueError: for a name or number that is none, saying what there is.
+    """
+    for what, given, known in (
+        ("experiment", experiments, EXPERIMENTS),
+        ("net", nets, NETS),
+    ):
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"{what} {unknown[0]!r}: pass one or more of {', '.join(known)}.")
+        if not given:
+            raise ValueError(f"no {what}: pass one or more of {', '.join(known)}.")
+    if not datasets:
+        raise ValueError(f"no set: pass one or more of {', '.join(DATASETS)}.")
+    for dataset in datasets:
+        dataset_of(dataset)
+    if not seeds or min(seeds) < 0:
+        raise ValueError(f"seeds={list(seeds)}: pass whole numbers of at least 0.")
+    runs: dict[str, Run] = {}
+    for dataset in datasets:
+        for net in nets:
+            for seed in seeds:
+                for arm in (arm for name in experiments for arm in EXPERIMENTS[name].arms):
+                    wanted = {**(changes or {}), **arm.changes}
+                    run = Run(f"{arm.family}_{net}", arm.options, wanted, dataset, seed, epochs)
+                    runs.setdefault(run.record("no").key, run)
+    return list(runs.values())

@@ -1,0 +1,65 @@
+"""The images that experiments train on: a known dataset, checked, or a subset of it made once."""
+
+import os
+import shutil
+from pathlib import Path
+
+from gmconv_zoo.data.sources import ImageData, open_data
+
+from .arms import Dataset, dataset_of
+
+__all__ = ["experiment_data"]
+
+
+def experiment_data(name: str, data_dir: Path, output: Path) -> str:
+    """Return what training opens for a dataset, after checking that it is that dataset.
+
+    Args:
+        name: a name that `dataset_of` takes, e.g. "cifar10" or "cifar10:5000".
+        data_dir: contains an image folder of the dataset's name, or torchvision's files.
+        output: folder in which a subset is made, as "data/cifar10_5000".
+
+    Raises:
+        ValueError: when the images have other classes or another number than the dataset.
+    """
+    dataset, images = dataset_of(name)
+    key = name.partition(":")[0]
+    folder = data_dir / key
+    place = str(folder) if folder.is_dir() else f"torch/{key}"
+    if images is None:
+        _check(open_data(place, data_dir=data_dir), dataset, dataset.train, place)
+        return place
+    subset = output / "data" / name.replace(":", "_")
+    if not subset.is_dir():
+        whole = open_data(place, data_dir=data_dir)
+        _check(whole, dataset, dataset.train, place)
+        _write_subset(whole, subset, images // dataset.classes)
+    _check(open_data(subset), dataset, images, str(subset))
+    return str(subset)
+
+
+def _check(data: ImageData, dataset: Dataset, train: int, place: str) -> None:
+    found = (len(data.classes), len(data.train.labels), len(data.val.labels))
+    wanted = (dataset.classes, train, dataset.val)
+    if found != wanted:
+        told = "{} classes, {} training and {} validation images"
+        raise ValueError(
+            f"{place} has {told.format(*found)}, but {dataset.label.split()[0]} has {told.format(*wanted)}: pass "
+            "--data-dir with the whole dataset."
+        )
+
+
+def _write_subset(data: ImageData, folder: Path, per_class: int) -> None:
+    """Write the first images of every class, and all validation images, as lossless files in a folder."""
+    scratch = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    for split, images, most in (("train", data.train, per_class), ("val", data.val, None)):
+        counts: dict[int, int] = {}
+        for index, label in enumerate(int(label) for label in images.labels):
+            counts[label] = counts.get(label, 0) + 1
+            if most is not None and counts[label] > most:
+                continue
+            place = scratch / split / data.classes[label]
+            place.mkdir(parents=True, exist_ok=True)
+            images.open(index).save(place / f"{index:05d}.png")
+    os.replace(scratch, folder)

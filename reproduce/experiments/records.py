@@ -1,0 +1,204 @@
+"""Recorded runs: one row of a CSV file for every training, good or bad, with all that it takes to repeat it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gmconv_zoo.classify.recipes import recipe_for
+from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, replace_text
+
+__all__ = ["RunRecord", "add_record", "read_records", "record_of_folder", "recipe_changes"]
+
+DONE = "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One training.
+
+    Attributes:
+        model: timm's name of the network.
+        options: of `timm.create_model`, e.g. {"sigma_init": 1.0}.
+        dataset: the validation images, e.g. "CIFAR-10 test".
+        train_images: size of the training subset; None for all images of the dataset.
+        epochs: in all.
+        changes: fields of the recipe that differ from the paper's for this network, ``epochs`` aside.
+        seed: of weights, order and augmentation.
+        precision: "no" for float32, "bf16" or "fp16".
+        status: "done", or why the run ended early.
+        correct, count: validation images that are classified correctly after the last epoch, and all of them.
+        top5: number of them whose class is among the first five.
+        stem_spread: mean of a dynamic stem's two standard deviations of sigma over images, in kernel taps.
+        stem_mask_spread: standard deviation over images of its mask value that varies most.
+        stem_live: for each of its hidden units, the share of the images on which it is above 0, as text.
+        sigmas: static sigmas in the order of the layers, in kernel taps, as text.
+        seconds: spent training, without evaluation.
+        device: GPU or processor; threads: of torch on a CPU.
+        date, commit, gmconv_zoo, torch, timm: when, and with which code.
+    """
+
+    model: str
+    options: dict[str, Any]
+    dataset: str
+    train_images: int | None = None
+    epochs: int
+    changes: dict[str, Any]
+    seed: int
+    precision: str
+    status: str = DONE
+    correct: int | None = None
+    top5: int | None = None
+    count: int | None = None
+    stem_spread: float | None = None
+    stem_mask_spread: float | None = None
+    stem_live: str = ""
+    sigmas: str = ""
+    seconds: float | None = None
+    device: str = ""
+    threads: int | None = None
+    date: str = ""
+    commit: str = ""
+    gmconv_zoo: str = ""
+    torch: str = ""
+    timm: str = ""
+
+    @property
+    def key(self) -> str:
+        """What makes it this run and no other."""
+        return json.dumps([getattr(self, name) for name in _KEY], sort_keys=True)
+
+    @property
+    def top1_percent(self) -> float | None:
+        """Accuracy in percent; None for a run that ended early."""
+        return None if self.correct is None or not self.count else 100 * self.correct / self.count
+
+
+_KEY = ("model", "options", "dataset", "train_images", "epochs", "changes", "seed", "precision")
+_JSON = ("options", "changes")
+_INTEGERS = ("train_images", "epochs", "seed", "correct", "top5", "count", "threads")
+_FLOATS = ("stem_spread", "stem_mask_spread", "seconds")
+
+
+# Ends of the columns of summary.csv that are of a dynamic layer.
+_DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
+
+
+def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The fields in which a recipe differs from the paper's for a network, run to the same number of epochs.
+
+    Args:
+        model: the network's name.
+        recipe: as `Recipe.to_dict` gives it.
+    """
+    usual = recipe_for(model).adapt(epochs=recipe["epochs"]).to_dict()
+    return {name: value for name, value in recipe.items() if value != usual[name]}
+
+
+def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
+    """The record of a finished run, from what training wrote.
+
+    Args:
+        folder: with results.json and summary.csv.
+        dataset: what the held-out images are called, where the run's own name for them is not the one wanted.
+
+    Raises:
+        ValueError: when the folder holds no finished run, or one of a network the paper has no recipe for.
+    """
+    try:
+        results = json.loads((Path(folder) / RESULTS_NAME).read_text(encoding="utf-8"))
+        with (Path(folder) / SUMMARY_NAME).open(newline="", encoding="utf-8") as file:
+            last = list(csv.DictReader(file))[-1]
+        score, recipe, environment = results["score"], results["recipe"], results["environment"]
+    except (OSError, IndexError, KeyError, ValueError) as error:
+        raise ValueError(f"{folder} holds no finished run ({error!r}): train it to its end first.") from error
+    spreads = [float(last[name]) for name in last if name.endswith(("horizontal_spread", "vertical_spread"))]
+    masks = [float(last[name]) for name in last if name.endswith(".mask_spread")]
+    sigmas = [last[name] for name in last if name.startswith("sigma/") and not name.endswith(_DYNAMIC_COLUMNS)]
+    return RunRecord(
+        model=results["model"],
+        options=results.get("model_options") or {},
+        dataset=dataset or results["dataset"],
+        epochs=recipe["epochs"],
+        changes=recipe_changes(results["model"], recipe),
+        seed=results["seed"],
+        precision=results["precision"],
+        correct=score["top1"],
+        top5=score["top5"],
+        count=score["count"],
+        stem_spread=sum(spreads) / len(spreads) if spreads else None,
+        stem_mask_spread=masks[0] if masks else None,
+        stem_live=next((last[name] for name in last if name.endswith(".live")), ""),
+        sigmas=" ".join(f"{float(sigma):.3g}" for sigma in sigmas),
+        seconds=results["seconds"],
+        date=results["date"],
+        **described_environment(environment),
+    )
+
+
+def described_environment(environment: dict[str, Any]) -> dict[str, Any]:
+    """The columns that tell machine and versions, from `engine.records.environment`."""
+    return {
+        "device": environment.get("gpu") or f"{environment.get('processor')}, {environment.get('cores')} cores",
+        "threads": None if environment.get("gpu") else environment.get("threads"),
+        **{name: environment.get(name) or "" for name in ("commit", "gmconv_zoo", "torch", "timm")},
+    }
+
+
+def read_records(path: str | Path) -> list[RunRecord]:
+    """The runs in a file, in its order; none where there is no file yet.
+
+    Raises:
+        ValueError: for a row that is not such a record, naming it.
+    """
+    if not Path(path).is_file():
+        return []
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    records = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            records.append(RunRecord(**{name: _parsed(name, text) for name, text in row.items()}))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}, line {number}, is not a recorded run: {error}.") from error
+    return records
+
+
+def add_record(path: str | Path, record: RunRecord) -> None:
+    """Write a run into a file, in the place of an earlier record of the same run.
+
+    The file is sorted, so that it does not depend on the order in which runs finished, and replaced as a whole.
+    """
+    others = [other for other in read_records(path) if other.key != record.key]
+    _write(
+        Path(path), sorted([*others, record], key=lambda r: (r.dataset, r.epochs, r.model.split("_", 1)[::-1], r.key))
+    )
+
+
+def _write(path: Path, records: Iterable[RunRecord]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(RunRecord)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _written(name, value) for name, value in asdict(record).items()} for record in records)
+    replace_text(path, text.getvalue())
+
+
+def _written(name: str, value: Any) -> Any:
+    if name in _JSON:
+        return json.dumps(value, sort_keys=True)
+    if value is None:
+        return ""
+    return f"{value:.6g}" if name in _FLOATS else value
+
+
+def _parsed(name: str | None, text: str | None) -> Any:
+    if name is None or text is None:
+        raise ValueError("it has another number of columns")
+    if name in _JSON:
+        return json.loads(text)
+    if name in _INTEGERS or name in _FLOATS:
+        return None if text == "" else (int if name in _INTEGERS else float)(text)
+    return text

@@ -1,0 +1,192 @@
+"""Tables of recorded runs: means over seeds, and differences between arms that were trained with the same seeds."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from gmconv_zoo.classify.recipes import recipe_for
+from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.sigmas import DYNAMIC_SPREAD
+
+from ..markdown import table
+from .arms import EXPERIMENTS, Arm, Experiment
+from .records import RunRecord
+
+with needs_extra("train"):
+    from scipy.stats import t as student
+
+__all__ = ["Difference", "experiment_tables", "paired_difference", "summary_table"]
+
+_COLUMNS = (
+    "arm",
+    "seeds",
+    "top-1 (%), mean",
+    "lowest to highest",
+    "difference, paired by seed (95 % interval)",
+    "stem",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences.
+
+    Attributes:
+        value: in points.
+        margin: half the 95 % interval by Student's t; None for a single pair.
+        pairs: how many.
+    """
+
+    value: float
+    margin: float | None
+    pairs: int
+
+    def __str__(self) -> str:
+        if self.margin is None:
+            return f"{self.value:+.2f} (one pair, no interval)"
+        return f"{self.value:+.2f} ({self.value - self.margin:+.2f} to {self.value + self.margin:+.2f})"
+
+
+def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Difference | None:
+    """The mean difference of two arms over the seeds that both have.
+
+    Args:
+        arm, against: accuracy in percent by seed.
+
+    Returns:
+        None where they share no seed.
+    """
+    differences = [value - against[seed] for seed, value in sorted(arm.items()) if seed in against]
+    if not differences:
+        return None
+    if len(differences) == 1:
+        return Difference(differences[0], None, 1)
+    quantile = float(student.ppf(0.975, len(differences) - 1))
+    return Difference(mean(differences), quantile * stdev(differences) / math.sqrt(len(differences)), len(differences))
+
+
+def experiment_tables(records: Sequence[RunRecord]) -> str:
+    """Markdown: for every experiment a table per data set, network and length of training that has been recorded.
+
+    Args:
+        records: from `read_records`. An experiment has a table when most of its arms have a run, and the one that
+            the others are compared with does; arms without one are shown as not run.
+
+    Returns:
+        Tables under their headings; a sentence where there is none yet.
+    """
+    parts = [
+        f"**{experiment.title}.** {_described(setting)}.\n\n{_table(experiment, by_arm)}"
+        for experiment, setting, by_arm in _recorded(records)
+    ]
+    return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
+
+
+def summary_table(records: Sequence[RunRecord]) -> str:
+    """Return a Markdown table with a row for every recorded setting in which masks are compared with none.
+
+    Args:
+        records: from `read_records`. A cell has the difference to the standard network in points, paired by seed, of
+            the first arm of each family.
+    """
+    rows = []
+    for experiment, setting, by_arm in _recorded(records):
+        standard = next((arm for arm in experiment.arms if arm.family == "stdconv"), None)
+        if standard is None or experiment.against != standard.label:
+            continue
+        scores = {label: _scores(runs) for label, runs in by_arm.items()}
+        cells = []
+        for family in ("sgmconv", "gmconv"):
+            label = next((arm.label for arm in experiment.arms if arm.family == family), None)
+            found = None if label is None else paired_difference(scores[label], scores[standard.label])
+            cells.append("-" if found is None else str(found))
+        base = scores[standard.label].values()
+        rows.append((experiment.title, _described(setting), str(len(base)), f"{mean(base):.2f}", *cells))
+    if not rows:
+        return "No comparison has been recorded yet."
+    return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
+
+
+def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "_Setting", dict[str, list[RunRecord]]]]:
+    """Every experiment and setting of which most arms have a run, and the one that the others are compared with."""
+    found = []
+    for experiment in EXPERIMENTS.values():
+        for setting in _settings(records):
+            within = [record for record in records if _setting(record) == setting]
+            by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
+            recorded = [label for label, runs in by_arm.items() if runs]
+            if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
+                found.append((experiment, setting, by_arm))
+    return found
+
+
+def _scores(runs: Iterable[RunRecord]) -> dict[int, float]:
+    return {run.seed: run.top1_percent for run in runs if run.top1_percent is not None}
+
+
+_PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+# What runs must share to be compared: dataset, network, size of the training subset, epochs and precision.
+_Setting = tuple[str, str, int | None, int, str]
+
+
+def _setting(record: RunRecord) -> _Setting:
+    return record.dataset, _net(record), record.train_images, record.epochs, record.precision
+
+
+def _settings(records: Iterable[RunRecord]) -> list[_Setting]:
+    settings = {_setting(record) for record in records}
+    return sorted(settings, key=lambda s: (s[0], s[1], -(s[2] or 10**9), -s[3], s[4]))
+
+
+def _described(setting: _Setting) -> str:
+    dataset, net, images, epochs, precision = setting
+    subset = "" if images is None else f", trained on {images:,} images"
+    return f"{dataset}{subset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}"
+
+
+def _net(record: RunRecord) -> str:
+    return record.model.partition("_")[2]
+
+
+def _is_of(record: RunRecord, arm: Arm) -> bool:
+    """Whether a run is one of an arm; the family is compared up to the first underscore."""
+    same_model = record.model.partition("_")[0] == arm.family
+    return same_model and record.options == arm.options and record.changes == arm.changes
+
+
+def _length(net: str, epochs: int) -> str:
+    whole = recipe_for(net).epochs
+    return f"the paper's {whole} epochs" if epochs == whole else f"short schedule: {epochs} epochs instead of {whole}"
+
+
+def _table(experiment: Experiment, by_arm: dict[str, list[RunRecord]]) -> str:
+    scores = {label: _scores(runs) for label, runs in by_arm.items()}
+    rows = []
+    for label, runs in by_arm.items():
+        values = list(scores[label].values())
+        failed = len(runs) - len(values)
+        seeds = f"{len(values)}" + (f", {failed} failed" if failed else "") if runs else "not run"
+        if label == experiment.against:
+            compared = "(compared with this)"
+        else:
+            difference = paired_difference(scores[label], scores[experiment.against])
+            compared = "-" if difference is None else str(difference)
+        low_high = f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "-"
+        rows.append((label, seeds, f"{mean(values):.2f}" if values else "-", low_high, compared, _stem(runs)))
+    return table(_COLUMNS, rows, right=(2,))
+
+
+def _stem(runs: Sequence[RunRecord]) -> str:
+    """How many dynamic stems depend on the image after training, and by how much; "-" for networks without one."""
+    spreads = sorted(run.stem_mask_spread for run in runs if run.stem_mask_spread is not None)
+    if not spreads:
+        return "-"
+    dynamic = sum(spread >= DYNAMIC_SPREAD for spread in spreads)
+    live = min((float(share) for run in runs for share in run.stem_live.split()), default=0.0)
+    return (
+        f"dynamic in {dynamic} of {len(spreads)} (mask spread {spreads[0]:.3f} to {spreads[-1]:.3f}, every hidden unit "
+        f"live on {100 * live:.0f} % of images or more)"
+    )

@@ -1,0 +1,92 @@
+"""Write the generated tables and the model cards, or check that they are up to date.
+
+The table of models is counted from the registered networks, those of runs are made from results/cifar.csv, those of
+speed and memory from results/benchmark, and the model cards from the weight specs.
+
+Example:
+    python -m reproduce.tables
+    python -m reproduce.tables --check
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+
+from gmconv_zoo.cli.command import run
+from gmconv_zoo.hub.cards import check_cards, write_cards
+from gmconv_zoo.hub.profile import profile_registered
+from gmconv_zoo.weights.specs import specs_of
+
+from . import ROOT
+from .benchmark.tables import full_table, network_table, stem_table
+from .experiments.records import read_records
+from .experiments.tables import experiment_tables, summary_table
+from .markdown import table, with_block
+
+__all__ = ["models_table", "outdated"]
+
+CARDS = ROOT / "model_cards"
+_MASKS = {"gmconv": "dynamic stem, static elsewhere", "sgmconv": "static", "stdconv": "none"}
+_COLUMNS = ("model", "masks", "parameters", "GMACs", "image size", "pretrained tags")
+
+
+def models_table() -> str:
+    """Return all registered models as a Markdown table, the default tag first in its last column."""
+    rows = []
+    names = timm.list_models([f"{family}_*" for family in _MASKS])
+    for name in sorted(names, key=lambda name: (name.partition("_")[2], name)):
+        counts = profile_registered(name)
+        rows.append(
+            (
+                f"`{name}`",
+                _MASKS[name.partition("_")[0]],
+                f"{counts.parameters:,}",
+                f"{counts.macs / 1e9:.3g}",
+                f"{counts.input_size[1]} x {counts.input_size[2]}",
+                ", ".join(f"`{spec.tag}`" for spec in specs_of(name)) or "-",
+            )
+        )
+    return table(_COLUMNS, rows, right=(2, 3, 4))
+
+
+def outdated() -> list[str]:
+    """Return a line for each table and card that differs from what it is made from."""
+    tables = [f"{page}: the part {name!r} differs" for page, name, text in _parts() if text != page.read_text("utf-8")]
+    return tables + check_cards(CARDS)
+
+
+def _parts() -> Iterator[tuple[Path, str, str]]:
+    """Page and name of every generated part, and the page's text with that part renewed."""
+    runs = read_records(ROOT / "results" / "cifar.csv")
+    speed = json.loads((ROOT / "results" / "benchmark" / "cpu_float32.json").read_text(encoding="utf-8"))
+    for name, part, content in (
+        ("README.md", "models", models_table()),
+        ("README.md", "summary", summary_table(runs)),
+        ("README.md", "benchmark", network_table(speed)),
+        ("docs/results.md", "cifar", experiment_tables(runs)),
+        ("docs/performance.md", "benchmark", full_table(speed)),
+        ("docs/performance.md", "stems", stem_table(speed)),
+    ):
+        yield ROOT / name, part, with_block(ROOT / name, part, content)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table or card differs")
+
+
+def _main(args: argparse.Namespace) -> int:
+    if args.check:
+        found = outdated()
+        print(*found, *(["run: python -m reproduce.tables"] if found else []), sep="\n")
+        return int(bool(found))
+    for page, _, text in _parts():
+        page.write_text(text, encoding="utf-8")
+    write_cards(CARDS)
+    return 0
+
+
+if __name__ == "__main__":
+    run("python -m reproduce.tables", __doc__, _add_options, _main)

@@ -1,0 +1,202 @@
+"""A tiny run of the whole benchmark: subjects, record, tables, scaling, command."""
+
+import json
+import logging
+import platform
+import runpy
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from gmconv_zoo.engine.allocator import keep_freed_memory
+from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+from reproduce.benchmark import BenchmarkSettings, plans, run_benchmark
+from reproduce.benchmark.record import make_record, merge_record
+from reproduce.benchmark.scaling import _draw, scaling_rows
+from reproduce.benchmark.startup import startup_times
+from reproduce.benchmark.subjects import KINDS, STANDARD, build_subject
+from reproduce.benchmark.tables import full_table, network_table, stem_table
+
+TINY = BenchmarkSettings(
+    nets=("cifar_resnet20",), kinds=("sgmconv", "gmconv"), batches=(1,), image_size=8, seconds=0, rounds=1
+)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory) -> dict:
+    path = tmp_path_factory.mktemp("benchmark") / "record.json"
+    run_benchmark([TINY], path)
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_takes_the_place_of_the_standard_network(kind):
+    x = torch.randn(2, 3, 32, 32)
+    torch.manual_seed(0)
+    net = build_subject("cifar_resnet20", kind).eval()
+    torch.manual_seed(0)
+    standard = build_subject("cifar_resnet20", STANDARD).eval()
+    assert net(x).shape == standard(x).shape
+    layer = build_subject("cifar_resnet20", kind, stem_only=True)
+    assert layer(x).shape == build_subject("cifar_resnet20", STANDARD, stem_only=True)(x).shape
+    masked = [module for module in net.modules() if isinstance(module, (SGMConv2d, DGMConv2d))]
+    assert bool(masked) == (kind.startswith(("sgmconv", "gmconv")) and kind != "sgmconv fused")
+    if "stem" not in kind:  # the others compute something else
+        torch.testing.assert_close(net(x), standard(x), rtol=1e-4, atol=1e-4)
+    if kind.startswith("gmconv "):
+        assert net.conv1.form == kind.partition(" ")[2]
+
+
+def test_the_record_holds_every_cell_with_machine_and_settings(record):
+    (part,) = record["parts"]
+    rows = part["rows"]
+    assert len(rows) == 2 * 2 * 3  # tasks, memory formats, kinds
+    assert {row["kind"] for row in rows} == {"standard", "sgmconv", "gmconv"}
+    assert all(row["ratio"] == row["memory_ratio"] == 1 for row in rows if row["kind"] == "standard")
+    assert all(row["milliseconds"] > 0 and row["peak_mib"] > 0 for row in rows)
+    assert record["environment"]["torch"] == torch.__version__
+    assert part["settings"]["batches"] == [1]
+
+
+def test_parts_measured_anew_replace_their_like_and_keep_their_commit(record):
+    other = {**record["parts"][0], "settings": {**record["parts"][0]["settings"], "batches": [7]}}
+    earlier = {**record, "environment": {**record["environment"], "commit": "before"}}
+    earlier["parts"] = [{key: value for key, value in record["parts"][0].items() if key != "commit"}, other]
+    again = {**record, "parts": [{**record["parts"][0], "commit": "after", "rows": []}]}
+    merged = merge_record(earlier, again)
+    assert [part["commit"] for part in merged["parts"]] == ["after", other["commit"]]
+    assert merge_record(earlier, {**again, "parts": []})["parts"][0]["commit"] == "before"
+    elsewhere = {**again, "environment": {**again["environment"], "processor": "another"}}
+    with pytest.raises(ValueError, match=r"processor is 'another' here .* measure every plan anew"):
+        merge_record(earlier, elsewhere)
+
+
+def test_the_record_tells_what_became_of_freed_memory(record, monkeypatch):
+    monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
+    returned = run_benchmark([TINY], keep_memory=False)
+    if platform.libc_ver()[0] != "glibc":
+        assert record["environment"]["freed_memory"] is returned["environment"]["freed_memory"] is None
+        return
+    assert record["environment"]["freed_memory"] == ("kept" if keep_freed_memory() else "returned")
+    assert f"freed memory {record['environment']['freed_memory']}" in full_table(record)
+    assert returned["environment"]["freed_memory"] == "returned"
+    kept = {**record, "environment": {**record["environment"], "freed_memory": "kept"}}
+    with pytest.raises(ValueError, match="freed_memory is 'returned' here and was 'kept' in the record"):
+        merge_record(kept, returned)  # the two do not belong in one table
+
+
+def test_training_changes_the_weights_and_inference_does_not():
+    from reproduce.benchmark.measure import measure
+
+    for task, changed in (("training", True), ("inference", False)):
+        net = build_subject("cifar_resnet20", "gmconv")
+        before = net.conv1.weight.detach().clone()
+        measure({"standard": net}, torch.randn(2, 3, 8, 8), task, TINY)
+        assert bool((net.conv1.weight != before).any()) == changed
+
+
+def test_bf16_and_a_single_layer_are_measured():
+    settings = BenchmarkSettings(
+        kinds=("gmconv",), batches=(1,), image_size=16, precision="bf16", stem_only=True, seconds=0, rounds=1
+    )
+    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 8
+
+
+@pytest.mark.slow
+def test_compiled_networks_are_measured():
+    settings = replace(TINY, compile=True, tasks=("inference",), formats=("channels_last",))
+    rows = run_benchmark([settings])["parts"][0]["rows"]
+    assert [row["kind"] for row in rows] == ["standard", "sgmconv", "gmconv"]
+    assert all(row["milliseconds"] > 0 for row in rows)
+
+
+def test_tables_have_a_row_for_every_cell(record):
+    assert network_table(record).count("| cifar_resnet20, 1 |") == 2
+    assert full_table(record).count("| cifar_resnet20 |") == 12
+
+
+def test_what_a_stem_adds_is_told_beside_its_network(record):
+    assert stem_table(record) == "No stem was timed alone."
+    (part,) = json.loads(json.dumps(record))["parts"]
+    alone = {"settings": {**part["settings"], "stem_only": True}, "rows": json.loads(json.dumps(part["rows"]))}
+    for row in part["rows"]:
+        row["milliseconds"] = 100.0
+    for row in alone["rows"]:
+        row["milliseconds"] = 35.0 if row["kind"] == "gmconv" else 10.0
+    lines = stem_table({**record, "parts": [part, alone]}).splitlines()
+    assert len(lines) == 2 + 4
+    assert "| cifar_resnet20 | 1 | channels_last | training | 25.0 | 100 | 0.800 |" in lines
+
+
+def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):
+    rows = scaling_rows(TINY, {"masked layers": (1, 2), "kernel size": (3, 5)})
+    assert [(row["axis"], row["value"]) for row in rows[::3]] == [
+        ("masked layers", 1),
+        ("masked layers", 2),
+        ("kernel size", 3),
+        ("kernel size", 5),
+    ]
+    pytest.importorskip("matplotlib")
+    _draw(rows, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_startup_is_measured():
+    times = startup_times(net="cifar_resnet20", rounds=1)
+    assert all(times[key] > 0 for key in times if key.endswith(("_ms", "_ratio")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"nets": ("vgg",)}, "nets=.*pass some of"),
+        ({"kinds": ("fft",)}, "kinds=.*pass some of"),
+        ({"batches": ()}, "batches="),
+        ({"batches": (0,)}, "numbers above 0"),
+        ({"precision": "int8"}, "precision='int8'"),
+        ({"device": "gpu"}, "device='gpu'"),
+        ({"device": "cuda:99"}, "CUDA devices here; pass 'cpu'"),
+        ({"seconds": -1.0}, "seconds=-1.0"),
+    ],
+)
+def test_settings_that_cannot_be_measured_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        BenchmarkSettings(**settings)
+
+
+def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
+    class Greedy(nn.Module):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(
+        "reproduce.benchmark.measure.build_subject", lambda *_, **__: nn.Sequential(Greedy(), nn.Linear(1, 1))
+    )
+    with pytest.raises(ValueError, match="lower the batch"):
+        run_benchmark([TINY])
+
+
+def test_the_command_measures(monkeypatch, tmp_path):
+    monkeypatch.setitem(plans.PLANS, "stem", (TINY,))
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--plan", "stem", "--output", str(tmp_path / "out.json")])
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    threads = torch.get_num_threads()
+    runpy.run_module("reproduce.benchmark", run_name="__main__")
+    torch.set_num_threads(threads)
+    assert len(json.loads((tmp_path / "out.json").read_text())["parts"]) == 1
+
+
+def test_record_is_made_and_renewed_by_device_and_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr("reproduce.benchmark.record.startup_times", lambda **_: None)
+    monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
+    with pytest.raises(FileNotFoundError, match=r"cpu_float32\.json: there is no record yet; measure all plans first"):
+        make_record(tmp_path, [TINY], renew=True)
+    path, _ = make_record(tmp_path, [replace(TINY, precision="bf16")])
+    assert path == tmp_path / "cpu_bf16.json"
+    _, renewed = make_record(tmp_path, [replace(TINY, precision="bf16", batches=(3,))], renew=True)
+    assert [part["settings"]["batches"] for part in renewed["parts"]] == [[1], [3]]
+    assert json.loads(path.read_text()) == renewed

@@ -1,0 +1,301 @@
+import csv
+import json
+import runpy
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reproduce.experiments import run as run_module
+from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
+from reproduce.experiments.datasets import experiment_data
+from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
+from reproduce.experiments.run import RunSettings, run_all
+from reproduce.experiments.tables import experiment_tables, paired_difference
+from tests.data.image_folders import make_folder
+
+TINY = {"epochs": 2, "changes": {"batch_size": 8}}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A small dataset under the name of CIFAR-10, of three classes."""
+    monkeypatch.setitem(DATASETS, "cifar10", Dataset("CIFAR-10 test", 3, 24, 9))
+    make_folder(tmp_path / "data" / "cifar10" / "train", 24)
+    make_folder(tmp_path / "data" / "cifar10" / "test", 9)
+    return tmp_path / "data"
+
+
+def a_record(model="stdconv_cifar_resnet20", correct=900, **values) -> RunRecord:
+    usual = {"options": {}, "dataset": "CIFAR-10 test", "epochs": 160, "changes": {}, "seed": 0, "precision": "no"}
+    return RunRecord(model=model, **{**usual, "correct": correct, "top5": 990, "count": 1000, **values})
+
+
+def test_arms_that_experiments_share_are_planned_once():
+    runs = plan_runs(["table1", "fig6"], seeds=[0, 1])
+    names = [run.name for run in runs]
+    assert len(names) == len(set(names)) == 10  # Fig. 6 shares two arms with Table I
+    assert {run.model for run in runs[:5]} == {f"{f}_cifar_resnet20" for f in ("stdconv", "sgmconv", "gmconv")}
+    assert {run.seed for run in runs[:5]} == {0}
+    assert [run.options for run in runs if run.model.startswith("sgm") and run.seed == 0] == [
+        {},
+        {"sigma_init": 1.0},
+        {"sigma_init": 10.0},
+    ]
+
+
+def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
+    records = [run.record("no") for run in plan_runs(["sigma-decay"], seeds=[0])]
+    assert [(record.epochs, record.changes) for record in records] == [(160, {}), (160, {"sigma_weight_decay": 0.0})]
+    (shorter, _) = (run.record("no") for run in plan_runs(["sigma-decay"], seeds=[0], epochs=10))
+    assert (shorter.epochs, shorter.changes) == (10, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"experiments": ["table2"]}, r"experiment 'table2': pass one or more of table1, fig6"),
+        ({"experiments": []}, r"no experiment: pass one or more of table1"),
+        ({"experiments": ["fig6"], "nets": ["resnet50"]}, r"net 'resnet50': pass one or more of cifar_resnet20"),
+        ({"experiments": ["fig6"], "datasets": ["svhn"]}, r"set 'svhn': pass one or more of cifar10, cifar100"),
+        (
+            {"experiments": ["fig6"], "datasets": ["cifar10:15"]},
+            r"cifar10:15': pass a number of images below 50,000 that",
+        ),
+        ({"experiments": ["fig6"], "seeds": [-1]}, r"seeds=\[-1\]: pass whole numbers"),
+        ({"experiments": ["fig6"], "changes": {"speed": 3}}, r"a recipe has no speed"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan_runs(**arguments)
+
+
+def test_every_experiment_compares_with_one_of_its_arms():
+    for experiment in EXPERIMENTS.values():
+        assert experiment.against in [arm.label for arm in experiment.arms]
+    assert len({json.dumps([arm.family, arm.options, arm.changes]) for arm in EXPERIMENTS["table4"].arms}) == 4
+
+
+def test_records_survive_the_file_and_replace_their_like(tmp_path):
+    path = tmp_path / "results" / "runs.csv"
+    first = a_record("gmconv_cifar_resnet20", options={"sigma_init": 1.0}, stem_live="1 0.5", seconds=12.5, threads=2)
+    failed = a_record(seed=1, correct=None, top5=None, count=None, status="NonFiniteError: the loss is nan, step 3")
+    for record in (failed, first):
+        add_record(path, record)
+    assert sorted(read_records(path), key=lambda r: r.seed) == [first, failed]
+    better = replace(first, correct=950)
+    add_record(path, better)
+    assert sorted(read_records(path), key=lambda r: r.seed) == [better, failed]
+
+
+@pytest.mark.parametrize(
+    ("change", "another"),
+    [
+        ({"precision": "bf16"}, True),
+        ({"seed": 1}, True),
+        ({"epochs": 10}, True),
+        ({"dataset": "CIFAR-100 test"}, True),
+        ({"options": {"sigma_init": 1.0}}, True),
+        ({"changes": {"lr": 0.2}}, True),
+        ({"model": "gmconv_cifar_resnet20"}, True),
+        ({"correct": 901}, False),
+        (
+            {"commit": "abc", "date": "2026-01-02", "device": "a CPU", "status": "NonFiniteError"},
+            False,
+        ),
+    ],
+)
+def test_runs_are_told_apart_by_what_was_asked_for_and_not_by_what_came_of_it(tmp_path, change, another):
+    first, second = a_record(), replace(a_record(), **change)
+    assert (first.key != second.key) is another
+    for record in (first, second):
+        add_record(tmp_path / "runs.csv", record)
+    assert len(read_records(tmp_path / "runs.csv")) == 1 + another
+
+
+def test_file_does_not_depend_on_the_order_of_finishing(tmp_path):
+    records = [a_record(seed=seed, epochs=epochs) for seed in (2, 0, 1) for epochs in (10, 160)]
+    for name, order in (("one", records), ("two", records[::-1])):
+        for record in order:
+            add_record(tmp_path / name, record)
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
+
+
+@pytest.mark.parametrize("line", ["a,b", "m,{},d,x,{},0,no,done,,,,,,,,,,,,,", "m,{,d,1,{},0,no,done,,,,,,,,,,,,,"])
+def test_damaged_row_is_named(tmp_path, line):
+    path = tmp_path / "runs.csv"
+    add_record(path, a_record())
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(ValueError, match=r"runs\.csv, line 3, is not a recorded run"):
+        read_records(path)
+
+
+def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monkeypatch):
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    settings = RunSettings(data, tmp_path / "runs", progress=False)
+    said = []
+    (record,) = run_all([run], tmp_path / "results.csv", settings, say=said.append)
+    assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 2, 3, 9)
+    assert record.changes == {"batch_size": 8}
+    assert len(record.stem_live.split()) == 4
+    assert len(record.sigmas.split()) == 18
+    assert record.stem_mask_spread is not None
+    assert record.torch
+    assert record.key == run.record("no").key
+    assert read_records(tmp_path / "results.csv")[0].correct == record.correct
+    monkeypatch.setattr(run_module, "train_one", None)
+    assert [r.key for r in run_all([run], tmp_path / "results.csv", settings)] == [record.key]
+    assert said[0].startswith("1 runs: 0 are recorded")
+
+
+def test_an_error_that_says_nothing_of_a_network_is_no_row(data, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(run_module, "train_by_recipe", full)
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    with pytest.raises(OSError, match="No space left"):
+        run_all([run], tmp_path / "results.csv", RunSettings(data, tmp_path / "runs", progress=False))
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_runs_of_another_precision_have_folders_of_their_own(data, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(run_module, "train_by_recipe", lambda *_, output, **__: folders.append(output))
+    monkeypatch.setattr(run_module, "record_of_folder", lambda _: a_record())
+    monkeypatch.setattr(run_module, "default_accelerator", lambda **_: None)  # one precision a process is accelerate's
+    (run,) = [r for r in plan_runs(["table1"], seeds=[3], **TINY) if r.model.startswith("gmconv")]
+    for options in ({}, {"precision": "bf16"}, {"precision": "bf16", "compile": True}):
+        run_module.train_one(run, RunSettings(data, tmp_path, progress=False, **options), threads=None)
+    assert [folder.name.removeprefix(run.name) for folder in folders] == ["", "-bf16", "-bf16-compiled"]
+
+
+def test_run_that_diverges_is_a_row_and_is_repeated_only_when_asked_for(data, tmp_path):
+    changes = {"batch_size": 8, "lr": 1e30}
+    (run,) = [r for r in plan_runs(["table1"], seeds=[0], epochs=1, changes=changes) if r.model.startswith("sgm")]
+    settings = RunSettings(data, tmp_path / "runs", progress=False)
+    (record,) = run_all([run], tmp_path / "results.csv", settings)
+    assert record.status.startswith("NonFiniteError: stopped at step")
+    assert record.top1_percent is None
+    assert record.device
+    assert read_records(tmp_path / "results.csv") == [record]
+    said = []
+    run_all([run], tmp_path / "results.csv", settings, say=said.append)
+    run_all([run], tmp_path / "results.csv", settings, say=said.append, again=True)
+    assert [line for line in said if line.startswith("1 runs")] == [
+        f"1 runs: {n} are recorded in {tmp_path / 'results.csv'}, {1 - n} are to be trained" for n in (1, 0)
+    ]
+
+
+@pytest.mark.slow
+def test_several_jobs_give_what_one_gives(data, tmp_path):
+    runs = [r for r in plan_runs(["table1"], seeds=[0], **TINY) if r.model.startswith("s")]
+    together = run_all(runs, tmp_path / "two.csv", RunSettings(data, tmp_path / "two", jobs=2))
+    one = run_all(runs[:1], tmp_path / "one.csv", RunSettings(data, tmp_path / "one", progress=False))
+    assert [record.model for record in together] == [run.model for run in runs]
+    assert together[0].correct == one[0].correct
+
+
+def test_folder_without_a_finished_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no finished run.*train it to its end"):
+        record_of_folder(tmp_path)
+
+
+def test_subset_has_the_same_number_of_every_class_and_all_validation_images(data, tmp_path):
+    place = experiment_data("cifar10:6", data, tmp_path / "out")
+    files = {path.relative_to(place).parts[:2] for path in Path(place).rglob("*.png")}
+    counts = {part: len(list((Path(place) / Path(*part)).iterdir())) for part in files}
+    assert sorted(counts.values()) == [2, 2, 2, 3, 3, 3]
+    assert {part[0] for part, count in counts.items() if count == 2} == {"train"}
+    assert experiment_data("cifar10:6", data, tmp_path / "out") == place
+    (record,) = (r.record("no") for r in plan_runs(["table1"], datasets=["cifar10:6"], seeds=[0])[:1])
+    assert (record.dataset, record.train_images) == ("CIFAR-10 test", 6)
+    assert record.key != plan_runs(["table1"], seeds=[0])[0].record("no").key
+
+
+def test_a_folder_that_is_another_dataset_is_not_recorded_under_its_name(data, tmp_path):
+    make_folder(data / "cifar10" / "train" / "a fourth class", 1)
+    with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
+        experiment_data("cifar10", data, tmp_path)
+
+
+def test_named_datasets_are_known_by_their_size():
+    assert dataset_of("cifar10") == (Dataset("CIFAR-10 test", 10, 50_000, 10_000), None)
+    assert dataset_of("cifar100:1000")[1] == 1000
+
+
+@pytest.mark.parametrize("size", [3, 5, 7, 11])
+def test_kernel_experiments_share_everything_but_masks(size):
+    experiment = EXPERIMENTS[f"kernel{size}"]
+    assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in experiment.arms} == {
+        ("[1, 1, 1]", size)
+    }
+    assert [arm.options.get("sigma_init") for arm in experiment.arms] == [
+        None, 5.0, "kernel", round(size / 3, 2), "kernel",
+    ]  # fmt: skip
+    assert {json.dumps(arm.changes) for arm in experiment.arms} == {'{"sigma_weight_decay": 0.0}'}
+
+
+def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch, capsys):
+    options = ["sigma-decay", "--epochs", "1", "--batch-size", "8", "--seeds", "0"]
+    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv"]
+    monkeypatch.setattr(sys, "argv", [str(value) for value in ("experiments", *options, *places)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("reproduce.experiments", run_name="__main__")
+    assert ended.value.code == 0
+    assert "No experiment has been recorded" in capsys.readouterr().out  # at another batch size than the paper's
+    with (tmp_path / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["changes"] for row in rows} == {
+        '{"batch_size": 8}',
+        '{"batch_size": 8, "sigma_weight_decay": 0.0}',
+    }
+    monkeypatch.setattr(sys, "argv", ["experiments", "tabel1"])
+    with pytest.raises(SystemExit, match=r"^python -m reproduce\.experiments: experiment 'tabel1': pass one"):
+        runpy.run_module("reproduce.experiments", run_name="__main__")
+
+
+def test_differences_are_paired_by_seed():
+    difference = paired_difference({0: 91.0, 1: 92.0, 2: 93.0, 7: 10.0}, {0: 90.5, 1: 91.0, 2: 91.5, 8: 99.0})
+    assert difference.pairs == 3
+    assert difference.value == pytest.approx(1.0)
+    # by hand: deviations -0.5, 0, 0.5 have standard deviation 0.5; t(0.975, 2) = 4.302653
+    assert difference.margin == pytest.approx(4.302653 * 0.5 / 3**0.5, rel=1e-6)
+    assert str(paired_difference({0: 91.0}, {0: 91.5})) == "-0.50 (one pair, no interval)"
+    assert paired_difference({0: 91.0}, {1: 91.5}) is None
+
+
+def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
+    records = [a_record(seed=seed, correct=900 + seed) for seed in range(3)]
+    records += [
+        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread, stem_live="1 0.86")
+        for seed, spread in enumerate((0.031, 0.02, 0.0123))
+    ]
+    records.append(a_record("gmconv_cifar_resnet20", seed=3, correct=None, top5=None, count=None, status="died"))
+    assert "| S-GMConv | not run | - | - | - | - |" in experiment_tables(records)
+    without_reference = [record for record in records if record.model != "stdconv_cifar_resnet20"]
+    assert experiment_tables(without_reference).startswith("No experiment has been recorded in most of its arms")
+    records.append(a_record("sgmconv_cifar_resnet20", correct=None, top5=None, count=None, status="died"))
+    text = experiment_tables(records)
+    assert "Table IV" not in text  # two of its arms are Table I's, the others have no run
+    assert "**Networks of Table I.** CIFAR-10 test, cifar_resnet20, the paper's 160 epochs, float32." in text
+    assert "| standard | 3 | 90.10 | 90.00 to 90.20 | (compared with this) | - |" in text
+    assert "| S-GMConv | 0, 1 failed | - | - | - | - |" in text
+    assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | dynamic in 2 of 3 " in text
+    assert "(mask spread 0.012 to 0.031, every hidden unit live on 86 % of images or more)" in text
+
+
+def test_short_schedules_have_tables_of_their_own_and_say_so():
+    families = ("stdconv", "sgmconv", "gmconv")
+    records = [a_record(f"{family}_cifar_resnet20", epochs=epochs) for family in families for epochs in (10, 160)]
+    headings = [line for line in experiment_tables(records).splitlines() if line.startswith("**")]
+    assert [heading.split(", ")[2] for heading in headings] == [
+        "the paper's 160 epochs",
+        "short schedule: 10 epochs instead of 160",
+    ]
+
+
+def test_nothing_recorded_is_said():
+    assert experiment_tables([]).startswith("No experiment has been recorded")

@@ -1,0 +1,124 @@
+"""Explanations of one image with the weights that ship in the package."""
+
+import csv
+
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import gmconv_zoo
+from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.visualize.explanation_figure import draw_explanation
+
+
+@pytest.fixture(scope="module")
+def model():
+    return timm.create_model("gmconv_cifar_resnet20.gm_cifar10", pretrained=True)
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (32, 32)) -> Image.Image:
+    pixels = torch.randint(0, 256, (*size, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return Image.fromarray(pixels.numpy())
+
+
+def test_explanation_agrees_with_the_network(model):
+    found = gmconv_zoo.explain(model, picture())
+    config = timm.data.resolve_model_data_config(model, use_test_size=True)
+    x = timm.data.create_transform(**config)(picture()).unsqueeze(0)
+    assert model.training
+    model.eval()
+    x.requires_grad_()
+    logits = model(x)
+    best = logits[0].topk(5)
+    names = model.pretrained_cfg["label_names"]
+    assert [name for name, _ in found.classes] == [names[index] for index in best.indices]
+    assert [share for _, share in found.classes] == pytest.approx(logits[0].softmax(0)[best.indices].tolist())
+    stem = gmconv_zoo.dynamic_masks(model, x.detach())["conv1"]
+    assert found.sigma == pytest.approx(stem.sigma[0].tolist())
+    torch.testing.assert_close(found.stem.values(), stem.mask[0])
+    torch.testing.assert_close(
+        found.picture, torch.tensor(list(picture().tobytes())).view(32, 32, 3).permute(2, 0, 1) / 255
+    )
+    assert found.evidence.shape == (32, 32)
+    assert found.evidence.sum().item() == pytest.approx(1)
+    model.train()
+
+
+def test_distance_to_the_mean_is_measured_or_given(model):
+    several = [picture(seed) for seed in range(4)]
+    measured = gmconv_zoo.explain(model, several[0], images=several)
+    sigmas = torch.tensor([gmconv_zoo.explain(model, image).sigma for image in several])
+    assert measured.mean_sigma == pytest.approx(sigmas.mean(0).tolist(), rel=1e-4)
+    assert measured.sigma_deviation == pytest.approx(sigmas.std(0, correction=0).tolist(), rel=1e-2)
+    assert measured.sigma_offset == pytest.approx((sigmas[0] - sigmas.mean(0)).tolist(), abs=1e-4)
+    given = gmconv_zoo.explain(model, several[0], mean_sigma=measured.mean_sigma)
+    assert given.sigma_offset == measured.sigma_offset
+    assert given.sigma_deviation is None
+    assert gmconv_zoo.explain(model, several[0]).sigma_offset is None
+
+
+def test_evidence_is_the_gradient_of_the_winning_class():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, bias=False))
+    net.num_classes, net.pretrained_cfg = 2, {"input_size": (3, 2, 2), "crop_pct": 1.0}
+    with torch.no_grad():
+        net[1].weight.zero_()
+        net[1].weight[1, :4] = torch.tensor([3.0, -5.0, 1.0, 0.0])
+    found = gmconv_zoo.explain(net, Image.new("RGB", (2, 2), (255, 0, 0)).point(lambda value: value))
+    winner = "1" if found.classes[0][0] == "1" else "0"
+    expected = [[0.75, 0.0], [0.25, 0.0]] if winner == "1" else [[0.0, 0.0], [0.0, 0.0]]
+    assert found.evidence.tolist() == expected
+    assert (found.stem, found.sigma, found.sigma_offset) == (None, None, None)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "1", "CMYK"])
+def test_images_of_every_mode_are_taken(model, mode):
+    image = Image.new(mode, (40, 20))
+    assert gmconv_zoo.explain(model, image).picture.shape == (3, 32, 32)
+
+
+def test_one_pixel_is_explained_and_drawn(model, tmp_path):
+    found = gmconv_zoo.explain(model, picture(size=(1, 1)), topk=99)
+    assert len(found.classes) == 10
+    assert draw_explanation(found, tmp_path / "one.png").is_file()
+
+
+def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_path):
+    picture().save(tmp_path / "a.png")
+    found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[picture(1), picture(2)])
+    path = draw_explanation(found, tmp_path / "explained.png")
+    with path.with_suffix(".csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows[:5]] == [name for name, _ in found.classes]
+    assert float(rows[5]["value"]) == pytest.approx(found.sigma[0], rel=1e-4)
+    assert len((tmp_path / "explained_evidence.csv").read_text().splitlines()) == 32
+    with pytest.raises(FileExistsError, match="already exists"):
+        draw_explanation(found, path)
+    assert draw_explanation(found, path, overwrite=True) == path
+
+
+def test_networks_with_static_masks_and_without_are_explained(tmp_path):
+    static = gmconv_zoo.explain(timm.create_model("sgmconv_cifar_resnet20"), picture())
+    assert static.sigma == pytest.approx((5.0, 5.0))
+    assert not static.stem.dynamic
+    plain = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), picture())
+    assert plain.stem is None
+    assert draw_explanation(plain, tmp_path / "plain.png").is_file()
+
+
+def test_what_cannot_be_explained_is_said(model, tmp_path):
+    with pytest.raises(ValueError, match="no classifier"):
+        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=0), picture())
+    with pytest.raises(ValueError, match="topk=0"):
+        gmconv_zoo.explain(model, picture(), topk=0)
+    with pytest.raises(ValueError, match="not both"):
+        gmconv_zoo.explain(model, picture(), images=[picture()], mean_sigma=(5.0, 5.0))
+    with pytest.raises(ValueError, match="images is empty"):
+        gmconv_zoo.explain(model, picture(), images=[])
+    with pytest.raises(ValueError, match="pass a list"):
+        gmconv_zoo.explain(model, picture(), images="photos")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(UnreadableImageError, match=r"broken\.jpg cannot be read: not an image"):
+        gmconv_zoo.explain(model, tmp_path / "broken.jpg")
+    with pytest.raises(UnreadableImageError, match=r"missing\.jpg"):
+        gmconv_zoo.explain(model, tmp_path / "missing.jpg")

@@ -1,0 +1,123 @@
+"""The figures of a network's masks, and the numbers next to them."""
+
+import csv
+import math
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from gmconv_zoo.layers import SGMConv2d
+from gmconv_zoo.visualize.draw_model import draw_model
+from gmconv_zoo.visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
+from gmconv_zoo.visualize.masks import effective_size, layer_masks, stage_masks
+from gmconv_zoo.visualize.profiles import draw_construction, draw_profiles
+from tests.engine.nets import tiny_net
+
+
+def images(count: int = 5) -> torch.Tensor:
+    return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def dynamic_net() -> nn.Module:
+    """A tiny network whose stem gives every image a sigma of its own."""
+    net = tiny_net()
+    with torch.no_grad():
+        net[0].sigma_module.fc.weight.fill_(1.0)
+    return net
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.with_suffix(".csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_flat_mask_holds_half_of_its_sum_in_half_of_its_area():
+    for share in (0.5, 0.9, 0.99):
+        assert effective_size(torch.ones(7, 7), share) == pytest.approx(7 * share**0.5)
+    spike = torch.zeros(4, 5)
+    spike[1:3, 2] = 1.0  # an even side has two taps at its centre, each half of a square of side 2
+    assert effective_size(spike, 0.5) == pytest.approx(1.0)
+    assert effective_size(torch.ones(1, 4), 0.5) == pytest.approx(2.0)
+
+
+def test_stages_have_the_mean_of_their_masks():
+    model = timm.create_model("sgmconv_cifar_resnet20", layers=(1, 1, 1))
+    with torch.no_grad():
+        model.layer1[0].conv1.sigma.fill_(1.0)
+    masks = layer_masks(model)
+    assert [mask.stage for mask in masks] == ["stem", *(f"stage {n}" for n in (1, 1, 2, 2, 3, 3))]
+    mean = (model.layer1[0].conv1.mask() + model.layer1[0].conv2.mask()).detach() / 2
+    torch.testing.assert_close(stage_masks(masks)["stage 1", (3, 3)], mean)
+
+
+def test_table_of_masks_has_every_tap_and_the_means(tmp_path):
+    model = timm.create_model("sgmconv_cifar_resnet20", layers=(1, 1, 1), sigma_init=2.0)
+    rows = rows_of(draw_masks(layer_masks(model), tmp_path / "masks.png"))
+    assert len(rows) == (7 + 4) * 9
+    corner = next(row for row in rows if row["layer"] == "layer1.0.conv1")
+    assert float(corner["mask"]) == pytest.approx(math.exp(-2 / 8), rel=1e-4)
+    assert {row["stage"] for row in rows if row["layer"] == "mean"} == {"stem", "stage 1", "stage 2", "stage 3"}
+
+
+def test_table_of_sigmas_has_one_number_per_static_layer_and_quartiles_over_images(tmp_path):
+    masks = layer_masks(dynamic_net(), images())
+    horizontal, vertical, static = rows_of(draw_sigmas(masks, tmp_path / "sigmas.svg"))
+    assert (horizontal["layer"], horizontal["images"], static["direction"]) == ("0", "5", "both")
+    assert float(horizontal["minimum"]) < float(horizontal["median"]) < float(horizontal["maximum"])
+    assert float(vertical["median"]) == pytest.approx(masks[0].samples[:, 1].median().item(), rel=1e-4)
+    assert static["minimum"] == static["maximum"] == "5"
+
+
+def test_table_of_kernel_sizes_follows_sigma(tmp_path):
+    net = nn.Sequential(SGMConv2d(1, 1, 7, sigma_init=1.0), SGMConv2d(1, 1, 7, sigma_init=20.0))
+    narrow, flat = rows_of(draw_kernel_sizes(layer_masks(net), tmp_path / "sizes.png"))
+    assert float(narrow["side_50_percent"]) < 3 < float(flat["side_50_percent"]) < 7 * 0.5**0.5
+
+
+def test_profiles_and_construction_are_equations_3_to_6(tmp_path):
+    rows = rows_of(draw_profiles(tmp_path / "profiles.png", sigmas=(2.0,)))
+    centre = next(row for row in rows if float(row["distance"]) == 0)
+    assert (float(centre["density"]), float(centre["mask"])) == (pytest.approx(0.199471, rel=1e-5), 1.0)
+    for row in rows_of(draw_construction(tmp_path / "construction.png", kernel_size=(5, 8))):
+        assert float(row["mask"]) == pytest.approx(float(row["horizontal"]) * float(row["vertical"]), abs=1e-5)
+    with pytest.raises(ValueError, match="above 0"):
+        draw_profiles(tmp_path / "x.png", sigmas=(0.0,))
+    with pytest.raises(ValueError, match="above 0"):
+        draw_construction(tmp_path / "x.png", vertical=-1.0)
+    with pytest.raises(ValueError, match="choose one of these endings"):
+        draw_profiles(tmp_path / "x.txt")
+
+
+def test_network_is_drawn_next_to_its_twin(tmp_path):
+    twin = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+    pictures = draw_model(dynamic_net(), tmp_path / "out", images(), twin=twin)
+    names = ["masks", "sigmas", "kernel_sizes", "profiles", "construction", "receptive_field"]
+    assert [path.name for path in pictures] == [f"{name}.png" for name in names]
+    assert all(path.is_file() and rows_of(path) for path in pictures)
+    assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (twin)"}
+
+
+def test_network_without_masks_is_told_so_and_gets_its_receptive_field(tmp_path, caplog):
+    (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path, layer=1)
+    assert picture.name == "receptive_field.png"
+    assert "stdconv_cifar_resnet20.cifar10 has no Gaussian masks" in caplog.text
+
+
+def test_image_smaller_than_the_field_is_said(tmp_path, caplog):
+    draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path, torch.rand(1, 3, 5, 5))
+    assert "the image cuts the receptive field" in caplog.text
+
+
+def test_output_that_exists_and_a_dynamic_network_without_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="pass images"):
+        draw_model(tiny_net(), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "receptive_field.png").touch()
+    with pytest.raises(FileExistsError, match=r"receptive_field.png already exists.*--overwrite"):
+        draw_model(nn.Conv2d(3, 4, 3), tmp_path)
+    with pytest.raises(FileExistsError, match="is a file"):
+        draw_model(nn.Conv2d(3, 4, 3), tmp_path / "receptive_field.png")
+    draw_model(nn.Conv2d(3, 4, 3), tmp_path, images(), overwrite=True)
+    assert (tmp_path / "receptive_field.png").stat().st_size

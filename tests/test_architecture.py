@@ -20,16 +20,18 @@ PACKAGE = ROOT / "gmconv_zoo"
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
+    "wording": set(),
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
-    "saving": {"layers", "conversion", "models"},
-    "weights": set(),
+    "saving": {"wording", "layers", "conversion", "models"},
+    "weights": {"wording"},
     "models": {"conversion", "sigmas", "weights"},
     "engine": {"_version", "layers", "sigmas", "conversion", "saving", "models"},
-    "data": {"engine", "saving"},
+    "data": {"wording", "engine", "saving"},
     "classify": {
         "_version",
+        "wording",
         "layers",
         "sigmas",
         "conversion",

@@ -23,6 +23,7 @@ from ..data.streams import StreamData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
+from ..wording import listed
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -43,7 +44,6 @@ __all__ = [
 _logger = logging.getLogger(__name__)
 
 _EVAL_BATCH = 256
-_SHOWN = 5
 # Images are kept this much larger than a random resized crop comes out.
 _MARGIN = 256 / 224
 
@@ -330,7 +330,7 @@ def _to_pixels(config: dict[str, Any]) -> Any:
 def _report(bad: list[str], total: int, skip_bad: bool) -> None:
     if not bad:
         return
-    named = "; ".join(bad[:_SHOWN]) + (f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else "")
+    named = listed(bad, separator="; ")
     if not skip_bad:
         raise ValueError(
             f"{len(bad)} of {total} images cannot be read: {named}. Repair or remove them, or skip them with "
@@ -342,6 +342,4 @@ def _report(bad: list[str], total: int, skip_bad: bool) -> None:
 def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
     counts = torch.bincount(labels, minlength=len(data.classes))
     if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
-        raise ValueError(
-            f"no readable image to train on is left in {', '.join(gone[:_SHOWN])}; {len(bad)} were skipped."
-        )
+        raise ValueError(f"no readable image to train on is left in {listed(gone)}; {len(bad)} were skipped.")

@@ -9,11 +9,12 @@ from typing import Any
 
 from timm.data import create_dataset
 
+from ..wording import listed
 from .folder import LabelledFiles, read_split
 from .hub_reader import HubReader
 from .image_source import FileReader, ImageSource, TorchReader
 from .label_files import read_class_names, read_labels
-from .listing import list_images, listed, refuse_inside
+from .listing import list_images, refuse_inside
 from .shards import open_shards
 from .tar_reader import TarReader
 

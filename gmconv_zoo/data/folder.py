@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .listing import list_images, listed, refuse_inside
+from ..wording import listed
+from .listing import list_images, refuse_inside
 
 __all__ = ["ImageFolder", "LabelledFiles", "read_folder", "read_split", "split_indices"]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
-__all__ = ["Listing", "image_endings", "is_image_name", "list_images", "listed", "refuse_inside"]
+from ..wording import listed
+
+__all__ = ["Listing", "image_endings", "is_image_name", "list_images", "refuse_inside"]
 
 _logger = logging.getLogger(__name__)
 
-_SHOWN = 5
 # Formats that Pillow can only write, or recognise without decoding them
 _NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
 
@@ -96,12 +97,6 @@ def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[
             f"output={str(output)!r} is inside the data folder {root}, where it would be taken for images. Choose an "
             f"output elsewhere (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there first."
         )
-
-
-def listed(names: list[str]) -> str:
-    """Return the first names of a list, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 @dataclass

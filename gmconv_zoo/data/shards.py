@@ -13,12 +13,12 @@ from unicodedata import normalize
 from PIL import Image
 from timm.data import create_dataset
 
+from ..wording import listed
 from .columns import find_columns, is_text
 from .pixels import UnreadableImageError
 
 __all__ = ["Sample", "Shards", "described", "open_shards"]
 
-_SHOWN = 5
 # Rows of a Hugging Face dataset that are read at once
 _ROWS = 64
 
@@ -93,8 +93,7 @@ def _tar(data: str, root: str | Path | None, split: str, count: int | None) -> S
     paths = [os.path.join(info.root, name) for name in info.split_info.filenames]
     # others are addresses, or commands to read from
     if missing := [path for path in paths if ":" not in path and not os.path.isfile(path)]:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise FileNotFoundError(f"no shard at {', '.join(missing[:_SHOWN])}{more}")
+        raise FileNotFoundError(f"no shard at {listed(missing)}")
     files = [partial(_read_tar, path, info.split_info.alt_label) for path in paths]
     return Shards(int(info.num_samples or 0), None, files)
 

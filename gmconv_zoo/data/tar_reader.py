@@ -9,7 +9,8 @@ from unicodedata import normalize
 
 from timm.utils import natural_key
 
-from .listing import image_endings, is_image_name, listed
+from ..wording import listed
+from .listing import image_endings, is_image_name
 
 __all__ = ["TarReader"]
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
-from .static import initial_sigma, pads_to_input
+from .static import PaddingMode, initial_sigma, pads_to_input
 
 __all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
 
@@ -161,7 +161,7 @@ class DGMConv2d(nn.Conv2d):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,

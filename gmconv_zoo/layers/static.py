@@ -1,6 +1,6 @@
 """S-GMConv: a convolution under one circular Gaussian mask with a learnable sigma (paper Sec. III, Eq. 2-4)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.layers import Conv2dSame, pad_same
@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from .copying import plain_copy
 from .masks import circular_mask, kernel_sigma
 
-__all__ = ["SGMConv2d", "initial_sigma", "pads_to_input"]
+__all__ = ["PaddingMode", "SGMConv2d", "initial_sigma", "pads_to_input"]
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction, as any convolution is
@@ -51,7 +53,7 @@ class SGMConv2d(nn.Conv2d):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules
 from ..conversion.plan import FLAT_KERNEL
+from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
@@ -196,9 +197,5 @@ def _misshaped(own: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
 
 
 def _difference(missing: set[str], unexpected: set[str], misshaped: set[str]) -> str:
-    parts = []
-    for word, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshaped)):
-        if keys:
-            names = sorted(keys)
-            parts.append(f"{word} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
-    return "; ".join(parts)
+    parts = {"missing": missing, "unexpected": unexpected, "of another shape": misshaped}
+    return "; ".join(f"{word} {listed(keys)}" for word, keys in parts.items() if keys)

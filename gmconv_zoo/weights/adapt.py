@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..wording import listed
+
 __all__ = ["StateDict", "adapt_checkpoint", "rename_by_order"]
 
 StateDict = dict[str, Tensor]
@@ -39,14 +41,14 @@ def adapt_checkpoint(
     """
     state_dict = dict(state_dict)
     if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
-        raise RuntimeError(f"the checkpoint holds more than tensors ({_some(strays)}): it is not a state dict.")
+        raise RuntimeError(f"the checkpoint holds more than tensors ({listed(strays)}): it is not a state dict.")
     expected = model.state_dict()
     sigmas = {key for key in expected if _is_sigma(key)}
     carried = {key for key in state_dict if _is_sigma(key)}
     if declared == "standard":
         if carried:
             raise RuntimeError(
-                f"the checkpoint is declared a standard one but carries sigmas ({_some(carried)}): load it through "
+                f"the checkpoint is declared a standard one but carries sigmas ({listed(carried)}): load it through "
                 "'local-dir:' or 'hf-hub:', whose checkpoints are native."
             )
         if rename is not None:
@@ -58,7 +60,7 @@ def adapt_checkpoint(
         )
     elif carried and (missing := sigmas - carried):
         raise RuntimeError(
-            f"the checkpoint carries some of the sigmas but not {_some(missing)}: it was saved with another stem, "
+            f"the checkpoint carries some of the sigmas but not {listed(missing)}: it was saved with another stem, "
             "body or stages, or is damaged. Pass the keywords it was trained with."
         )
     _check(state_dict, expected, first_conv, classifier)
@@ -98,9 +100,9 @@ def _check(
     # BatchNorm counters were added to torch late; load_state_dict fills them in
     optional = (key for key in expected if _is_counter(key))
     if missing := set(expected) - set(state_dict) - set(optional) - {k for k in expected if k.startswith(heads)}:
-        problems.append(f"missing {_some(missing)}")
+        problems.append(f"missing {listed(missing)}")
     if extra := {key for key in set(state_dict) - set(expected) if not key.startswith(heads)}:
-        problems.append(f"unexpected {_some(extra)}")
+        problems.append(f"unexpected {listed(extra)}")
     for key in expected.keys() & state_dict.keys():
         found, wanted = state_dict[key].shape, expected[key].shape
         if key in inputs and len(found) == len(wanted):
@@ -120,8 +122,3 @@ def _is_counter(key: str) -> bool:
 
 def _is_sigma(key: str) -> bool:
     return key == "sigma" or key.endswith(".sigma") or "sigma_module." in key
-
-
-def _some(keys: set[str], most: int = 3) -> str:
-    names = sorted(keys)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

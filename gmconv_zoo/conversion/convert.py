@@ -1,6 +1,5 @@
 """Turn any CNN into its GMConv twin that computes the same function, with sigmas free to learn."""
 
-import copy
 import logging
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from ..layers import STEM_HIDDEN_CHANNELS, DGMConv2d, SGMConv2d, circular_mask, initial_sigma
+from ..layers import STEM_HIDDEN_CHANNELS, DGMConv2d, SGMConv2d, circular_mask, copy_network, initial_sigma
 from .config import Conversion
 from .plan import PlannedConv, plan_conversion
 
@@ -69,7 +68,7 @@ def convert(
             ", ".join(readers),
         )
     if not inplace:
-        model = copy.deepcopy(model)
+        model = copy_network(model)
     model = _replace(model, plan, conversion, preserve)
     model.gmconv_conversion = conversion  # type: ignore[assignment]
     return model

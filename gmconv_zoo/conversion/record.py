@@ -24,8 +24,13 @@ def present_conversion(model: nn.Module) -> Conversion | None:
     recorded = getattr(model, "gmconv_conversion", None)
     if not isinstance(recorded, Conversion):
         return None
-    kinds = {type(module) for module in model.modules()}
-    held = {"static": SGMConv2d in kinds, "dynamic": DGMConv2d in kinds, None: True}
+    # by isinstance: torch gives a parametrized layer a class of its own, which derives from the layer's
+    layers = list(model.modules())
+    held = {
+        "static": any(isinstance(layer, SGMConv2d) for layer in layers),
+        "dynamic": any(isinstance(layer, DGMConv2d) for layer in layers),
+        None: True,
+    }
     return replace(
         recorded,
         stem=recorded.stem if held[recorded.stem] else None,

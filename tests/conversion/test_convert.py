@@ -8,9 +8,11 @@ import torch
 import torchvision
 from timm.layers import ScaledStdConv2d
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert
+from gmconv_zoo.conversion import present_conversion
 from gmconv_zoo.layers import circular_mask
 
 from .networks import OwnNet, plain, randomised
@@ -388,3 +390,21 @@ def test_settings_reach_the_layers(stem):
 def test_what_cannot_be_converted_is_refused_by_type():
     with pytest.raises(TypeError, match="pass a network"):
         convert("resnet18")
+
+
+def test_a_pruned_network_that_was_run_with_gradients_is_converted_on_a_copy():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    prune.l1_unstructured(plain[1], "weight", 0.5)
+    x = torch.randn(2, 3, 9, 9)
+    expected = plain(x)
+    torch.testing.assert_close(convert(plain)(x), expected)
+    assert isinstance(plain[0], nn.Conv2d)
+    assert not isinstance(plain[0], DGMConv2d)
+
+
+def test_parametrized_mask_layers_still_count_as_masks():
+    model = convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)))
+    for layer in model:
+        parametrizations.weight_norm(layer)
+    found = present_conversion(model)
+    assert (found.stem, found.body) == ("dynamic", "static")

@@ -152,7 +152,8 @@ def train(
     def record(state: TrainState, row: dict[str, Any]) -> None:
         nonlocal drawn
         summary.append(row)
-        if curves is not None and time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES:
+        late = time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES
+        if curves is not None and late and any("val_top1" in row for row in summary.rows):
             draw_curves(summary.rows, curves)
             drawn = time.monotonic()
         log_epoch(row, recipe.epochs, curves)

@@ -117,8 +117,8 @@ def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
         if spread < DYNAMIC_SPREAD:
             _logger.warning(
                 "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), with hidden "
-                "units live on shares %s of them. Train longer, start from a smaller sigma (sigma_init='kernel'), or "
-                "use the sgmconv_ network, which costs less.",
+                "units live on shares %s of them. Train longer, start from a smaller sigma (sigma_init='kernel'; "
+                "--model-options sigma_init=kernel), or use the sgmconv_ network, which costs less.",
                 name or type(model).__name__,
                 spread,
                 DYNAMIC_SPREAD,

@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from gmconv_zoo.classify import train as train_module
 from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
 from gmconv_zoo.classify.evaluate import evaluate
 from gmconv_zoo.classify.recipes import FINETUNE
@@ -84,12 +85,15 @@ def test_records_are_written(tmp_path):
     assert results["environment"]["torch"]
 
 
-def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(tmp_path):
+def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(tmp_path, monkeypatch):
     recipe = RECIPE.override(epochs=5, patience=None)
     plan = CheckpointPlan(end_with_best=True)
     result = train(tiny_net(), *loaders(), recipe, output=tmp_path, checkpoints=plan, val_every=2, progress=False)
     assert [row["epoch"] for row in result.rows if "val_top1" in row] == [2, 4, 5]
     assert result.epoch in (2, 4, 5)
+    monkeypatch.setattr(train_module, "_SECONDS_BETWEEN_CURVES", 0.0)
+    train(tiny_net(), *loaders(), recipe, output=tmp_path / "late", val_every=5, progress=False)
+    assert (tmp_path / "late" / "curves.png").is_file()
     with pytest.raises(ValueError, match="val_every=0: pass at least 1 epoch"):
         train(tiny_net(), *loaders(), recipe, val_every=0)
 

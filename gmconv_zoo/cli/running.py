@@ -40,6 +40,6 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     with interruptible(args.output):
-        shared = {name: getattr(args, name) for name in (*_PASSED, "skip_bad")}
+        shared = {name: getattr(args, name) for name in _PASSED}
         yield {**shared, "overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()

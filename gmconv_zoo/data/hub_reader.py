@@ -11,7 +11,7 @@ __all__ = ["HubReader"]
 
 
 class HubReader:
-    """A split of a Hugging Face dataset, with the interface of timm's readers.
+    """A split of a Hugging Face dataset.
 
     Args:
         name: name on the Hub, or a folder.
@@ -57,7 +57,7 @@ class HubReader:
         content = stored.get("bytes")
         return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
+    def filename(self, index: int) -> str:
         """Return what an image is called in messages, with its path where one is stored."""
         path = (self.dataset[index][self.image] or {}).get("path")
         return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")

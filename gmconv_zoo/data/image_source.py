@@ -24,8 +24,8 @@ class ImageSource:
 
     Attributes:
         name: what the user asked for, for records.
-        reader: one of the readers below, or timm's for a tar file or a stream: ``reader[i]`` is a path, an open file
-            or a decoded image, and its label. A stream is iterated over instead.
+        reader: one of the readers below, a `TarReader` or a `HubReader`: ``reader[i]`` is a path, an open file or a
+            decoded image, and its label. For a stream it is `Shards`.
         class_names: names that the labels index; None where labels are outputs of the network.
         ordered: whether the order of the classes is the dataset's own, so that it may stand for the network's where
             no name matches; for a folder it is only alphabetical.
@@ -57,7 +57,7 @@ class ImageSource:
 
     def image_name(self, index: int) -> str:
         """Return what an image is called in messages."""
-        return str(self.reader.filename(index, absolute=True))
+        return str(self.reader.filename(index))
 
     def read(self, index: int, mode: str) -> tuple[Image.Image, Any]:
         """Return an image and its label.
@@ -102,8 +102,8 @@ class FileReader:
         depth = len(self.root.parts)
         return ["/".join(path.parts[depth:]) for path in self.paths]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
-        return str(self.paths[index]) if absolute else self.paths[index].name
+    def filename(self, index: int) -> str:
+        return str(self.paths[index])
 
 
 class TorchReader:
@@ -130,7 +130,7 @@ class TorchReader:
         targets = getattr(self.dataset, "targets", None)
         return list(targets) if targets is not None else [self.dataset[index][1] for index in range(len(self))]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
+    def filename(self, index: int) -> str:
         samples = getattr(self.dataset, "samples", None)
         return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
 
@@ -157,5 +157,5 @@ class PartReader:
         labels = self.reader.labels
         return [labels[index] for index in self.indices]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
-        return self.reader.filename(self.indices[index], absolute)
+    def filename(self, index: int) -> str:
+        return self.reader.filename(self.indices[index])

@@ -1,11 +1,12 @@
 """Predictions as a table for the terminal, as CSV and as JSON."""
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from ..engine.records import write_csv, write_json
+from ..wording import printable
 from .predict import Prediction
 
 __all__ = ["prediction_table", "write_predictions_csv", "write_predictions_json"]
@@ -15,11 +16,11 @@ def prediction_table(predictions: Sequence[Prediction]) -> str:
     """Return one line per image and class, or one line saying why an image could not be read."""
     lines = []
     for prediction in predictions:
-        image = _on_one_line(str(prediction.image))
+        image = printable(str(prediction.image))
         if prediction.error:
-            lines.append(f"{image}  unreadable: {_on_one_line(prediction.error)}")
+            lines.append(f"{image}  unreadable: {printable(prediction.error)}")
         for score in prediction.classes:
-            lines.append(f"{image}  {100 * score.probability:6.2f} %  {_on_one_line(score.label)}")
+            lines.append(f"{image}  {100 * score.probability:6.2f} %  {printable(score.label)}")
             image = " " * len(image)
     return "\n".join(lines)
 
@@ -31,15 +32,13 @@ def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -
         predictions: as `predict` yields them.
         path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "rank", "index", "label", "probability", "error"))
-        for prediction in predictions:
-            if prediction.error:
-                writer.writerow((prediction.image, "", "", "", "", prediction.error))
-            for rank, score in enumerate(prediction.classes, start=1):
-                writer.writerow((prediction.image, rank, score.index, score.label, score.probability, ""))
+    lines: list[tuple[Any, ...]] = [("image", "rank", "index", "label", "probability", "error")]
+    for prediction in predictions:
+        if prediction.error:
+            lines.append((prediction.image, "", "", "", "", prediction.error))
+        for rank, score in enumerate(prediction.classes, start=1):
+            lines.append((prediction.image, rank, score.index, score.label, score.probability, ""))
+    write_csv(path, lines)
 
 
 def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) -> None:
@@ -49,11 +48,4 @@ def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) 
         predictions: as `predict` yields them.
         path: file to write; its folder is created when missing.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions]
-    Path(path).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-
-
-def _on_one_line(name: str) -> str:
-    """A name with escapes for what does not print: line breaks, control characters, bytes that are not UTF-8."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+    write_json(path, [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions])

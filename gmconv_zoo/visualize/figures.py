@@ -1,6 +1,5 @@
 """What all figures share: colours, plain axes, and a file with the numbers next to each picture."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ..engine.extras import needs_extra
+from ..engine.records import write_rows
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
@@ -60,10 +60,7 @@ def save_figure(
         raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{x:.6g}" if isinstance(x, float) else x for key, x in row.items()} for row in rows)
+    write_rows(path.with_suffix(".csv"), rows)
     for name, values in (maps or {}).items():
         np.savetxt(path.with_name(f"{path.stem}_{name}.csv"), values.numpy(), fmt="%.5g", delimiter=",")
     return path

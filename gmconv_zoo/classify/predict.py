@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data.listing import image_endings, is_image_name, list_images
 from ..data.pixels import UnreadableImageError, mode_for, read_image
-from ..saving.label_names import label_names
+from ..saving.label_names import best_classes, check_classifier, label_names
 
 __all__ = ["ClassScore", "Prediction", "find_images", "predict"]
 
@@ -106,8 +106,7 @@ def predict(
     for name, value in {"topk": topk, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"{name}={value}: pass at least 1.")
-    if not getattr(model, "num_classes", 0):
-        raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
+    check_classifier(model)
     config = resolve_model_data_config(model, use_test_size=True)
     transform, mode = create_transform(**config, is_training=False), mode_for(config["input_size"][0])
     labels = label_names(model)
@@ -117,7 +116,8 @@ def predict(
         tensors = [tensor for _, tensor, _ in batch if tensor is not None]
         scores = iter(model(torch.stack(tensors).to(device)).float().softmax(1).cpu() if tensors else ())
         for path, tensor, error in batch:
-            yield Prediction(path, () if tensor is None else _best(next(scores), topk, labels), error)
+            best = () if tensor is None else best_classes(next(scores), labels, topk)
+            yield Prediction(path, tuple(ClassScore(*found) for found in best), error)
 
 
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
@@ -126,9 +126,3 @@ def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, s
     except UnreadableImageError as error:
         _logger.warning("%s cannot be read: %s", path, error)
         return None, str(error)
-
-
-def _best(probabilities: Tensor, topk: int, labels: list[str]) -> tuple[ClassScore, ...]:
-    values, indices = probabilities.topk(min(topk, len(labels)))
-    pairs = zip(indices.tolist(), values.tolist(), strict=True)
-    return tuple(ClassScore(index, labels[index], value) for index, value in pairs)

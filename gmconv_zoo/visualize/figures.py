@@ -1,6 +1,6 @@
 """What all figures share: colours, plain axes, and a file with the numbers next to each picture."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,11 @@ with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "STYLES", "plain_axes", "refuse_existing", "save_figure"]
+__all__ = ["COLOURS", "STYLES", "plain_axes", "save_figure"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", "-.", ":")
-
-
-def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Raise an error if a file that would be written exists.
-
-    Args:
-        paths: the files.
-        overwrite: whether existing files may be replaced.
-
-    Raises:
-        FileExistsError: naming the first file that exists.
-    """
-    if existing := None if overwrite else next((path for path in paths if path.exists()), None):
-        raise FileExistsError(
-            f"{existing} already exists: choose another output, or pass overwrite=True (--overwrite)."
-        )
 
 
 def save_figure(

@@ -14,7 +14,7 @@ from PIL import Image
 from timm.data import create_dataset
 
 from ..wording import listed
-from .columns import find_columns, is_text
+from .hub_datasets import find_columns, is_text
 from .pixels import UnreadableImageError
 
 __all__ = ["Sample", "Shards", "described", "open_shards"]

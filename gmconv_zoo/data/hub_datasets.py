@@ -1,10 +1,16 @@
-"""Which columns of a Hugging Face dataset hold the images and their labels, and which classes the labels are."""
+"""Hugging Face datasets: their columns of images and labels, their images, and the split to validate with."""
 
+import io
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-__all__ = ["find_columns", "index_labels", "is_text"]
+__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text"]
+
+# In the order of preference
+_HELD_OUT = ("validation", "val", "valid", "dev", "test")
 
 
 def find_columns(
@@ -108,3 +114,82 @@ def _is_label(feature: Any) -> bool:
 
 def _kind(feature: Any) -> str:
     return str(feature.dtype) if type(feature).__name__ == "Value" else type(feature).__name__
+
+
+class HubReader:
+    """A split of a Hugging Face dataset.
+
+    Args:
+        name: name on the Hub, or a folder.
+        split: as Hugging Face names it, slices such as "train[:90%]" included.
+        cache: folder in which datasets are kept; None for Hugging Face's own.
+        columns: those of the images and of the labels, where their features do not tell them.
+        classes: names that labels are to index, where they are text; None for the different texts, sorted.
+
+    Attributes:
+        labels: one per image.
+        class_names: what the labels index; None where they are numbers without names.
+        sorted: whether the names are the labels' own texts, in sorted order.
+
+    Raises:
+        ValueError: when a column is not found, or labels are missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        split: str,
+        cache: str | Path | None = None,
+        columns: tuple[str | None, str | None] = (None, None),
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        from datasets import Image, load_dataset
+
+        self.name = name
+        dataset: Any = load_dataset(name, split=split, cache_dir=None if cache is None else str(cache))
+        self.image, label = find_columns(name, dataset.features, *columns)
+        feature = dataset.features[label]
+        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]), classes)
+        self.sorted = self.class_names is not None and not hasattr(feature, "names")
+        self.dataset = dataset.select_columns(self.image).cast_column(self.image, Image(decode=False))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Return an open file, a path, or None where there is no image; and the label."""
+        stored = self.dataset[index][self.image] or {}
+        content = stored.get("bytes")
+        return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
+
+    def filename(self, index: int) -> str:
+        """Return what an image is called in messages, with its path where one is stored."""
+        path = (self.dataset[index][self.image] or {}).get("path")
+        return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")
+
+
+def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
+    """The first of "validation" and its other names, or else "test", that a data set has and that is not trained on.
+
+    Args:
+        name: of a data set on the Hub, or a folder of one.
+        train_split: what is trained on, e.g. "train" or "train+validation[:50%]".
+        cache: where data sets are kept; None for Hugging Face's own place.
+
+    Returns:
+        The split, or None where there is none.
+
+    Raises:
+        ValueError: when there is no such data set.
+    """
+    from datasets import get_dataset_split_names, load_dataset_builder
+
+    try:
+        # a set that is in the cache is found there without a network
+        builder = load_dataset_builder(name, cache_dir=None if cache is None else str(cache))
+        splits = list(builder.info.splits or get_dataset_split_names(name))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{name}: {error or type(error).__name__}") from error
+    trained = {re.sub(r"\[.*", "", part).strip() for part in train_split.split("+")}
+    return next((split for split in _HELD_OUT if split in splits and split not in trained), None)

@@ -1,11 +1,12 @@
-"""Classify image files: the most probable classes of each, with their names."""
+"""Classify image files: the most probable classes of each, with their names, as a table, as CSV and as JSON."""
 
 import glob
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.data import create_transform, resolve_model_data_config
@@ -13,9 +14,19 @@ from torch import Tensor, nn
 
 from ..data.listing import image_endings, is_image_name, list_images
 from ..data.pixels import UnreadableImageError, mode_for, read_image
+from ..engine.records import write_csv, write_json
 from ..saving.label_names import best_classes, check_classifier, label_names
+from ..wording import printable
 
-__all__ = ["ClassScore", "Prediction", "find_images", "predict"]
+__all__ = [
+    "ClassScore",
+    "Prediction",
+    "find_images",
+    "predict",
+    "prediction_table",
+    "write_predictions_csv",
+    "write_predictions_json",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -126,3 +137,42 @@ def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, s
     except UnreadableImageError as error:
         _logger.warning("%s cannot be read: %s", path, error)
         return None, str(error)
+
+
+def prediction_table(predictions: Sequence[Prediction]) -> str:
+    """Return one line per image and class, or one line saying why an image could not be read."""
+    lines = []
+    for prediction in predictions:
+        image = printable(str(prediction.image))
+        if prediction.error:
+            lines.append(f"{image}  unreadable: {printable(prediction.error)}")
+        for score in prediction.classes:
+            lines.append(f"{image}  {100 * score.probability:6.2f} %  {printable(score.label)}")
+            image = " " * len(image)
+    return "\n".join(lines)
+
+
+def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write one row per image and class: image, rank from 1, index, label, probability, error.
+
+    Args:
+        predictions: as `predict` yields them.
+        path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
+    """
+    lines: list[tuple[Any, ...]] = [("image", "rank", "index", "label", "probability", "error")]
+    for prediction in predictions:
+        if prediction.error:
+            lines.append((prediction.image, "", "", "", "", prediction.error))
+        for rank, score in enumerate(prediction.classes, start=1):
+            lines.append((prediction.image, rank, score.index, score.label, score.probability, ""))
+    write_csv(path, lines)
+
+
+def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write a list with one object per image: image, classes (index, label, probability), error.
+
+    Args:
+        predictions: as `predict` yields them.
+        path: file to write; its folder is created when missing.
+    """
+    write_json(path, [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions])

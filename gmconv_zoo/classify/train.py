@@ -24,8 +24,7 @@ from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
 from ..visualize.classes import draw_curves
-from .checkpoint_plan import CheckpointPlan, open_checkpoints
-from .early_stop import EarlyStop, best_row
+from .checkpoint_plan import CheckpointPlan, EarlyStop, best_row, open_checkpoints
 from .evaluate import Score, evaluate, not_above_chance
 from .loss import make_batch_loss
 from .messages import log_epoch

@@ -9,7 +9,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from ..saving.model_names import did_you_mean
+from ..saving.named import did_you_mean
 from ..sigmas import param_groups
 
 __all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler", "split_by_layer"]

@@ -202,11 +202,11 @@ def train(
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
 
-def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, **options: Any) -> Accelerator:
+def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
     Args:
-        mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
+        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
         compile: train and evaluate with `torch.compile`.
         **options: others of `accelerate.Accelerator`.
 
@@ -218,9 +218,10 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
     options.setdefault("cpu", not torch.accelerator.is_available())
     if compile:
         options.setdefault("dynamo_backend", "inductor")
-    accelerator = Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
+    kind = "no" if mixed_precision == "float32" else mixed_precision  # accelerate's word
+    accelerator = Accelerator(dataloader_config=config, mixed_precision=kind, **options)
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16, or no for float32.")
+        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16 or float32.")
     return accelerator
 
 

@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
+from ..classify.validation_settings import PRECISIONS
 from ..data.streams import StreamOptions
 from ..engine.optim import SCHEDULES
 
@@ -40,9 +41,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("device").add_argument
     add(
         "--precision",
-        default="no",
-        choices=("no", "bf16", "fp16"),
-        help="mixed precision; no: float32 (default: %(default)s)",
+        default="float32",
+        choices=tuple(PRECISIONS),
+        help="automatic mixed precision, or float32 for none (default: %(default)s)",
     )
     add("--compile", action="store_true", help="use torch.compile")
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")

@@ -44,6 +44,16 @@ def test_help_shows_every_default(command, monkeypatch, capsys):
             assert "default: " in (settings.get("help") or ""), names
 
 
+def test_an_option_has_the_same_choices_in_every_command():
+    choices = {}
+    for command in COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"gmconv_zoo.cli.{command}").add_options(parser)
+        for action in parser._actions:
+            if action.choices:
+                assert choices.setdefault(action.dest, tuple(action.choices)) == tuple(action.choices), command
+
+
 def test_help_and_version_name_every_command_and_need_no_extra():
     code = (
         "import json, runpy, sys\n"

@@ -18,7 +18,7 @@ from ..data.pixels import UnreadableImageError
 from ..engine.allocator import keep_freed_memory
 from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
-from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
+from ..engine.loop import EpochCallback, TrainState, run_epochs
 from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
@@ -157,7 +157,11 @@ def train(
             drawn = time.monotonic()
         log_epoch(row, recipe.epochs, curves)
 
-    before: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
+    after_epoch: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
+    if recipe.patience is not None:
+        after_epoch.append(EarlyStop(recipe.patience))
+    if writer is not None:
+        after_epoch.append(writer)
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
@@ -170,8 +174,8 @@ def train(
                 clip_grad=recipe.clip_grad,
                 clip_sigma=recipe.clip_sigma,
                 first_batch_callbacks=[revive_dead_units],
-                callbacks=[*before, *_checkpoint_callbacks(recipe, writer), *closing_callbacks],
-                update_callbacks=_update_callbacks(writer),
+                callbacks=[*after_epoch, *closing_callbacks],
+                update_callbacks=[] if writer is None else [writer.after_update],
                 progress=progress,
             )
     finally:
@@ -282,16 +286,6 @@ def _prepare(
     return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
 
 
-def _checkpoint_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:
-    """What runs as soon as an epoch's row is recorded."""
-    early: list[EpochCallback] = [] if recipe.patience is None else [EarlyStop(recipe.patience)]
-    return early if writer is None else [*early, writer]
-
-
-def _update_callbacks(writer: Checkpoints | None) -> list[UpdateCallback]:
-    return [] if writer is None else [writer.after_update]
-
-
 def _final_weights(
     model: nn.Module, state: TrainState, plan: CheckpointPlan | None, writer: Checkpoints | None
 ) -> dict[str, Any]:
@@ -318,21 +312,24 @@ def _share(tensors: Iterable[Tensor], accelerator: Accelerator) -> None:
 
 def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, images: int) -> dict[str, Any]:
     """What must be the same for a run to be the same run."""
-    config = getattr(model, "pretrained_cfg", None) or {}
     return {
-        "model": config.get("architecture", type(model).__name__),
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "precision": accelerator.mixed_precision,
-        "compiled": _compiles(accelerator),
+        **_described(model, recipe, seed, accelerator),
         "accumulation": accelerator.gradient_accumulation_steps,
         "training images": images,
         "parameters trained": sum(parameter.requires_grad for parameter in model.parameters()),
     }
 
 
-def _compiles(accelerator: Accelerator) -> bool:
-    return accelerator.state.dynamo_plugin.backend != DynamoBackend.NO
+def _described(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator) -> dict[str, Any]:
+    """What a checkpoint and results.json both say of a run."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return {
+        "model": config.get("architecture", type(model).__name__),
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "precision": accelerator.mixed_precision,
+        "compiled": accelerator.state.dynamo_plugin.backend != DynamoBackend.NO,
+    }
 
 
 def _results(
@@ -347,14 +344,10 @@ def _results(
     config = getattr(model, "pretrained_cfg", None) or {}
     skipped = [row["skipped_images"] for row in summary.rows if "skipped_images" in row]
     return {
-        "model": config.get("architecture", type(model).__name__),
+        **_described(model, recipe, seed, accelerator),
         "tag": config.get("tag", ""),
         "dataset": dataset,
         "date": datetime.date.today().isoformat(),
-        "seed": seed,
-        "recipe": recipe.to_dict(),
-        "precision": accelerator.mixed_precision,
-        "compiled": _compiles(accelerator),
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),

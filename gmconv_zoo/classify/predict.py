@@ -15,7 +15,7 @@ from ..data.listing import image_endings, is_image_name, list_images
 from ..data.pixels import UnreadableImageError, mode_for, read_image
 from ..saving.label_names import label_names
 
-__all__ = ["ClassScore", "Prediction", "find_images", "predict", "read_batch"]
+__all__ = ["ClassScore", "Prediction", "find_images", "predict"]
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ def predict(
             raise ValueError(f"{name}={value}: pass at least 1.")
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
-    transform, mode = _preprocessing(model)
+    config = resolve_model_data_config(model, use_test_size=True)
+    transform, mode = create_transform(**config, is_training=False), mode_for(config["input_size"][0])
     labels = label_names(model)
     model = model.to(device).eval()
     for start in range(0, len(images), batch_size):
@@ -117,29 +118,6 @@ def predict(
         scores = iter(model(torch.stack(tensors).to(device)).float().softmax(1).cpu() if tensors else ())
         for path, tensor, error in batch:
             yield Prediction(path, () if tensor is None else _best(next(scores), topk, labels), error)
-
-
-def read_batch(model: nn.Module, images: Sequence[Path]) -> Tensor:
-    """Read image files with a network's own preprocessing.
-
-    Args:
-        model: a network of timm's interface.
-        images: files.
-
-    Returns:
-        (B, C, H, W) on the CPU.
-
-    Raises:
-        UnreadableImageError: for an image that cannot be read.
-    """
-    transform, mode = _preprocessing(model)
-    return torch.stack([transform(read_image(path, mode)) for path in images])
-
-
-def _preprocessing(model: nn.Module) -> tuple[nn.Module, str]:
-    """The transform of a network's images, and their mode."""
-    config = resolve_model_data_config(model, use_test_size=True)
-    return create_transform(**config, is_training=False), mode_for(config["input_size"][0])
 
 
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:

@@ -1,8 +1,8 @@
 """Time masked networks beside their standard twins and beside other adaptive stems; write a JSON file.
 
-With --record everything is measured and kept in results/benchmark: half an hour on two cores that have nothing else
-to do; with --plan too, only those parts of the record are measured anew. `python -m reproduce.tables` then renews the
-tables of README.md and docs/performance.md.
+With --record everything is measured and kept in results/benchmark, which takes an hour on two cores that have nothing
+else to do and four minutes on a CUDA device; with --plan too, only those parts of the record are measured anew.
+`python -m reproduce.tables` then renews the tables of README.md and docs/performance.md.
 
 Examples:
     python -m reproduce.benchmark --record

@@ -95,7 +95,7 @@ def make_record(
         raise FileNotFoundError(f"{path}: there is no record yet; measure all plans first (--record without --plan).")
     if renew:
         return path, renew_record(parts, path, keep_memory=keep_memory)
-    return path, run_benchmark(parts, path, startup=True, keep_memory=keep_memory)
+    return path, run_benchmark(parts, path, startup=first.device == "cpu", keep_memory=keep_memory)
 
 
 def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path, *, keep_memory: bool = True) -> dict[str, Any]:

@@ -117,6 +117,18 @@ def _with_kernels(size: int) -> Experiment:
     )
 
 
+def _standard_settings(size: int) -> Experiment:
+    """The standard network of such kernels at other learning rates and weight decays, so that masks meet its best."""
+    network = {"layers": [1, 1, 1], "kernel_size": size}
+    arms = [
+        Arm(f"lr {lr:g}, weight decay {decay:g}", "stdconv", network, {**_UNDECAYED, "lr": lr, "weight_decay": decay})
+        for lr in (0.03, 0.1, 0.3)
+        for decay in (1e-4, 5e-4, 2.5e-3)
+    ]
+    title = f"The standard network of {size}x{size} kernels at other learning rates and weight decays"
+    return Experiment(title, tuple(arms), "lr 0.1, weight decay 0.0001")
+
+
 _UNDECAYED = {"sigma_weight_decay": 0.0}
 _STD = Arm("standard", "stdconv")
 _STATIC, _DYNAMIC = Arm("S-GMConv", "sgmconv"), Arm("GMConv", "gmconv")
@@ -154,6 +166,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "decayed like weights",
     ),
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
+    **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
 }
 
 

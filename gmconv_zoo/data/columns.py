@@ -1,4 +1,4 @@
-"""Which columns of a Hugging Face dataset hold the images and their labels, and which classes the labels are."""
+"""Find the columns of a Hugging Face dataset that hold images and labels, and turn labels into classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,21 +10,22 @@ __all__ = ["find_columns", "index_labels", "is_text"]
 def find_columns(
     name: str, features: Mapping[str, Any], image: str | None = None, label: str | None = None
 ) -> tuple[str, str]:
-    """Find the column of images and that of labels by their features.
+    """Find the column of images and the column of labels by their features.
 
-    Where several columns fit, the one called "image" or "label" is taken.
+    If several columns fit, the one called "image" or "label" is taken.
 
     Args:
         name: name of the dataset, for errors.
         features: the columns and their kinds, as `datasets` gives them.
-        image: the column of images, where it is chosen.
-        label: the column of labels, where it is chosen.
+        image: the user's choice of the image column; None to find it.
+        label: the user's choice of the label column; None to find it.
 
     Returns:
         The names of both columns.
 
     Raises:
-        ValueError: when a chosen column does not exist or does not fit, or none or several fit; names all columns.
+        ValueError: when a chosen column does not exist or does not fit, or when no column or several columns fit; the
+            message names all columns.
     """
     from datasets import ClassLabel, Image
 
@@ -35,7 +36,7 @@ def find_columns(
 
 
 def is_text(feature: Any) -> bool:
-    """Whether a column holds text, and not the numbers of classes."""
+    """Return whether a column holds text, rather than class numbers."""
     return str(getattr(feature, "dtype", "")) in ("string", "large_string") and not hasattr(feature, "names")
 
 
@@ -48,19 +49,19 @@ def index_labels(
         name: name of the dataset, for errors.
         column: name of the column.
         feature: kind of the column.
-        values: one per image.
-        classes: names that text is to index; None for the different texts in sorted order.
+        values: values of the column, one per image.
+        classes: class names that text labels refer to; None for the different texts in sorted order.
 
     Returns:
-        One label per image, and the classes' names: those of the feature or of the text; None where labels are numbers
-        without names.
+        One label per image, and the class names from the feature or from the texts; None if labels are numbers without
+        names.
 
     Raises:
-        ValueError: when labels are missing, or text is not one of the classes.
+        ValueError: when labels are missing, or a text label is not one of the classes.
     """
     if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
         raise ValueError(
-            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}, the first is "
+            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}; the first one is "
             f"image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
         )
     if not is_text(feature):
@@ -70,7 +71,7 @@ def index_labels(
     if unknown := sorted(set(texts) - set(names)):
         raise ValueError(
             f"{name}: the column {column!r} has the labels {unknown[:3]}, which are not classes of the training split. "
-            "Relabel or remove them."
+            "Relabel or remove these images."
         )
     place = {text: index for index, text in enumerate(names)}
     return [place[text] for text in texts], names
@@ -84,7 +85,9 @@ def _choose(
         if given in fitting:
             return given
         why = f"does not hold {kind}s" if given in features else "does not exist"
-        raise ValueError(f"{name}: the column {given!r} {why}. The columns are {columns} (--{kind}-column).")
+        raise ValueError(
+            f"{name}: the column {given!r} {why}. Pass one of these as {kind}_column (--{kind}-column): {columns}."
+        )
     likely = [column for column in fitting if isinstance(features[column], surest)] or fitting
     if kind in fitting or len(likely) == 1:
         return kind if kind in fitting else likely[0]
@@ -93,7 +96,7 @@ def _choose(
 
 
 def _is_image(feature: Any) -> bool:
-    """Whether a column holds images, also where files do not say so: bytes, alone or with a path."""
+    """Return whether a column may hold images: declared ones, or bytes with or without a path."""
     from datasets import Image
 
     if isinstance(feature, Image):

@@ -1,4 +1,4 @@
-"""Images of a Hugging Face dataset with a length, and their labels."""
+"""Read the images and labels of a Hugging Face dataset of known length."""
 
 import io
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ class HubReader:
     """A split of a Hugging Face dataset, with the interface of timm's readers.
 
     Args:
-        name: name on the Hub, or a folder.
-        split: as Hugging Face names it, slices such as "train[:90%]" included.
-        cache: folder in which datasets are kept; None for Hugging Face's own.
-        columns: those of the images and of the labels, where their features do not tell them.
-        classes: names that labels are to index, where they are text; None for the different texts, sorted.
+        name: name of the dataset on the Hub, or a folder.
+        split: split as Hugging Face names it; slices such as "train[:90%]" are allowed.
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
+        columns: image and label column; None to find them by their features.
+        classes: class names that text labels refer to; None for the different texts in sorted order.
 
     Attributes:
-        labels: one per image.
-        class_names: what the labels index; None where they are numbers without names.
-        sorted: whether the names are the labels' own texts, in sorted order.
+        labels: one label per image.
+        class_names: class names that the labels index; None if labels are numbers without names.
+        sorted: whether the class names are the different text labels in sorted order.
 
     Raises:
         ValueError: when a column is not found, or labels are missing.
@@ -52,12 +52,12 @@ class HubReader:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """Return an open file, a path, or None where there is no image; and the label."""
+        """Return an open file, a path, or None if the image is missing, and the label."""
         stored = self.dataset[index][self.image] or {}
         content = stored.get("bytes")
         return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
 
     def filename(self, index: int, absolute: bool = True) -> str:
-        """Return what an image is called in messages, with its path where one is stored."""
+        """Return the name of an image for messages, with its path if one is stored."""
         path = (self.dataset[index][self.image] or {}).get("path")
         return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")

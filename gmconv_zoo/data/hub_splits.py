@@ -1,4 +1,4 @@
-"""Which split of a Hugging Face data set is held out."""
+"""Choose the validation split of a Hugging Face dataset."""
 
 import re
 from pathlib import Path
@@ -10,23 +10,25 @@ _HELD_OUT = ("validation", "val", "valid", "dev", "test")
 
 
 def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
-    """The first of "validation" and its other names, or else "test", that a data set has and that is not trained on.
+    """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
+
+    A split that is trained on is never returned.
 
     Args:
-        name: of a data set on the Hub, or a folder of one.
-        train_split: what is trained on, e.g. "train" or "train+validation[:50%]".
-        cache: where data sets are kept; None for Hugging Face's own place.
+        name: name of a dataset on the Hub, or a folder that holds one.
+        train_split: training split, e.g. "train" or "train+validation[:50%]".
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
 
     Returns:
-        The split, or None where there is none.
+        The name of the split; None if the dataset has no such split.
 
     Raises:
-        ValueError: when there is no such data set.
+        ValueError: when the dataset does not exist.
     """
     from datasets import get_dataset_split_names, load_dataset_builder
 
     try:
-        # a set that is in the cache is found there without a network
+        # a dataset that is in the cache is found there without a network
         builder = load_dataset_builder(name, cache_dir=None if cache is None else str(cache))
         splits = list(builder.info.splits or get_dataset_split_names(name))
     except (OSError, RuntimeError, ValueError) as error:

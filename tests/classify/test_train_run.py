@@ -158,7 +158,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
     assert f"{score['top1_percent']:.3f}".rstrip("0") in card
     assert "type: imagefolder" in card
     assert "datasets:" not in card
-    assert "held-out part of images" in card
+    assert "validation part of images" in card
     ours, staged = (
         timm.create_model(f"local-dir:{path}", pretrained=True) for path in (interrupted / "out", tmp_path / "staged")
     )

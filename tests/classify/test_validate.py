@@ -419,13 +419,13 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ValueError, match="has no class folders"):
         open_eval_data(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="no such folder; pass one, or torch/NAME"):
+    with pytest.raises(ValueError, match="the folder does not exist. Pass a folder, torch/NAME"):
         open_eval_data(tmp_path / "missing")
     with pytest.raises(ValueError, match="pass root"):
         open_eval_data("torch/cifar10")
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
-    assert "no such folder" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+    assert "the folder does not exist" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
 
 
 def test_output_inside_the_data_is_refused(folder, monkeypatch):

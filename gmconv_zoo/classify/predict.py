@@ -51,17 +51,18 @@ class Prediction:
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
-    """Return the image files that paths, folders and patterns name.
+    """Return the image files that are named by paths, folders and patterns.
 
     Args:
         patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
-            "photos/*.jpg" or "photos/**/*.png", of which those files count that have an image's ending.
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
 
     Returns:
-        Files in the order of the patterns, those of one pattern sorted; each file once, also where links lead to it.
+        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
+        links lead to it.
 
     Raises:
-        ValueError: when one of the patterns names no image.
+        ValueError: when a pattern does not match any image.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
@@ -124,10 +125,10 @@ def read_batch(model: nn.Module, images: Sequence[Path]) -> Tensor:
 
     Args:
         model: a network of timm's interface.
-        images: files.
+        images: paths of the files.
 
     Returns:
-        (B, C, H, W) on the CPU.
+        (B, C, H, W) images on the CPU.
 
     Raises:
         UnreadableImageError: for an image that cannot be read.
@@ -137,7 +138,7 @@ def read_batch(model: nn.Module, images: Sequence[Path]) -> Tensor:
 
 
 def _preprocessing(model: nn.Module) -> tuple[nn.Module, str]:
-    """The transform of a network's images, and their mode."""
+    """Return the transform of a network's images, and their mode."""
     config = resolve_model_data_config(model, use_test_size=True)
     return create_transform(**config, is_training=False), mode_for(config["input_size"][0])
 

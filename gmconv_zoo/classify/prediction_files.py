@@ -28,7 +28,7 @@ def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -
     """Write one row per image and class: image, rank from 1, index, label, probability, error.
 
     Args:
-        predictions: as `predict` yields them.
+        predictions: predictions from `predict`.
         path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) 
     """Write a list with one object per image: image, classes (index, label, probability), error.
 
     Args:
-        predictions: as `predict` yields them.
+        predictions: predictions from `predict`.
         path: file to write; its folder is created when missing.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -55,5 +55,5 @@ def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) 
 
 
 def _on_one_line(name: str) -> str:
-    """A name with escapes for what does not print: line breaks, control characters, bytes that are not UTF-8."""
+    """Return a name with escapes for line breaks, control characters and bytes that are not UTF-8."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

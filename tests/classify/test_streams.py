@@ -274,10 +274,10 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     assert results["skipped_from_streams"] == sum(left_out)
 
 
-def test_fewer_or_more_held_out_images_than_announced_end_the_run(shards, tmp_path):
+def test_fewer_or_more_validation_images_than_expected_end_the_run(shards, tmp_path):
     for announced in (6, 8):
         out = tmp_path / str(announced)
-        with pytest.raises(ValueError, match=f"7 held-out images came, {announced} were .*--val-count"):
+        with pytest.raises(ValueError, match=f"Read 7 validation images, expected {announced}.*--val-count"):
             run(shards, out, held_out=announced)
         assert (out / "checkpoints" / "last.safetensors").exists()
         assert (out / "summary.csv").read_text().splitlines()[1].startswith("1,4,")
@@ -313,7 +313,7 @@ def test_weighing_classes_is_refused(shards, tmp_path):
 
 
 def test_options_of_streams_go_with_streams(tmp_path):
-    with pytest.raises(ValueError, match=r"is no stream: counts and classes go with"):
+    with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
         train_by_recipe("gmconv_resnet18", tmp_path, stream=StreamOptions(classes=3), output=tmp_path / "out")
 
 
@@ -378,7 +378,7 @@ def test_two_processes_train_on_shards_of_their_own_and_count_what_is_held_out_o
         [*launcher, *command, "--output", str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "32 images to train on in 4 shards" in done.stdout
+    assert "32 training images in 4 shards" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["processes"] == 2
     assert results["score"]["count"] == 7

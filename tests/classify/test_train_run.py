@@ -72,7 +72,7 @@ def test_split_that_is_made_is_said_and_recorded(tmp_path):
     images, said = make_folder(tmp_path / "images", 24), []
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "say": said.append}
     train_by_recipe(NET, images, output=tmp_path / "out", progress=False, **options)
-    assert said[0] == "3 classes, 18 images to train on and 6 held out (split made here)"
+    assert said[0] == "3 classes, 18 training images and 6 validation images (split made here)"
     assert json.loads((tmp_path / "out" / "results.json").read_text())["split_made"]
 
 

@@ -419,7 +419,7 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ValueError, match="has no class folders"):
         open_eval_data(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="the folder does not exist. Pass a folder, torch/NAME"):
+    with pytest.raises(ValueError, match=r"the folder does not exist\. Pass a folder, torch/NAME"):
         open_eval_data(tmp_path / "missing")
     with pytest.raises(ValueError, match="pass root"):
         open_eval_data("torch/cifar10")

@@ -86,7 +86,9 @@ def test_missing_labels_and_gaps_are_told(tmp_path):
             index_labels("made", "kind", label, values)
     rows = {"image": range(4), "label": [1, 3, 1, 3]}
     folder = make_columns(tmp_path, {"image": Image(), "label": Value("int64")}, rows)
-    with pytest.raises(ValueError, match=r"numbers up to 3, but no image has \[0, 2\]\. Number .* without gaps"):
+    with pytest.raises(
+        ValueError, match=r"numbers up to 3, but no image has the labels \[0, 2\]\. Number .* without gaps"
+    ):
         opened(folder)
 
 

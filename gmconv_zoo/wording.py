@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Set
 
-__all__ = ["listed"]
+__all__ = ["listed", "printable"]
 
 MOST = 5
 
@@ -12,3 +12,8 @@ def listed(names: Sequence[str] | Set[str], *, separator: str = ", ") -> str:
     ordered = sorted(names) if isinstance(names, Set) else names
     more = f" and {len(ordered) - MOST} more" if len(ordered) > MOST else ""
     return separator.join(ordered[:MOST]) + more
+
+
+def printable(name: str) -> str:
+    """Return a name with escapes for what does not print: line breaks, control characters, bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

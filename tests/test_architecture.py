@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "visualize",
     },
     "export": {"_version", "layers", "conversion", "engine", "saving"},
-    "visualize": {"layers", "sigmas", "conversion", "engine", "saving", "data"},
+    "visualize": {"wording", "layers", "sigmas", "conversion", "engine", "saving", "data"},
     "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
     "cli": {"_version", "engine", "saving", "data", "classify", "export", "visualize", "hub"},
     "__main__": {"cli"},

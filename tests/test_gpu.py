@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 import gmconv_zoo
-from gmconv_zoo.data.crops import ResizedCrops
-from gmconv_zoo.data.tensors import TensorImages
+from gmconv_zoo.data.tensors import ResizedCrops, TensorImages
 from gmconv_zoo.layers import FORMS, DGMConv2d
 
 from .conversion.networks import randomised

@@ -1,4 +1,4 @@
-"""What a classifier's training keeps on disk, and whether it goes on from there."""
+"""What a classifier's training keeps on disk, whether it goes on from there, and when it stops early."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,15 @@ from ..engine.records import RESULTS_NAME, SUMMARY_NAME, write_json
 from ..saving import CONFIG_NAME, WEIGHTS_NAME
 from ..saving.targets import check_target
 
-__all__ = ["CHECKPOINTS_FOLDER", "RECIPE_NAME", "CheckpointPlan", "check_run_folder", "open_checkpoints"]
+__all__ = [
+    "CHECKPOINTS_FOLDER",
+    "RECIPE_NAME",
+    "CheckpointPlan",
+    "EarlyStop",
+    "best_row",
+    "check_run_folder",
+    "open_checkpoints",
+]
 
 CHECKPOINTS_FOLDER, RECIPE_NAME = "checkpoints", "recipe.json"
 # Everything that training and finetuning write into their output folder.
@@ -88,3 +96,24 @@ def open_checkpoints(
     if state.accelerator.is_main_process:
         write_json(Path(output) / RECIPE_NAME, identity["recipe"])
     return writer
+
+
+class EarlyStop:
+    """An epoch callback, to be called once the row is in ``state.rows``, from which alone it decides.
+
+    Args:
+        patience: epochs without a new best after which the run stops.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        if "val_top1" not in row:
+            return
+        state.stop = state.stop or row["epoch"] - best_row(state.rows)["epoch"] >= self.patience
+
+
+def best_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first of the rows with the highest validation top-1."""
+    return max((row for row in rows if "val_top1" in row), key=lambda row: row["val_top1"])

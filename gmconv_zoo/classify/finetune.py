@@ -12,11 +12,10 @@ from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..engine.records import write_csv
 from ..saving import save
-from ..saving.model_names import check_model_name, is_timm_name
+from ..saving.named import check_model_name, is_timm_name
 from ..visualize.classes import draw_class_table, draw_confusion
 from .checkpoint_plan import CheckpointPlan, check_run_folder
-from .confusion import class_table, confusion_matrix, write_confusion
-from .evaluate import Score
+from .evaluate import Score, class_table, confusion_matrix, write_confusion
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
 from .messages import closing_lines, starting_line

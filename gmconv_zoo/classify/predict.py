@@ -1,11 +1,12 @@
-"""Classify image files: the most probable classes of each, with their names."""
+"""Classify image files: the most probable classes of each, with their names, as a table, as CSV and as JSON."""
 
 import glob
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.data import create_transform, resolve_model_data_config
@@ -13,9 +14,19 @@ from torch import Tensor, nn
 
 from ..data.listing import image_endings, is_image_name, list_images
 from ..data.pixels import UnreadableImageError, mode_for, read_image
-from ..saving.label_names import label_names
+from ..engine.records import write_csv, write_json
+from ..saving.label_names import best_classes, check_classifier, label_names
+from ..wording import printable
 
-__all__ = ["ClassScore", "Prediction", "find_images", "predict", "read_batch"]
+__all__ = [
+    "ClassScore",
+    "Prediction",
+    "find_images",
+    "predict",
+    "prediction_table",
+    "write_predictions_csv",
+    "write_predictions_json",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -107,9 +118,9 @@ def predict(
     for name, value in {"topk": topk, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"{name}={value}: pass at least 1.")
-    if not getattr(model, "num_classes", 0):
-        raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
-    transform, mode = _preprocessing(model)
+    check_classifier(model)
+    config = resolve_model_data_config(model, use_test_size=True)
+    transform, mode = create_transform(**config, is_training=False), mode_for(config["input_size"][0])
     labels = label_names(model)
     model = model.to(device).eval()
     for start in range(0, len(images), batch_size):
@@ -117,30 +128,8 @@ def predict(
         tensors = [tensor for _, tensor, _ in batch if tensor is not None]
         scores = iter(model(torch.stack(tensors).to(device)).float().softmax(1).cpu() if tensors else ())
         for path, tensor, error in batch:
-            yield Prediction(path, () if tensor is None else _best(next(scores), topk, labels), error)
-
-
-def read_batch(model: nn.Module, images: Sequence[Path]) -> Tensor:
-    """Read image files with a network's own preprocessing.
-
-    Args:
-        model: a network of timm's interface.
-        images: paths of the files.
-
-    Returns:
-        (B, C, H, W) images on the CPU.
-
-    Raises:
-        UnreadableImageError: for an image that cannot be read.
-    """
-    transform, mode = _preprocessing(model)
-    return torch.stack([transform(read_image(path, mode)) for path in images])
-
-
-def _preprocessing(model: nn.Module) -> tuple[nn.Module, str]:
-    """Return the transform of a network's images, and their mode."""
-    config = resolve_model_data_config(model, use_test_size=True)
-    return create_transform(**config, is_training=False), mode_for(config["input_size"][0])
+            best = () if tensor is None else best_classes(next(scores), labels, topk)
+            yield Prediction(path, tuple(ClassScore(*found) for found in best), error)
 
 
 def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
@@ -151,7 +140,40 @@ def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, s
         return None, str(error)
 
 
-def _best(probabilities: Tensor, topk: int, labels: list[str]) -> tuple[ClassScore, ...]:
-    values, indices = probabilities.topk(min(topk, len(labels)))
-    pairs = zip(indices.tolist(), values.tolist(), strict=True)
-    return tuple(ClassScore(index, labels[index], value) for index, value in pairs)
+def prediction_table(predictions: Sequence[Prediction]) -> str:
+    """Return one line per image and class, or one line saying why an image could not be read."""
+    lines = []
+    for prediction in predictions:
+        image = printable(str(prediction.image))
+        if prediction.error:
+            lines.append(f"{image}  unreadable: {printable(prediction.error)}")
+        for score in prediction.classes:
+            lines.append(f"{image}  {100 * score.probability:6.2f} %  {printable(score.label)}")
+            image = " " * len(image)
+    return "\n".join(lines)
+
+
+def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write one row per image and class: image, rank from 1, index, label, probability, error.
+
+    Args:
+        predictions: predictions from `predict`.
+        path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
+    """
+    lines: list[tuple[Any, ...]] = [("image", "rank", "index", "label", "probability", "error")]
+    for prediction in predictions:
+        if prediction.error:
+            lines.append((prediction.image, "", "", "", "", prediction.error))
+        for rank, score in enumerate(prediction.classes, start=1):
+            lines.append((prediction.image, rank, score.index, score.label, score.probability, ""))
+    write_csv(path, lines)
+
+
+def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Write a list with one object per image: image, classes (index, label, probability), error.
+
+    Args:
+        predictions: predictions from `predict`.
+        path: file to write; its folder is created when missing.
+    """
+    write_json(path, [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions])

@@ -8,8 +8,7 @@ import torch
 from timm.models import is_model_pretrained
 from torch import nn
 
-from ..saving.model_names import check_model_name, is_timm_name
-from ..saving.named import open_model
+from ..saving.named import check_model_name, is_timm_name, open_model
 
 __all__ = ["build_network", "start_network"]
 

@@ -18,14 +18,13 @@ from ..data.pixels import UnreadableImageError
 from ..engine.allocator import keep_freed_memory
 from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
 from ..engine.extras import needs_extra
-from ..engine.loop import EpochCallback, TrainState, UpdateCallback, run_epochs
+from ..engine.loop import EpochCallback, TrainState, run_epochs
 from ..engine.lost_process import naming_lost_process
 from ..engine.optim import build_optimizer, build_scheduler
 from ..engine.records import Summary, write_results
 from ..engine.sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
 from ..visualize.classes import draw_curves
-from .checkpoint_plan import CheckpointPlan, open_checkpoints
-from .early_stop import EarlyStop, best_row
+from .checkpoint_plan import CheckpointPlan, EarlyStop, best_row, open_checkpoints
 from .evaluate import Score, evaluate, not_above_chance
 from .loss import make_batch_loss
 from .messages import log_epoch
@@ -160,7 +159,11 @@ def train(
             drawn = time.monotonic()
         log_epoch(row, recipe.epochs, curves)
 
-    before: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
+    after_epoch: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
+    if recipe.patience is not None:
+        after_epoch.append(EarlyStop(recipe.patience))
+    if writer is not None:
+        after_epoch.append(writer)
     weights = class_weights if recipe.class_weights else None
     classes = getattr(model, "num_classes", None)
     try:
@@ -173,8 +176,8 @@ def train(
                 clip_grad=recipe.clip_grad,
                 clip_sigma=recipe.clip_sigma,
                 first_batch_callbacks=[revive_dead_units],
-                callbacks=[*before, *_checkpoint_callbacks(recipe, writer), *closing_callbacks],
-                update_callbacks=_update_callbacks(writer),
+                callbacks=[*after_epoch, *closing_callbacks],
+                update_callbacks=[] if writer is None else [writer.after_update],
                 progress=progress,
             )
     finally:
@@ -205,11 +208,11 @@ def train(
     return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
 
 
-def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, **options: Any) -> Accelerator:
+def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
     Args:
-        mixed_precision: "no" for float32, "bf16" or "fp16"; one process cannot use two of them.
+        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
         compile: train and evaluate with `torch.compile`.
         **options: others of `accelerate.Accelerator`.
 
@@ -221,9 +224,10 @@ def default_accelerator(*, mixed_precision: str = "no", compile: bool = False, *
     options.setdefault("cpu", not torch.accelerator.is_available())
     if compile:
         options.setdefault("dynamo_backend", "inductor")
-    accelerator = Accelerator(dataloader_config=config, mixed_precision=mixed_precision, **options)
+    kind = "no" if mixed_precision == "float32" else mixed_precision  # accelerate's word
+    accelerator = Accelerator(dataloader_config=config, mixed_precision=kind, **options)
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16, or no for float32.")
+        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16 or float32.")
     return accelerator
 
 
@@ -284,16 +288,6 @@ def _prepare(
     return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
 
 
-def _checkpoint_callbacks(recipe: Recipe, writer: Checkpoints | None) -> list[EpochCallback]:
-    """What runs as soon as an epoch's row is recorded."""
-    early: list[EpochCallback] = [] if recipe.patience is None else [EarlyStop(recipe.patience)]
-    return early if writer is None else [*early, writer]
-
-
-def _update_callbacks(writer: Checkpoints | None) -> list[UpdateCallback]:
-    return [] if writer is None else [writer.after_update]
-
-
 def _final_weights(
     model: nn.Module, state: TrainState, plan: CheckpointPlan | None, writer: Checkpoints | None
 ) -> dict[str, Any]:
@@ -320,21 +314,24 @@ def _share(tensors: Iterable[Tensor], accelerator: Accelerator) -> None:
 
 def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, images: int) -> dict[str, Any]:
     """What must be the same for a run to be the same run."""
-    config = getattr(model, "pretrained_cfg", None) or {}
     return {
-        "model": config.get("architecture", type(model).__name__),
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "precision": accelerator.mixed_precision,
-        "compiled": _compiles(accelerator),
+        **_described(model, recipe, seed, accelerator),
         "accumulation": accelerator.gradient_accumulation_steps,
         "training images": images,
         "parameters trained": sum(parameter.requires_grad for parameter in model.parameters()),
     }
 
 
-def _compiles(accelerator: Accelerator) -> bool:
-    return accelerator.state.dynamo_plugin.backend != DynamoBackend.NO
+def _described(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator) -> dict[str, Any]:
+    """What a checkpoint and results.json both say of a run."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return {
+        "model": config.get("architecture", type(model).__name__),
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "precision": accelerator.mixed_precision,
+        "compiled": accelerator.state.dynamo_plugin.backend != DynamoBackend.NO,
+    }
 
 
 def _results(
@@ -349,14 +346,10 @@ def _results(
     config = getattr(model, "pretrained_cfg", None) or {}
     skipped = [row["skipped_images"] for row in summary.rows if "skipped_images" in row]
     return {
-        "model": config.get("architecture", type(model).__name__),
+        **_described(model, recipe, seed, accelerator),
         "tag": config.get("tag", ""),
         "dataset": dataset,
         "date": datetime.date.today().isoformat(),
-        "seed": seed,
-        "recipe": recipe.to_dict(),
-        "precision": accelerator.mixed_precision,
-        "compiled": _compiles(accelerator),
         "processes": accelerator.num_processes,
         "score": score.to_dict(),
         "seconds": sum(row["seconds"] for row in summary.rows),

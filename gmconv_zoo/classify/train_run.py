@@ -13,7 +13,7 @@ from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.freeze import freeze_parts
 from ..saving import save
-from ..saving.model_names import check_model_name
+from ..saving.named import check_model_name
 from .checkpoint_plan import CheckpointPlan, check_run_folder
 from .loading import described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights

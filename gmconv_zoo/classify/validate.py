@@ -24,8 +24,7 @@ from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
 from .count import BadImagesError, LoaderError, count_correct
 from .evaluate import Score, not_above_chance
-from .open_checkpoint import find_checkpoints
-from .open_together import open_together
+from .open_checkpoint import find_checkpoints, open_together
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
 with needs_extra("train"):

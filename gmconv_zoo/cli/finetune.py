@@ -15,8 +15,7 @@ Examples:
 import argparse
 
 from ..classify.recipes import FINETUNE
-from .recipe_options import add_data_options, add_model_options, add_recipe_options, add_run_options
-from .running import training
+from .recipe_options import add_data_options, add_model_options, add_recipe_options, add_run_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

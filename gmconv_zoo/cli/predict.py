@@ -34,8 +34,7 @@ def main(args: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    from ..classify.predict import find_images, predict
-    from ..classify.prediction_files import prediction_table, write_predictions_csv, write_predictions_json
+    from ..classify.predict import find_images, predict, prediction_table, write_predictions_csv, write_predictions_json
     from ..saving.named import open_model
     from ..saving.targets import check_target
 

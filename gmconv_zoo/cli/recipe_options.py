@@ -1,26 +1,31 @@
-"""Command-line options of training: those every command has, and every field of a recipe."""
+"""Command-line options of training, and what the commands that train do with them."""
 
 import argparse
 import ast
 import inspect
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
+from ..classify.validation_settings import PRECISIONS
 from ..data.streams import StreamOptions
 from ..engine.optim import SCHEDULES
 
 __all__ = [
     "add_column_options",
+    "add_data_options",
     "add_model_options",
     "add_recipe_options",
     "add_run_options",
-    "add_data_options",
     "add_stream_options",
     "key_value",
     "recipe_overrides",
     "stream_options",
+    "training",
 ]
 
 
@@ -36,9 +41,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("device").add_argument
     add(
         "--precision",
-        default="no",
-        choices=("no", "bf16", "fp16"),
-        help="mixed precision; no: float32 (default: %(default)s)",
+        default="float32",
+        choices=tuple(PRECISIONS),
+        help="automatic mixed precision, or float32 for none (default: %(default)s)",
     )
     add("--compile", action="store_true", help="use torch.compile")
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
@@ -154,3 +159,38 @@ def _or_none(kind: Any) -> Any:
 
     parse.__name__ = kind.__name__  # argparse names it in its messages
     return parse
+
+
+_PASSED = [
+    "output",
+    "data_dir",
+    "seed",
+    "resume",
+    "overwrite",
+    "save_every",
+    "skip_bad",
+    "memory_gb",
+    "freeze",
+    "freeze_backbone",
+]
+
+
+@contextmanager
+def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Wrap a training, which is given the arguments that finetuning and training by a recipe share.
+
+    Args:
+        args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
+    """
+    from ..classify.messages import interruptible
+    from ..classify.train import default_accelerator
+
+    accelerator = default_accelerator(
+        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+    )
+    logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    with interruptible(args.output):
+        shared = {name: getattr(args, name) for name in _PASSED}
+        yield {**shared, "overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
+    accelerator.end_training()

@@ -20,8 +20,8 @@ from .recipe_options import (
     add_run_options,
     add_stream_options,
     stream_options,
+    training,
 )
-from .running import training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

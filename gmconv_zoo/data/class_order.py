@@ -6,7 +6,7 @@ from unicodedata import normalize
 from timm.data import ImageNetInfo
 from torch import nn
 
-from ..saving.label_names import recorded_names
+from ..saving.label_names import check_classifier, recorded_names
 from .image_source import ImageSource
 from .label_files import is_wnid
 
@@ -32,9 +32,7 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     Raises:
         ValueError: when the network does not know some of the classes, or has another number of classes.
     """
-    count = int(getattr(model, "num_classes", 0) or 0)
-    if not count:
-        raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
+    count = check_classifier(model)
     if source.class_names is None:
         return None
     known = recorded_names(model)

@@ -11,7 +11,7 @@ from timm.data import create_dataset
 
 from ..wording import listed
 from .folder import LabelledFiles, read_split
-from .hub_reader import HubReader
+from .hub_datasets import HubReader
 from .image_source import FileReader, ImageSource, TorchReader
 from .label_files import read_class_names, read_labels
 from .listing import list_images, refuse_inside

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset
 
 from .image_source import ImageSource
 from .pixels import UnreadableImageError
-from .stream_images import LostImages, stream_images
+from .stream_images import LostImages, loader_part, stream_images
 
 __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 
@@ -81,8 +81,7 @@ class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs as those of `EvalImages`; loader processes count by turns."""
-        worker = get_worker_info()
-        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        first, step = loader_part()
         for place, found in enumerate(stream_images(self.source.reader, self.mode)):
             index = first + place * step
             if isinstance(found, UnreadableImageError):

@@ -23,8 +23,8 @@ class ImageSource:
 
     Attributes:
         name: name that the user passed, for records.
-        reader: one of the readers below, or timm's for a tar file or a stream: ``reader[i]`` is a path, an open file
-            or a decoded image, and its label. A stream is iterated over instead.
+        reader: one of the readers below, a `TarReader` or a `HubReader`: ``reader[i]`` is a path, an open file or a
+            decoded image, and its label. For a stream it is `Shards`.
         class_names: class names that the labels index; None if labels are outputs of the network.
         ordered: whether the dataset defines the order of its classes. That order is then used for the network if no
             names match. The order of a folder's classes is only alphabetical.
@@ -56,7 +56,7 @@ class ImageSource:
 
     def image_name(self, index: int) -> str:
         """Return the name of an image for messages."""
-        return str(self.reader.filename(index, absolute=True))
+        return str(self.reader.filename(index))
 
     def read(self, index: int, mode: str) -> tuple[Image.Image, Any]:
         """Return an image and its label.
@@ -101,8 +101,8 @@ class FileReader:
         depth = len(self.root.parts)
         return ["/".join(path.parts[depth:]) for path in self.paths]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
-        return str(self.paths[index]) if absolute else self.paths[index].name
+    def filename(self, index: int) -> str:
+        return str(self.paths[index])
 
 
 class TorchReader:
@@ -129,7 +129,7 @@ class TorchReader:
         targets = getattr(self.dataset, "targets", None)
         return list(targets) if targets is not None else [self.dataset[index][1] for index in range(len(self))]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
+    def filename(self, index: int) -> str:
         samples = getattr(self.dataset, "samples", None)
         return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
 
@@ -156,5 +156,5 @@ class PartReader:
         labels = self.reader.labels
         return [labels[index] for index in self.indices]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
-        return self.reader.filename(self.indices[index], absolute)
+    def filename(self, index: int) -> str:
+        return self.reader.filename(self.indices[index])

@@ -6,11 +6,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-__all__ = ["UNREADABLE", "UnreadableImageError", "mode_for", "read_image", "to_mode", "unreadable"]
-
-# What Pillow raises for a damaged file. Its formats raise RuntimeError, IndexError, KeyError and others, so the list
-# cannot be shorter. `read_image` turns all of them into `UnreadableImageError`; this is for decoding by other means.
-UNREADABLE: tuple[type[Exception], ...] = (Exception,)
+__all__ = ["UnreadableImageError", "mode_for", "read_image", "to_mode", "unreadable"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # The operations that turn an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
@@ -94,7 +90,7 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
             return _upright(file, mode)
         with Image.open(file) as opened:
             return _upright(opened, mode)
-    except Exception as error:  # see UNREADABLE
+    except Exception as error:  # Pillow's formats raise RuntimeError, IndexError, KeyError and others
         raise unreadable(error) from error
 
 

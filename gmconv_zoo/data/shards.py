@@ -14,7 +14,7 @@ from PIL import Image
 from timm.data import create_dataset
 
 from ..wording import listed
-from .columns import find_columns, is_text
+from .hub_datasets import find_columns, is_text
 from .pixels import UnreadableImageError
 
 __all__ = ["Sample", "Shards", "described", "open_shards"]
@@ -77,7 +77,7 @@ def open_shards(
     except (AssertionError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{data} in {root or 'no folder'}, split {split!r}: {error or type(error).__name__}. Check --data-dir and "
-            "the split (--train-split, --val-split; in validation --root and --split)."
+            "the split (--train-split, --val-split; in validation --split)."
         ) from error
     if not (count or shards.count):
         raise ValueError(

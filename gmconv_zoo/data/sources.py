@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .eval_data import open_named
 from .folder import read_folder, split_indices
-from .hub_splits import held_out_split
+from .hub_datasets import held_out_split
 from .image_source import FileReader, ImageSource, PartReader
 from .listing import refuse_inside
 

@@ -8,7 +8,7 @@ from multiprocessing import SimpleQueue, Value
 from PIL import Image
 from torch.utils.data import get_worker_info
 
-from .pixels import UNREADABLE, UnreadableImageError, read_image
+from .pixels import UnreadableImageError, read_image
 from .shards import Sample, Shards, described
 
 __all__ = ["LostImages", "loader_part", "stream_images"]
@@ -85,7 +85,7 @@ def stream_images(
         try:
             with sample.open() as file:
                 image = read_image(file, mode)
-        except UNREADABLE as error:
+        except Exception as error:  # whatever a decoder or a connection raises
             yield UnreadableImageError(f"{sample.name} ({described(error)})")
         else:
             yield image, sample.label

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .hub_splits import held_out_split
+from .hub_datasets import held_out_split
 from .label_files import read_class_names
 from .shards import Shards, open_shards
 

@@ -60,10 +60,9 @@ class TarReader:
             file.seek(start)
             return io.BytesIO(file.read(size)), self.labels[index]
 
-    def filename(self, index: int, absolute: bool = True) -> str:
+    def filename(self, index: int) -> str:
         """Return the path of the tar file followed by the name of an image in it."""
-        name = self.images[index][0]
-        return f"{self.path}/{name}" if absolute else name.name
+        return f"{self.path}/{self.images[index][0]}"
 
 
 def _images(file: IO[bytes], folder: PurePosixPath, start: int) -> Iterator[tuple[PurePosixPath, int, int]]:

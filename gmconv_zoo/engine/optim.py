@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from timm.optim import create_optimizer_v2, list_optimizers
+from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from ..saving.model_names import did_you_mean
+from ..saving.named import did_you_mean
 from ..sigmas import param_groups
-from .layer_decay import split_by_layer
 
-__all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler"]
+__all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler", "split_by_layer"]
 
 SCHEDULES = ("constant", "cosine", "step", "multistep")
 
@@ -165,3 +164,28 @@ def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_pe
     rate = settings.decay_rate if settings.schedule == "step" else 1.0
     decay_t = settings.decay_epochs * updates_per_epoch
     return StepLRScheduler(optimizer, decay_t=decay_t, decay_rate=rate, **warmup)
+
+
+def split_by_layer(groups: list[dict[str, Any]], model: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
+    """Split parameter groups by layer; timm's schedulers multiply a group's learning rate by its "lr_scale".
+
+    Args:
+        groups: from `gmconv_zoo.param_groups`.
+        model: the network, whose `group_matcher` says what a layer is; without one timm groups by name.
+        layer_decay: in (0, 1]; the last layer's scale is 1, every earlier layer's this much smaller.
+
+    Returns:
+        More groups, each with the settings of the one it is from and "lr_scale".
+    """
+    scales = {
+        id(parameter): group["lr_scale"]
+        for group in param_groups_layer_decay(model, layer_decay=layer_decay)
+        for parameter in group["params"]
+    }
+    split = []
+    for group in groups:
+        by_scale: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            by_scale.setdefault(scales[id(parameter)], []).append(parameter)
+        split += [{**group, "params": params, "lr_scale": scale} for scale, params in by_scale.items()]
+    return split

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "write_csv",
     "write_json",
     "write_results",
+    "write_rows",
 ]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
@@ -47,8 +48,7 @@ class Summary:
         """Add a row; it may have columns that earlier rows had not."""
         self.rows.append(dict(row))
         if self.path is not None:
-            columns = list(dict.fromkeys(column for row in self.rows for column in row))
-            write_csv(self.path, [columns, *([_short(row.get(key)) for key in columns] for row in self.rows)])
+            write_rows(self.path, self.rows)
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
@@ -69,7 +69,7 @@ def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
     return write_json(Path(folder) / RESULTS_NAME, {**results, "environment": environment()})
 
 
-def write_json(path: str | Path, values: dict[str, Any]) -> Path:
+def write_json(path: str | Path, values: Any) -> Path:
     """Replace a JSON file as a whole, creating its folder when missing; returns the path."""
     replace_text(Path(path), json.dumps(values, indent=2) + "\n")
     return Path(path)
@@ -80,6 +80,17 @@ def write_csv(path: str | Path, lines: Iterable[Iterable[Any]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     replace_text(Path(path), text.getvalue())
+
+
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace a CSV file as a whole by rows of named values, with six digits of every float.
+
+    Args:
+        path: file to write.
+        rows: the columns are those of all rows; a cell that a row does not have is empty.
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    write_csv(path, [columns, *([_short(row.get(key)) for key in columns] for row in rows)])
 
 
 def environment() -> dict[str, Any]:
@@ -105,12 +116,14 @@ def _short(value: Any) -> Any:
 def replace_text(path: Path, text: str) -> None:
     """Replace a text file as a whole, and create its folder if it does not exist.
 
-    The file is written as UTF-8. Bytes of file names that are not UTF-8 are written as escapes such as ``\\udce9``.
+    The file is written as UTF-8. Bytes of file names that are not UTF-8 are written as escapes such as ``\\udce9``. A
+    device such as /dev/stdout is written to, not replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.part")
+    scratch = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
     scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(scratch, path)
+    if scratch != path:
+        os.replace(scratch, path)
 
 
 def _processor() -> str:

@@ -7,15 +7,9 @@ from torch import Tensor, nn
 
 from ..conversion import fuse as fold_static_masks
 from ..layers import DGMConv2d, copy_network
+from ..saving.describe import check_unwrapped
 
 __all__ = ["example_images", "prepare"]
-
-_WRAPPERS = (
-    nn.DataParallel,
-    nn.parallel.DistributedDataParallel,
-    torch.jit.ScriptModule,
-    torch._dynamo.eval_frame.OptimizedModule,
-)
 
 
 def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
@@ -31,11 +25,7 @@ def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
     Raises:
         ValueError: for a wrapped network, one on the meta device, or one that is not float32.
     """
-    if isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
-        raise ValueError(
-            f"a {type(model).__name__} cannot be exported: pass the network inside it (model.module, or the one that "
-            "was compiled or scripted)."
-        )
+    check_unwrapped(model, "exported")
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_meta for tensor in tensors):
         raise ValueError("the network lies on the meta device and has no weights: load them before exporting.")

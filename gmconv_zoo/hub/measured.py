@@ -123,12 +123,10 @@ def _record(path: Path) -> dict[str, Any]:
 def read_stem(folder: str | Path) -> Stem | None:
     """Return what a run's results.json says of the dynamic stem; None where it says nothing."""
     path = Path(folder) / RESULTS_NAME
-    if not path.is_file():
-        return None
+    found = _record(path).get("stem")
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("stem")
         return None if not found else Stem(found["mask_spread"], tuple(found["live"]), found["images"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
 
 

@@ -14,19 +14,14 @@ from torch import nn
 from ..conversion import CONVERSION_KEYS, Conversion, present_conversion
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
-__all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "describe"]
+__all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "check_unwrapped", "describe"]
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 # timm looks for these at the top level of config.json only
 LABEL_KEYS = ("label_names", "label_descriptions")
 # Stands where timm reads the architecture of a network that it cannot rebuild: what it then says names the remedy.
 NOT_TIMMS = "load_with_gmconv_zoo"
-_WRAPPERS = (
-    nn.DataParallel,
-    nn.parallel.DistributedDataParallel,
-    torch.jit.ScriptModule,
-    torch._dynamo.eval_frame.OptimizedModule,
-)
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 
 
@@ -46,11 +41,7 @@ def describe(
     Raises:
         ValueError: for another number of label names than outputs, or an argument that JSON cannot hold.
     """
-    if isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
-        raise ValueError(
-            f"a {type(model).__name__} cannot be rebuilt: pass the network inside it (model.module, or the one that "
-            "was compiled or scripted)."
-        )
+    check_unwrapped(model, "rebuilt")
     if isinstance(model, _EXTRACTORS):
         raise ValueError(
             f"a {type(model).__name__} has lost its classifier and its names: save the network as it was built without "
@@ -68,6 +59,25 @@ def describe(
     elif conversion is not None and not architecture.startswith(MASKED_FAMILIES):
         config.update(architecture=NOT_TIMMS, gmconv=_by_hand(model, architecture, conversion))
     return config
+
+
+def check_unwrapped(model: Any, action: str) -> None:
+    """Refuse a network inside a wrapper that stands in its place.
+
+    Args:
+        model: the network, or a wrapper of torch's around it.
+        action: participle of what is to be done with it, for the message, e.g. "exported".
+
+    Raises:
+        ValueError: for a wrapper, or for what is not a network.
+    """
+    # torch.compile's has no public name to import
+    compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)
+    if compiled or isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
+        raise ValueError(
+            f"a {type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that "
+            "was compiled or scripted)."
+        )
 
 
 def _known_to_timm(model: nn.Module) -> bool:

@@ -175,13 +175,9 @@ def _form(module: nn.Module) -> str:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     for name in (CONFIG_NAME, WEIGHTS_NAME):
-        if not (folder / name).is_file() and (folder / "checkpoints").is_dir():
-            raise ValueError(f"{folder} holds a training that has not ended: go on with it with --resume (resume).")
         if not (folder / name).is_file():
             if (folder / "checkpoints").is_dir():
-                raise ValueError(
-                    f"{folder} has no {name}: its training has not ended. Repeat the training's command with --resume."
-                )
+                raise ValueError(f"{folder} holds a training that has not ended: go on with it with --resume (resume).")
             raise ValueError(f"{folder} has no {name}: pass a folder that gmconv_zoo.save wrote.")
     try:
         config = json.loads((folder / CONFIG_NAME).read_text())

@@ -1,9 +1,28 @@
-"""What the outputs of a classifier are called."""
+"""What the outputs of a classifier are called, and which of them are the most probable."""
 
 from timm.data import ImageNetInfo, infer_imagenet_subset
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["label_names", "recorded_names"]
+__all__ = ["best_classes", "check_classifier", "label_names", "recorded_names"]
+
+
+def check_classifier(model: nn.Module) -> int:
+    """Return the number of a classifier's outputs; raises `ValueError` for a network without a classifier."""
+    if count := int(getattr(model, "num_classes", 0) or 0):
+        return count
+    raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
+
+
+def best_classes(probabilities: Tensor, names: list[str], topk: int) -> list[tuple[int, str, float]]:
+    """Return index, name and probability of the most probable classes of one image, best first.
+
+    Args:
+        probabilities: (classes,) softmax outputs.
+        names: name of every output, see `label_names`.
+        topk: number of classes, at least 1; at most as many as there are.
+    """
+    values, indices = probabilities.topk(min(topk, len(names)))
+    return [(index, names[index], value) for index, value in zip(indices.tolist(), values.tolist(), strict=True)]
 
 
 def recorded_names(model: nn.Module) -> list[str]:

@@ -1,17 +1,20 @@
-"""A trained classifier by whatever name a user has for it: a timm tag, a folder, a repository on the Hub."""
+"""Models by whatever name a user has for them: a timm name, a folder, a repository on the Hub; and what was meant."""
 
+import difflib
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import timm
 from huggingface_hub import hf_hub_download, snapshot_download
+from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 from torch import nn
 
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
-from .model_names import check_model_name, is_timm_name
 
-__all__ = ["open_model"]
+__all__ = ["check_model_name", "did_you_mean", "is_timm_name", "open_model"]
 
 _HUB_PREFIX = "hf-hub:"
 
@@ -57,3 +60,43 @@ def _from_hub(hub_id: str) -> nn.Module:
         files = [CONFIG_NAME, WEIGHTS_NAME]
         return load(snapshot_download(repo_id, revision=revision or None, allow_patterns=files))
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()
+
+
+_HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A sentence that suggests the names nearest to one, with a space before it; empty where none is near."""
+    near = difflib.get_close_matches(name, list(names), n=4, cutoff=0.6)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def is_timm_name(name: str) -> bool:
+    """Whether a name is one of timm's, with or without a tag. A folder comes before a model of the same name."""
+    return bool(is_model(split_model_name_tag(name)[0])) and not Path(name).is_dir()
+
+
+def check_model_name(name: str) -> None:
+    """See to it that a name can be one of a network: a folder, a model that timm knows, or a Hub repository.
+
+    Args:
+        name: as `open_model` takes it.
+
+    Raises:
+        ValueError: for a name that is none of these, naming those near it, or a tag that the model does not have,
+            listing its tags.
+    """
+    if is_timm_name(name):
+        model, tag = split_model_name_tag(name)
+        try:
+            get_pretrained_cfg(name)
+        except RuntimeError as error:  # the tag is wrong
+            tags = timm.list_pretrained(f"{model}.*")
+            there = f"pass one of {', '.join(tags)}" if tags else "it has no pretrained weights"
+            raise ValueError(f"{name}: {model} has no tag {tag!r}: {there}, or leave the tag out.") from error
+    elif not Path(name.removeprefix("local-dir:")).is_dir() and not _HUB_ID.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a folder, a model that timm knows, or a Hub repository (ORG/NAME)."
+            f"{did_you_mean(split_model_name_tag(name)[0], timm.list_models())} "
+            'timm.list_models("*gmconv*") lists the models of gmconv_zoo.'
+        )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.extras import needs_extra
+from ..wording import printable
 
 with needs_extra("train"):
     from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -36,9 +37,9 @@ class ClassLabels:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        printable = [_printable(name) for name in names]
-        families, missing = _families({character for name in printable for character in name})
-        unknown = [bool(set(name) & missing) for name in printable]
+        shown = [printable(name) for name in names]
+        families, missing = _families({character for name in shown for character in name})
+        unknown = [bool(set(name) & missing) for name in shown]
         if any(unknown):
             _logger.warning(
                 "%d class names are drawn as numbers: no installed font has %s. Install one that does, e.g. Noto.",
@@ -47,15 +48,10 @@ class ClassLabels:
             )
         self.texts = [
             f"class {number}" if hidden else _wrapped(name)
-            for number, (name, hidden) in enumerate(zip(printable, unknown, strict=True), start=1)
+            for number, (name, hidden) in enumerate(zip(shown, unknown, strict=True), start=1)
         ]
         self.inches = 0.15 * (max(text.count("\n") for text in self.texts) + 1.4)
         self.style: dict[str, Any] = {"parse_math": False, "usetex": False, "fontfamily": families, "fontsize": 8}
-
-
-def _printable(name: str) -> str:
-    """The name with escapes for what is not a character (bytes that are not UTF-8) and for control characters."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _wrapped(name: str) -> str:

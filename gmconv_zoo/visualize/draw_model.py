@@ -9,7 +9,7 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from ..saving.named import open_model
-from .figures import refuse_existing
+from ..saving.targets import check_target
 from .images import ImageFile, network_input
 from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from .masks import has_masks, layer_masks
@@ -54,12 +54,11 @@ def draw_model(
         The pictures.
 
     Raises:
-        FileExistsError: when one of the pictures exists.
-        ValueError: for a dynamic layer without images, or a layer that the network does not have.
+        ValueError: when one of the pictures exists; for a dynamic layer without images, or a layer that the network
+            does not have.
     """
     output = Path(output)
-    if output.exists() and not output.is_dir():
-        raise FileExistsError(f"output={output} is a file: pass a folder (--output).")
+    check_target(output, writes=(), overwrite=True)
     networks: dict[str, nn.Module] = {}
     for net in (model_or_name, *([] if twin is None else [twin])):
         name, module = (net, open_model(net)) if isinstance(net, str) else (_name(net), net)
@@ -67,7 +66,8 @@ def draw_model(
     model = next(iter(networks.values()))
     masked = has_masks(model)
     figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}
-    refuse_existing(figures.values(), overwrite=overwrite)
+    for figure in figures.values():
+        check_target(figure, overwrite=overwrite)
     x = None if images is None else network_input(model, images)
     if masked:
         masks = layer_masks(model, x)

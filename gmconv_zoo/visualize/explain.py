@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ..saving.label_names import label_names
+from ..saving.label_names import best_classes, check_classifier, label_names
 from .images import ImageFile, network_input
 from .masks import LayerMask, has_masks, layer_masks
 from .receptive_field import differentiable, rectified_gradient
@@ -77,17 +77,15 @@ def explain(
         raise ValueError(f"topk={topk}: pass at least 1.")
     if images is not None and mean_sigma is not None:
         raise ValueError("pass either images, over which the mean sigma is measured, or mean_sigma, not both.")
-    if not getattr(model, "num_classes", 0):
-        raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
+    check_classifier(model)
     x = network_input(model, [image])
     picture = network_input(model, [image], normalize=False)[0].float().cpu()
-    labels = label_names(model)
     with differentiable(model):
         leaf = x.clone().requires_grad_()
         logits = model(leaf)
         evidence = rectified_gradient(logits.max(), leaf)
-    values, indices = logits.detach()[0].float().softmax(0).topk(min(topk, len(labels)))
-    classes = tuple((labels[index], value) for index, value in zip(indices.tolist(), values.tolist(), strict=True))
+    best = best_classes(logits.detach()[0].float().softmax(0), label_names(model), topk)
+    classes = tuple((name, probability) for _, name, probability in best)
     evidence = evidence / evidence.sum().clamp(min=1e-300)
     if not has_masks(model):
         return Explanation(classes, picture, evidence)

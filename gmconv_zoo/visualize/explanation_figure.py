@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.extras import needs_extra
+from ..saving.targets import check_target
 from .explain import Explanation
-from .figures import COLOURS, plain_axes, refuse_existing, save_figure
+from .figures import COLOURS, plain_axes, save_figure
 from .masks import draw_mask
 
 with needs_extra("train"):
@@ -33,9 +34,9 @@ def draw_explanation(explanation: Explanation, path: str | Path, *, overwrite: b
         The path.
 
     Raises:
-        FileExistsError: when the picture exists.
+        ValueError: when the picture exists.
     """
-    refuse_existing([Path(path)], overwrite=overwrite)
+    check_target(path, "path", overwrite=overwrite)
     panels = 3 if explanation.stem is None else 4
     figure = Figure(figsize=(3.3 * panels, 3.6), dpi=110, layout="constrained")
     picture, evidence, classes, *mask = figure.subplots(1, panels)

@@ -1,7 +1,6 @@
 """What all figures share: colours, plain axes, and a file with the numbers next to each picture."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +8,17 @@ import numpy as np
 from torch import Tensor
 
 from ..engine.extras import needs_extra
+from ..engine.records import write_rows
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "STYLES", "plain_axes", "refuse_existing", "save_figure"]
+__all__ = ["COLOURS", "STYLES", "plain_axes", "save_figure"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", "-.", ":")
-
-
-def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Raise an error if a file that would be written exists.
-
-    Args:
-        paths: the files.
-        overwrite: whether existing files may be replaced.
-
-    Raises:
-        FileExistsError: naming the first file that exists.
-    """
-    if existing := None if overwrite else next((path for path in paths if path.exists()), None):
-        raise FileExistsError(
-            f"{existing} already exists: choose another output, or pass overwrite=True (--overwrite)."
-        )
 
 
 def save_figure(
@@ -60,10 +44,7 @@ def save_figure(
         raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{x:.6g}" if isinstance(x, float) else x for key, x in row.items()} for row in rows)
+    write_rows(path.with_suffix(".csv"), rows)
     for name, values in (maps or {}).items():
         np.savetxt(path.with_name(f"{path.stem}_{name}.csv"), values.numpy(), fmt="%.5g", delimiter=",")
     return path

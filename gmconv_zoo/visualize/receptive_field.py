@@ -4,6 +4,7 @@ It is the gradient of the summed centre outputs with respect to the input, recti
 over images, as in RepLKNet (arXiv 2203.06717).
 """
 
+import difflib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..conversion.plan import convolutions
+from ..conversion.stages import stage_of_modules, stem_names
 from ..engine.extras import needs_extra
 from ..layers import DGMConv2d
-from .target_layer import target_layer
 
 with needs_extra("train"):
     from scipy.optimize import curve_fit
     from tqdm import tqdm
 
-__all__ = ["SHARES", "ReceptiveField", "differentiable", "receptive_field", "rectified_gradient"]
+__all__ = ["SHARES", "ReceptiveField", "differentiable", "receptive_field", "rectified_gradient", "target_layer"]
 
 # The shares of the gradient that RepLKNet reports.
 SHARES = (0.2, 0.3, 0.5, 0.99)
@@ -213,3 +215,59 @@ def _fit_gaussian(field: np.ndarray[Any, Any], side: float) -> tuple[float, floa
     except RuntimeError:  # it does not converge
         return math.nan, math.nan
     return float(found[3]), float(found[4])
+
+
+_SHOWN = 5
+
+
+def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str, nn.Module]:
+    """Return the name and module of a layer.
+
+    Args:
+        model: any network.
+        layer: a module's name, the number of a stage counted from 1, or None for the last stage. Where a network has
+            no known stages, None is its last convolution.
+
+    Raises:
+        ValueError: when the network has no such layer or stage; the message names some that exist.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    if isinstance(layer, str):
+        if layer in modules:
+            return layer, modules[layer]
+        names = [name for name in modules if name]
+        close = difflib.get_close_matches(layer, names, _SHOWN, cutoff=0.4) or names[:_SHOWN]
+        raise ValueError(
+            f"layer={layer!r}: {type(model).__name__} has no such layer. Pass the name of a module, for example "
+            f"{', '.join(map(repr, close))}, or the number of a stage."
+        )
+    stages, last = _stages(model)
+    if layer is None:
+        name = _end(stages, max(stages.values())) if stages else last
+        return name, modules[name]
+    depth = max(stages.values(), default=0)
+    if not 1 <= layer <= depth:
+        allowed = f"stages 1 to {depth}" if depth else "no known stages: pass the name of a module"
+        raise ValueError(f"layer={layer}: {type(model).__name__} has {allowed}, for example {last!r}.")
+    name = _end(stages, layer)
+    return name, modules[name]
+
+
+def _stages(model: nn.Module) -> tuple[dict[str, int], str]:
+    """The stage of every module that is in one, and the name of the last convolution."""
+    convs = [name for name, _ in convolutions(model)]
+    if not convs:
+        raise ValueError(f"{type(model).__name__} has no convolution: pass the name of a module as layer.")
+    return stage_of_modules(model, stem_names(model, convs)) or {}, convs[-1]
+
+
+def _end(stages: dict[str, int], number: int) -> str:
+    """The name of the largest module that ends with a stage and has no part in another."""
+    end = [name for name, stage in stages.items() if stage == number][-1]
+    while "." in end:
+        parent = end.rpartition(".")[0]
+        inside = {stage for name, stage in stages.items() if name.startswith(f"{parent}.")}
+        if inside != {number} or parent not in stages:
+            break
+        end = parent
+    return end

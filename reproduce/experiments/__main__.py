@@ -14,6 +14,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from gmconv_zoo.classify.validation_settings import PRECISIONS
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, default=Path("output/experiments"), help="holds a folder per run (default: %(default)s)")
     add("--results", type=Path, default=Path("results/cifar.csv"), help="the CSV file (default: %(default)s)")
     add("--jobs", type=int, default=1, metavar="N", help="runs at a time (default: %(default)s)")
-    add("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision (default: %(default)s)")
+    add("--precision", default="float32", choices=tuple(PRECISIONS), help="mixed precision (default: %(default)s)")
     add("--compile", action="store_true", help="use torch.compile")
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
     add("--again", action="store_true", help="also train what is recorded as failed")
@@ -59,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
     epochs = changes.pop("epochs", None)
     planned = {"nets": args.nets, "datasets": args.sets, "seeds": args.seeds, "epochs": epochs, "changes": changes}
     runs = plan_runs(args.experiments, **planned)
-    settings = RunSettings(args.data_dir, args.output, args.precision, args.jobs, args.compile, args.val_every)
+    precision = "no" if args.precision == "float32" else args.precision  # as records have it
+    settings = RunSettings(args.data_dir, args.output, precision, args.jobs, args.compile, args.val_every)
     records = run_all(runs, args.results, settings, again=args.again, say=print)
     print(f"\n{experiment_tables(read_records(args.results))}")
     return int(any(record.status != "done" for record in records))

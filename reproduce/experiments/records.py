@@ -1,15 +1,13 @@
 """Recorded runs: one row of a CSV file for every training, good or bad, with all that it takes to repeat it."""
 
 import csv
-import io
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from gmconv_zoo.classify.recipes import recipe_for
-from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, replace_text
+from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, write_csv
 
 __all__ = ["RunRecord", "add_record", "read_records", "record_of_folder", "recipe_changes"]
 
@@ -173,17 +171,9 @@ def add_record(path: str | Path, record: RunRecord) -> None:
     The file is sorted, so that it does not depend on the order in which runs finished, and replaced as a whole.
     """
     others = [other for other in read_records(path) if other.key != record.key]
-    _write(
-        Path(path), sorted([*others, record], key=lambda r: (r.dataset, r.epochs, r.model.split("_", 1)[::-1], r.key))
-    )
-
-
-def _write(path: Path, records: Iterable[RunRecord]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(RunRecord)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _written(name, value) for name, value in asdict(record).items()} for record in records)
-    replace_text(path, text.getvalue())
+    records = sorted([*others, record], key=lambda r: (r.dataset, r.epochs, r.model.split("_", 1)[::-1], r.key))
+    names = [field.name for field in fields(RunRecord)]
+    write_csv(path, [names, *([_written(name, getattr(record, name)) for name in names] for record in records)])
 
 
 def _written(name: str, value: Any) -> Any:

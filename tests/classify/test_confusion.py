@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gmconv_zoo.classify.confusion import class_table, confusion_matrix, write_confusion
+from gmconv_zoo.classify.evaluate import class_table, confusion_matrix, write_confusion
 
 
 class Told(nn.Module):

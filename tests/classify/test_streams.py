@@ -109,14 +109,14 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
 @pytest.mark.parametrize(
     ("options", "processes", "message"),
     [
-        ({"train_split": TRAIN}, 1, r"how many images there are is unknown.*--train-count"),
-        ({"train_split": "train-{0..5}.tar|40"}, 1, r"no shard at .*train-4\.tar, .*train-5\.tar\. Check --data-dir"),
-        ({"val_split": "val-{0..3}.tar|7"}, 1, r"no shard at .*val-2\.tar"),
+        ({"train_split": TRAIN}, 1, r"the number of images is unknown.*--train-count"),
+        ({"train_split": "train-{0..5}.tar|40"}, 1, r"the shards .*train-4\.tar, .*train-5\.tar do not exist\. Check"),
+        ({"val_split": "val-{0..3}.tar|7"}, 1, r"the shards .*val-2\.tar, .*val-3\.tar do not exist"),
         ({"train_split": "train"}, 1, "split train not found.*--train-split"),
         ({}, 5, "4 shards cannot be shared by 5 processes. Start at most 4"),
-        ({"classes": None}, 1, r"how many classes there are is unknown.*--classes"),
+        ({"classes": None}, 1, r"the number of classes is unknown.*--classes"),
         ({"classes": "1"}, 1, "1 classes; a classifier needs at least two"),
-        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass a number, or a file"),
+        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass the number of classes, or a file"),
     ],
 )
 def test_what_a_stream_lacks_is_named(shards, options, processes, message):
@@ -150,7 +150,7 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
     data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache")
     assert data.description.endswith(" test")
-    with pytest.raises(ValueError, match=r"label -1 in the stream, but there are 3 classes: .*--val-split"):
+    with pytest.raises(ValueError, match=r"the stream has the label -1, but there are 3 classes: .*--val-split"):
         list(HeldOutStream(data.val, to_tensor, classes=3))
 
 
@@ -168,20 +168,20 @@ def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     make_shards(tmp_path, "val", (4, 3))
-    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(has no \.cls next to it\)"):
+    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(its \.cls file is missing\)"):
         list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
 
 
 def test_label_beyond_the_classes_is_named(shards):
     images = stream(shards)
     images.classes = 2
-    with pytest.raises(ValueError, match=r"label 2 in the stream, but there are 2 classes"):
+    with pytest.raises(ValueError, match=r"the stream has the label 2, but there are 2 classes"):
         list(images)
 
 
 def test_shards_without_a_readable_image_end_the_run(tmp_path):
     folder = make_shards(make_shards(tmp_path, "train", (0, 0)), "val", (4, 3))
-    with pytest.raises(ValueError, match="no image in its shards that can be read"):
+    with pytest.raises(ValueError, match="the shards of process 0 hold no readable image"):
         list(stream(folder, count=8, split="train-{0..1}.tar"))
 
 
@@ -364,7 +364,7 @@ def test_images_in_files_and_archives_are_read_from_there(tmp_path):
     *found, missing, none = stream_images(reader)
     assert numbers(torch.stack([to_tensor(image) for image, _ in found])) == [0, 1]
     assert "2.png (FileNotFoundError" in str(missing)
-    assert "there is no image" in str(none)
+    assert "the image is missing" in str(none)
 
 
 @pytest.mark.slow

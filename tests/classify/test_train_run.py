@@ -173,7 +173,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
         ("images --optimizer adaam", "optimizer='adaam': timm has no such optimizer. Did you mean adam or "),
-        ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
+        ("images --freeze layer9", "freeze='layer9': the network has no such module or parameter"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),
         ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),
         ("images --precision fp16", "fp16 needs a GPU; on a CPU pass bf16"),

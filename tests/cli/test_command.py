@@ -44,6 +44,16 @@ def test_help_shows_every_default(command, monkeypatch, capsys):
             assert "default: " in (settings.get("help") or ""), names
 
 
+def test_an_option_has_the_same_choices_in_every_command():
+    choices = {}
+    for command in COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"gmconv_zoo.cli.{command}").add_options(parser)
+        for action in parser._actions:
+            if action.choices:
+                assert choices.setdefault(action.dest, tuple(action.choices)) == tuple(action.choices), command
+
+
 def test_help_and_version_name_every_command_and_need_no_extra():
     code = (
         "import json, runpy, sys\n"
@@ -118,7 +128,7 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("saved", "said"),
     [
-        (True, "interrupted. {path} is saved: start again with resume (--resume) to go on from it."),
+        (True, "interrupted. {path} is saved: pass resume (--resume) to go on from it."),
         (False, "interrupted. No checkpoint has been saved: start again."),
     ],
 )

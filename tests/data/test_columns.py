@@ -3,7 +3,7 @@
 import pytest
 from datasets import ClassLabel, Image, List, Value
 
-from gmconv_zoo.data.columns import find_columns, index_labels
+from gmconv_zoo.data.hub_datasets import find_columns, index_labels
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.data.streams import StreamOptions, open_stream
 from tests.data.hugging_face import make_columns

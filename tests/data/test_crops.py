@@ -1,7 +1,7 @@
 import torch
 from torchvision.transforms.v2.functional import resized_crop
 
-from gmconv_zoo.data.crops import ResizedCrops, crop_and_resize
+from gmconv_zoo.data.tensors import ResizedCrops, crop_and_resize
 
 IMAGES = torch.randint(256, (6, 3, 20, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 

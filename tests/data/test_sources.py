@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.hub_splits import held_out_split
+from gmconv_zoo.data.hub_datasets import held_out_split
 from gmconv_zoo.data.image_source import ImageSource, TorchReader
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.sources import open_data

@@ -7,9 +7,8 @@ from torchvision.transforms import functional as reference
 
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.data.crops import ResizedCrops
 from gmconv_zoo.data.sources import open_data
-from gmconv_zoo.data.tensors import EpochSampler, TensorImages, tensor_loader
+from gmconv_zoo.data.tensors import EpochSampler, ResizedCrops, TensorImages, tensor_loader
 
 from .image_folders import make_folder
 

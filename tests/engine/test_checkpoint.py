@@ -44,7 +44,7 @@ def test_state_comes_back_as_it_was(tmp_path):
 def test_truncated_file_is_named(tmp_path):
     write_state(tmp_path / "x", {"a": torch.zeros(100)})
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-50])
-    with pytest.raises(ValueError, match=r"x is no checkpoint of gmconv_zoo, or it is damaged"):
+    with pytest.raises(ValueError, match=r"x is not a checkpoint of gmconv_zoo, or it is damaged"):
         read_state(tmp_path / "x")
 
 

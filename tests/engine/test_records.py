@@ -1,11 +1,12 @@
 import csv
 import json
+import os
 
 import pytest
 import timm
 import torch
 
-from gmconv_zoo.engine.records import Summary, write_results
+from gmconv_zoo.engine.records import Summary, write_csv, write_results
 
 
 def test_summary_file_holds_all_rows_after_each(tmp_path):
@@ -51,3 +52,11 @@ def test_results_carry_machine_and_versions(tmp_path):
 def test_results_refuse_an_environment_of_their_own(tmp_path):
     with pytest.raises(ValueError, match="environment"):
         write_results(tmp_path, {"environment": {}})
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    reader, writer = os.pipe()
+    write_csv(f"/dev/fd/{writer}", [("image", "label"), ("a.png", "cat")])
+    os.close(writer)
+    with open(reader) as file:
+        assert file.read() == "image,label\na.png,cat\n"

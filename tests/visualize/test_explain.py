@@ -92,7 +92,7 @@ def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_pa
     assert [row["name"] for row in rows[:5]] == [name for name, _ in found.classes]
     assert float(rows[5]["value"]) == pytest.approx(found.sigma[0], rel=1e-4)
     assert len((tmp_path / "explained_evidence.csv").read_text().splitlines()) == 32
-    with pytest.raises(FileExistsError, match="already exists"):
+    with pytest.raises(ValueError, match="exists"):
         draw_explanation(found, path)
     assert draw_explanation(found, path, overwrite=True) == path
 

@@ -115,9 +115,9 @@ def test_output_that_exists_and_a_dynamic_network_without_images_are_refused(tmp
         draw_model(tiny_net(), tmp_path / "none")
     assert not (tmp_path / "none").exists()
     (tmp_path / "receptive_field.png").touch()
-    with pytest.raises(FileExistsError, match=r"receptive_field.png already exists.*--overwrite"):
+    with pytest.raises(ValueError, match=r"receptive_field.png exists: .*--overwrite"):
         draw_model(nn.Conv2d(3, 4, 3), tmp_path)
-    with pytest.raises(FileExistsError, match="is a file"):
+    with pytest.raises(ValueError, match="is a file"):
         draw_model(nn.Conv2d(3, 4, 3), tmp_path / "receptive_field.png")
     draw_model(nn.Conv2d(3, 4, 3), tmp_path, images(), overwrite=True)
     assert (tmp_path / "receptive_field.png").stat().st_size

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
-from gmconv_zoo.visualize.receptive_field import ReceptiveField, receptive_field
+from gmconv_zoo.visualize.receptive_field import ReceptiveField, receptive_field, target_layer
 from gmconv_zoo.visualize.receptive_field_figure import draw_receptive_fields
-from gmconv_zoo.visualize.target_layer import target_layer
 
 
 def stack(channels: int = 2) -> nn.Sequential:

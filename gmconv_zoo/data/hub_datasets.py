@@ -1,10 +1,16 @@
-"""Find the columns of a Hugging Face dataset that hold images and labels, and turn labels into classes."""
+"""Read Hugging Face datasets: find image and label columns, read images, and choose the validation split."""
 
+import io
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-__all__ = ["find_columns", "index_labels", "is_text"]
+__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text"]
+
+# In the order of preference
+_HELD_OUT = ("validation", "val", "valid", "dev", "test")
 
 
 def find_columns(
@@ -111,3 +117,84 @@ def _is_label(feature: Any) -> bool:
 
 def _kind(feature: Any) -> str:
     return str(feature.dtype) if type(feature).__name__ == "Value" else type(feature).__name__
+
+
+class HubReader:
+    """A split of a Hugging Face dataset.
+
+    Args:
+        name: name of the dataset on the Hub, or a folder.
+        split: split as Hugging Face names it; slices such as "train[:90%]" are allowed.
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
+        columns: image and label column; None to find them by their features.
+        classes: class names that text labels refer to; None for the different texts in sorted order.
+
+    Attributes:
+        labels: one label per image.
+        class_names: class names that the labels index; None if labels are numbers without names.
+        sorted: whether the class names are the different text labels in sorted order.
+
+    Raises:
+        ValueError: when a column is not found, or labels are missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        split: str,
+        cache: str | Path | None = None,
+        columns: tuple[str | None, str | None] = (None, None),
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        from datasets import Image, load_dataset
+
+        self.name = name
+        dataset: Any = load_dataset(name, split=split, cache_dir=None if cache is None else str(cache))
+        self.image, label = find_columns(name, dataset.features, *columns)
+        feature = dataset.features[label]
+        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]), classes)
+        self.sorted = self.class_names is not None and not hasattr(feature, "names")
+        self.dataset = dataset.select_columns(self.image).cast_column(self.image, Image(decode=False))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Return an open file, a path, or None if the image is missing, and the label."""
+        stored = self.dataset[index][self.image] or {}
+        content = stored.get("bytes")
+        return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
+
+    def filename(self, index: int) -> str:
+        """Return the name of an image for messages, with its path if one is stored."""
+        path = (self.dataset[index][self.image] or {}).get("path")
+        return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")
+
+
+def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
+    """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
+
+    A split that is trained on is never returned.
+
+    Args:
+        name: name of a dataset on the Hub, or a folder that holds one.
+        train_split: training split, e.g. "train" or "train+validation[:50%]".
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
+
+    Returns:
+        The name of the split; None if the dataset has no such split.
+
+    Raises:
+        ValueError: when the dataset does not exist.
+    """
+    from datasets import get_dataset_split_names, load_dataset_builder
+
+    try:
+        # a dataset that is in the cache is found there without a network
+        builder = load_dataset_builder(name, cache_dir=None if cache is None else str(cache))
+        splits = list(builder.info.splits or get_dataset_split_names(name))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{name}: {error or type(error).__name__}") from error
+    trained = {re.sub(r"\[.*", "", part).strip() for part in train_split.split("+")}
+    return next((split for split in _HELD_OUT if split in splits and split not in trained), None)

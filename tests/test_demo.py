@@ -18,8 +18,8 @@ def test_demo_command_leaves_every_artefact(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gmconv", "demo", "--epochs", "1", "--images", "80", "--output", "out"])
     main()
     done = capsys.readouterr()
-    assert "held-out accuracy before:" in done.out
-    assert "held-out accuracy after:" in done.out
+    assert "validation accuracy before:" in done.out
+    assert "validation accuracy after:" in done.out
     assert "largest logit difference" in done.out
     assert "epoch 1/1" in done.err
     rows = re.findall(r"^ +(\d) +(\d) +(\d+\.\d)%$", done.out, re.MULTILINE)

@@ -32,13 +32,13 @@ _RUN_FILES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointPlan:
-    """How checkpoints are kept: always the last and the best by validation top-1.
+    """Which checkpoints are written: always the last one and the best one by validation top-1.
 
     Attributes:
-        resume: go on from the output folder's last checkpoint where there is one. Without, a folder that has one is
-            refused rather than overwritten.
-        every: also write the last one after so many optimizer updates within an epoch; None for epochs only.
-        overwrite: start anew in a folder that has a checkpoint; it is replaced at the end of the first epoch.
+        resume: go on from the last checkpoint in the output folder, if there is one. Without it, a folder that has a
+            checkpoint is refused.
+        every: also write the last checkpoint after this many optimizer updates within an epoch; None for epochs only.
+        overwrite: start again in a folder that has a checkpoint, which is replaced at the end of the first epoch.
         end_with_best: the network ends with the best epoch's weights, not the last one's.
     """
 
@@ -53,8 +53,8 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
 
     Args:
         output: folder of the run; it need not exist.
-        resume: go on from the folder's checkpoint where there is one, which makes the folder this run's own.
-        overwrite: replace what is there; files of other names stay.
+        resume: go on from the checkpoint in the folder, if there is one; the folder is then this run's own.
+        overwrite: replace the earlier run or network; files of other names stay.
 
     Raises:
         ValueError: when the folder may not be written to, or both options are passed.
@@ -66,8 +66,8 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
         check_target(output, writes=_RUN_FILES, overwrite=overwrite)
     elif not resume and not overwrite:
         raise ValueError(
-            f"{path} is from an earlier run: pass resume (--resume) to go on from it, overwrite (--overwrite) to "
-            "replace it, or another output (--output)."
+            f"{path} is from an earlier run. Pass resume (--resume) to continue it, overwrite (--overwrite) to "
+            "replace it, or choose another output (--output)."
         )
 
 

@@ -34,7 +34,7 @@ DEMO_RECIPE = FINETUNE.override(
 # Fusing reorders roundings and no more; logits are of the order of 10.
 LARGEST_FUSED_DIFFERENCE = 1e-3
 EVAL_BATCH = 256
-HELD_OUT = "held-out quarter of scikit-learn's digits"
+HELD_OUT = "validation quarter of scikit-learn's digits"
 SHOWN_IMAGES = 8
 PICTURE_NAME = "masks_and_curve.png"
 # Everything that is written into the output folder.
@@ -46,8 +46,8 @@ class DemoResult:
     """What the demo found.
 
     Attributes:
-        before, after: held-out score before and after finetuning.
-        fused_difference: largest difference between a fused and an unfused logit on the held-out images.
+        before, after: score on the validation images before and after finetuning.
+        fused_difference: largest difference between a fused and an unfused logit on the validation images.
         model_folder: Hub-ready folder, loads with ``timm.create_model("local-dir:...", pretrained=True)``.
         picture: masks before and after, and the training curve.
     """
@@ -97,11 +97,11 @@ def run_demo(
     probe = _all_images(held_out)
     masks_before = layer_masks(net, probe)
     before = evaluate(net, held_out)
-    say(f"{model}: {len(data.train_labels)} digits to train on, {before.count} held out")
-    say(f"held-out accuracy before: {before.top1_percent:.2f} %")
+    say(f"{model}: {len(data.train_labels)} training images, {before.count} validation images")
+    say(f"validation accuracy before: {before.top1_percent:.2f} %")
 
     result = train(net, train_loader, held_out, recipe, output=output, dataset=HELD_OUT, seed=seed, progress=progress)
-    say(f"held-out accuracy after:  {result.score.top1_percent:.2f} % ({result.score.top1} of {result.score.count})")
+    say(f"validation accuracy after:  {result.score.top1_percent:.2f} % ({result.score.top1} of {result.score.count})")
 
     net = net.cpu().eval()
     logits = _logits(net, probe)
@@ -179,6 +179,6 @@ def _check_reloaded(reloaded: Tensor, logits: Tensor) -> None:
 
 def _classify_some(net: nn.Module, images: Tensor, labels: Tensor, say: Callable[[str], None]) -> None:
     probabilities, predicted = _logits(net, images[:SHOWN_IMAGES]).softmax(1).max(1)
-    say("held-out images:  digit  predicted  probability")
+    say("validation images: digit  predicted  probability")
     for label, digit, probability in zip(labels[:SHOWN_IMAGES], predicted, probabilities, strict=True):
         say(f"{int(label):>23}{int(digit):>11}{probability.item():>12.1%}")

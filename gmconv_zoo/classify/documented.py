@@ -68,16 +68,16 @@ def documented_metric(spec: WeightSpec) -> Metric | None:
 
 
 def documented_models(models: Sequence[str] = ()) -> list[str]:
-    """Those of some models that have a documented ImageNet accuracy.
+    """Return the models that have a documented ImageNet accuracy.
 
     Args:
-        models: names and timm's patterns of names; empty for all that are documented.
+        models: names and timm's patterns of names; empty for all documented models.
 
     Returns:
-        Names with their tags. Of a pattern those that are documented; networks trained on other sets match it too.
+        Names with their tags. Models that match a pattern but are not documented are left out.
 
     Raises:
-        ValueError: when there is none for one of the names, or for a whole pattern.
+        ValueError: when a name is not documented, or no model that matches a pattern is.
     """
     if not models:
         return [name for name, spec in SPECS.items() if documented_metric(spec) is not None]
@@ -96,7 +96,10 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
             continue
         (found if documented_metric(spec) is not None else unknown).append(spec.name)
     if unknown:
-        raise ValueError(f"no ImageNet accuracy is documented for {', '.join(unknown)}: verify without it.")
+        raise ValueError(
+            f"no ImageNet accuracy is documented for {', '.join(unknown)}: leave it out of --model, or leave "
+            "out --verify."
+        )
     return list(dict.fromkeys(found))
 
 
@@ -106,7 +109,7 @@ def test_sized(models: Sequence[str]) -> list[str]:
 
 
 def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> str:
-    """See, before anything is evaluated, that documented numbers can be compared with what will be measured.
+    """Check that documented numbers can be compared with a measurement, before anything is evaluated.
 
     Returns:
         How the order of the classes is known.
@@ -125,13 +128,13 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
 
 
 def compare(rows: Sequence[ValidationRow]) -> list[Comparison]:
-    """Every documented number beside the measured one.
+    """Compare every documented number with the measured one.
 
     Args:
-        rows: of models that `documented_models` gave.
+        rows: results of models that `documented_models` returned.
 
     Returns:
-        Two comparisons for each model, one where top-5 is not documented.
+        Two comparisons for each model, or one if its top-5 is not documented.
     """
     return [
         _compare(row, metric, name)

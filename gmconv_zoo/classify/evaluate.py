@@ -93,11 +93,11 @@ def evaluate(
 
 
 def not_above_chance(score: Score, classes: int) -> str:
-    """Return a sentence about a score that guessing would reach, empty for a better one.
+    """Return a warning for a score that guessing would reach; empty for a better score.
 
     Args:
-        score: of a classifier.
-        classes: its outputs.
+        score: score of a classifier.
+        classes: number of its outputs.
     """
     if classes < 2 or score.top1 * classes > score.count:
         return ""

@@ -31,22 +31,22 @@ __all__ = ["FinetuneResult", "finetune"]
 
 _logger = logging.getLogger(__name__)
 
-# A small set is trained in smaller batches, so that an epoch has about this many updates.
+# A small dataset is trained in smaller batches, so that an epoch has about this many updates.
 _UPDATES = 8
 _SMALLEST_BATCH = 8
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What finetuning gave.
+    """The result of a finetuning.
 
     Attributes:
-        score: of the best epoch on the held-out images.
-        epoch: that epoch.
-        classes: names, in the order of the outputs.
-        skipped: images that could not be read, by name and reason.
-        folder: loads with ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and is Hub-ready; a network that
-            was converted by hand loads with `gmconv_zoo.load`.
+        score: score of the best epoch on the validation images.
+        epoch: number of the best epoch, counted from 1.
+        classes: class names in the order of the outputs.
+        skipped: names of the images that could not be read, with the reason.
+        folder: folder of the network, ready for the Hub. It loads with ``timm.create_model("local-dir:FOLDER",
+            pretrained=True)``; a network that was converted by hand loads with `gmconv_zoo.load`.
     """
 
     score: Score
@@ -86,34 +86,34 @@ def finetune(
     """Train a network on a folder of images and keep its best epoch.
 
     Args:
-        data: a folder of class folders, with or without "train" and "val", or a data set by timm's name.
-        model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
+        data: a folder of class folders, with or without "train" and "val", or a dataset that timm names.
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
         output: folder for the network, checkpoints, records and pictures.
         pretrained: False to start a model that timm knows from random weights.
-        model_options: for `timm.create_model`, e.g. {"sigma_init": "kernel"}; for a model that timm knows.
+        model_options: arguments of `timm.create_model`, e.g. {"sigma_init": "kernel"}, for a model that timm knows.
         image_size: side of the images in pixels; None for the network's own.
         overrides: fields of the finetuning recipe to change.
-        freeze: modules and parameters that are left as they are, see `freeze_parts`.
-        freeze_backbone: train the classifier alone (linear probing).
-        data_dir: where a named data set lies, or is downloaded to.
-        train_split, val_split: of "hfds/NAME", see `open_data`.
-        val_share: share of each class that is held out where the set has no such part.
-        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
-        seed: of that choice, of the new classifier's weights, of order and augmentation.
-        resume: go on from the output folder's last checkpoint where there is one.
+        freeze: modules and parameters that are not trained, see `freeze_parts`.
+        freeze_backbone: train the classifier only (linear probing).
+        data_dir: folder in which a named dataset is stored, or to which it is downloaded.
+        train_split, val_split: splits of "hfds/NAME", see `open_data`.
+        val_share: share of each class that is used for validation, if the dataset has no validation set.
+        image_column, label_column: image and label column of "hfds/NAME"; None to find them by their features.
+        seed: seed of the validation set, the new classifier's weights, the order and the augmentation.
+        resume: go on from the last checkpoint in the output folder, if there is one.
         overwrite: replace an earlier run or network in the output folder; files of other names stay.
-        save_every: also write a checkpoint after so many updates within an epoch.
+        save_every: also write a checkpoint after this many updates within an epoch.
         skip_bad: leave out images that cannot be read; they are listed in results.json.
-        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
+        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
         accelerator: device, precision, processes and batches per update, which share the batch size; None for
             accelerate's defaults in float32.
-        progress: show a bar.
-        say: receives one line of text after each step.
+        progress: whether to show a progress bar.
+        say: function that receives one line of text after each step.
 
     Raises:
-        ValueError: for a folder, an image, a model or a setting that cannot be used, saying what to do.
+        ValueError: for a folder, an image, a model or a setting that cannot be used; the message says what to change.
         NonFiniteError: when training diverges; the last good checkpoint is kept.
-        CheckpointError: when a checkpoint cannot be written; the one before is kept.
+        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
     output = Path(output)
     check_run_folder(output, resume=resume, overwrite=overwrite)
@@ -130,7 +130,7 @@ def finetune(
     count = len(images.train.labels)
     recipe = _recipe_for(count, overrides or {})
     made = " (split made here)" if images.split_made else ""
-    say(f"{len(images.classes)} classes, {count} images to train on and {len(images.val.labels)} held out{made}")
+    say(f"{len(images.classes)} classes, {count} training images and {len(images.val.labels)} validation images{made}")
     set_seed(seed)
     options = {**(model_options or {}), **({} if pretrained else {"pretrained": False})}
     net = start_network(model, len(images.classes), image_size=image_size, **options)
@@ -181,7 +181,7 @@ def finetune(
 
 
 def _recipe_for(images: int, overrides: dict[str, Any]) -> Recipe:
-    """The finetuning recipe. A small set gets smaller batches and a learning rate in proportion, where not given."""
+    """Return the finetuning recipe. Without a batch size, a small dataset gets smaller batches and steps."""
     recipe = FINETUNE
     if "batch_size" not in overrides:
         batch = recipe.batch_size

@@ -53,9 +53,10 @@ class Loaders:
 
     Attributes:
         train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
-        train_labels: (N,) of the images that are trained on; (0,) for a stream.
-        in_memory: whether the images lie in memory.
-        skipped: what could not be read, by name and reason; of streams it is only known after an epoch.
+        train_labels: (N,) labels of the training images; (0,) for a stream.
+        in_memory: whether the images are kept in memory.
+        skipped: names of the images that could not be read, with the reason; for streams they are known only after an
+            epoch.
         callbacks, closing_callbacks: to run after each epoch, see `train`.
     """
 
@@ -69,7 +70,7 @@ class Loaders:
 
 
 def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
-    """Find images as `open_data` does; a set that is downloaded, by one process of each machine.
+    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it.
 
     Args:
         data: a folder, "torch/NAME" or "hfds/NAME".
@@ -82,7 +83,7 @@ def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> I
 
 
 def eval_batch(processes: int) -> int:
-    """Images of a batch at evaluation, over all processes, which share it evenly."""
+    """Return the batch size of an evaluation over all processes, which share it evenly."""
     return max(_EVAL_BATCH // processes, 1) * processes
 
 
@@ -99,26 +100,29 @@ def make_loaders(
     processes: int = 1,
     device: torch.device | str = "cpu",
 ) -> Loaders:
-    """Loaders with the preprocessing a network's configuration names.
+    """Return loaders with the preprocessing of a network's configuration.
 
     Args:
         model: a classifier of timm's interface.
-        data: images to train on and held out.
+        data: training and validation images.
         recipe: batch size and augmentation.
-        seed: of order and augmentation.
-        skip_bad: leave out images that cannot be read instead of raising.
-        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
-        drop_last: leave out the images of a last partial update, where there is a full one.
-        accumulate: batches per optimizer update, which share the recipe's batch size.
-        processes: of the run, which share every batch.
-        device: images that fit into memory are kept and augmented there, where its memory suffices.
+        seed: seed of order and augmentation.
+        skip_bad: leave out images that cannot be read, instead of raising an error.
+        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
+        drop_last: leave out the images of a last partial update, if there is a full one.
+        accumulate: number of batches per optimizer update; the recipe's batch size is divided among them.
+        processes: number of processes of the run, which share every batch.
+        device: device that keeps and augments the images, if they fit into its memory.
 
     Raises:
-        ValueError: when the batch size cannot be shared so, when images cannot be read, naming them, or when leaving
-            them out empties a class.
+        ValueError: when the batch size cannot be divided in this way, images cannot be read, or a class has no
+            readable image left.
     """
     if accumulate < 1 or recipe.batch_size % accumulate:
-        raise ValueError(f"batch_size={recipe.batch_size} cannot be made of {accumulate} batches: pass a divisor.")
+        raise ValueError(
+            f"batch_size={recipe.batch_size} cannot be divided into {accumulate} batches: pass a divisor "
+            "(--accumulate)."
+        )
     if recipe.batch_size % (accumulate * processes):
         raise ValueError(
             f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {accumulate} batches: pass a "
@@ -145,8 +149,8 @@ def make_loaders(
     if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
         multiple = kept - 1
         _logger.warning(
-            "batches of %d leave a single one of %d images, which batch normalisation cannot use: every epoch leaves "
-            "another image out",
+            "with batches of %d, the last batch has a single one of the %d images, which batch normalisation cannot "
+            "use: every epoch leaves out another image",
             batch_size,
             kept,
         )
@@ -164,10 +168,10 @@ def image_mode(config: dict[str, Any]) -> str:
     """Return the mode of Pillow in which a network takes images.
 
     Args:
-        config: the network's, as timm resolves it.
+        config: configuration of the network's images, as timm resolves it.
 
     Raises:
-        ValueError: when no mode has as many channels.
+        ValueError: when no mode has this number of channels.
     """
     channels = config["input_size"][0]
     if Image.getmodebands(mode := mode_for(channels)) != channels:
@@ -196,7 +200,7 @@ def _reading_loader(images: LazyImages, batch_size: int, seed: int, **options: A
 
 
 def sharing(accelerator: Accelerator) -> dict[str, Any]:
-    """What `make_loaders` has to know of an accelerator: batches per update, processes, device."""
+    """Return the arguments of `make_loaders` that an accelerator decides: batches per update, processes, device."""
     return {
         "accumulate": accelerator.gradient_accumulation_steps,
         "processes": accelerator.num_processes,
@@ -205,14 +209,14 @@ def sharing(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[str, Any]:
-    """Return what tells one pair of training and validation set from another.
+    """Return a description that identifies the training and validation set of a run.
 
-    It has the classes, the labels in their order, the names of the files and how they are read. Of a stream it has
-    the number of validation images and what records call them. Pixels are not compared.
+    It contains the classes, the labels in their order, the file names, and how images are read. For a stream it
+    contains the number of validation images and their name in records. Pixels are not compared.
 
     Args:
-        images: what the loaders read.
-        loaders: give the images, without those that are skipped.
+        images: the images that the loaders read.
+        loaders: loaders of these images, without the skipped ones.
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels (digest)": _digest(labels), "in memory": loaders.in_memory}
@@ -314,7 +318,7 @@ def _lazy_sets(
 
 
 def _lazy(source: ImageSource, transform: Any, seed: int, skip_bad: bool) -> tuple[LazyImages, list[str]]:
-    """Without skipping, a bad image is named when its turn comes; to skip, all are read once before."""
+    """Return the images and the unreadable ones. To skip them, all images are read once before the training."""
     bad = find_unreadable(source) if skip_bad else {}
     _report(list(bad.values()), len(source.labels), skip_bad)
     good = [index for index in range(len(source.labels)) if index not in bad]
@@ -341,4 +345,4 @@ def _report(bad: list[str], total: int, skip_bad: bool) -> None:
 def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
     counts = torch.bincount(labels, minlength=len(data.classes))
     if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
-        raise ValueError(f"no readable image to train on is left in {listed(gone)}; {len(bad)} were skipped.")
+        raise ValueError(f"the classes {listed(gone)} have no readable training image; {len(bad)} were skipped.")

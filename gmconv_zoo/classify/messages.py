@@ -1,4 +1,4 @@
-"""What a training says before it starts, after every epoch and at its end."""
+"""Messages of a training before it starts, after every epoch and at its end."""
 
 import logging
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accel
     Args:
         model: the name that the user gave.
         net: the network.
-        recipe: what it is trained by.
+        recipe: recipe of the training.
         accelerator: device, precision, processes and batches per update.
     """
     height, width = resolve_model_data_config(net)["input_size"][1:]
@@ -46,14 +46,14 @@ def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accel
 
 
 def log_epoch(row: dict[str, Any], epochs: int, curves: Path | None) -> None:
-    """Log one line about an epoch, and where the curves are once they are drawn."""
+    """Log one line about an epoch, and the path of the curves once they are drawn."""
     where = f"; curves: {curves}" if curves is not None and curves.exists() else ""
     evaluated = f", val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
     _logger.info("epoch %d/%d: train_loss %.4f%s%s", row["epoch"], epochs, row["train_loss"], evaluated, where)
 
 
 def closing_lines(output: Path) -> str:
-    """Say what a finished training has written to a folder, and what can be done with it."""
+    """Return lines that name the files of a finished training and the commands that use them."""
     pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
     return (
         f"pictures: {pictures}\n"
@@ -66,13 +66,13 @@ def closing_lines(output: Path) -> str:
 
 @contextmanager
 def interruptible(output: str | Path) -> Iterator[None]:
-    """Wrap a training in a command.
+    """Run the training of a command and explain an interrupt.
 
     Args:
-        output: folder that its checkpoints are written to.
+        output: folder of the checkpoints.
 
     Raises:
-        KeyboardInterrupt: at Ctrl-C, saying what is saved and how to go on.
+        KeyboardInterrupt: after Ctrl-C; its message names the saved checkpoint and how to continue.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The network of a training checkpoint, or of any other name, opened by every process of a run or by none."""
+"""Open the network of a training checkpoint, or of any other name, in every process of a run or in none."""
 
 import zlib
 from pathlib import Path
@@ -42,8 +42,8 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         The network in eval mode, on the CPU, with its classes' names.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is no checkpoint, does not say which network it is of, or that one cannot be built.
+        FileNotFoundError: when the file does not exist.
+        ValueError: when the file is not a checkpoint, does not name its network, or the network cannot be built.
         RuntimeError: when the run started from a folder or repository that cannot be had any more.
     """
 

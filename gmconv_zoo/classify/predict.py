@@ -62,17 +62,18 @@ class Prediction:
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
-    """Return the image files that paths, folders and patterns name.
+    """Return the image files that are named by paths, folders and patterns.
 
     Args:
         patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
-            "photos/*.jpg" or "photos/**/*.png", of which those files count that have an image's ending.
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
 
     Returns:
-        Files in the order of the patterns, those of one pattern sorted; each file once, also where links lead to it.
+        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
+        links lead to it.
 
     Raises:
-        ValueError: when one of the patterns names no image.
+        ValueError: when a pattern does not match any image.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
@@ -156,7 +157,7 @@ def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -
     """Write one row per image and class: image, rank from 1, index, label, probability, error.
 
     Args:
-        predictions: as `predict` yields them.
+        predictions: predictions from `predict`.
         path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
     """
     lines: list[tuple[Any, ...]] = [("image", "rank", "index", "label", "probability", "error")]
@@ -172,7 +173,7 @@ def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) 
     """Write a list with one object per image: image, classes (index, label, probability), error.
 
     Args:
-        predictions: as `predict` yields them.
+        predictions: predictions from `predict`.
         path: file to write; its folder is created when missing.
     """
     write_json(path, [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions])

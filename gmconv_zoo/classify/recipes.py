@@ -16,19 +16,19 @@ __all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(OptimSettings):
-    """Everything that decides a classifier's training, beside the network, the images and the seed.
+    """All settings of a classifier's training, except the network, the images and the seed.
 
     Attributes:
         batch_size: images per optimizer update, over all processes.
-        label_smoothing: share of the target that all classes get alike, in [0, 1).
+        label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
         crop_padding: black pixels added on each side before a random crop of the original size.
-        crop_scale: smallest share of the area that a random resized crop keeps, in (0, 1]; 1 for none. For images
-            larger than CIFAR's, instead of ``crop_padding``.
+        crop_scale: smallest share of the area that a random resized crop keeps, in (0, 1]; 1 for no resized crop. For
+            images larger than CIFAR's, instead of ``crop_padding``.
         flip: mirror half of the images left to right; not for digits or text.
-        class_weights: make every class count the same in the loss, however many images it has.
-        mixup, cutmix: strengths of timm's mixing of images, 0 for none.
-        ema_decay: decay of a running average of the weights, which is then what is evaluated and kept; 0 for none.
-        patience: stop after so many epochs without a better validation top-1; None to run all epochs.
+        class_weights: give every class the same weight in the loss, whatever its number of images.
+        mixup, cutmix: strength of timm's mixing of images, 0 for none.
+        ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
+        patience: stop after this many epochs without a better validation top-1; None to run all epochs.
         epochs, lr, ...: see `OptimSettings`.
 
     Raises:
@@ -64,24 +64,24 @@ class Recipe(OptimSettings):
             raise ValueError(f"crop_padding={self.crop_padding!r}: pass a whole number of pixels, 0 for no crop.")
 
     def override(self, **values: Any) -> "Recipe":
-        """The recipe with some fields changed.
+        """Return the recipe with some fields changed.
 
         Raises:
             ValueError: for a field that no recipe has, or a value outside its range.
         """
         names = [field.name for field in fields(self)]
         if unknown := sorted(set(values) - set(names)):
-            raise ValueError(f"a recipe has no {', '.join(unknown)}: its fields are {', '.join(names)}.")
+            raise ValueError(f"a recipe has no field {', '.join(unknown)}: its fields are {', '.join(names)}.")
         return replace(self, **values)
 
     def adapt(self, **values: Any) -> "Recipe":
-        """The recipe with some fields changed, and those that hang on them brought along.
+        """Return the recipe with some fields changed and dependent fields rescaled.
 
-        Another number of epochs moves milestones, the epochs between steps and a warm-up that no longer fits, unless
-        they are given too; another batch size moves nothing.
+        Another number of epochs rescales milestones, the epochs between steps, and a warm-up that no longer fits,
+        unless they are given too. Another batch size changes nothing else.
 
         Raises:
-            ValueError: as `override`.
+            ValueError: as in `override`.
         """
         epochs = values.get("epochs", self.epochs)
         if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
@@ -110,7 +110,7 @@ _CIFAR_DEEP = _plain_sgd(1e-4, epochs=160, milestones=(80, 120), decay_rate=0.1,
 _IMAGENET = {"batch_size": 256, "momentum": 0.9, "flip": True, "crop_scale": 0.08}
 _IMAGENET_RESNET = _plain_sgd(4e-5, epochs=90, lr=0.1, schedule="step", decay_epochs=30, decay_rate=0.1, **_IMAGENET)
 
-# Keyed by the network's name without its family.
+# By the network's name without its family.
 PAPER_RECIPES: dict[str, Recipe] = {
     "cifar_resnet20": _CIFAR_DEEP,
     "cifar_resnet56": _CIFAR_DEEP,
@@ -121,7 +121,7 @@ PAPER_RECIPES: dict[str, Recipe] = {
     "mobilenetv2": _IMAGENET_RESNET.override(epochs=300, lr=0.01, decay_epochs=1, decay_rate=0.98),
 }
 
-# Constructor arguments with which timm's networks start as torchvision's do, which the paper trains.
+# The paper trains torchvision's networks. With these constructor arguments timm's networks start in the same way.
 _PAPER_STARTS: dict[str, dict[str, Any]] = {
     "resnet18": {"zero_init_last": False},
     "resnet50": {"zero_init_last": False},
@@ -146,13 +146,13 @@ FINETUNE = Recipe(
 
 
 def recipe_for(model: str) -> Recipe:
-    """The paper's recipe for a network, whatever its family and tag.
+    """Return the paper's recipe for a network of any family and tag.
 
     Args:
-        model: e.g. "gmconv_resnet18.from_tv_in1k", "resnet18" or "stdconv_alexnet".
+        model: name of the network, e.g. "gmconv_resnet18.from_tv_in1k", "resnet18" or "stdconv_alexnet".
 
     Raises:
-        ValueError: for a network the paper does not train.
+        ValueError: for a network that the paper does not train.
     """
     net = net_of(model)
     if net not in PAPER_RECIPES:
@@ -167,6 +167,6 @@ def paper_start(model: str) -> dict[str, Any]:
     """Return the constructor arguments with which a network starts as the paper's does.
 
     Args:
-        model: name of the network, of any family; other networks than the paper's keep timm's defaults.
+        model: name of a network of any family; a network that the paper does not train keeps timm's defaults.
     """
     return dict(_PAPER_STARTS.get(net_of(model), {}))

@@ -23,17 +23,17 @@ def start_network(model: str, classes: int, **options: Any) -> nn.Module:
 
 
 def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:
-    """A network with pretrained weights where there are any, and a new classifier.
+    """Build a network with a new classifier, and with pretrained weights if there are any.
 
     Args:
-        model: a name timm knows, a folder that `gmconv_zoo.save` wrote or a Hub repository.
-        classes: outputs.
-        image_size: side in pixels of the images that the network is to take, None for its own.
-        **options: for `timm.create_model`, with a name timm knows.
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        classes: number of outputs.
+        image_size: side in pixels of the images that the network is to take; None for its own size.
+        **options: arguments of `timm.create_model`, for a name that timm knows.
 
     Raises:
-        ValueError: when the name is none of these, the network has no classifier to replace, or it cannot take images
-            of that size.
+        ValueError: when the name is unknown, the network has no classifier to replace, or it cannot take images of
+            that size.
     """
     check_model_name(model)
     net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)
@@ -64,17 +64,19 @@ def _opened(model: str, classes: int) -> nn.Module:
 
 
 def _take_images_of(net: nn.Module, side: int, model: str) -> None:
-    """Write another size of images into a network's configuration, after one image of that size was tried."""
+    """Write another image size into a network's configuration, after trying one image of that size."""
     config: Any = net.pretrained_cfg
     channels, height, width = config["input_size"]
     if side < 1 or (config.get("fixed_input_size") and (height, width) != (side, side)):
-        raise ValueError(f"image_size={side}: pass at least 1 pixel, and for {model} {height} (--image-size).")
+        raise ValueError(f"image_size={side}: pass at least 1 pixel; the size of {model} is {height} (--image-size).")
     training = net.training
     try:
         with torch.no_grad():
             net.eval()(torch.zeros(1, channels, side, side))
     except RuntimeError as error:
-        raise ValueError(f"image_size={side} is too small for {model} ({error}): pass more (--image-size).") from error
+        raise ValueError(
+            f"image_size={side} is too small for {model} ({error}): pass a larger size (--image-size)."
+        ) from error
     net.train(training)
     config["input_size"] = (channels, side, side)
     config.pop("test_input_size", None)

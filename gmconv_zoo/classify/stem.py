@@ -1,4 +1,4 @@
-"""Measure what a dynamic stem does for a classifier: how much its masks vary, and what other images' masks change."""
+"""Measure the effect of a dynamic stem: how much its masks vary, and which predictions depend on them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["StemEffect", "measure_stem", "stem_effect"]
 
 @dataclass(frozen=True)
 class StemEffect:
-    """What a dynamic stem does on a set of images.
+    """The effect of a dynamic stem on the images of a dataset.
 
     Attributes:
         mask_spread: standard deviation over images of the mask value that varies most.
@@ -38,10 +38,10 @@ def measure_stem(model: nn.Module, data: str | Path) -> StemEffect:
 
     Args:
         model: a classifier of timm's interface, whose configuration says how images are prepared.
-        data: a folder of images or a dataset's name, as training takes it.
+        data: a folder of images or the name of a dataset, as in training.
 
     Raises:
-        ValueError: as `stem_effect`, or when the images cannot be opened or read.
+        ValueError: as in `stem_effect`, or when the images cannot be opened or read.
     """
     loader = make_loaders(model, open_data(data), FINETUNE).val
     return stem_effect(model.eval(), lambda: (images for images, _ in loader))
@@ -61,13 +61,15 @@ def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, se
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, DGMConv2d)]
     if len(layers) != 1:
-        raise ValueError(f"this network has {len(layers)} dynamic layers: pass one with a dynamic stem alone.")
+        raise ValueError(
+            f"this network has {len(layers)} dynamic layers: pass a network whose only dynamic layer is the stem."
+        )
     name, layer = layers[0]
     found = [(dynamic_masks(model, images)[name], model(images).argmax(1)) for images in batches()]
     seen = DynamicMask(*(torch.cat([getattr(mask, part) for mask, _ in found]) for part in ("sigma", "mask", "live")))
     own = torch.cat([predicted for _, predicted in found])
     if len(own) < 2:
-        raise ValueError(f"{len(own)} images: pass at least two, whose sigmas can be exchanged.")
+        raise ValueError(f"received {len(own)} images: pass at least two, so that their sigmas can be exchanged.")
     # a cycle through a random order: no image keeps its own sigmas
     order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
     other = torch.empty_like(seen.sigma)

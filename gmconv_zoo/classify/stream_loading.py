@@ -33,22 +33,23 @@ _logger = logging.getLogger(__name__)
 
 
 class TrainStream(IterableDataset[tuple[Tensor, int]]):
-    """This process's share of a stream, as whole batches, the same number of them in every process and epoch.
+    """Read this process's share of a stream: the same number of whole batches in every process and epoch.
 
-    Which shards a process and its loader processes read, the order of images and their augmentation depend on the
-    seed, the epoch, the number of processes and that of loader processes alone. No shard is read by two of them. One
-    whose shards hold fewer images than its share begins them anew, one with more leaves the rest to a later epoch.
+    The shards that a process and its loader processes read, the order of images and their augmentation depend only on
+    the seed, the epoch, the number of processes and the number of loader processes. No shard is read by two of them. A
+    process whose shards hold fewer images than its share begins them again. One with more images leaves the rest to a
+    later epoch.
 
     Args:
         shards: see `open_shards`.
-        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
-        batches: that every process reads in an epoch.
-        batch_size: of one process.
-        classes: labels are below it.
-        mode: Pillow's mode of the images.
-        rank, processes: of this process, and how many there are.
-        seed: of augmentation and order.
-        skip_bad: leave images out that cannot be read, and count them in `lost`.
+        transform: function from a Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
+        batches: number of batches that every process reads in an epoch.
+        batch_size: batch size of one process.
+        classes: number of classes; labels are below it.
+        mode: mode of Pillow in which images are read.
+        rank, processes: rank of this process, and number of processes.
+        seed: seed of augmentation and order.
+        skip_bad: leave out images that cannot be read, and count them in `lost`.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
                 yield self._augmented(image, drawn), _checked(label, self.classes)
                 place += 1
             if place == before:
-                raise ValueError(f"process {self.rank} found no image in its shards that can be read.")
+                raise ValueError(f"the shards of process {self.rank} hold no readable image: check them.")
 
     def _augmented(self, image: Any, drawn: int) -> Tensor:
         with drawing_from(drawn):
@@ -111,14 +112,14 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
 
 
 class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
-    """Every held-out image once, in the shards' order.
+    """Yield every validation image once, in the order of the shards.
 
     Args:
         shards: see `open_shards`; read for all processes.
-        transform: Pillow image to a (C, H, W) float32 tensor.
-        classes: labels are below it.
-        mode: Pillow's mode of the images.
-        skip_bad: leave images out that cannot be read.
+        transform: function from a Pillow image to a (C, H, W) float32 tensor.
+        classes: number of classes; labels are below it.
+        mode: mode of Pillow in which images are read.
+        skip_bad: leave out images that cannot be read.
     """
 
     def __init__(
@@ -135,12 +136,12 @@ class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
 
 
 class StreamCounts:
-    """Counts what an epoch's streams left out, and sees that all images came that are held out.
+    """Count the images that an epoch left out, and check that all validation images were read.
 
     Args:
-        train: gives images to train on.
-        val: gives those that are held out.
-        announced: how many of these there are.
+        train: stream of the training images.
+        val: stream of the validation images.
+        announced: expected number of validation images.
     """
 
     def __init__(self, train: TrainStream, val: HeldOutStream, announced: int) -> None:
@@ -154,10 +155,10 @@ class StreamCounts:
         row["skipped_images"] = int(state.accelerator.reduce(lost)) + unread
 
     def check(self, state: TrainState, row: dict[str, Any]) -> None:
-        """After an epoch that is recorded and saved.
+        """Check the number of validation images after an epoch that is recorded and saved.
 
         Raises:
-            ValueError: when other than the announced number of images came, but for those that were to be skipped.
+            ValueError: when it is not the expected number, unless unreadable images are skipped.
         """
         if "val_count" not in row:
             return
@@ -165,18 +166,18 @@ class StreamCounts:
         skipped = self.val.skip_bad and came < self.announced
         if came != self.announced and not skipped:
             raise ValueError(
-                f"{came} held-out images came, {self.announced} were announced: check the shards and their count "
+                f"Read {came} validation images, expected {self.announced}: check the shards and their count "
                 "(--val-split, --val-count). The epoch is saved."
             )
         if skipped and state.accelerator.is_main_process:
-            _logger.warning("only %d of %d held-out images came", came, self.announced)
+            _logger.warning("read only %d of %d validation images", came, self.announced)
 
 
 def _checked(label: int, classes: int) -> int:
     if not 0 <= label < classes:
         raise ValueError(
-            f"label {label} in the stream, but there are {classes} classes: check their number (--classes), and that "
-            "labels of the split are not held back (--val-split)."
+            f"the stream has the label {label}, but there are {classes} classes: check the number of classes "
+            "(--classes), and that the labels of the split are public (--val-split)."
         )
     return label
 
@@ -202,15 +203,15 @@ def make_stream_loaders(
     seed: int = 0,
     skip_bad: bool = False,
 ) -> Loaders:
-    """Loaders with the preprocessing a network's configuration names.
+    """Return loaders with the preprocessing of a network's configuration.
 
     Args:
         model: a classifier of timm's interface.
-        data: streams to train on and held out.
+        data: streams of training and validation images.
         recipe: batch size and augmentation; a last partial batch is left out.
         accelerator: its processes share every batch; it takes the training loader as it is.
-        seed: of order and augmentation.
-        skip_bad: leave out images that cannot be read instead of raising when their turn comes.
+        seed: seed of order and augmentation.
+        skip_bad: leave out images that cannot be read, instead of raising an error when they are read.
 
     Raises:
         ValueError: when the batch size cannot be shared, there are fewer images than it, or the recipe weighs classes.
@@ -227,7 +228,10 @@ def make_stream_loaders(
     batch_size = recipe.batch_size // shared
     batches = data.train.count // (batch_size * processes)
     if not batches:
-        raise ValueError(f"batch_size={recipe.batch_size}: the stream has {data.train.count} images, not even a batch.")
+        raise ValueError(
+            f"batch_size={recipe.batch_size}: the stream has only {data.train.count} images. Pass a smaller "
+            "batch size (--batch-size)."
+        )
     config = resolve_model_data_config(model)
     mode = image_mode(config)
     train = TrainStream(

@@ -85,39 +85,41 @@ def train(
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch.
 
-    The validation images are only looked at, unless a recipe with patience or a plan that ends with the best epoch
-    lets them choose the epoch; the score is then the better for it, and results.json says so.
+    The validation images are only evaluated, unless a recipe with patience or a plan that ends with the best epoch
+    chooses the epoch by them. The score is then optimistic, and results.json says so.
 
     Args:
-        model: maps (B, C, H, W) images to (B, classes) logits. Moved to the accelerator's device.
-        train_loader: gives images and int64 labels, ``recipe.batch_size`` of them over all processes.
-        val_loader: the same for evaluation, unshuffled.
-        recipe: every setting; its augmentation is the train loader's affair.
+        model: network from (B, C, H, W) images to (B, classes) logits. It is moved to the accelerator's device.
+        train_loader: loader of images and int64 labels, ``recipe.batch_size`` of them over all processes.
+        val_loader: loader of the validation images, unshuffled.
+        recipe: settings of the training. Augmentation is applied by the training loader.
         output: folder for summary.csv, results.json and curves.png, created when missing; None to write nothing.
-        dataset: what the validation images are, for the record, e.g. "CIFAR-10 test".
-        seed: of everything random beside the loaders' own.
+        dataset: name of the validation images in records, e.g. "CIFAR-10 test".
+        seed: seed of everything random except the loaders.
         accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
             float32. It must split batches over processes (``split_batches=True``), as the default one does.
         channels_last: keep images and kernels in this memory format, which is faster on most devices.
-        class_weights: (classes,) factors of the loss, for a recipe that wants them.
-        checkpoints: what to write to ``output`` / "checkpoints", and whether to go on from there; None for none.
-        identity: what else must be the same, beside network, recipe, seed and the like, to go on from a checkpoint.
-        extra: more for results.json.
-        callbacks: run after each epoch before its row is recorded.
-        val_every: evaluate after so many epochs only, and after the last one.
-        closing_callbacks: run after each epoch once it is recorded and its checkpoint written.
-        progress: show a bar.
+        class_weights: (classes,) factors of the loss, for a recipe with class weights.
+        checkpoints: which checkpoints to write to ``output`` / "checkpoints", and whether to go on from them; None to
+            write none.
+        identity: further values, in addition to the network, the recipe, the seed and the like, that must be equal to
+            go on from a checkpoint.
+        extra: further values for results.json.
+        callbacks: functions that run after each epoch, before its row is recorded.
+        val_every: evaluate only after every so many epochs, and after the last one.
+        closing_callbacks: functions that run after each epoch, once it is recorded and its checkpoint is written.
+        progress: whether to show a progress bar.
 
     Returns:
-        The final score and the rows. With a running average of weights the network ends with that.
+        The final score and the rows. With a running average of the weights, the network ends with the average.
 
     Raises:
         ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
             cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
         LostProcessError: when another process of the run was killed.
-        CheckpointError: when a checkpoint cannot be written; the one before is kept.
-        UnreadableImageError: when an image that is read at every use cannot be.
+        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
+        UnreadableImageError: when an image that is read at every use cannot be read.
     """
     if val_every < 1:
         raise ValueError(f"val_every={val_every}: pass at least 1 epoch (--val-every).")

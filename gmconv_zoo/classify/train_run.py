@@ -1,4 +1,4 @@
-"""Train a network from the start by a recipe: the paper's, with whatever is changed of it."""
+"""Train a network from the start by the paper's recipe, any field of which may be changed."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -60,34 +60,34 @@ def train_by_recipe(
 
     Args:
         model: a name timm knows; weights are random unless ``model_options`` say otherwise.
-        data: a folder with "train" and "val", or a data set by timm's name, e.g. "torch/cifar10".
-        output: folder for everything written.
-        recipe: a network's name, whose recipe the paper gives, or "finetune"; None for that of ``model``.
+        data: a folder with "train" and "val", or a dataset that timm names, e.g. "torch/cifar10".
+        output: folder for everything that is written.
+        recipe: name of a network that the paper trains, to use its recipe, or "finetune"; None for that of ``model``.
         overrides: fields of the recipe to change; see `Recipe.adapt`.
-        model_options: for `timm.create_model`, e.g. {"sigma_init": 1.0}; those of `paper_start` are the default.
-        freeze: modules and parameters that are left as they are, see `freeze_parts`.
-        freeze_backbone: train the classifier alone.
-        data_dir: where a named data set lies, or is downloaded to.
-        stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME"; of "hfds/NAME" its splits.
-        dataset: what records call the held-out images, e.g. "CIFAR-10 test"; None to describe ``data``.
-        seed: of initial weights, order and augmentation.
-        resume: go on from the output folder's last checkpoint where there is one.
+        model_options: arguments of `timm.create_model`, e.g. {"sigma_init": 1.0}; by default those of `paper_start`.
+        freeze: modules and parameters that are not trained, see `freeze_parts`.
+        freeze_backbone: train the classifier only.
+        data_dir: folder in which a named dataset is stored, or to which it is downloaded.
+        stream: splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME"; for "hfds/NAME" its splits.
+        dataset: name of the validation images in records, e.g. "CIFAR-10 test"; None to describe ``data``.
+        seed: seed of initial weights, order and augmentation.
+        resume: go on from the last checkpoint in the output folder, if there is one.
         overwrite: replace an earlier run or network in the output folder; files of other names stay.
-        save_every: also write a checkpoint after so many updates within an epoch.
-        val_every: evaluate after so many epochs only, and after the last one.
+        save_every: also write a checkpoint after this many updates within an epoch.
+        val_every: evaluate only after every so many epochs, and after the last one.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
-        memory_gb: the most memory that decoded images may take; larger sets are read at every use.
+        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
         accelerator: device, precision and processes; None for accelerate's defaults in float32.
-        progress: show a bar.
-        say: receives one line of text after each step.
+        progress: whether to show a progress bar.
+        say: function that receives one line of text after each step.
 
     Returns:
         The last epoch's score and the rows.
 
     Raises:
-        ValueError: for data, a model or a setting that cannot be used, saying what to do.
+        ValueError: for data, a model or a setting that cannot be used; the message says what to change.
         NonFiniteError: when training diverges; the last good checkpoint is kept.
-        CheckpointError: when a checkpoint cannot be written; the one before is kept.
+        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
     output = Path(output)
     check_run_folder(output, resume=resume, overwrite=overwrite)
@@ -149,21 +149,21 @@ def train_by_recipe(
 
 
 def _network_options(model: str, data: str | Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Options of `timm.create_model`: those given, the paper's start, and the statistics of a dataset that needs it."""
+    """Join the options of `timm.create_model`: the user's, the paper's, and a dataset's own channel statistics."""
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
     overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
     return {**paper_start(model), **overlay, **given}
 
 
 def choose_recipe(model: str, name: str | None = None) -> Recipe:
-    """The recipe of a name, by default of the network's own.
+    """Return the recipe of a name, by default the network's own.
 
     Args:
         model: name of the network.
-        name: of a network whose recipe the paper gives, or "finetune".
+        name: name of a network that the paper trains, or "finetune".
 
     Raises:
-        ValueError: when there is none.
+        ValueError: when the recipe does not exist.
     """
     return FINETUNE if name == "finetune" else recipe_for(name or model)
 
@@ -180,13 +180,13 @@ def _open(
         fields = ("train_split", "val_split", "image_column", "label_column")
         splits = {name: getattr(stream, name, None) for name in fields}
         if stream not in (None, StreamOptions(**splits)):
-            raise ValueError(f"{data} is no stream: counts and classes go with wds/NAME or hfids/NAME.")
+            raise ValueError(f"{data} is not a stream: leave out --train-count, --val-count and --classes.")
         return open_images(data, accelerator, data_dir=data_dir, seed=seed, output=output, **splits)
     return open_stream(str(data), options=stream, data_dir=data_dir, processes=accelerator.num_processes)
 
 
 def _counts(images: ImageData | StreamData) -> str:
     if isinstance(images, StreamData):
-        return f"{images.train.count} images to train on in {len(images.train.files)} shards"
+        return f"{images.train.count} training images in {len(images.train.files)} shards"
     made = " (split made here)" if images.split_made else ""
-    return f"{len(images.train.labels)} images to train on and {len(images.val.labels)} held out{made}"
+    return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"

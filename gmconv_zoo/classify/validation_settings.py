@@ -15,7 +15,7 @@ PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSettings:
-    """How to evaluate. Preprocessing is each model's own where it is None.
+    """Settings of an evaluation. A preprocessing field of None means the model's own value.
 
     Attributes:
         batch_size: images per forward pass of one process.
@@ -24,11 +24,11 @@ class ValidationSettings:
         channels_last: memory format of kernels and images.
         compile: use torch.compile.
         fuse: fold static masks into their kernels first.
-        retry: halve the batch size when memory does not suffice, down to 1.
-        skip_bad: leave images out that cannot be read, and count them.
-        test_input_size: use the model's test size and crop where it has them.
+        retry: halve the batch size, down to 1, when there is not enough memory.
+        skip_bad: leave out images that cannot be read, and count them.
+        test_input_size: use the model's test size and crop, if it has them.
         image_size: side of the images in pixels.
-        crop_pct, crop_mode, interpolation, mean, std: as timm names them.
+        crop_pct, crop_mode, interpolation, mean, std: preprocessing as timm names it.
     """
 
     batch_size: int = 128

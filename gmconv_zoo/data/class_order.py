@@ -1,4 +1,4 @@
-"""Which output of a network each class of a data set belongs to."""
+"""Match the classes of a dataset with the outputs of a network."""
 
 from collections.abc import Sequence
 from unicodedata import normalize
@@ -12,25 +12,25 @@ from .label_files import is_wnid
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
 
-# So many of the 1,000 classes may have names that are no class's in ImageNetInfo, as spellings differ.
+# Because spellings differ, so many of the 1,000 classes may have names that do not occur in ImageNetInfo.
 _UNKNOWN_WORDS = 20
 
 
 def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
-    """The output of each class of a data set, in the order of its labels.
+    """Return the network's output for each class of a dataset, in the order of the labels.
 
-    Names decide where there are any that both sides know: those the network was saved with, or WordNet ids for a
-    network with ImageNet's 1,000 classes. So a folder with some of the classes is evaluated rightly too.
+    Classes are matched by name if both sides know names: those that the network was saved with, or WordNet ids for a
+    network with ImageNet's 1,000 classes. A folder with only some of the classes is therefore evaluated correctly.
 
     Args:
-        source: the data set.
+        source: the dataset.
         model: a classifier; its `pretrained_cfg` may have "label_names".
 
     Returns:
-        One output per class, or None where labels are outputs already.
+        One output per class, or None if labels are outputs already.
 
     Raises:
-        ValueError: when classes are unknown to the network, or their number is another one.
+        ValueError: when the network does not know some of the classes, or has another number of classes.
     """
     count = check_classifier(model)
     if source.class_names is None:
@@ -38,7 +38,7 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     known = recorded_names(model)
     if not known and count == 1000 and all(map(is_wnid, source.class_names)):
         known = list(ImageNetInfo().label_names())
-    # two systems may write the same letters as different code points
+    # operating systems may encode the same letters as different code points
     place = {normalize("NFC", name): index for index, name in enumerate(known)}
     names = [normalize("NFC", name) for name in source.class_names]
     unknown = sorted(set(names) - set(place))
@@ -55,30 +55,33 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
 
 
 def check_imagenet_classes(source: ImageSource) -> str:
-    """See that a data set's classes are those of ImageNet-1k, in the right order where they keep an order of their own.
+    """Check that a dataset has the classes of ImageNet-1k, and that they are in the right order if the order counts.
 
-    Names may be WordNet ids, or, where the data set has an order, WordNet's words ("tench, Tinca tinca").
+    Names may be WordNet ids. For a dataset with an order of its own they may also be WordNet's words, such as "tench,
+    Tinca tinca".
 
     Returns:
         How the order is known, for the record.
 
     Raises:
-        ValueError: when they are others, in another order, or unnamed.
+        ValueError: when the classes are different ones, are in another order, or have no names.
     """
     expected, names = list(ImageNetInfo().label_names()), source.class_names
     if names is None:
         raise ValueError(
-            f"{source.name} has numbers for labels, and does not say what they stand for: pass a file with the WordNet "
-            "ids in the order of the labels, one per line, as classes (--classes)."
+            f"{source.name} has numbers as labels and does not name their classes: pass a file with the WordNet ids in "
+            "the order of the labels, one per line, as classes (--classes)."
         )
     if not all(map(is_wnid, names)):
         if source.ordered and len(names) == len(expected):
             return _check_words(source.name, names)
-        raise ValueError(f"{source.name}: verifying needs folders named by WordNet id (n01440764), got {names[:3]}.")
+        raise ValueError(
+            f"{source.name}: --verify needs folders named by WordNet id (n01440764), received {names[:3]}."
+        )
     missing, extra = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
     if missing or extra:
         raise ValueError(
-            f"{source.name}: not the 1,000 classes of ImageNet-1k; missing {missing[:3]} ({len(missing)}), "
+            f"{source.name} does not have the 1,000 classes of ImageNet-1k: missing {missing[:3]} ({len(missing)}), "
             f"unknown {extra[:3]} ({len(extra)})."
         )
     if source.ordered and names != expected:
@@ -87,7 +90,7 @@ def check_imagenet_classes(source: ImageSource) -> str:
 
 
 def _check_words(name: str, names: Sequence[str]) -> str:
-    """A class must share a word with ImageNet's of the same index; a few may be spelt unlike any of them."""
+    """Check that each class shares a word with ImageNet's class of the same index; a few may have unknown spellings."""
     info = ImageNetInfo()
     known = [_words(info.index_to_description(index)) for index in range(len(names))]
     everywhere = set().union(*known)

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real 8x8 scans, as 32x32 RGB images with a held-out split."""
+"""scikit-learn's handwritten digits: 1,797 real 8x8 scans, as 32x32 RGB images with a validation set."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ with needs_extra("demo"):
 __all__ = ["HELD_OUT_IMAGES", "Digits", "digits"]
 
 HELD_OUT_IMAGES = 450
-# The split is part of the data set: the same images are held out whatever the seed of the training.
+# The split is part of the dataset: the validation images are the same for every seed of the training.
 _SPLIT_SEED = 0
 
 
 class Digits(NamedTuple):
-    """Images as (N, 3, 32, 32) uint8 and labels as (N,) int64, to train on and held out."""
+    """Images as (N, 3, 32, 32) uint8 and labels as (N,) int64, of the training and the validation set."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -30,16 +30,17 @@ class Digits(NamedTuple):
 
 
 def digits(images: int | None = None) -> Digits:
-    """The digits, a quarter of them held out, every class in proportion.
+    """Return the digits, split into training and validation images with the same share of every class.
 
     Args:
-        images: use only so many, a quarter of them held out; None for all 1,797.
+        images: number of images to use, a quarter of them for validation; None for all 1,797.
 
     Returns:
-        1,347 images to train on and 450 held out, or fewer.
+        1,347 training images and 450 validation images, or fewer.
 
     Raises:
-        ValueError: for fewer than 80 images (two of a class could not be held out) or more than there are.
+        ValueError: for fewer than 80 images, which give a class fewer than two validation images, or for more images
+            than exist.
     """
     data = load_digits()
     total = len(data.target)

@@ -1,4 +1,4 @@
-"""Open one part of a dataset by whatever name: a folder, a tar file, or a dataset by timm's name."""
+"""Open one split of a dataset: a folder, a tar file, or a dataset that timm names."""
 
 import os
 from collections import Counter
@@ -36,7 +36,7 @@ def open_eval_data(
     label_column: str | None = None,
     output: str | Path | None = None,
 ) -> ImageSource:
-    """Find the images of one part of a dataset.
+    """Find the images of one split of a dataset.
 
     Args:
         data: a folder with one folder per class, or with splits that hold such folders (see `read_folder`); a tar
@@ -45,21 +45,24 @@ def open_eval_data(
         split: name of the split; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
         labels: file with the labels of a flat folder, see `label_files`.
         id_map: see `label_files`.
-        num_samples: number of images in a stream whose own index does not say it.
-        classes: file with the classes' names, one per line in the order of the labels, for a dataset that has none.
-        image_column, label_column: columns of "hfds/NAME" and "hfids/NAME", where their features do not tell them.
+        num_samples: number of images in a stream without an index.
+        classes: file with the class names, one per line in the order of the labels, for a dataset without names.
+        image_column, label_column: image and label columns of "hfds/NAME" and "hfids/NAME"; None to find them by
+            their features.
         output: folder that will be written; it must be outside of a folder of images.
 
     Returns:
         The source, to be given a transform by `eval_images`.
 
     Raises:
-        ValueError: when the dataset does not exist, or it has no images, or a class of it has none; for a stream
-            whose number of images is unknown; for names of a dataset that has its own.
+        ValueError: when the dataset does not exist, the dataset or one of its classes has no images, the number of
+            images in a stream is unknown, or class names are passed for a dataset that has its own.
     """
     if os.path.exists(data) or labels is not None:
         if image_column or label_column:
-            raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
+            raise ValueError(
+                f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
+            )
         source = _open_path(Path(data), split=split, labels=labels, id_map=id_map, output=output)
     else:
         columns = image_column, label_column
@@ -81,26 +84,30 @@ def open_named(
     classes: Sequence[str] | None = None,
     download: bool = False,
 ) -> ImageSource:
-    """Open one part of a dataset by timm's name.
+    """Open one split of a dataset that timm names.
 
     Args:
         data: "torch/NAME", "hfds/NAME", "hfids/NAME" or "wds/NAME".
         root: folder in which the dataset is stored.
         split: name of the split.
-        num_samples: number of images in a stream whose own index does not say it.
-        columns: those of the images and of the labels of a Hugging Face dataset, where its features do not tell them.
-        classes: names that the labels of "hfds/NAME" are to index, where they are text.
-        download: whether a dataset of torchvision's is downloaded where it is missing.
+        num_samples: number of images in a stream without an index.
+        columns: image and label column of a Hugging Face dataset; None to find them by their features.
+        classes: class names that text labels of "hfds/NAME" refer to.
+        download: whether to download a torchvision dataset that is missing.
 
     Raises:
-        ValueError: when there is no such dataset or split, or the number of images in a stream is unknown.
+        ValueError: when the dataset or the split does not exist, or the number of images in a stream is unknown.
     """
     prefix, slash, name = data.partition("/")
     if prefix.lower() not in _NAMED or not slash:
-        raise ValueError(f"{data!r}: no such folder; pass one, or torch/NAME, hfds/NAME, hfids/NAME or wds/NAME.")
+        raise ValueError(
+            f"{data!r}: the folder does not exist. Pass a folder, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME."
+        )
     prefix = prefix.lower()
     if any(columns) and prefix not in ("hfds", "hfids"):
-        raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
+        raise ValueError(
+            f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
+        )
     if prefix in ("hfids", "wds"):
         shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
         return ImageSource(data, shards, shards.class_names, ordered=True, stream=True, count=shards.count)
@@ -141,7 +148,7 @@ def _folder(folder: Path, split: str, output: str | Path | None) -> ImageSource:
 
 def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: str | Path | None) -> ImageSource:
     if not folder.is_dir():
-        raise ValueError(f"labels go with a flat folder of images; {str(folder)!r} is not a folder.")
+        raise ValueError(f"labels (--labels) need a flat folder of images, but {str(folder)!r} is not a folder.")
     listing = list_images(folder)
     if output is not None:
         refuse_inside(output, folder, listing.real_folders)
@@ -149,7 +156,9 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
     if not files:
         raise ValueError(f"{folder}: no images; pass the folder that holds them when labels are given.")
     if twice := [name for name, count in Counter(file.name for file in files).items() if count > 1]:
-        raise ValueError(f"{folder}: several images are called {listed(twice)}; labels need a name each.")
+        raise ValueError(
+            f"{folder}: several images are called {listed(twice)}: give every image that has a label its own name."
+        )
     values, names = read_labels(labels, files, id_map=id_map)
     reader = FileReader(LabelledFiles(tuple(files), tuple(values)), folder)
     return ImageSource(str(folder), reader, names, count=len(files))

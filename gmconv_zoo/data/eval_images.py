@@ -1,4 +1,4 @@
-"""Give preprocessed images to evaluate on; one that cannot be read is marked, never replaced by another."""
+"""Read and preprocess the images of an evaluation; an unreadable image is marked and never replaced by another."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

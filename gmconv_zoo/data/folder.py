@@ -1,4 +1,4 @@
-"""A folder of images with one folder per class: its classes, its splits, and a validation part made from it."""
+"""Read a folder of images with one folder per class: its classes, its splits, and a validation set made from it."""
 
 import logging
 import random
@@ -31,7 +31,7 @@ class LabelledFiles:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What a folder holds.
+    """The contents of a folder of images.
 
     Attributes:
         classes: names in natural order ("2" before "10"); a label is an index into it.
@@ -47,7 +47,7 @@ class ImageFolder:
 
 @dataclass(frozen=True)
 class _Part:
-    """A folder of class folders: the images of each, which may be none, and those that lie next to them."""
+    """A folder of class folders: the images of each class, which may have none, and the images next to the folders."""
 
     root: Path
     classes: Mapping[str, Sequence[Path]]
@@ -82,7 +82,9 @@ def read_folder(
     parts = _parts(root, output=output)
     train, val = parts.get("") or _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
     if train is None:
-        raise ValueError(f"{root} has {', '.join(parts)} but no train: add it, or pass a folder of class folders.")
+        raise ValueError(
+            f"{root} has {', '.join(parts)} but no folder train: add it, or pass a folder of class folders."
+        )
     _check(train, classes=2)
     classes = _natural_order(train.classes)
     if val is None:
@@ -91,9 +93,11 @@ def read_folder(
         return ImageFolder(classes, _picked(files, kept), _picked(files, chosen), split_made=True)
     _check(val, classes=1)
     if unknown := sorted(set(val.classes) - set(classes)):
-        raise ValueError(f"{val.root} has classes that {train.root} has not: {listed(unknown)}. Add or remove them.")
+        raise ValueError(
+            f"{val.root} has classes that {train.root} does not have: {listed(unknown)}. Add or remove them."
+        )
     if absent := sorted(set(classes) - set(val.classes)):
-        _logger.warning("%s has no images of %s: nothing is measured for them", val.root, listed(absent))
+        _logger.warning("%s has no images of the classes %s: these are not measured", val.root, listed(absent))
     return ImageFolder(classes, _labelled(train, classes), _labelled(val, classes), split_made=False)
 
 
@@ -103,30 +107,32 @@ def read_split(
     """Find the classes and images of one split, by the rules of `read_folder`.
 
     Args:
-        root: as that of `read_folder`; where it holds classes instead of splits, all images are meant.
-        split: name of the split or another name for it; "validation" also means "test" where there is no other.
+        root: folder as in `read_folder`; if it holds classes instead of splits, all images are read.
+        split: name of the split or another name for it; "validation" also means "test" if there is no other split.
         output: folder that will be written; it must be outside of the root.
 
     Returns:
         The folder that holds the class folders, the classes in natural order, and the files.
 
     Raises:
-        ValueError: as `read_folder`, but a single class is allowed; when the folder does not have the split.
+        ValueError: as in `read_folder`, although a single class is allowed, and when the split does not exist.
     """
     root, parts = Path(root), _parts(Path(root), asked=split, output=output)
     meant = next((names for names in ((_TRAIN,), (_VAL, _TEST), (_TEST,)) if split.lower() in names[0]), ())
     part = parts.get("") or parts.get(split) or _chosen_split(root, parts, *meant, (split.lower(),))
     if part is None:
-        raise ValueError(f"{root} has no {split!r}, only {', '.join(parts)}: pass one of them as split (--split).")
+        raise ValueError(
+            f"{root} has no split {split!r}, only {', '.join(parts)}: pass one of these as split (--split)."
+        )
     _check(part, classes=1)
     classes = _natural_order(part.classes)
     return part.root, classes, _labelled(part, classes)
 
 
 def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None) -> dict[str, _Part]:
-    """The splits of a folder by name, or the whole of it under an empty name."""
+    """Return the splits of a folder by name, or the whole folder under an empty name."""
     if not root.is_dir():
-        raise ValueError(f"{root} is no folder: pass one that holds a folder of images for each class.")
+        raise ValueError(f"{root} is not a folder: pass a folder that holds one folder of images per class.")
     listing = list_images(root)
     if output is not None:
         refuse_inside(output, root, listing.real_folders)
@@ -136,7 +142,9 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     if not tops or any(name.lower() not in names for name in tops):
         return {"": _part(root, listing.images, listing.folders)}
     if loose:
-        _logger.warning("%s: left out %s, which lie next to the splits", root, listed([path.name for path in loose]))
+        _logger.warning(
+            "%s: left out %s, which are stored next to the splits", root, listed([path.name for path in loose])
+        )
     empty = [folder.name for folder in listing.folders if len(folder.parts) == depth + 1]
     splits = [*tops, *(name for name in empty if name not in tops and name.lower() in names)]
     inside = _by_name(listing.folders, depth)
@@ -148,13 +156,13 @@ def _part(root: Path, images: Iterable[Path], folders: Iterable[Path]) -> _Part:
     names: dict[str, list[Path]] = {path.parts[depth]: [] for path in folders}
     classes: dict[str, list[Path]] = {}
     for name, paths in (names | _by_name(images, depth)).items():
-        # two systems may write the same letters as different code points
+        # operating systems may encode the same letters as different code points
         classes.setdefault(unicodedata.normalize("NFC", name), []).extend(paths)
     return _Part(root, classes, classes.pop("", []))
 
 
 def _by_name(files: Iterable[Path], depth: int) -> dict[str, list[Path]]:
-    """Files by the folder at a depth that they lie in, however far below; by an empty name where there is none."""
+    """Group files by the name of their ancestor folder at a depth; files above that depth get an empty name."""
     found: dict[str, list[Path]] = {}
     for path in files:
         found.setdefault(path.parts[depth] if len(path.parts) > depth + 1 else "", []).append(path)
@@ -162,7 +170,7 @@ def _by_name(files: Iterable[Path], depth: int) -> dict[str, list[Path]]:
 
 
 def _chosen_split(root: Path, parts: Mapping[str, _Part], *groups: Sequence[str]) -> _Part | None:
-    """The split that one of several groups of names means, the first group that any of them is in."""
+    """Return the split that the first matching group of names means; None if no group matches."""
     for group in groups:
         found = [name for name in parts if name.lower() in group]
         if len(found) > 1:
@@ -173,23 +181,23 @@ def _chosen_split(root: Path, parts: Mapping[str, _Part], *groups: Sequence[str]
 
 
 def _check(part: _Part, *, classes: int) -> None:
-    """See that a folder has images in at least so many class folders, and in nothing else."""
+    """Check that a folder has images in at least so many class folders, and nowhere else."""
     if part.loose:
         raise ValueError(
-            f"{part.root}: {listed([path.name for path in part.loose])} lie in it without a folder of their class. "
+            f"{part.root}: {listed([path.name for path in part.loose])} are stored outside of class folders. "
             "Move them into class folders; to validate with a file of labels, pass labels (--labels)."
         )
     if not part.classes:
-        raise ValueError(f"{part.root} has no class folders: put the images of each class into a folder of its own.")
+        raise ValueError(f"{part.root} has no class folders: put the images of each class into their own folder.")
     if empty := sorted(name for name, images in part.classes.items() if not images):
-        raise ValueError(f"{part.root}: no image in the class folders {listed(empty)}. Fill or remove them.")
+        raise ValueError(f"{part.root}: the class folders {listed(empty)} hold no images. Fill or remove them.")
     if len(part.classes) < classes:
         (name,) = part.classes
-        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two.")
+        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.")
 
 
 def _natural_order(names: Iterable[str]) -> tuple[str, ...]:
-    """As timm orders class folders: numbers in names count as numbers, and capital letters as small ones."""
+    """Sort names as timm sorts class folders: numbers in names by their value, and capital letters like small ones."""
     return tuple(sorted(names, key=lambda name: ([_key(part) for part in re.split(r"(\d+)", name.lower())], name)))
 
 
@@ -221,7 +229,9 @@ def split_indices(
     for index, label in enumerate(labels):
         members.setdefault(label, []).append(index)
     if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
-        raise ValueError(f"a single image in {listed(lonely)}: one to train on and one to hold out are needed.")
+        raise ValueError(
+            f"the classes {listed(lonely)} have a single image: add at least one more to each, for the validation set."
+        )
     chosen: set[int] = set()
     for label, images in members.items():
         drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))

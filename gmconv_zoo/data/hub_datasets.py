@@ -1,4 +1,4 @@
-"""Hugging Face datasets: their columns of images and labels, their images, and the split to validate with."""
+"""Read Hugging Face datasets: find image and label columns, read images, and choose the validation split."""
 
 import io
 import re
@@ -16,21 +16,22 @@ _HELD_OUT = ("validation", "val", "valid", "dev", "test")
 def find_columns(
     name: str, features: Mapping[str, Any], image: str | None = None, label: str | None = None
 ) -> tuple[str, str]:
-    """Find the column of images and that of labels by their features.
+    """Find the column of images and the column of labels by their features.
 
-    Where several columns fit, the one called "image" or "label" is taken.
+    If several columns fit, the one called "image" or "label" is taken.
 
     Args:
         name: name of the dataset, for errors.
         features: the columns and their kinds, as `datasets` gives them.
-        image: the column of images, where it is chosen.
-        label: the column of labels, where it is chosen.
+        image: the user's choice of the image column; None to find it.
+        label: the user's choice of the label column; None to find it.
 
     Returns:
         The names of both columns.
 
     Raises:
-        ValueError: when a chosen column does not exist or does not fit, or none or several fit; names all columns.
+        ValueError: when a chosen column does not exist or does not fit, or when no column or several columns fit; the
+            message names all columns.
     """
     from datasets import ClassLabel, Image
 
@@ -41,7 +42,7 @@ def find_columns(
 
 
 def is_text(feature: Any) -> bool:
-    """Whether a column holds text, and not the numbers of classes."""
+    """Return whether a column holds text, rather than class numbers."""
     return str(getattr(feature, "dtype", "")) in ("string", "large_string") and not hasattr(feature, "names")
 
 
@@ -54,19 +55,19 @@ def index_labels(
         name: name of the dataset, for errors.
         column: name of the column.
         feature: kind of the column.
-        values: one per image.
-        classes: names that text is to index; None for the different texts in sorted order.
+        values: values of the column, one per image.
+        classes: class names that text labels refer to; None for the different texts in sorted order.
 
     Returns:
-        One label per image, and the classes' names: those of the feature or of the text; None where labels are numbers
-        without names.
+        One label per image, and the class names from the feature or from the texts; None if labels are numbers without
+        names.
 
     Raises:
-        ValueError: when labels are missing, or text is not one of the classes.
+        ValueError: when labels are missing, or a text label is not one of the classes.
     """
     if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
         raise ValueError(
-            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}, the first is "
+            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}; the first one is "
             f"image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
         )
     if not is_text(feature):
@@ -76,7 +77,7 @@ def index_labels(
     if unknown := sorted(set(texts) - set(names)):
         raise ValueError(
             f"{name}: the column {column!r} has the labels {unknown[:3]}, which are not classes of the training split. "
-            "Relabel or remove them."
+            "Relabel or remove these images."
         )
     place = {text: index for index, text in enumerate(names)}
     return [place[text] for text in texts], names
@@ -90,7 +91,9 @@ def _choose(
         if given in fitting:
             return given
         why = f"does not hold {kind}s" if given in features else "does not exist"
-        raise ValueError(f"{name}: the column {given!r} {why}. The columns are {columns} (--{kind}-column).")
+        raise ValueError(
+            f"{name}: the column {given!r} {why}. Pass one of these as {kind}_column (--{kind}-column): {columns}."
+        )
     likely = [column for column in fitting if isinstance(features[column], surest)] or fitting
     if kind in fitting or len(likely) == 1:
         return kind if kind in fitting else likely[0]
@@ -99,7 +102,7 @@ def _choose(
 
 
 def _is_image(feature: Any) -> bool:
-    """Whether a column holds images, also where files do not say so: bytes, alone or with a path."""
+    """Return whether a column may hold images: declared ones, or bytes with or without a path."""
     from datasets import Image
 
     if isinstance(feature, Image):
@@ -120,16 +123,16 @@ class HubReader:
     """A split of a Hugging Face dataset.
 
     Args:
-        name: name on the Hub, or a folder.
-        split: as Hugging Face names it, slices such as "train[:90%]" included.
-        cache: folder in which datasets are kept; None for Hugging Face's own.
-        columns: those of the images and of the labels, where their features do not tell them.
-        classes: names that labels are to index, where they are text; None for the different texts, sorted.
+        name: name of the dataset on the Hub, or a folder.
+        split: split as Hugging Face names it; slices such as "train[:90%]" are allowed.
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
+        columns: image and label column; None to find them by their features.
+        classes: class names that text labels refer to; None for the different texts in sorted order.
 
     Attributes:
-        labels: one per image.
-        class_names: what the labels index; None where they are numbers without names.
-        sorted: whether the names are the labels' own texts, in sorted order.
+        labels: one label per image.
+        class_names: class names that the labels index; None if labels are numbers without names.
+        sorted: whether the class names are the different text labels in sorted order.
 
     Raises:
         ValueError: when a column is not found, or labels are missing.
@@ -158,35 +161,37 @@ class HubReader:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """Return an open file, a path, or None where there is no image; and the label."""
+        """Return an open file, a path, or None if the image is missing, and the label."""
         stored = self.dataset[index][self.image] or {}
         content = stored.get("bytes")
         return io.BytesIO(content) if content else stored.get("path"), self.labels[index]
 
     def filename(self, index: int) -> str:
-        """Return what an image is called in messages, with its path where one is stored."""
+        """Return the name of an image for messages, with its path if one is stored."""
         path = (self.dataset[index][self.image] or {}).get("path")
         return f"image {index} of hfds/{self.name}" + (f", {path}" if path else "")
 
 
 def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
-    """The first of "validation" and its other names, or else "test", that a data set has and that is not trained on.
+    """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
+
+    A split that is trained on is never returned.
 
     Args:
-        name: of a data set on the Hub, or a folder of one.
-        train_split: what is trained on, e.g. "train" or "train+validation[:50%]".
-        cache: where data sets are kept; None for Hugging Face's own place.
+        name: name of a dataset on the Hub, or a folder that holds one.
+        train_split: training split, e.g. "train" or "train+validation[:50%]".
+        cache: folder in which datasets are stored; None for Hugging Face's own cache.
 
     Returns:
-        The split, or None where there is none.
+        The name of the split; None if the dataset has no such split.
 
     Raises:
-        ValueError: when there is no such data set.
+        ValueError: when the dataset does not exist.
     """
     from datasets import get_dataset_split_names, load_dataset_builder
 
     try:
-        # a set that is in the cache is found there without a network
+        # a dataset that is in the cache is found there without a network
         builder = load_dataset_builder(name, cache_dir=None if cache is None else str(cache))
         splits = list(builder.info.splits or get_dataset_split_names(name))
     except (OSError, RuntimeError, ValueError) as error:

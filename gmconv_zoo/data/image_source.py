@@ -1,7 +1,6 @@
-"""One source of labelled images for training, finetuning and validation, whatever the dataset is called.
+"""One interface to labelled images, which training, finetuning and validation share.
 
-An image that cannot be read raises an error that names it; no other image ever takes its place, as it does in timm's
-`ImageDataset`.
+An unreadable image raises an error that names it. It is never replaced by another one, as timm's `ImageDataset` does.
 """
 
 from collections.abc import Sequence
@@ -23,15 +22,15 @@ class ImageSource:
     """Where images and labels come from.
 
     Attributes:
-        name: what the user asked for, for records.
+        name: name that the user passed, for records.
         reader: one of the readers below, a `TarReader` or a `HubReader`: ``reader[i]`` is a path, an open file or a
             decoded image, and its label. For a stream it is `Shards`.
-        class_names: names that the labels index; None where labels are outputs of the network.
-        ordered: whether the order of the classes is the dataset's own, so that it may stand for the network's where
-            no name matches; for a folder it is only alphabetical.
+        class_names: class names that the labels index; None if labels are outputs of the network.
+        ordered: whether the dataset defines the order of its classes. That order is then used for the network if no
+            names match. The order of a folder's classes is only alphabetical.
         stream: whether images come in sequence and without names.
-        count: number of images; None where it is unknown.
-        mode: Pillow's mode that `open` gives, see `to_mode`.
+        count: number of images; None if it is unknown.
+        mode: mode of Pillow in which `open` returns images, see `to_mode`.
     """
 
     name: str
@@ -47,16 +46,16 @@ class ImageSource:
 
     @cached_property
     def labels(self) -> Sequence[int]:
-        """Labels of all images, in order."""
+        """Return the labels of all images, in order."""
         return [int(label) for label in self.reader.labels]
 
     @property
     def names(self) -> Sequence[str]:
-        """Paths of the images below the folder that was asked for; empty for a dataset that has no such folder."""
+        """Return the paths of the images, relative to the dataset's folder; empty for a dataset without a folder."""
         return getattr(self.reader, "names", ())
 
     def image_name(self, index: int) -> str:
-        """Return what an image is called in messages."""
+        """Return the name of an image for messages."""
         return str(self.reader.filename(index))
 
     def read(self, index: int, mode: str) -> tuple[Image.Image, Any]:

@@ -48,15 +48,18 @@ def is_wnid(name: str) -> bool:
 def read_class_names(path: str | Path) -> list[str]:
     """Read a file with a class name per line, in the order of the labels.
 
-    A name may be in double quotes. Only what stands before a tab belongs to it; of "n01440764 tench", only the WordNet
-    id. Where every name has a number, as in "0,cat" or "cat 0", and these are 0 to N - 1, they give the order.
+    A name may be in double quotes. Text after a tab is ignored, and so is the text after a WordNet id, as in
+    "n01440764 tench". If every name has a number, as in "0,cat" or "cat 0", and the numbers are 0 to N - 1, the numbers
+    give the order.
 
     Raises:
         ValueError: when the file does not exist, is not text, is empty or names a class twice.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"classes={str(path)!r}: the file does not exist; pass one with a class name per line.")
+        raise ValueError(
+            f"classes={str(path)!r}: the file does not exist. Pass a file with a class name per line (--classes)."
+        )
     lines = [line.strip() for line in _lines(path)]
     for rule in _NUMBERED:
         found = [rule.fullmatch(line) for line in lines]
@@ -67,9 +70,9 @@ def read_class_names(path: str | Path) -> list[str]:
     if all(is_wnid(name.partition(" ")[0]) for name in names):
         names = [name.partition(" ")[0] for name in names]
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{path}: {twice[:3]} occur more than once; every class needs a name of its own.")
+        raise ValueError(f"{path}: {twice[:3]} occur more than once: give every class its own name.")
     if not names:
-        raise ValueError(f"{path} does not name any class; write one name per line.")
+        raise ValueError(f"{path} does not name any class: write one class name per line.")
     return names
 
 
@@ -79,19 +82,20 @@ def read_labels(
     """Read the label of every image file.
 
     Args:
-        path: the label file, see above.
+        path: the label file, of one of the kinds above.
         files: the images, sorted by name.
-        id_map: meta.mat or map_clsloc.txt for the kit's numbers; looked for next to the label file by default.
+        id_map: meta.mat or map_clsloc.txt of the development kit; by default the file of this name that is stored next
+            to the label file.
 
     Returns:
-        One label per file, and the class names that the labels index; None where they are outputs of the network.
+        One label per file, and the class names that the labels index; None if the labels are outputs of the network.
 
     Raises:
-        ValueError: when files and labels do not fit together, or the labels are of no known kind.
+        ValueError: when files and labels do not match, or the kind of the label file is not known.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"labels={str(path)!r}: the file does not exist.")
+        raise ValueError(f"labels={str(path)!r}: the file does not exist. Pass a label file (--labels).")
     known = {normalize("NFC", file.name) for file in files}
     if path.suffix.lower() == ".json":
         return _by_name(path, files, _json_pairs(path), known)
@@ -108,7 +112,7 @@ def read_labels(
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, decoded by its byte-order mark or else as UTF-8."""
+    """Return the lines of a text file that are not blank, decoded by its byte-order mark, or as UTF-8 without one."""
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
@@ -129,7 +133,7 @@ def _table(path: Path, text: str, delimiter: str) -> list[list[str]]:
 
 
 def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str]]:
-    """File names and labels by the first separator that sets a known file name apart; none where no line has one."""
+    """Split lines into file names and labels by the first separator that isolates a known file name; empty if none."""
     unread = None
     for delimiter in "\t,; ":
         try:
@@ -153,7 +157,7 @@ def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str
 
 
 def _at_space(path: Path, line: str, known: set[str]) -> list[str]:
-    """A file name, which may hold spaces itself, and its label."""
+    """Split a line into a file name, which may contain spaces, and its label."""
     line = line.strip()
     for gap in reversed([*re.finditer(r"\s+", line)]):
         name, label = line[: gap.start()].strip('"'), line[gap.end() :]
@@ -168,7 +172,7 @@ def _at_space(path: Path, line: str, known: set[str]) -> list[str]:
 
 
 def _file_name(name: str, known: set[str]) -> str:
-    """The last part of a path as Linux or Windows writes it, in composed Unicode."""
+    """Return the last part of a Linux or Windows path, in composed Unicode."""
     name = normalize("NFC", name)
     return name if name in known else PureWindowsPath(name).name
 
@@ -199,7 +203,7 @@ def _by_name(
         return [int(label) for label in labels], None
     if all(map(_NUMBER.fullmatch, labels)):
         wrong = next(label for label in labels if not label.isdecimal())
-        raise ValueError(f"{path}: label {wrong}; pass whole numbers from 0, or class names.")
+        raise ValueError(f"{path}: the label is {wrong}; pass whole numbers from 0, or class names.")
     return _indexed(labels)
 
 

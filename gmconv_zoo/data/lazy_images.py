@@ -1,4 +1,4 @@
-"""Images that are read at every use, for sets that do not fit into memory."""
+"""Images that are read at every use, for datasets that do not fit into memory."""
 
 import os
 import sys

@@ -19,15 +19,15 @@ _logger = logging.getLogger(__name__)
 _NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
 
 _HIDDEN = "the name begins with a dot"
-_ENDING = "the ending is not that of an image which Pillow reads"
-_SAME = "a link to what is listed under another name"
+_ENDING = "Pillow does not read images with this file ending"
+_SAME = "a link to a file that is listed under another name"
 _LOOP = "a link to a folder that contains it"
 _SPECIAL = "not a regular file"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds.
+    """The images and folders below a folder.
 
     Attributes:
         root: the folder.
@@ -62,9 +62,9 @@ def list_images(root: str | Path) -> Listing:
     """Find every image below a folder.
 
     Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
-    skipped. Symbolic links are followed, but every file is listed once: under its own name where it has one below the
-    root, else under the first link to it. Links to a folder that contains them are skipped. One line is logged that
-    counts and names what is left out, with the reasons. A link to nothing is listed as an image that cannot be read.
+    skipped. Symbolic links are followed, but every file is listed once: under its own name if it is stored below the
+    root, otherwise under the first link to it. Links to a folder that contains them are skipped. One log line counts
+    and names the files that are left out, with the reasons. A broken link is listed as an image that cannot be read.
 
     Args:
         root: an existing folder; its own name may begin with a dot.
@@ -80,7 +80,7 @@ def list_images(root: str | Path) -> Listing:
 
 
 def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
-    """See to it that nothing is written where images are looked for.
+    """Refuse an output inside a folder in which images are searched for.
 
     Args:
         output: folder or file that will be written.
@@ -94,8 +94,9 @@ def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[
     if real_folders.intersection(map(str, (place, *place.parents))):
         home = Path(root).resolve()
         raise ValueError(
-            f"output={str(output)!r} is inside the data folder {root}, where it would be taken for images. Choose an "
-            f"output elsewhere (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there first."
+            f"output={str(output)!r} is inside the data folder {root}, where its pictures would be read as images. "
+            f"Choose another output (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there "
+            "first."
         )
 
 
@@ -129,7 +130,7 @@ class _Walk:
                 self.images.append(path)
 
     def log(self) -> None:
-        """Hidden names are no surprise; anything else is a warning."""
+        """Log what was left out: hidden names as information, everything else as a warning."""
         if self.left_out:
             reasons = "; ".join(f"{len(names)}: {why} ({listed(names)})" for why, names in self.left_out.items())
             level = logging.INFO if set(self.left_out) == {_HIDDEN} else logging.WARNING

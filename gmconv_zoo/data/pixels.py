@@ -1,4 +1,4 @@
-"""Read one image, in the number of channels that a network takes."""
+"""Read one image with the number of channels that a network takes."""
 
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 __all__ = ["UnreadableImageError", "mode_for", "read_image", "to_mode", "unreadable"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-# What brings an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
+# The operations that turn an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,8 +49,9 @@ def mode_for(channels: int) -> str:
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Convert an image to another mode of Pillow's.
 
-    Of an image of 16 bits the upper 8 are taken: Pillow's own conversion makes everything above 255 white. The
-    image's mode decides that, never its content: all modes "I;16", and "I", in which Pillow gives 16-bit PGM files.
+    For 16-bit images the upper 8 bits are taken, because Pillow's own conversion makes everything above 255 white. The
+    mode of the image decides this, never its content: all modes "I;16", and "I", in which Pillow opens 16-bit PGM
+    files.
 
     Args:
         image: in any mode.
@@ -60,7 +61,7 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
         A new image in that mode.
 
     Raises:
-        ValueError: when the image holds floating-point numbers, whose white is unknown.
+        ValueError: for an image of floating-point numbers, whose value for white is unknown.
     """
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits a channel")
@@ -73,7 +74,7 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
     """Decode an image and turn it upright, as its EXIF orientation says.
 
     Args:
-        file: a path, an open file, or an image that is decoded already; None for an image that a dataset lacks.
+        file: a path, an open file, or a decoded image; None for an image that is missing in a dataset.
         mode: "L", "RGB" or "RGBA", see `to_mode`.
 
     Returns:
@@ -83,7 +84,7 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
         UnreadableImageError: when it cannot be decoded, whatever Pillow raises.
     """
     if file is None:
-        raise UnreadableImageError("the dataset has no image here")
+        raise UnreadableImageError("the image is missing in the dataset")
     try:
         if isinstance(file, Image.Image):
             return _upright(file, mode)

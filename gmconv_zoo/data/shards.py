@@ -1,4 +1,4 @@
-"""Shards of a stream, each read by itself: tar files (wds/) or the files of a Hugging Face dataset (hfids/)."""
+"""Read a stream shard by shard: tar files (wds/) or the files of a Hugging Face dataset (hfids/)."""
 
 import io
 import json
@@ -24,7 +24,7 @@ _ROWS = 64
 
 
 class Sample(NamedTuple):
-    """One image of a shard, not yet decoded: what to call it in an error, how to open its file, and its label."""
+    """One encoded image of a shard: its name for errors, a function that opens it, and its label."""
 
     name: str
     open: Callable[[], Any]
@@ -36,10 +36,10 @@ class Shards:
     """Files of images that are read from beginning to end.
 
     Attributes:
-        count: number of images in all of them.
-        class_names: what the labels index; None where nothing names the classes.
-        files: each reads one shard; an error takes the place of an image that cannot be used, and of what a shard that
-            is cut off lacks.
+        count: number of images in all shards.
+        class_names: class names that the labels index; None if the classes have no names.
+        files: functions that read one shard each. They yield an error for an image that cannot be used, and for the
+            missing rest of a truncated shard.
     """
 
     count: int
@@ -62,9 +62,9 @@ def open_shards(
         data: "wds/NAME" or "hfids/NAME".
         root: for wds/ the folder or address of the shards, for hfids/ the cache.
         split: name of a split; for wds/ also timm's pattern "name-{00..09}.tar|COUNT".
-        count: number of images, where the split does not tell it.
-        classes: names of the classes, in the order of the labels, for labels that are text.
-        columns: those of the images and of the labels, where the features of hfids/ do not tell them.
+        count: number of images; None if the split or an index contains it.
+        classes: class names in the order of the labels, for text labels.
+        columns: image and label column of hfids/; None to find them by their features.
 
     Raises:
         ValueError: when the shards, their number of images, the split, a column or a package is missing.
@@ -81,9 +81,9 @@ def open_shards(
         ) from error
     if not (count or shards.count):
         raise ValueError(
-            f"{data}, split {split!r}: how many images there are is unknown, so that lost ones would not be noticed. "
-            "Pass their number (--train-count, --val-count; in validation --num-samples); for wds/ also with the "
-            "split, as in 'NAME-{00..09}.tar|COUNT', or in an _info.json next to the shards."
+            f"{data}, split {split!r}: the number of images is unknown, so lost images would not be noticed. Pass it "
+            "as --train-count and --val-count (in validation as --num-samples). For wds/ it may also be part of the "
+            "split, as in 'NAME-{00..09}.tar|COUNT', or be stored in an _info.json next to the shards."
         )
     return Shards(count or shards.count, shards.class_names, shards.files)
 
@@ -93,7 +93,7 @@ def _tar(data: str, root: str | Path | None, split: str, count: int | None) -> S
     paths = [os.path.join(info.root, name) for name in info.split_info.filenames]
     # others are addresses, or commands to read from
     if missing := [path for path in paths if ":" not in path and not os.path.isfile(path)]:
-        raise FileNotFoundError(f"no shard at {listed(missing)}")
+        raise FileNotFoundError(f"the shards {listed(missing)} do not exist")
     files = [partial(_read_tar, path, info.split_info.alt_label) for path in paths]
     return Shards(int(info.num_samples or 0), None, files)
 
@@ -117,7 +117,7 @@ def _read_tar(path: str, label_key: str) -> Iterator[Sample | UnreadableImageErr
         try:
             label = int(json.loads(fields["json"])[label_key] if label_key else fields["cls"])
         except KeyError as error:
-            yield UnreadableImageError(f"{name} (has no .{error.args[0]} next to it)")
+            yield UnreadableImageError(f"{name} (its .{error.args[0]} file is missing)")
         except (TypeError, ValueError) as error:
             yield UnreadableImageError(f"{name} (its label: {described(error)})")
         else:
@@ -145,8 +145,8 @@ def _hub(
     names = list(classes or ()) if is_text(feature) else list(getattr(feature, "names", ()))
     if is_text(feature) and not names:
         raise ValueError(
-            f"the labels in the column {label!r} are text, all of which a stream does not tell before it is read: pass "
-            "a file with a class name per line (--classes), or read the dataset as hfds/"
+            f"the labels in the column {label!r} are text, and a stream does not list its classes: pass a file with a "
+            "class name per line (--classes), or read the dataset as hfds/"
         )
     rows = rows.select_columns([image, label]).cast_column(image, ImageColumn(decode=False))
     place = {text: index for index, text in enumerate(names)} if is_text(feature) else {}
@@ -169,11 +169,11 @@ def _read_hub(
         name = f"{dataset}, {path or f'image {number} of shard {shard}'}"
         label = place.get(normalize("NFC", label), label) if isinstance(label, str) else label
         if not (path or content):
-            yield UnreadableImageError(f"{name} (there is no image)")
+            yield UnreadableImageError(f"{name} (the image is missing)")
         elif label is None or label == "":
             yield UnreadableImageError(f"{name} (has no label in the column {columns[1]!r})")
         elif isinstance(label, str):
-            raise ValueError(f"{name}: the class {label!r} is not one of the {len(place)} of --classes.")
+            raise ValueError(f"{name}: the class {label!r} is not one of the {len(place)} classes of --classes.")
         elif content:
             yield Sample(name, partial(io.BytesIO, content), int(label))
         else:  # a path may be an address, or lead into an archive

@@ -1,4 +1,4 @@
-"""Open what a dataset has to train on and to validate with: a folder, or a dataset by timm's name."""
+"""Open the training and validation images of a dataset: a folder, or a dataset that timm names."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ _PREFIXES = ("torch", "hfds")
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images to train on and to validate with, and their classes' names."""
+    """The training and validation images of a dataset, and its class names."""
 
     classes: tuple[str, ...]
     train: ImageSource
@@ -37,30 +37,33 @@ def open_data(
     label_column: str | None = None,
     output: str | Path | None = None,
 ) -> ImageData:
-    """Find the images that a name stands for.
+    """Open the training and validation images of a dataset.
 
     Args:
-        data: a folder as `read_folder` takes it, or a dataset by timm's name, "torch/cifar10" or "hfds/NAME".
+        data: a folder as in `read_folder`, or a dataset that timm names, such as "torch/cifar10" or "hfds/NAME".
         data_dir: folder in which a named dataset is stored, or to which it is downloaded.
-        train_split, val_split: splits of "hfds/NAME", as Hugging Face names them, slices such as "train[:90%]"
-            included; by default "train", and what there is of "validation" and its other names, or of "test".
-        val_share, seed: share and seed of the validation set, where the dataset has none.
-        image_column, label_column: columns of "hfds/NAME", where their features do not tell them.
+        train_split, val_split: splits of "hfds/NAME" as Hugging Face names them; slices such as "train[:90%]" are
+            allowed. By default training uses "train" and validation uses "validation" (or another name of it, or
+            "test" if there is none).
+        val_share, seed: share and seed of the validation set, if the dataset has none.
+        image_column, label_column: image and label column of "hfds/NAME"; None to find them by their features.
         output: folder that will be written; it must be outside of a folder of images.
 
     Raises:
-        ValueError: for a folder or a name that gives no classes, splits that it does not have, labels that are not
-            classes, or an output inside the data.
+        ValueError: when the dataset has no classes or does not have the splits, labels are not classes, or the output
+            is inside the dataset's folder.
     """
     prefix, _, name = str(data).partition("/")
     named = prefix in _PREFIXES and not Path(data).exists()
     if (train_split or val_split) and not (named and prefix == "hfds"):
         raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
     if (image_column or label_column) and not (named and prefix == "hfds"):
-        raise ValueError(f"{data} has no columns to choose from (--image-column, --label-column): leave them out.")
+        raise ValueError(
+            f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
+        )
     if not named:
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
-        described = f"held-out part of {Path(data).resolve().name}"
+        described = f"validation part of {Path(data).resolve().name}"
         train, val = (
             ImageSource(str(data), FileReader(files, Path(data)), list(folder.classes), count=len(files.paths))
             for files in (folder.train, folder.val)
@@ -95,7 +98,7 @@ def _hub_data(
     if val_split is None:
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
         used, val = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
-        return ImageData(classes, used, val, f"held-out part of {name} {train_split}", split_made=True)
+        return ImageData(classes, used, val, f"validation part of {name} {train_split}", split_made=True)
     val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")
@@ -115,7 +118,7 @@ def _names(images: ImageSource) -> tuple[str, ...]:
     count = max(images.labels) + 1
     if gaps := sorted(set(range(count)) - set(images.labels)):
         raise ValueError(
-            f"{images.name}: the labels are numbers up to {count - 1}, but no image has {gaps[:5]}. "
+            f"{images.name}: the labels are numbers up to {count - 1}, but no image has the labels {gaps[:5]}. "
             "Number the classes from 0 without gaps, or choose a column of class names (--label-column)."
         )
     return tuple(map(str, range(count)))

@@ -1,11 +1,11 @@
-"""Channel statistics of datasets whose networks here would otherwise be normalized with another dataset's."""
+"""Channel statistics of datasets whose images would otherwise be normalized with those of another dataset."""
 
 from pathlib import Path
 from typing import Any
 
 __all__ = ["dataset_statistics"]
 
-# Of the 50,000 training images, in [0, 1]. The CIFAR networks of this package carry CIFAR-10's by default.
+# Computed from the 50,000 training images in [0, 1]. By default the CIFAR networks here have those of CIFAR-10.
 _CIFAR100 = {"mean": [0.5071, 0.4865, 0.4409], "std": [0.2673, 0.2564, 0.2762]}
 
 
@@ -16,6 +16,6 @@ def dataset_statistics(data: str | Path) -> dict[str, Any]:
         data: a dataset's name or folder; CIFAR-100 is known as "torch/cifar100" or as a folder called "cifar100".
 
     Returns:
-        "mean" and "std" by channel, for images in [0, 1]; empty where a network's own statistics are the right ones.
+        "mean" and "std" by channel, for images in [0, 1]; empty if the network's own statistics are to be used.
     """
     return dict(_CIFAR100) if Path(str(data)).name.lower() in ("cifar100", "cifar-100") else {}

@@ -1,4 +1,4 @@
-"""Images of a stream, one after another; one that cannot be read is named, never passed over."""
+"""Read the images of a stream one after another; an unreadable image raises or yields an error that names it."""
 
 import logging
 import random
@@ -15,7 +15,7 @@ __all__ = ["LostImages", "loader_part", "stream_images"]
 
 _logger = logging.getLogger(__name__)
 
-# Encoded images that each reading process keeps to draw the next one from
+# Number of encoded images from which each loader process draws the next one
 _SHUFFLED = 4096
 # So many names are kept; all are logged where they are met.
 _KEPT = 20
@@ -51,7 +51,7 @@ class LostImages:
 
 
 def loader_part() -> tuple[int, int]:
-    """Return the number of this process among those of its torch loader, and how many these are."""
+    """Return the number of this process among the loader processes of its torch loader, and how many there are."""
     worker = get_worker_info()
     return (0, 1) if worker is None else (worker.id, worker.num_workers)
 
@@ -63,15 +63,15 @@ def stream_images(
 
     Args:
         shards: see `open_shards`.
-        mode: of Pillow, see `to_mode`.
-        part: the number of this reader, from 0, and that of all readers, who share the shards; None for the processes
-            of a torch loader.
+        mode: mode of Pillow in which images are returned, see `to_mode`.
+        part: number of this reader, counted from 0, and number of readers that share the shards; None for the
+            processes of a torch loader.
         seed: seed of the order of shards and images, the same for all readers; None for the stored order.
 
     Returns:
-        A pair of an image and its label for each image, or, for one that cannot be read or has no label, the error
-        that names it. Of a shard that is cut off within an image an error or two stand for the rest; one that ends
-        between two images cannot be told from a whole one.
+        For each image a pair of the image and its label, or an error that names the image if it cannot be read or has
+        no label. For a shard that is cut off within an image, one or two errors stand for the missing rest. A shard
+        that is cut off between two images cannot be told from a complete one.
     """
     first, step = part or loader_part()
     order = list(range(len(shards.files)))

@@ -1,4 +1,4 @@
-"""Streams to train on, by timm's names: webdataset shards (wds/) and Hugging Face datasets as they come (hfids/)."""
+"""Open training streams by timm's names: webdataset shards (wds/) and streamed Hugging Face datasets (hfids/)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ _PACKAGES = {"wds": "webdataset", "hfids": "datasets"}
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions:
-    """What a dataset does not tell by itself.
+    """Facts about a stream that the dataset itself may not contain.
 
     Attributes:
         train_split, val_split: splits of the dataset; for wds/ also timm's pattern of shards,
-            "name-{00..09}.tar|COUNT". By default "train" and "validation", or for hfids/ what it has of the like,
-            "test" included.
-        train_count: number of training images, where neither the split nor an index tells it.
-        val_count: number of validation images, likewise.
-        classes: number of classes, or a file with a name per line, in the order of the labels; None where the dataset
-            names them (hfids/).
-        image_column, label_column: columns of a Hugging Face dataset, where their features do not tell them.
+            "name-{00..09}.tar|COUNT". By default "train" and "validation"; for hfids/ also another name of
+            "validation", or "test" if there is none.
+        train_count: number of training images; None if the split or an index contains it.
+        val_count: number of validation images; None if the split or an index contains it.
+        classes: number of classes, or a file with a class name per line in the order of the labels; None if the
+            dataset names its classes (hfids/).
+        image_column, label_column: image and label column of a Hugging Face dataset; None to find them by their
+            features.
     """
 
     train_split: str | None = None
@@ -68,7 +69,7 @@ def open_stream(
     data_dir: str | Path | None = None,
     processes: int = 1,
 ) -> StreamData:
-    """Find the shards that a name stands for; they are read when an epoch begins.
+    """Find the shards of a dataset; they are read when an epoch begins.
 
     Args:
         data: "wds/NAME" or "hfids/NAME".
@@ -77,7 +78,7 @@ def open_stream(
         processes: number of processes that share the shards.
 
     Raises:
-        ValueError: when a package, the shards, the number of images or the classes are missing, or there are more
+        ValueError: when a package, the shards, the number of images or the classes are missing, or when there are more
             processes than shards.
     """
     options = options or StreamOptions()
@@ -97,7 +98,7 @@ def open_stream(
     if (shards := len(train.files)) < processes:
         raise ValueError(
             f"{data}, split {train_split!r}: {shards} shards cannot be shared by {processes} processes. Start at most "
-            f"{shards}, or write the images into more shards."
+            f"{shards} processes, or write the images into more shards."
         )
     return StreamData(
         _classes(data, train.class_names, names), train, val, f"{data.partition('/')[2]} {val_split.partition('|')[0]}"
@@ -115,18 +116,22 @@ def _held_out(data: str, prefix: str, split: str | None, train_split: str, cache
 def _classes(data: str, known: Sequence[str] | None, given: tuple[str, ...] | None) -> tuple[str, ...]:
     if not known and given is None:
         raise ValueError(
-            f"{data}: how many classes there are is unknown. Pass their number, or a file with a name per line in "
-            "the order of the labels (--classes)."
+            f"{data}: the number of classes is unknown. Pass it, or a file with a class name per line in the order of "
+            "the labels (--classes)."
         )
     if known and given and len(known) != len(given):
-        raise ValueError(f"--classes has {len(given)} classes, but {data} has {len(known)}. Leave it out.")
+        raise ValueError(
+            f"--classes has {len(given)} classes, but {data} has {len(known)} classes. Leave --classes out."
+        )
     return tuple(known or given or ())
 
 
 def _given_classes(given: str | int) -> tuple[str, ...]:
     text = str(given)
     if not text.isdecimal() and not Path(text).is_file():
-        raise ValueError(f"classes={given!r}: pass a number, or a file with a name per line (--classes).")
+        raise ValueError(
+            f"classes={given!r}: pass the number of classes, or a file with a class name per line (--classes)."
+        )
     names = tuple(map(str, range(int(text)))) if text.isdecimal() else tuple(read_class_names(text))
     if len(names) < 2:
         raise ValueError(f"classes={given!r}: {len(names)} classes; a classifier needs at least two.")

@@ -1,4 +1,4 @@
-"""Images in an uncompressed tar file, each in a folder of its class or in a tar file of its class."""
+"""Read images from an uncompressed tar file, which holds a folder or a tar file for each class."""
 
 import io
 import tarfile
@@ -22,8 +22,8 @@ class TarReader:
         path: the file.
 
     Attributes:
-        classes: names of the folders next above the images, in natural order ("2" before "10").
-        labels: one per image.
+        classes: names of the folders that directly hold the images, in natural order ("2" before "10").
+        labels: one label per image.
 
     Raises:
         ValueError: when the file is cut off or not a tar file, or has no images, or images without a folder.
@@ -36,13 +36,15 @@ class TarReader:
                 found = sorted(_images(file, PurePosixPath(), 0), key=lambda image: natural_key(str(image[0])))
         except tarfile.TarError as error:
             raise ValueError(
-                f"{path} is not a whole tar file ({error}). Fetch or write it again; it must not be compressed."
+                f"{path} is not a complete tar file ({error}). Download or write it again, without compression."
             ) from error
         names = [normalize("NFC", name.parent.name) for name, _, _ in found]
         if not found:
-            raise ValueError(f"{path}: no images in it; put the images of each class into a folder of its own.")
+            raise ValueError(f"{path} holds no images: put the images of each class into their own folder.")
         if loose := [str(name) for (name, _, _), parent in zip(found, names, strict=True) if not parent]:
-            raise ValueError(f"{path}: {listed(loose)} lie in it without a folder of their class.")
+            raise ValueError(
+                f"{path}: {listed(loose)} are stored outside of class folders. Move them into class folders."
+            )
         self.images = found
         self.classes = sorted(set(names), key=natural_key)
         place = {name: index for index, name in enumerate(self.classes)}
@@ -59,12 +61,12 @@ class TarReader:
             return io.BytesIO(file.read(size)), self.labels[index]
 
     def filename(self, index: int) -> str:
-        """Return the name of an image, behind that of the tar file."""
+        """Return the path of the tar file followed by the name of an image in it."""
         return f"{self.path}/{self.images[index][0]}"
 
 
 def _images(file: IO[bytes], folder: PurePosixPath, start: int) -> Iterator[tuple[PurePosixPath, int, int]]:
-    """Name, place and size of every image in a tar file that begins at a place of the whole."""
+    """Yield the name, position and size of every image in a tar file that begins at a position of the outer file."""
     endings, end = image_endings(), 0
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
@@ -76,6 +78,6 @@ def _images(file: IO[bytes], folder: PurePosixPath, start: int) -> Iterator[tupl
                 yield from _images(inner, name.with_suffix(""), start + member.offset_data)
             elif is_image_name(name.name, endings):
                 yield name, start + member.offset_data, member.size
-    file.seek(end)  # where tarfile sees an end, whether or not it is marked as one
+    file.seek(end)  # where tarfile sees an end, whether or not the end is marked
     if len(file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
         raise tarfile.ReadError("its end is missing")

@@ -1,4 +1,4 @@
-"""Small image sets held in memory and augmented a batch at a time."""
+"""Small image datasets that are kept in memory and augmented a batch at a time."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -97,13 +97,13 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[int]):
-    """Every image once, in an order that depends on the seed and the epoch alone.
+    """Yield every image once, in an order that depends on the seed and the epoch alone.
 
     Args:
-        size: images in the set.
-        seed: of the order.
-        multiple: leave out the last images of the order, so that the rest is a multiple of this; where there are fewer
-            images than this, none is left out.
+        size: number of images in the dataset.
+        seed: seed of the order.
+        multiple: leave out the last images of the order, so that the number of the others is a multiple of this; with
+            fewer images than this, none is left out.
 
     Yields the keys of `TensorImages`. accelerate calls `set_epoch` before every pass.
     """
@@ -128,13 +128,13 @@ class EpochSampler(Sampler[int]):
 def tensor_loader(
     images: TensorImages, batch_size: int, *, shuffle: bool = False, multiple: int = 1
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """A loader over images in memory.
+    """Return a loader of images in memory.
 
     Args:
-        images: the set; its seed is also that of the order.
+        images: the dataset; its seed is also the seed of the order.
         batch_size: images per batch over all processes.
-        shuffle: a new order every epoch; otherwise the set's own.
-        multiple: of how many images every epoch consists, see `EpochSampler`; needs ``shuffle``.
+        shuffle: whether every epoch has a new order; otherwise the order of the dataset is kept.
+        multiple: make the number of images of an epoch a multiple of this, see `EpochSampler`; needs ``shuffle``.
 
     Returns:
         A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.

@@ -1,8 +1,8 @@
-"""Weights that make an update of several parts the step of the undivided batch, whatever the number of images.
+"""Weight the parts of an update so that it equals the step of the undivided batch, for any number of images.
 
-accelerate divides the loss of every part by the number of parts and averages gradients over the processes. That is the
-mean over the images only where all parts are of one size: the last update of an epoch may have fewer or smaller ones,
-and accelerate repeats images so that every process gets as many.
+accelerate divides the loss of every part by the number of parts and averages gradients over the processes. This is the
+mean over the images only if all parts have the same size. The last update of an epoch may have fewer or smaller parts,
+and accelerate repeats images so that every process gets the same number.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ __all__ = ["UpdateParts"]
 
 
 class UpdateParts:
-    """Weighs every part of an update by its images over the images of that update.
+    """Weight every part of an update by its share of the update's images.
 
     Args:
-        accelerator: accumulates the gradients.
-        loader: prepared by it; gives the parts of an epoch.
+        accelerator: accelerator that accumulates the gradients.
+        loader: loader of the parts of an epoch, prepared by the accelerator.
     """
 
     def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:
@@ -39,15 +39,15 @@ class UpdateParts:
         self.first = self.images = 0
 
     def own(self, batch: Any, *, last: bool) -> tuple[Any, bool]:
-        """Cut the images off that this process gets only to fill an epoch's last batch.
+        """Cut off the images that this process gets only to fill the last batch of an epoch.
 
         Args:
-            batch: of this process.
-            last: whether it is the epoch's last.
+            batch: batch of this process.
+            last: whether it is the last batch of the epoch.
 
         Returns:
-            What is left of it, and whether any of its images count. Where none do, the batch comes whole: the process
-            has to compute with the others.
+            The rest of the batch, and whether any of its images count. If none count, the whole batch is returned,
+            because the process has to take part in the computation.
         """
         if not last or not self.rest:
             return batch, True
@@ -55,11 +55,11 @@ class UpdateParts:
         return (slice_tensors(batch, slice(count)), True) if count > 0 else (batch, False)
 
     def weight(self, images: int, *, last: bool) -> float:
-        """The factor of a part's mean loss.
+        """Return the factor of a part's mean loss.
 
         Args:
-            images: of this process that count; 0 for none.
-            last: whether the part is the epoch's last.
+            images: number of this process's images that count.
+            last: whether the part is the last one of the epoch.
         """
         together = self.rest if last and self.rest else images * self.accelerator.num_processes
         self.first = self.first or together
@@ -67,7 +67,7 @@ class UpdateParts:
         return images * self.accelerator.num_processes / self.first
 
     def finish(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make the gradients those of the mean over all images of the update, which is complete."""
+        """Scale the gradients of a complete update to those of the mean over all its images."""
         factor = self.accelerator.gradient_accumulation_steps * self.first / self.images
         self.first = self.images = 0
         if factor != 1:

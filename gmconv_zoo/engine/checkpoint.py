@@ -24,7 +24,7 @@ __all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_wei
 _logger = logging.getLogger(__name__)
 
 LAST_NAME, BEST_NAME = "last.safetensors", "best.safetensors"
-# Parts of a run's identity that checkpoints of version 0.1.0 lack: compared where a checkpoint has them
+# Parts of a run's identity that checkpoints of version 0.1.0 do not have; they are compared if a checkpoint has them
 _NEWER = ("file names (digest)", "validation set")
 _PROGRESS = ("epoch", "step", "batch", "epoch_lr", "stop")
 
@@ -97,7 +97,7 @@ class Checkpoints:
         try:
             write_state(path, content)
         except OSError as error:
-            kept = f"the earlier {path} is kept" if path.exists() else "there is no earlier one"
+            kept = f"the earlier {path} is kept" if path.exists() else "there is no earlier checkpoint"
             raise CheckpointError(
                 f"{path}, epoch {state.epoch}, cannot be written ({error.strerror or error}); {kept}. Make room or "
                 "repair the folder, then start again with resume."
@@ -162,10 +162,10 @@ class Checkpoints:
 
 
 def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
-    """Give a network the weights of a checkpoint: their running average where one was kept.
+    """Load the weights of a checkpoint into a network, or their running average if the checkpoint has one.
 
     Args:
-        path: of a checkpoint.
+        path: checkpoint file.
         model: the network of that run, changed in place, or a function that builds it from the run's identity
             (network, recipe, seed and the like).
 
@@ -173,8 +173,8 @@ def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]],
         The network.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is no checkpoint or one of another network.
+        FileNotFoundError: when the file does not exist.
+        ValueError: when the file is not a checkpoint, or is one of another network.
     """
     content = read_state(path)
     net = model if isinstance(model, nn.Module) else model(content.get("identity") or {})
@@ -186,7 +186,7 @@ def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]],
 
 
 def _found_by_all(path: Path, state: TrainState) -> bool:
-    """Whether a checkpoint is there, for every process alike."""
+    """Return whether a checkpoint exists, with the same answer in every process."""
     found = [path.is_file()]
     if state.accelerator.num_processes > 1:
         from accelerate.utils import gather_object

@@ -1,4 +1,4 @@
-"""Training a part of a network: what is frozen stays as it is, its norms' statistics included."""
+"""Train a part of a network; frozen parts do not change, and neither do the statistics of their norms."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,16 +9,16 @@ __all__ = ["freeze_backbone", "freeze_parts", "set_train_mode"]
 
 
 def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool = False) -> None:
-    """Leave parts of a network as they are.
+    """Exclude parts of a network from training.
 
     Args:
         model: any network.
-        names: of modules ("layer1", "layer1.0"), with all that is below them, or patterns of parameters' names
+        names: names of modules ("layer1", "layer1.0"), with everything below them, or patterns of parameter names
             ("*.sigma").
-        backbone: also all but the classifier, see `freeze_backbone`.
+        backbone: whether to freeze everything but the classifier as well, see `freeze_backbone`.
 
     Raises:
-        ValueError: for a name that nothing has, or when nothing is left to train.
+        ValueError: for a name that does not exist, or when nothing is left to train.
     """
     if backbone:
         freeze_backbone(model)
@@ -26,10 +26,12 @@ def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool 
     for name in names:
         found = [key for key in parameters if key.startswith(f"{name}.") or fnmatchcase(key, name)]
         if not found and name in dict(model.named_modules()):
-            raise ValueError(f"freeze={name!r}: it has no parameters that could be frozen. Leave it out (--freeze).")
+            raise ValueError(f"freeze={name!r}: this module has no parameters to freeze. Leave it out (--freeze).")
         if not found:
             parts = ", ".join(key for key, _ in model.named_children())
-            raise ValueError(f"freeze={name!r}: no module or parameter is called so (--freeze). There are {parts}.")
+            raise ValueError(
+                f"freeze={name!r}: the network has no such module or parameter. Its modules are {parts} (--freeze)."
+            )
         for key in found:
             parameters[key].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
@@ -49,13 +51,15 @@ def freeze_backbone(model: nn.Module) -> None:
     classifier = find() if callable(find) else None
     own = set(classifier.parameters()) if isinstance(classifier, nn.Module) else set()
     if not own:
-        raise ValueError(f"{type(model).__name__} has no classifier to train alone: leave its backbone free.")
+        raise ValueError(
+            f"{type(model).__name__} has no classifier to train: leave out freeze_backbone (--freeze-backbone)."
+        )
     for parameter in model.parameters():
         parameter.requires_grad_(parameter in own)
 
 
 def set_train_mode(model: nn.Module) -> None:
-    """Train mode, but for modules whose parameters are all frozen: they neither drop out nor move statistics."""
+    """Set train mode, except for modules whose parameters are all frozen, so that their statistics do not change."""
     model.train()
     for module in model.modules():
         parameters = list(module.parameters())

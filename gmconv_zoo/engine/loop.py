@@ -75,7 +75,7 @@ class TrainState:
 BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 # Called after every epoch with the state and the epoch's row, to which it may add columns.
 EpochCallback = Callable[[TrainState, dict[str, Any]], None]
-# Called with the state and a batch, as the loader gave it.
+# A function of the state and a batch from the loader.
 BatchCallback = Callable[[TrainState, Any], None]
 # Called after every optimizer update.
 UpdateCallback = Callable[[TrainState], None]
@@ -97,22 +97,24 @@ def run_epochs(
     """Train from ``state.epoch`` and ``state.batch`` on until ``epochs`` are done or a callback stops the run.
 
     Args:
-        state: changed in place.
-        loader: prepared by the accelerator.
-        epochs: epochs in all, those already done included.
-        batch_loss: computes the loss of a batch; runs under the accelerator's mixed precision.
+        state: training state, changed in place.
+        loader: training loader, prepared by the accelerator.
+        epochs: total number of epochs, including those already done.
+        batch_loss: function that computes the loss of a batch; runs in the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
         clip_sigma: largest gradient norm of each dynamic layer's sigma module, clipped first; None for no clipping.
-        callbacks: called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
-            "step", "lr" (at the epoch's start), "train_loss" (the mean over samples), "seconds" and "data_seconds",
-            the part of them spent on waiting for batches (both after an interruption only, of the main process).
-        first_batch_callbacks: called with the first batch of every epoch, before the network sees it.
-        update_callbacks: called after every optimizer update but an epoch's last, which `callbacks` follow.
-        progress: show a bar on stderr (on the main process).
+        callbacks: functions called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
+            "step", "lr" (at the start of the epoch), "train_loss" (the mean over samples), "seconds", and
+            "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
+            and in an epoch that was interrupted they count from the interruption.
+        first_batch_callbacks: functions called with the first batch of every epoch, before the network sees it.
+        update_callbacks: functions called after every optimizer update, except the last one of an epoch, after which
+            `callbacks` run.
+        progress: whether to show a progress bar on stderr (on the main process).
 
     Raises:
-        NonFiniteError: at a loss that is NaN or infinite, or parameters that are after an epoch; no callback of
-            that epoch has run then, so what callbacks have saved is from before.
+        NonFiniteError: for a loss or gradient that is not finite, or parameters that are not finite after an epoch. No
+            callback of that epoch has run then, so checkpoints are from before it.
     """
     bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
     clips = (clip_sigma, clip_grad)
@@ -242,7 +244,7 @@ def _update(
 def _clip(
     state: TrainState, batch: Any, batch_loss: BatchLoss, clip_sigma: float | None, clip_grad: float | None
 ) -> None:
-    """Limit the gradients of the sigma modules, then those of the whole network."""
+    """Clip the gradients of the sigma modules, then those of the whole network."""
     accelerator = state.accelerator
     if clip_sigma is not None or clip_grad is not None:
         accelerator.unscale_gradients()
@@ -276,7 +278,7 @@ def _learning_rate(optimizer: Optimizer) -> float:
 
 
 def _console_loggers() -> list[logging.Logger]:
-    """The root logger, if what it logs is shown between the bar's lines."""
+    """Return the root logger if it writes to the console, where its lines would disturb the progress bar."""
     streams = {getattr(handler, "stream", None) for handler in logging.root.handlers}
     return [logging.root] if streams & {sys.stdout, sys.stderr} else []
 

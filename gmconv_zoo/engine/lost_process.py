@@ -86,4 +86,4 @@ def _is_connection_error(error: RuntimeError) -> bool:
 def how_to_go_on(checkpoint: Path | None) -> str:
     if checkpoint is None or not checkpoint.is_file():
         return "No checkpoint has been saved: start again."
-    return f"{checkpoint} is saved: start again with resume (--resume) to go on from it."
+    return f"{checkpoint} is saved: pass resume (--resume) to go on from it."

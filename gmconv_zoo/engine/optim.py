@@ -19,27 +19,27 @@ SCHEDULES = ("constant", "cosine", "step", "multistep")
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSettings:
-    """How long to train, with what steps, and what they decay.
+    """Settings of the optimizer, the learning rate schedule and weight decay.
 
     Attributes:
-        epochs: passes over the training set.
-        lr: largest learning rate of everything but the sigmas.
-        optimizer: timm's name; "momentum" is plain SGD with momentum, "sgd" the same with Nesterov's.
+        epochs: number of passes over the training set.
+        lr: largest learning rate of all parameters except the sigmas.
+        optimizer: timm's name of the optimizer; "momentum" is SGD with plain momentum, "sgd" with Nesterov's.
         momentum: momentum of the optimizer, in [0, 1).
-        weight_decay: decay of kernels and linear weights.
-        sigma_weight_decay: decay of the sigmas. Plain SGD on all parameters decays them as it does the weights,
-            which narrows masks that have no gradient.
-        sigma_lr_scale: the sigmas' learning rate is ``lr`` times this.
-        decay_norm_and_bias: whether other one-dimensional parameters are decayed, as plain SGD does.
-        schedule: course of the learning rate over the epochs.
+        weight_decay: weight decay of kernels and linear weights.
+        sigma_weight_decay: weight decay of the sigmas. Plain SGD on all parameters decays them like the weights, which
+            narrows masks that have no gradient.
+        sigma_lr_scale: factor of ``lr`` that gives the learning rate of the sigmas.
+        decay_norm_and_bias: whether to decay norms and biases too, as plain SGD does.
+        schedule: schedule of the learning rate over the epochs.
         milestones: epochs at which "multistep" multiplies the learning rate by ``decay_rate``.
         decay_epochs: epochs between two multiplications of "step".
-        decay_rate: what the learning rate is multiplied by, in (0, 1].
-        warmup_epochs: linear rise from 0 at the start; may be a fraction of an epoch.
+        decay_rate: factor of the learning rate at each step, in (0, 1].
+        warmup_epochs: epochs of a linear rise from 0 at the start; may be a fraction.
         clip_grad: largest gradient norm; None for no clipping.
         clip_sigma: largest gradient norm of each dynamic layer's sigma module, see `clip_sigma_grad`; None for no
             clipping. A single large step can kill hidden units or flatten the mask for good.
-        layer_decay: in (0, 1]; every layer's learning rate is this times that of the next one, 1 for no difference.
+        layer_decay: ratio of each layer's learning rate to that of the next layer, in (0, 1]; 1 for equal rates.
 
     Raises:
         ValueError: for a value outside its range, naming the field.

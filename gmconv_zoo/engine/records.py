@@ -76,7 +76,7 @@ def write_json(path: str | Path, values: Any) -> Path:
 
 
 def write_csv(path: str | Path, lines: Iterable[Iterable[Any]]) -> None:
-    """Replace a CSV file as a whole: the names of the columns, then the rows."""
+    """Replace a CSV file as a whole; the first line holds the column names, the others the rows."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     replace_text(Path(path), text.getvalue())
@@ -94,7 +94,7 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and, in a checkout, the commit: what a measured number depends on."""
+    """Return what a measured number depends on: versions, machine and, in a checkout, the commit."""
     return {
         "gmconv_zoo": __version__,
         "commit": _commit(),
@@ -114,10 +114,10 @@ def _short(value: Any) -> Any:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file that at every moment is the earlier one or the whole new one, and its folder if missing.
+    """Replace a text file as a whole, and create its folder if it does not exist.
 
-    The file is UTF-8. A name of a file whose bytes are not has escapes such as ``\\udce9`` in their place. A device
-    such as /dev/stdout is written to, not replaced.
+    The file is written as UTF-8. Bytes of file names that are not UTF-8 are written as escapes such as ``\\udce9``. A
+    device such as /dev/stdout is written to, not replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
@@ -136,7 +136,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout this package lies in, "-dirty" where tracked files differ; None outside of one."""
+    """Return the commit of the checkout, with "-dirty" if tracked files differ; None outside of a checkout."""
     here = Path(__file__)
     tracked = ["git", "ls-files", "--error-unmatch", here.name]
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

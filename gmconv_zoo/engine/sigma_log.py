@@ -1,7 +1,7 @@
-"""Log sigmas and masks epoch by epoch, keep hidden units alive, and say when a dynamic layer is not dynamic.
+"""Log sigmas and masks after every epoch, revive dead hidden units, and warn of dynamic layers that are nearly static.
 
 A dynamic layer whose hidden units are all 0, or whose mask hardly varies over images, gives every image the same
-kernel, and neither loss nor accuracy shows it. So live units and the spread of the mask are part of every epoch's row.
+kernel, and neither loss nor accuracy shows it. Every epoch's row therefore has the live units and the mask's spread.
 """
 
 import logging
@@ -23,10 +23,10 @@ _logger = logging.getLogger(__name__)
 
 
 class SigmaLog:
-    """An epoch callback that adds `sigma_row` to the epoch's row.
+    """Add `sigma_row` to the row of every epoch, as an epoch callback.
 
     Args:
-        images: (B, C, H, W) images to look at, the same ones every epoch.
+        images: (B, C, H, W) images on which the dynamic layers are measured, the same ones every epoch.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -37,11 +37,11 @@ class SigmaLog:
 
 
 def sigma_row(model: nn.Module, images: Tensor) -> dict[str, Any]:
-    """Return every sigma of a network, and what its dynamic masks do, as one row.
+    """Return every sigma of a network, and the statistics of its dynamic masks, as one row.
 
     Args:
         model: any network; it is run once on the images, in eval mode.
-        images: (B, C, H, W), on the network's device or not.
+        images: (B, C, H, W) images, on any device.
 
     Returns:
         "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"
@@ -62,13 +62,13 @@ def sigma_row(model: nn.Module, images: Tensor) -> dict[str, Any]:
 
 
 def revive_dead_units(state: TrainState, batch: Any) -> None:
-    """Revive the hidden units that are 0 for the whole first batch of an epoch; a batch callback.
+    """Revive the hidden units that are 0 for the whole first batch of an epoch, as a batch callback.
 
-    Every process looks at the batch of the main one and draws the same new weights.
+    Every process uses the batch of the main process and draws the same new weights.
 
     Args:
-        state: its network and optimizer are changed in place.
-        batch: (images, labels).
+        state: training state, whose network and optimizer are changed in place.
+        batch: pair of images and labels.
     """
     images = batch[0]
     if state.accelerator.num_processes > 1:
@@ -80,7 +80,7 @@ def revive_dead_units(state: TrainState, batch: Any) -> None:
     revived = revive(network, images, optimizer=state.optimizer, generator=generator)
     for name, units in revived.items():
         _logger.info(
-            "%s: hidden units %s were 0 for a whole batch and start anew",
+            "%s: hidden units %s were 0 for a whole batch and get new weights",
             name or "the network",
             ", ".join(map(str, units)),
         )
@@ -90,11 +90,11 @@ def revive_dead_units(state: TrainState, batch: Any) -> None:
 
 
 def stem_record(row: dict[str, Any], images: int) -> dict[str, Any] | None:
-    """Return what a `sigma_row` says of the first dynamic layer, for a run's record; None without one.
+    """Return the values of a `sigma_row` for the first dynamic layer, for a run's record; None without such a layer.
 
     Args:
-        row: the sigmas of a network.
-        images: number of images that they were logged on.
+        row: sigmas of a network, from `sigma_row`.
+        images: number of images on which they were logged.
     """
     for key, spread in row.items():
         if key.endswith(".mask_spread"):
@@ -116,9 +116,10 @@ def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
             continue
         if spread < DYNAMIC_SPREAD:
             _logger.warning(
-                "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), with hidden "
-                "units live on shares %s of them. Train longer, start from a smaller sigma (sigma_init='kernel'; "
-                "--model-options sigma_init=kernel), or use the sgmconv_ network, which costs less.",
+                "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), and its hidden "
+                "units are live on the shares %s of them. Train longer, start from a smaller sigma "
+                "(sigma_init='kernel'; --model-options sigma_init=kernel), or use the sgmconv_ network, which costs "
+                "less.",
                 name or type(model).__name__,
                 spread,
                 DYNAMIC_SPREAD,

@@ -46,18 +46,18 @@ def write_state(path: str | Path, state: dict[str, Any]) -> None:
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """What `write_state` wrote, its tensors on the CPU.
+    """Read what `write_state` wrote, with its tensors on the CPU.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is not such a file or is damaged.
+        FileNotFoundError: when the file does not exist.
+        ValueError: when the file is not a checkpoint or is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
             structure = json.loads((file.metadata() or {})[_META])
             return _restore(structure, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no checkpoint of gmconv_zoo, or it is damaged: {error}.") from error
+        raise ValueError(f"{path} is not a checkpoint of gmconv_zoo, or it is damaged: {error}.") from error
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -84,7 +84,7 @@ def test_number_of_another_set_is_not_compared(monkeypatch):
     assert NAME not in documented.documented_models()
     with pytest.raises(ValueError, match=r"is documented for fixture_linear\.bits, resnet18"):
         documented.documented_models([NAME, "resnet18"])
-    with pytest.raises(ValueError, match=r"is documented for resnet18: verify without it"):
+    with pytest.raises(ValueError, match=r"is documented for resnet18: leave it out of --model"):
         documented.documented_models(["gmconv_resnet50", "resnet18"])  # not verified in silence
 
 
@@ -92,7 +92,7 @@ def test_pattern_gives_those_of_its_models_that_are_documented_on_imagenet():
     names = documented.documented_models(["gmconv_*", "gmconv_resnet50"])
     assert sorted(names) == sorted(n for n in documented.documented_models() if n.startswith("gmconv_")) != []
     assert "gmconv_cifar_resnet20.gm_cifar10" in timm.list_pretrained("gmconv_*")
-    with pytest.raises(ValueError, match=r"is documented for gmconv_cifar\*: verify"):
+    with pytest.raises(ValueError, match=r"is documented for gmconv_cifar\*: leave it out"):
         documented.documented_models(["gmconv_cifar*", "gmconv_*"])
 
 
@@ -119,8 +119,8 @@ def test_each_number_is_verified_at_the_size_its_origin_names():
     ("made", "said"),
     [
         (source(count=49_999), "49,999 images; the full ImageNet-1k validation set has 50,000"),
-        (source([*WNIDS[:-1], "n00000000"]), "not the 1,000 classes"),
-        (source(WNIDS[:-1]), "not the 1,000 classes"),
+        (source([*WNIDS[:-1], "n00000000"]), "does not have the 1,000 classes"),
+        (source(WNIDS[:-1]), "does not have the 1,000 classes"),
         (source([f"class {i}" for i in range(1000)]), "folders named by WordNet id"),
         (source([*WNIDS[1:], WNIDS[0]], ordered=True), "not in ImageNet-1k's order"),
     ],
@@ -148,7 +148,7 @@ def test_order_is_known_by_wordnet_ids_or_words():
         ([WORDS[1], WORDS[0], *WORDS[2:]], r"not in ImageNet-1k's order, e\.g\. class 0 is 'goldfish.* \(2 differ\)"),
         ([f"class {index}" for index in range(1000)], r"class 0 is 'class 0' there and 'tench, Tinca tinca' in"),
         ([*WORDS[:900], *(f"odd {index}" for index in range(100))], r"class 900 is 'odd 0' there.*\(100 differ\)"),
-        (None, r"has numbers for labels, and does not say what they stand for: pass a file .*--classes"),
+        (None, r"has numbers as labels and does not name their classes: pass a file .*--classes"),
     ],
     ids=["swapped", "none known", "many unknown", "unnamed"],
 )
@@ -239,7 +239,7 @@ def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatc
 def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, monkeypatch, capsys):
     named = ["wds/set", "--data-dir", shards, "--split", "set-{0..4}.tar|50000"]
     status, _ = verify(monkeypatch, capsys, *named)
-    assert "does not say what they stand for" in status
+    assert "does not name their classes" in status
     status, out = verify(monkeypatch, capsys, *named, "--classes", shards / "classes.txt")
     assert status == 0, out
     assert "class order: by WordNet id" in out

@@ -51,7 +51,7 @@ def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images
     assert sizes(network(), 5) == [5, 4]
     with caplog.at_level(logging.WARNING):
         assert sizes(network(), 4) == [4, 4]
-    assert "batches of 4 leave a single one of 9 images" in caplog.text
+    assert "with batches of 4, the last batch has a single one of the 9 images" in caplog.text
     assert sizes(network(), 16, accumulate=4, drop_last=True) == [4, 4]
 
 

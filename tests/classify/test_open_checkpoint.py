@@ -90,7 +90,7 @@ def test_script_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained,
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     save_file(timm.create_model("stdconv_cifar_resnet20").state_dict(), tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match=r"weights\.safetensors is no checkpoint of gmconv_zoo, or it is damaged"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a checkpoint of gmconv_zoo, or it is damaged"):
         open_checkpoint(tmp_path / "weights.safetensors")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no config\.json in it or in a folder of it, and no checkpoint"):

@@ -53,7 +53,7 @@ def test_override_changes_only_what_is_named():
 
 
 def test_override_refuses_an_unknown_field():
-    with pytest.raises(ValueError, match=r"a recipe has no learning_rate: its fields are .*weight_decay"):
+    with pytest.raises(ValueError, match=r"a recipe has no field learning_rate: its fields are .*weight_decay"):
         FINETUNE.override(learning_rate=0.1)
 
 

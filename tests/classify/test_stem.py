@@ -43,7 +43,7 @@ def test_predictions_that_follow_the_sigmas_change_with_them():
 
 
 def test_a_network_without_a_dynamic_stem_is_refused():
-    with pytest.raises(ValueError, match="0 dynamic layers: pass one with a dynamic stem"):
+    with pytest.raises(ValueError, match="0 dynamic layers: pass a network whose only dynamic layer"):
         stem_effect(nn.Linear(2, 2), lambda: [torch.rand(2, 2)])
 
 

@@ -109,14 +109,14 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
 @pytest.mark.parametrize(
     ("options", "processes", "message"),
     [
-        ({"train_split": TRAIN}, 1, r"how many images there are is unknown.*--train-count"),
-        ({"train_split": "train-{0..5}.tar|40"}, 1, r"no shard at .*train-4\.tar, .*train-5\.tar\. Check --data-dir"),
-        ({"val_split": "val-{0..3}.tar|7"}, 1, r"no shard at .*val-2\.tar"),
+        ({"train_split": TRAIN}, 1, r"the number of images is unknown.*--train-count"),
+        ({"train_split": "train-{0..5}.tar|40"}, 1, r"the shards .*train-4\.tar, .*train-5\.tar do not exist\. Check"),
+        ({"val_split": "val-{0..3}.tar|7"}, 1, r"the shards .*val-2\.tar, .*val-3\.tar do not exist"),
         ({"train_split": "train"}, 1, "split train not found.*--train-split"),
         ({}, 5, "4 shards cannot be shared by 5 processes. Start at most 4"),
-        ({"classes": None}, 1, r"how many classes there are is unknown.*--classes"),
+        ({"classes": None}, 1, r"the number of classes is unknown.*--classes"),
         ({"classes": "1"}, 1, "1 classes; a classifier needs at least two"),
-        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass a number, or a file"),
+        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass the number of classes, or a file"),
     ],
 )
 def test_what_a_stream_lacks_is_named(shards, options, processes, message):
@@ -150,7 +150,7 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
     data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache")
     assert data.description.endswith(" test")
-    with pytest.raises(ValueError, match=r"label -1 in the stream, but there are 3 classes: .*--val-split"):
+    with pytest.raises(ValueError, match=r"the stream has the label -1, but there are 3 classes: .*--val-split"):
         list(HeldOutStream(data.val, to_tensor, classes=3))
 
 
@@ -168,20 +168,20 @@ def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     make_shards(tmp_path, "val", (4, 3))
-    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(has no \.cls next to it\)"):
+    with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(its \.cls file is missing\)"):
         list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
 
 
 def test_label_beyond_the_classes_is_named(shards):
     images = stream(shards)
     images.classes = 2
-    with pytest.raises(ValueError, match=r"label 2 in the stream, but there are 2 classes"):
+    with pytest.raises(ValueError, match=r"the stream has the label 2, but there are 2 classes"):
         list(images)
 
 
 def test_shards_without_a_readable_image_end_the_run(tmp_path):
     folder = make_shards(make_shards(tmp_path, "train", (0, 0)), "val", (4, 3))
-    with pytest.raises(ValueError, match="no image in its shards that can be read"):
+    with pytest.raises(ValueError, match="the shards of process 0 hold no readable image"):
         list(stream(folder, count=8, split="train-{0..1}.tar"))
 
 
@@ -274,10 +274,10 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     assert results["skipped_from_streams"] == sum(left_out)
 
 
-def test_fewer_or_more_held_out_images_than_announced_end_the_run(shards, tmp_path):
+def test_fewer_or_more_validation_images_than_expected_end_the_run(shards, tmp_path):
     for announced in (6, 8):
         out = tmp_path / str(announced)
-        with pytest.raises(ValueError, match=f"7 held-out images came, {announced} were .*--val-count"):
+        with pytest.raises(ValueError, match=f"Read 7 validation images, expected {announced}.*--val-count"):
             run(shards, out, held_out=announced)
         assert (out / "checkpoints" / "last.safetensors").exists()
         assert (out / "summary.csv").read_text().splitlines()[1].startswith("1,4,")
@@ -313,7 +313,7 @@ def test_weighing_classes_is_refused(shards, tmp_path):
 
 
 def test_options_of_streams_go_with_streams(tmp_path):
-    with pytest.raises(ValueError, match=r"is no stream: counts and classes go with"):
+    with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
         train_by_recipe("gmconv_resnet18", tmp_path, stream=StreamOptions(classes=3), output=tmp_path / "out")
 
 
@@ -364,7 +364,7 @@ def test_images_in_files_and_archives_are_read_from_there(tmp_path):
     *found, missing, none = stream_images(reader)
     assert numbers(torch.stack([to_tensor(image) for image, _ in found])) == [0, 1]
     assert "2.png (FileNotFoundError" in str(missing)
-    assert "there is no image" in str(none)
+    assert "the image is missing" in str(none)
 
 
 @pytest.mark.slow
@@ -378,7 +378,7 @@ def test_two_processes_train_on_shards_of_their_own_and_count_what_is_held_out_o
         [*launcher, *command, "--output", str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "32 images to train on in 4 shards" in done.stdout
+    assert "32 training images in 4 shards" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["processes"] == 2
     assert results["score"]["count"] == 7

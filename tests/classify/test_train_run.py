@@ -72,7 +72,7 @@ def test_split_that_is_made_is_said_and_recorded(tmp_path):
     images, said = make_folder(tmp_path / "images", 24), []
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "say": said.append}
     train_by_recipe(NET, images, output=tmp_path / "out", progress=False, **options)
-    assert said[0] == "3 classes, 18 images to train on and 6 held out (split made here)"
+    assert said[0] == "3 classes, 18 training images and 6 validation images (split made here)"
     assert json.loads((tmp_path / "out" / "results.json").read_text())["split_made"]
 
 
@@ -158,7 +158,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
     assert f"{score['top1_percent']:.3f}".rstrip("0") in card
     assert "type: imagefolder" in card
     assert "datasets:" not in card
-    assert "held-out part of images" in card
+    assert "validation part of images" in card
     ours, staged = (
         timm.create_model(f"local-dir:{path}", pretrained=True) for path in (interrupted / "out", tmp_path / "staged")
     )
@@ -173,7 +173,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
         ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
         ("images --optimizer adaam", "optimizer='adaam': timm has no such optimizer. Did you mean adam or "),
-        ("images --freeze layer9", "freeze='layer9': no module or parameter is called so (--freeze)"),
+        ("images --freeze layer9", "freeze='layer9': the network has no such module or parameter"),
         ("images --accumulate 0", "accumulate=0: pass at least 1"),
         ("images --model-options in_chans=1", "in_chans=1: images are read with 3 channels"),
         ("images --precision fp16", "fp16 needs a GPU; on a CPU pass bf16"),

@@ -342,7 +342,7 @@ def test_parts_of_a_folder_are_never_counted_together(folder, tmp_path):
     (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "training")
     assert open_eval_data(tmp_path / "photos", split="train").count == 13
     shutil.rmtree(tmp_path / "photos" / "test")
-    with pytest.raises(ValueError, match=r"has no 'validation', only training: pass one of them .*--split"):
+    with pytest.raises(ValueError, match=r"has no split 'validation', only training: pass one of these .*--split"):
         open_eval_data(tmp_path / "photos")
 
 
@@ -410,22 +410,22 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
 
 def test_bad_data_is_named(folder, tmp_path, monkeypatch):
     (folder / "n00000000").mkdir()
-    with pytest.raises(ValueError, match="no image in the class folders n00000000"):
+    with pytest.raises(ValueError, match="the class folders n00000000 hold no images"):
         open_eval_data(folder)
     (folder / "n00000000").rmdir()
     (folder / "loose.png").write_bytes(image_bytes(1))
-    with pytest.raises(ValueError, match="without a folder of their class"):
+    with pytest.raises(ValueError, match="are stored outside of class folders"):
         open_eval_data(folder)
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ValueError, match="has no class folders"):
         open_eval_data(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="no such folder; pass one, or torch/NAME"):
+    with pytest.raises(ValueError, match=r"the folder does not exist\. Pass a folder, torch/NAME"):
         open_eval_data(tmp_path / "missing")
     with pytest.raises(ValueError, match="pass root"):
         open_eval_data("torch/cifar10")
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
-    assert "no such folder" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+    assert "the folder does not exist" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
 
 
 def test_output_inside_the_data_is_refused(folder, monkeypatch):

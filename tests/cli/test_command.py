@@ -128,7 +128,7 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("saved", "said"),
     [
-        (True, "interrupted. {path} is saved: start again with resume (--resume) to go on from it."),
+        (True, "interrupted. {path} is saved: pass resume (--resume) to go on from it."),
         (False, "interrupted. No checkpoint has been saved: start again."),
     ],
 )

@@ -80,16 +80,22 @@ def test_text_labels_become_sorted_classes(tmp_path):
 
 def test_missing_labels_and_gaps_are_told(tmp_path):
     for label, values in ((KINDS, [0, 1, None]), (Value("string"), ["bus", "car", ""])):
-        with pytest.raises(ValueError, match="1 of 3 images have no label in the column 'kind', the first is image 2"):
+        with pytest.raises(
+            ValueError, match="1 of 3 images have no label in the column 'kind'; the first one is image 2"
+        ):
             index_labels("made", "kind", label, values)
     rows = {"image": range(4), "label": [1, 3, 1, 3]}
     folder = make_columns(tmp_path, {"image": Image(), "label": Value("int64")}, rows)
-    with pytest.raises(ValueError, match=r"numbers up to 3, but no image has \[0, 2\]\. Number .* without gaps"):
+    with pytest.raises(
+        ValueError, match=r"numbers up to 3, but no image has the labels \[0, 2\]\. Number .* without gaps"
+    ):
         opened(folder)
 
 
 def test_columns_go_with_sets_that_have_them(tmp_path):
-    with pytest.raises(ValueError, match=r"has no columns to choose from \(--image-column, --label-column\)"):
+    with pytest.raises(
+        ValueError, match=r"has no columns: leave out image_column and label_column \(--image-column, --label-column\)"
+    ):
         open_data(tmp_path, label_column="kind")
 
 
@@ -108,5 +114,5 @@ def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_p
     with pytest.raises(ValueError, match=r"labels in the column 'kind' are text.*--classes"):
         found(None)
     (tmp_path / "names.txt").write_text("car\ntram\n")
-    with pytest.raises(ValueError, match="the class 'bus' is not one of the 2 of --classes"):
+    with pytest.raises(ValueError, match="the class 'bus' is not one of the 2 classes of --classes"):
         found(str(tmp_path / "names.txt"))

@@ -35,12 +35,12 @@ def test_train_and_val_folders_are_used_as_they_are(tmp_path):
     assert (len(folder.train.paths), len(folder.val.paths)) == (12, 6)
 
 
-def test_class_without_held_out_images_is_warned_about(tmp_path, caplog):
+def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
     make_folder(tmp_path / "train", 12)
     make_folder(tmp_path / "val", 6)
     shutil.rmtree(tmp_path / "val" / "owl")
     assert set(read_folder(tmp_path).val.labels) == {0, 1}
-    assert "no images of owl" in caplog.text
+    assert "no images of the classes owl" in caplog.text
 
 
 def one_class(root):
@@ -91,12 +91,12 @@ def empty_val(root):
     [
         (lambda root: None, "no class folders: put the images"),
         (one_class, "a single class, cat"),
-        (empty_class, "no image in the class folders ape. Fill or remove"),
-        (one_image, "a single image in ape"),
-        (unknown_in_val, "val has classes that .*train has not: ape, emu"),
-        (no_train, "has val but no train"),
-        (loose_image, r"loose\.webp lie in it without a folder of their class"),
-        (loose_in_split, r"train: 0\.png lie in it without a folder of their class"),
+        (empty_class, "the class folders ape hold no images. Fill or remove"),
+        (one_image, "the classes ape have a single image"),
+        (unknown_in_val, "val has classes that .*train does not have: ape, emu"),
+        (no_train, "has val but no folder train"),
+        (loose_image, r"loose\.webp are stored outside of class folders"),
+        (loose_in_split, r"train: 0\.png are stored outside of class folders"),
         (two_of_a_kind, "has val and valid, which mean the same split: keep one"),
         (empty_val, "val has no class folders"),
     ],
@@ -108,7 +108,7 @@ def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, prepare, messag
 
 
 def test_missing_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         read_folder(tmp_path / "absent")
 
 

@@ -112,8 +112,8 @@ def test_names_of_files_may_hold_backslashes_and_either_form_of_an_accent(tmp_pa
         ("", "one label per line"),
         ("c.png,1\nd.png,2\n", "names none of the 2 images"),
         ("a.png,\nb.png,1\n", "on every line"),
-        ("a.png,1.0\nb.png,0.0\n", r"label 1\.0; pass whole numbers"),
-        ("a.png,-1\nb.png,-1\n", "label -1; pass whole numbers"),
+        ("a.png,1.0\nb.png,0.0\n", r"label is 1\.0; pass whole numbers"),
+        ("a.png,-1\nb.png,-1\n", "label is -1; pass whole numbers"),
         ("a.png bus 0.9\nb.png car 0.8\n", "'bus 0.9' for a.png may be one label or several columns"),
         ('a.png,"bus\nb.png,car\n', "line 2: unexpected end of data; check the quotes"),
         (b"a.png,caf\xe9\nb.png,car\n", "is not utf-8 text .* save it as UTF-8"),
@@ -154,7 +154,9 @@ def test_class_names_stand_alone_or_with_further_columns(tmp_path, text, names):
 def test_class_names_come_one_per_line(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\n\n great dog \n")
     assert read_class_names(tmp_path / "classes.txt") == ["cat", "great dog"]
-    with pytest.raises(ValueError, match=r"none\.txt': the file does not exist; pass one with a class name per line"):
+    with pytest.raises(
+        ValueError, match=r"none\.txt': the file does not exist. Pass a file with a class name per line"
+    ):
         read_class_names(tmp_path / "none.txt")
     (tmp_path / "classes.txt").write_text("cat\ndog\ncat\n")
     with pytest.raises(ValueError, match=r"\['cat'\] occur more than once"):

@@ -55,7 +55,7 @@ def test_what_is_left_out_is_counted_and_named_with_the_reason(tmp_path, caplog)
     list_images(tmp_path)
     assert (
         f"{tmp_path}: left out 1: the name begins with a dot (.hidden); "
-        "9: the ending is not that of an image which Pillow reads (0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 4 more); "
+        "9: Pillow does not read images with this file ending (0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 4 more); "
         "1: not a regular file (pipe.png)"
     ) in caplog.text
 
@@ -90,7 +90,7 @@ def test_linked_folders_and_files_are_listed_under_the_first_link_to_them(tmp_pa
         os.symlink(tmp_path / target, root / name)
     found = ["bus/5.png", "bus/eight.png", "bus/seven.png", "bus/x/1.png", "bus/x/deep/2.png"]
     assert names(root) == found
-    assert "4: a link to what is listed under another name (car/x, car/y, bus/six.png, van/2.png)" in caplog.text
+    assert "4: a link to a file that is listed under another name (car/x, car/y, bus/six.png, van/2.png)" in caplog.text
 
 
 def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path):

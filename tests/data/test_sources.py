@@ -44,7 +44,7 @@ def test_part_of_each_class_is_held_out_where_there_is_no_split_for_it(tmp_path)
     assert sorted(data.val.labels) == [0, 0, 1, 1, 2, 2]
     assert [number % 3 for number in numbers(data.val)] == list(data.val.labels)
     assert data.split_made
-    assert data.description == f"held-out part of {folder} train"
+    assert data.description == f"validation part of {folder} train"
     assert numbers(opened(folder, seed=1).val) == numbers(data.val) != numbers(opened(folder, seed=2).val)
 
 
@@ -96,7 +96,7 @@ def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
             raise RuntimeError("Failed to decode frame")
 
     missing = opened(make_set(tmp_path, {"train": (1, 1), "test": (1, 1)}, places=[None])).train
-    with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/.* \(the dataset has no image here\)"):
+    with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/.* \(the image is missing in the dataset\)"):
         missing.open(0)
     with pytest.raises(UnreadableImageError, match=r"image 0 of Failing \(RuntimeError: Failed to decode frame\)"):
         ImageSource("made", TorchReader(Failing()), None).open(0)

@@ -45,8 +45,10 @@ def test_cut_and_empty_tar_files_are_refused(tmp_path):
         (_, second) = tar.getmembers()
     for cut in (0, 100, 600, second.offset, second.offset_data + 10, second.offset_data + 512):
         path.write_bytes(whole[:cut])
-        with pytest.raises(ValueError, match=r"set\.tar is not a whole tar file \(.+\)\. Fetch or write it again"):
+        with pytest.raises(
+            ValueError, match=r"set\.tar is not a complete tar file \(.+\)\. Download or write it again"
+        ):
             open_eval_data(path)
-    for names, said in (([], "no images in it"), (["1.bmp", "bus/1.bmp"], "1.bmp lie in it without a folder")):
+    for names, said in (([], "holds no images"), (["1.bmp", "bus/1.bmp"], "1.bmp are stored outside of class folders")):
         with pytest.raises(ValueError, match=said):
             open_eval_data(write(path, names))

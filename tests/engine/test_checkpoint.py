@@ -44,7 +44,7 @@ def test_state_comes_back_as_it_was(tmp_path):
 def test_truncated_file_is_named(tmp_path):
     write_state(tmp_path / "x", {"a": torch.zeros(100)})
     (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-50])
-    with pytest.raises(ValueError, match=r"x is no checkpoint of gmconv_zoo, or it is damaged"):
+    with pytest.raises(ValueError, match=r"x is not a checkpoint of gmconv_zoo, or it is damaged"):
         read_state(tmp_path / "x")
 
 
@@ -92,7 +92,7 @@ def test_finished_run_is_not_trained_again(tmp_path):
         ({"recipe": RECIPE.override(lr=0.01)}, r"another run: recipe\.lr is 0\.05 there and 0\.01 here"),
         ({"seed": 4}, r"seed is 0 there and 4 here"),
         ({"net": tiny_net(classes=5).insert(5, torch.nn.Dropout(0.3))}, r"of another network: .*weight is \[3, 4\]"),
-        ({"checkpoints": CheckpointPlan()}, r"from an earlier run: pass resume"),
+        ({"checkpoints": CheckpointPlan()}, r"from an earlier run\. Pass resume"),
     ],
 )
 def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, change, message):

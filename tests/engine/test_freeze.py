@@ -33,9 +33,9 @@ def test_frozen_parts_keep_weights_and_statistics():
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["layer9"], r"freeze='layer9': no module or parameter is called so \(--freeze\)\. There are .*layer1, "),
-        (["layer"], "freeze='layer': no module"),
-        (["layer1.0.act1"], r"freeze='layer1\.0\.act1': it has no parameters that could be frozen"),
+        (["layer9"], r"freeze='layer9': the network has no such module or parameter\. Its .*layer1, .*--freeze"),
+        (["layer"], "freeze='layer': the network has no such module"),
+        (["layer1.0.act1"], r"freeze='layer1\.0\.act1': this module has no parameters to freeze"),
         (["*"], r"freeze=\['\*'\]: nothing is left to train"),
     ],
 )

@@ -85,7 +85,7 @@ def test_dead_units_are_revived_at_an_epochs_first_batch_alike_in_every_run(capl
         with caplog.at_level(logging.INFO):
             revive_dead_units(state(net), (images(), None))
         torch.rand(3)  # what is drawn elsewhere does not matter
-    assert "0: hidden units 0, 1, 2, 3 were 0 for a whole batch and start anew" in caplog.text
+    assert "0: hidden units 0, 1, 2, 3 were 0 for a whole batch and get new weights" in caplog.text
     assert sigma_row(nets[0], images())["sigma/0.live"] == "1 1 1 1"
     assert torch.equal(nets[0][0].sigma_module.fc_avg.weight, nets[1][0].sigma_module.fc_avg.weight)
 

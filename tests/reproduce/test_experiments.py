@@ -66,7 +66,7 @@ def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
             r"cifar10:15': pass a number of images below 50,000 that",
         ),
         ({"experiments": ["fig6"], "seeds": [-1]}, r"seeds=\[-1\]: pass whole numbers"),
-        ({"experiments": ["fig6"], "changes": {"speed": 3}}, r"a recipe has no speed"),
+        ({"experiments": ["fig6"], "changes": {"speed": 3}}, r"a recipe has no field speed"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(arguments, message):

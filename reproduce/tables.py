@@ -61,12 +61,16 @@ def outdated() -> list[str]:
 def _parts() -> Iterator[tuple[Path, str, str]]:
     """Page and name of every generated part, and the page's text with that part renewed."""
     runs = read_records(ROOT / "results" / "cifar.csv")
-    speed = json.loads((ROOT / "results" / "benchmark" / "cpu_float32.json").read_text(encoding="utf-8"))
+    speed, cuda = (
+        json.loads((ROOT / "results" / "benchmark" / name).read_text(encoding="utf-8"))
+        for name in ("cpu_float32.json", "cuda_bf16.json")
+    )
     for name, part, content in (
         ("README.md", "models", models_table()),
         ("README.md", "summary", summary_table(runs)),
         ("README.md", "benchmark", network_table(speed)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
+        ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/performance.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),
     ):

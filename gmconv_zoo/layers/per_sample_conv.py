@@ -3,11 +3,11 @@
 The dynamic layer needs it: its mask, and so its kernel, differs from sample to sample.
 
 * ``"loop"``: one ordinary convolution per sample. Fastest for images on a CPU, where launches are cheap.
-* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest to train on small
-  channels_last images on a CPU, where the loop pays more for its launches than for its sums; on contiguous ones
-  "matmul" is.
-* ``"grouped"``: one convolution with a group per sample. A single launch, for accelerators, `torch.compile`, and
-  inference on small images.
+* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest on accelerators where
+  patches are small, and to train on small channels_last images on a CPU, where the loop pays more for its launches than
+  for its sums; on contiguous ones "matmul" is.
+* ``"grouped"``: one convolution with a group per sample. A single launch, for `torch.compile`, for accelerators where
+  patches are large, and for inference on small images.
 * ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
   that scripts, traces and exports with a dynamic batch.
 """
@@ -83,8 +83,10 @@ def _dispatch(
 def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
     if torch.jit.is_tracing() or is_exportable() or torch.compiler.is_exporting():
         return "matmul"
-    if torch.compiler.is_compiling() or x.device.type != "cpu":
+    if torch.compiler.is_compiling():
         return "grouped"
+    if x.device.type != "cpu":  # also for few numbers in a patch only: patches take memory
+        return "patches" if is_plain(x) and weight.shape[2:].numel() <= SMALL_PATCH else "grouped"
     if is_plain(x):
         small = x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]
         if x.shape[0] == 1 or (small and not torch.is_grad_enabled()):

@@ -12,9 +12,9 @@ __all__ = ["PLANS", "planned"]
 _IMAGENET = ("resnet18", "mobilenetv2", "alexnet", "resnet50")
 _MASKED, _TRAINED = ("sgmconv", "sgmconv fused", "gmconv"), ("sgmconv", "gmconv")
 _FORMS = tuple(f"gmconv {form}" for form in FORMS)
-_BATCHES = (2, 8, 32)
+_SIZES = (2, 8, 32)
 # Events of a CUDA device time a call to the microsecond, so that fewer rounds say as much as on a CPU.
-_CUDA_SHARE = 1 / 16
+_CUDA_SHARE = 1 / 32
 _PEERS = ("condconv stem", "deformable stem")
 
 PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
@@ -34,8 +34,8 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         ),
     ),
     "networks": (
-        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), batches=_BATCHES, seconds=50.0, rounds=5),
-        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), batches=_BATCHES, seconds=60.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), batches=_SIZES, seconds=50.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), batches=_SIZES, seconds=60.0, rounds=5),
     ),
     "convnext": tuple(
         BenchmarkSettings(nets=("convnext_atto",), kinds=kinds, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7)
@@ -63,7 +63,7 @@ def planned(
     compile: bool = False,
     busy: bool = False,
 ) -> list[BenchmarkSettings]:
-    """The settings of some plans; on a CUDA device every comparison takes a sixteenth of the time.
+    """The settings of some plans; on a CUDA device every comparison takes a thirty-second of the time.
 
     Args:
         names: some of `PLANS`, or `PLANS` itself for all.

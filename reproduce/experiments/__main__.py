@@ -2,11 +2,14 @@
 
 Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. Experiments:
 table1 (standard, S-GMConv, GMConv), fig6 (initial sigma), table4 (designs of the dynamic stem), sigma-decay and
-sigma-decay-dynamic (weight decay on the sigmas or not). Without --epochs by the paper's full recipes.
+sigma-decay-dynamic (weight decay on the sigmas or not), kernel3 to kernel11 (larger kernels, for few images),
+kernel3-standard to kernel11-standard (the standard network at other learning rates and weight decays). Without
+--epochs by the paper's full recipes.
 
 Examples:
     python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data
     python -m reproduce.experiments table1 fig6 --epochs 10 --jobs 2 --data-dir data
+    python -m reproduce.experiments --figure docs/images/kernel_gain.png --overwrite
     python -m reproduce.experiments --record output/train --dataset "CIFAR-10 test"
 """
 
@@ -20,6 +23,7 @@ from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
 from .datasets import check_recorded
+from .figure import draw_gains
 from .records import add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
 from .tables import experiment_tables
@@ -46,6 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--again", action="store_true", help="also train what is recorded as failed")
     add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
     add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
+    add("--figure", type=Path, metavar="PNG", help="only draw the gains of kernel3 to kernel11 from the CSV file")
+    add("--overwrite", action="store_true", help="replace the file that --figure names")
     add_recipe_options(parser)
 
 
@@ -55,6 +61,9 @@ def main(args: argparse.Namespace) -> int:
         record = record_of_folder(args.record, dataset=args.dataset)
         check_recorded(record, args.record)
         add_record(args.results, record)
+        return 0
+    if args.figure:
+        draw_gains(read_records(args.results), args.figure, overwrite=args.overwrite)
         return 0
     changes = recipe_overrides(args)
     epochs = changes.pop("epochs", None)

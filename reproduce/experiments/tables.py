@@ -16,7 +16,7 @@ from .records import RunRecord
 with needs_extra("train"):
     from scipy.stats import t as student
 
-__all__ = ["Difference", "experiment_tables", "paired_difference", "summary_table"]
+__all__ = ["Difference", "differences", "experiment_tables", "paired_difference", "summary_table"]
 
 _COLUMNS = (
     "arm",
@@ -106,6 +106,27 @@ def summary_table(records: Sequence[RunRecord]) -> str:
     if not rows:
         return "No comparison has been recorded yet."
     return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
+
+
+def differences(records: Sequence[RunRecord], experiment: Experiment) -> dict[str, dict[str, Difference]]:
+    """Compare the arms of an experiment with the one that it names.
+
+    Args:
+        records: from `read_records`.
+        experiment: one of `EXPERIMENTS`.
+
+    Returns:
+        The paired difference of every other arm by its label, by the setting in words; for settings that have a table.
+    """
+    found: dict[str, dict[str, Difference]] = {}
+    for recorded, setting, by_arm in _recorded(records):
+        if recorded is not experiment:
+            continue
+        scores = {label: _scores(runs) for label, runs in by_arm.items()}
+        against = scores.pop(experiment.against)
+        pairs = {label: paired_difference(values, against) for label, values in scores.items()}
+        found[_described(setting)] = {label: difference for label, difference in pairs.items() if difference}
+    return found
 
 
 def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "_Setting", dict[str, list[RunRecord]]]]:

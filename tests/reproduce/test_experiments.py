@@ -12,9 +12,10 @@ import gmconv_zoo
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
+from reproduce.experiments.figure import draw_gains
 from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
-from reproduce.experiments.tables import experiment_tables, paired_difference
+from reproduce.experiments.tables import differences, experiment_tables, paired_difference
 from tests.data.image_folders import make_folder
 
 TINY = {"epochs": 2, "changes": {"batch_size": 8}}
@@ -319,3 +320,20 @@ def test_short_schedules_have_tables_of_their_own_and_say_so():
 
 def test_nothing_recorded_is_said():
     assert experiment_tables([]).startswith("No experiment has been recorded")
+
+
+def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path):
+    records = [
+        replace(a_record(model=f"{arm.family}_cifar_resnet20", correct=800 + 5 * seed + place), options=arm.options,
+                changes=arm.changes, seed=seed)
+        for size in (3, 7) for seed in (0, 1) for place, arm in enumerate(EXPERIMENTS[f"kernel{size}"].arms)
+    ]  # fmt: skip
+    gains = differences(records, EXPERIMENTS["kernel7"])
+    assert [next(iter(gains.values()))[arm.label].value for arm in EXPERIMENTS["kernel7"].arms[1:]] == [
+        pytest.approx(0.1 * place) for place in (1, 2, 3, 4)
+    ]
+    assert draw_gains(records, tmp_path / "gain.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="exists"):
+        draw_gains(records, tmp_path / "gain.png")
+    with pytest.raises(ValueError, match="no setting has runs with two kernel sizes yet"):
+        draw_gains([r for r in records if r.options["kernel_size"] == 7], tmp_path / "other.png")

@@ -201,7 +201,7 @@ def test_figure_writes_every_side_and_every_map(tmp_path):
     net, images = stack(), torch.randn(1, 2, 13, 17, dtype=torch.float64)
     fields = {
         "masked": receptive_field(net, images),
-        "a$\\frac": receptive_field(net, images, layer="0"),
+        "a$\\frac$": receptive_field(net, images, layer="0"),
         "b$": receptive_field(net, images),
     }
     path = draw_receptive_fields(fields, tmp_path / "new" / "field.png")

@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # waiting threads sleep instead of spinning: on a busy machine several times faster, on an idle one the same
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-slow test-timm test-compat lint format clean
+.PHONY: help demo test test-slow test-timm test-compat test-browser lint format clean
 
 help:
 	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow  the long tests as well"
 	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
 	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"
+	@echo "make test-browser  pages in headless Chromium, which is installed with apt where it is missing"
 	@echo "make lint       ruff and mypy"
 
 $(VENV)/ready: pyproject.toml
@@ -39,6 +40,10 @@ test-timm: $(VENV)/ready
 test-compat: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable ".[compat]"
 	$(BIN)/python -m pytest -m compat -rs tests/compat --write-compatibility docs/compatibility.md
+
+test-browser: $(VENV)/ready
+	command -v chromium > /dev/null || (apt-get update && apt-get install --yes --no-install-recommends chromium)
+	$(BIN)/python -m pytest -m browser -rs
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ _LAZY = {
     "export_model": (".export.export", "export"),
     "finetune": (".classify.finetune", "finetune"),
     "predict": (".classify.predict", "predict"),
+    "report": (".classify.report", "report"),
     "validate": (".classify.validation_run", "run_validation"),
 }
 

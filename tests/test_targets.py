@@ -62,6 +62,7 @@ def test_a_folder_with_a_network_or_other_files_is_refused_before_any_work(comma
     ("command", "arguments"),
     [
         ("export", ("no_model", "--output")),
+        ("report", ("no_model", "--output")),
         ("predict", ("no_model", __file__, "--csv")),
         ("predict", ("no_model", __file__, "--json")),
         ("reproduce.diagram", ("--output",)),

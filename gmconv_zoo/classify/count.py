@@ -24,7 +24,7 @@ with needs_extra("train"):
     from accelerate.utils.memory import should_reduce_batch_size
     from tqdm import tqdm
 
-__all__ = ["BadImagesError", "LoaderError", "count_correct"]
+__all__ = ["BadImagesError", "LoaderError", "count_correct", "describe_bad"]
 
 _COUNTED, _BAD, _FAILED, _NO_MEMORY = range(4)
 
@@ -88,7 +88,7 @@ def count_correct(
         states = rows[:, 1]
         _stop_together(states, error)
         if not skip_bad and bool((states == _BAD).any()):
-            raise BadImagesError(_describe(images, rows[states == _BAD, 0].tolist()))
+            raise BadImagesError(describe_bad(images, rows[states == _BAD, 0].tolist()))
         bad += rows[states == _BAD, 0].tolist()
         counts += rows[states == _COUNTED, 2:].sum(0)
         seen.append(rows[:, 0])
@@ -157,7 +157,8 @@ def _stop_together(states: Tensor, error: Exception | None) -> None:
         raise error if error is not None else RuntimeError("the network failed in another process, see its error.")
 
 
-def _describe(images: EvalImages | EvalStream, indices: list[int]) -> str:
+def describe_bad(images: EvalImages | EvalStream, indices: list[int]) -> str:
+    """Say which images of a batch cannot be read and why, and what to do."""
     named = images.why_unreadable(indices[:5])
     rest = len(indices) - len(named)
     more = f" and {rest} more in this batch" if named and rest else ""

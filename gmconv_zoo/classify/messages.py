@@ -59,6 +59,7 @@ def closing_lines(output: Path) -> str:
         f"pictures: {pictures}\n"
         f"classify images: gmconv predict {output} IMAGES\n"
         f"evaluate: gmconv validate DATA --model {output}\n"
+        f"report: gmconv report {output} --data DATA\n"
         f"publish: gmconv publish {output} --repo ORG/NAME\n"
         f"load: {loading_call(output)}"
     )

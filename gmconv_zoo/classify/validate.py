@@ -31,7 +31,7 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils.memory import clear_device_cache
 
-__all__ = ["find_models", "is_pattern", "validate"]
+__all__ = ["eval_images", "find_models", "is_pattern", "validate"]
 
 _logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _validate_one(
         model = fuse(model) if settings.fuse else model
         config = _data_config(model, settings)
         details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}
-        images = _images(source, model, config)
+        images = eval_images(source, model, config)
         model = _placed(model, settings, accelerator)
         bar = name if progress else ""
         started = time.perf_counter()
@@ -182,7 +182,8 @@ def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, An
     return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)
 
 
-def _images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
+def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
+    """Return the images of a source, prepared as timm's configuration says; labels are outputs of the model."""
     transform = create_transform(**config, is_training=False)
     shape, outputs = tuple(config["input_size"]), class_outputs(source, model)
     mode = mode_for(shape[0])

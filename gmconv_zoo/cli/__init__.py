@@ -19,6 +19,7 @@ COMMANDS = {
     "verify": "check the pretrained weights in the cache against their hashes",
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",
+    "report": "write a page about a classifier: masks, receptive fields, accuracy, mistakes",
     "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
 }
 

@@ -51,12 +51,13 @@ def has_masks(model: nn.Module) -> bool:
     return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
 
 
-def layer_masks(model: nn.Module, images: Tensor | None = None) -> list[LayerMask]:
+def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: bool = False) -> list[LayerMask]:
     """The masks of all layers, in module order.
 
     Args:
         model: any network with Gaussian mask convolutions.
         images: (B, C, H, W) over which a dynamic layer's sigmas are averaged.
+        static_only: whether dynamic layers are left out, which need images; there may be no other layer then.
 
     Returns:
         One entry per mask convolution.
@@ -67,6 +68,8 @@ def layer_masks(model: nn.Module, images: Tensor | None = None) -> list[LayerMas
     layers = {name: m for name, m in model.named_modules() if isinstance(m, (SGMConv2d, DGMConv2d))}
     if not layers:
         raise ValueError(f"{type(model).__name__} has no Gaussian mask convolution: convert it first.")
+    if static_only:
+        layers = {name: module for name, module in layers.items() if isinstance(module, SGMConv2d)}
     if images is None and any(isinstance(module, DGMConv2d) for module in layers.values()):
         raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images (--images).")
     found = sigmas(model, images)

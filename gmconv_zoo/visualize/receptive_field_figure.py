@@ -42,6 +42,7 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
     rows = []
     for number, (name, field) in enumerate(fields.items()):
         height, width = field.map.shape
+        shown = name.replace("$", r"\$")  # no formula
         axes, values = maps[number], (field.map / field.map.max()).clamp(min=_FAINTEST)
         left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
         picture = axes.imshow(
@@ -55,14 +56,14 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
         axes.set_xlim(max(left, -reach), min(left + width, reach))
         axes.set_ylim(min(top + height, reach), max(top, -reach))
         axes.set_title(
-            f"{name}\n{field.layer or 'output'}: 50 % in {field.side(0.5)} px, 99 % in {field.side(0.99)} px",
+            f"{shown}\n{field.layer or 'output'}: 50 % in {field.side(0.5)} px, 99 % in {field.side(0.99)} px",
             fontsize=9,
         )
         axes.set_xlabel("pixels from the centre")
         axes.set_ylabel("pixels from the centre" if number == 0 else "")
         sides = 2 * np.arange(len(field.held)) + 1
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-        curve.plot(sides, 100 * field.held.numpy(), label=name, **look)
+        curve.plot(sides, 100 * field.held.numpy(), label=shown, **look)
         rows += [_row(name, field, share) for share in SHARES]
     figure.colorbar(picture, ax=maps, label="gradient, relative to the largest", shrink=0.85)
     plain_axes(curve, x="side of the centred square in pixels", y="share of the gradient in %")

@@ -195,10 +195,11 @@ def test_saved_folder_is_finetuned_to_other_classes(finished, tmp_path):
     assert changed == {"fc.weight", "fc.bias"}
 
 
-def test_network_converted_by_hand_is_finetuned_and_the_call_that_loads_it_is_said(tmp_path):
+def test_network_converted_by_hand_is_finetuned_and_what_can_be_done_with_it_is_said(tmp_path):
     images, said = make_folder(tmp_path / "images", 24), []
     gmconv_zoo.save(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)), tmp_path / "converted")
     run(images, tmp_path / "out", str(tmp_path / "converted"), say=said.append)
+    assert f"report: gmconv report {tmp_path / 'out'} --data DATA" in said[-1].splitlines()
     assert said[-1].splitlines()[-1] == f'load: gmconv_zoo.load("{tmp_path / "out"}")'
     assert label_names(gmconv_zoo.load(tmp_path / "out")) == ["cat", "dog", "owl"]
 

@@ -125,6 +125,14 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, cap
         main()
 
 
+def test_report_prints_the_page_that_it_writes(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "report.html"
+    monkeypatch.setattr(sys, "argv", ["gmconv", "report", "stdconv_cifar_resnet20.cifar10", "--output", str(page)])
+    main()
+    assert capsys.readouterr().out == f"{page}\n"
+    assert page.read_text().startswith("<!doctype html>")
+
+
 @pytest.mark.parametrize(
     ("saved", "said"),
     [

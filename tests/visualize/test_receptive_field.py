@@ -199,11 +199,15 @@ def test_one_pixel_is_a_field_of_one_pixel():
 
 def test_figure_writes_every_side_and_every_map(tmp_path):
     net, images = stack(), torch.randn(1, 2, 13, 17, dtype=torch.float64)
-    fields = {"masked": receptive_field(net, images), "other": receptive_field(net, images, layer="0")}
+    fields = {
+        "masked": receptive_field(net, images),
+        "a$\\frac$": receptive_field(net, images, layer="0"),
+        "b$": receptive_field(net, images),
+    }
     path = draw_receptive_fields(fields, tmp_path / "new" / "field.png")
     assert path.is_file()
     rows = path.with_suffix(".csv").read_text().splitlines()
-    assert len(rows) == 1 + 2 * 4
+    assert len(rows) == 1 + 3 * 4
     assert f"0.5,{fields['masked'].side(0.5)}," in rows[3]
     first = [[float(cell) for cell in line.split(",")] for line in (tmp_path / "new/field_map1.csv").open()]
     torch.testing.assert_close(torch.tensor(first).double(), fields["masked"].map, rtol=1e-4, atol=1e-6)

@@ -34,7 +34,7 @@ __all__ = [
 _LAZY = {
     "explain": (".visualize.explain", "explain"),
     "export_model": (".export.export", "export"),
-    "finetune": (".classify.finetune", "finetune"),
+    "finetune": (".classify.train", "finetune"),
     "predict": (".classify.predict", "predict"),
     "report": (".classify.report", "report"),
     "validate": (".classify.validation_run", "run_validation"),

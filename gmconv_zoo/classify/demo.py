@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from ..conversion import fuse
 from ..data.digits import Digits, digits
 from ..data.tensors import TensorImages, tensor_loader
+from ..engine.fit import FitOptions
 from ..engine.records import RESULTS_NAME, SUMMARY_NAME
 from ..models._names import MASKED_FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, save
 from ..visualize.masks import layer_masks
 from ..visualize.training import draw_training
-from .evaluate import Score, evaluate
+from .evaluate import Score, score
 from .recipes import FINETUNE, Recipe
-from .train import Loader, train
+from .task import Loader, fit_classifier
 
 __all__ = ["DEMO_FILES", "DEMO_RECIPE", "DemoResult", "run_demo"]
 
@@ -96,11 +97,12 @@ def run_demo(
     train_loader, held_out = _loaders(net, data, recipe, seed)
     probe = _all_images(held_out)
     masks_before = layer_masks(net, probe)
-    before = evaluate(net, held_out)
+    before = score(net, held_out)
     say(f"{model}: {len(data.train_labels)} training images, {before.count} validation images")
     say(f"validation accuracy before: {before.top1_percent:.2f} %")
 
-    result = train(net, train_loader, held_out, recipe, output=output, dataset=HELD_OUT, seed=seed, progress=progress)
+    options = FitOptions(output=output, seed=seed, progress=progress)
+    result = fit_classifier(net, train_loader, held_out, recipe, options, run={"dataset": HELD_OUT})
     say(f"validation accuracy after:  {result.score.top1_percent:.2f} % ({result.score.top1} of {result.score.count})")
 
     net = net.cpu().eval()

@@ -1,19 +1,28 @@
-"""Count how a classifier does: top-1 and top-5 accuracy as exact integers, and which classes are taken for which."""
+"""Count how a classifier does: what it answers for every image, and top-1 and top-5 accuracy as exact integers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..engine.records import write_csv
+from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
+from ..engine.evaluate import evaluate
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Score", "class_table", "confusion_matrix", "evaluate", "hits", "not_above_chance", "write_confusion"]
+__all__ = [
+    "Answers",
+    "BadImagesError",
+    "Score",
+    "describe_bad",
+    "hits",
+    "not_above_chance",
+    "score",
+]
 
 
 @dataclass(frozen=True)
@@ -51,45 +60,153 @@ class Score:
         }
 
 
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    loader: Iterable[tuple[Tensor, Tensor]],
-    *,
-    accelerator: "Accelerator | None" = None,
+class BadImagesError(ValueError):
+    """Images that cannot be read, named in the message."""
+
+
+class Answers:
+    """What a classifier answers for every image of a dataset: an evaluator of `engine.evaluate.evaluate`.
+
+    Every image carries its index where the loader gives one. Indices show that each image was counted once and that
+    none of those which processes get twice, so that their batches are of equal size, was counted again.
+
+    Args:
+        images: what the loader reads, if its targets are (B, 2) indices and labels; None for (B,) labels.
+        skip_bad: leave out images that cannot be read, instead of raising.
+    """
+
+    def __init__(self, images: EvalImages | EvalStream | None = None, *, skip_bad: bool = False) -> None:
+        self.images, self.skip_bad = images, skip_bad
+        self._found: list[tuple[Tensor, Tensor]] = []
+        self.bad: list[int] = []
+
+    def rows(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a row for each image.
+
+        Args:
+            logits: (B, classes); an image with a NaN among them counts as wrong.
+            targets: (B,) int64 labels, or (B, 2) int64 of index and label.
+
+        Returns:
+            (B, 6) int64 of index, label, predicted class, and 1 for: counted, label first, label among the first five;
+            (B, 2) float32 of the predicted class's probability and the cross-entropy.
+
+        Raises:
+            ValueError: for a label beyond the outputs.
+        """
+        index, labels = targets.unbind(1) if targets.ndim == 2 else (torch.full_like(targets, -1), targets)
+        outside = labels[(labels >= logits.shape[1]) | (labels < BAD_LABEL)]
+        if len(outside):
+            raise ValueError(f"label {int(outside[0])}: the network has outputs 0 to {logits.shape[1] - 1}.")
+        logits = logits.float()
+        likely = logits.softmax(1).max(1)
+        loss = F.cross_entropy(logits, labels.clamp(min=0), reduction="none")
+        counted = torch.stack([index, labels, likely.indices, *hits(logits, labels).T], dim=1)
+        return counted, torch.stack([likely.values, loss], dim=1)
+
+    def update(self, rows: tuple[Tensor, Tensor]) -> None:
+        """Keep the rows of all processes.
+
+        Raises:
+            BadImagesError: when an image cannot be read and is not to be skipped.
+        """
+        counted, likely = (part.cpu() for part in rows)
+        bad = counted[:, 1] == BAD_LABEL
+        unread = counted[bad, 0].tolist()
+        if unread and not self.skip_bad and self.images is not None:
+            raise BadImagesError(describe_bad(self.images, unread))
+        self.bad = sorted([*self.bad, *unread])
+        self._found.append((counted[~bad], likely[~bad]))
+
+    def result(self) -> dict[str, float]:
+        """Return counts and percentages, see `Score`.
+
+        Raises:
+            ValueError: when no image was counted.
+            RuntimeError: when an image was counted twice or not at all.
+        """
+        if self.images is not None:
+            size = len(self.images) if isinstance(self.images, EvalImages) else None
+            _check_each_once(torch.cat([self.index, torch.tensor(self.bad, dtype=torch.int64)]), size)
+        if not len(self.labels):
+            raise ValueError("no images were counted: the set is empty, or none of its images can be read.")
+        return self.score.to_dict()
+
+    @property
+    def score(self) -> Score:
+        """The counts over all processes."""
+        return Score(*self._column(slice(3, 6)).sum(0).tolist())
+
+    @property
+    def index(self) -> Tensor:
+        """(N,) int64 places in the dataset of the images that could be read; -1 where the loader gives none."""
+        return self._column(0)
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64 true classes."""
+        return self._column(1)
+
+    @property
+    def predicted(self) -> Tensor:
+        """(N,) int64 most probable classes."""
+        return self._column(2)
+
+    @property
+    def probability(self) -> Tensor:
+        """(N,) float32 softmax outputs of the most probable classes."""
+        return torch.cat([torch.empty(0), *(likely[:, 0] for _, likely in self._found)])
+
+    @property
+    def loss(self) -> Tensor:
+        """(N,) float32 cross-entropy of the true classes."""
+        return torch.cat([torch.empty(0), *(likely[:, 1] for _, likely in self._found)])
+
+    def confusion(self, classes: int) -> Tensor:
+        """(classes, classes) int64: row of the true class, column of the predicted one."""
+        pairs = self.labels * classes + self.predicted
+        return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
+
+    def _column(self, place: int | slice) -> Tensor:
+        return torch.cat([torch.empty(0, 6, dtype=torch.int64), *(counted for counted, _ in self._found)])[:, place]
+
+
+def score(
+    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], *, accelerator: "Accelerator | None" = None
 ) -> Score:
-    """Classify every image of a loader once, in eval mode.
+    """Count how a classifier does on every image of a loader, in eval mode.
 
     Args:
         model: maps (B, C, H, W) images to (B, classes) logits; its modules keep their train or eval mode.
-        loader: yields (B, C, H, W) images and (B,) int64 labels; the last batch may be partial.
-        accelerator: for several processes and mixed precision; model and loader must be prepared by it. Images
-            that it repeats to fill the last batch are not counted.
-
-    Returns:
-        Counts over all processes. An image with a NaN among its logits counts as wrong.
+        loader: yields (B, C, H, W) images and (B,) int64 labels.
+        accelerator: for several processes; it has prepared the loader.
 
     Raises:
         ValueError: when the loader is empty.
     """
-    tensor = next(iter(model.parameters()), torch.empty(0))
-    counts = torch.zeros(3, dtype=torch.int64, device=tensor.device)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        for images, labels in loader:
-            labels = labels.to(tensor.device)
-            found = hits(model(images.to(tensor.device)), labels)
-            if accelerator is not None:
-                found = accelerator.gather_for_metrics(found)
-            counts += found.sum(0)
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    count, top1, top5 = counts.tolist()
-    if not count:
-        raise ValueError("the loader gave no images: pass one with at least one batch.")
-    return Score(count, top1, top5)
+    answers = Answers()
+    evaluate(model, loader, answers, accelerator=accelerator)
+    return answers.score
+
+
+def describe_bad(images: EvalImages | EvalStream, indices: list[int]) -> str:
+    """Name the first of some images that cannot be read, and say what to do about them."""
+    named = images.why_unreadable(indices[:5])
+    rest = len(indices) - len(named)
+    more = f" and {rest} more in this batch" if named and rest else ""
+    shown = "; ".join(named) or f"{rest} images, which the process that reads names"
+    return f"cannot be read: {shown}{more}. Repair or remove it, or leave such images out with --skip-bad."
+
+
+def _check_each_once(indices: Tensor, size: int | None) -> None:
+    """Compare the (N,) indices of all counted images with those of the set; its size is None for a stream."""
+    distinct = len(indices.unique())
+    missing, repeated = (0 if size is None else size - distinct), len(indices) - distinct
+    if missing or repeated:
+        raise RuntimeError(
+            f"{missing} images were not counted and {repeated} more than once: the loader was not split over the "
+            "processes as evaluation needs it. This is a bug, please report it."
+        )
 
 
 def not_above_chance(score: Score, classes: int) -> str:
@@ -117,57 +234,3 @@ def hits(logits: Tensor, labels: Tensor) -> Tensor:
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     found = (best == labels.unsqueeze(1)) & ~logits.isnan().any(1, keepdim=True)
     return torch.stack([torch.ones_like(labels), found[:, 0].long(), found.any(1).long()], dim=1)
-
-
-@torch.inference_mode()
-def confusion_matrix(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], classes: int) -> Tensor:
-    """Count predictions.
-
-    Args:
-        model: maps (B, C, H, W) images to (B, classes) logits; put into eval mode.
-        loader: yields images and labels.
-        classes: how many there are.
-
-    Returns:
-        (classes, classes) int64: row of the true class, column of the predicted one.
-    """
-    device = next(model.parameters()).device
-    model.eval()
-    counts = torch.zeros(classes * classes, dtype=torch.int64)
-    for images, labels in loader:
-        predicted = model(images.to(device)).argmax(1).cpu()
-        counts += torch.bincount(labels.cpu() * classes + predicted, minlength=classes * classes)
-    return counts.view(classes, classes)
-
-
-def class_table(matrix: Tensor, classes: Sequence[str], train_labels: Tensor) -> list[dict[str, Any]]:
-    """One row per class; a percentage of nothing is None.
-
-    Args:
-        matrix: from `confusion_matrix`.
-        classes: names.
-        train_labels: (N,) of the images trained on.
-    """
-    trained = torch.bincount(train_labels, minlength=len(classes)).tolist()
-    correct, actual, predicted = matrix.diagonal().tolist(), matrix.sum(1).tolist(), matrix.sum(0).tolist()
-    return [
-        {
-            "class": name,
-            "train_images": trained[i],
-            "val_images": actual[i],
-            "correct": correct[i],
-            "recall_percent": _percent(correct[i], actual[i]),
-            "precision_percent": _percent(correct[i], predicted[i]),
-        }
-        for i, name in enumerate(classes)
-    ]
-
-
-def write_confusion(matrix: Tensor, classes: Sequence[str], path: str | Path) -> None:
-    """Write a matrix as CSV: a row per true class, a column per predicted one."""
-    rows = zip(classes, matrix.tolist(), strict=True)
-    write_csv(path, [("true \\ predicted", *classes), *((name, *row) for name, row in rows)])
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 2) if whole else None

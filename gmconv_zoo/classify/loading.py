@@ -219,14 +219,14 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
         loaders: loaders of these images, without the skipped ones.
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
-    described = {"classes": list(images.classes), "labels (digest)": _digest(labels), "in memory": loaders.in_memory}
+    described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
     if isinstance(images, StreamData):
-        return described | {"validation set": f"{images.val.count} images, {images.description}"}
+        return described | {"validation_set": f"{images.val.count} images, {images.description}"}
     val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
     content = "\n".join(map(str, [*val_labels, *images.val.names]))
-    described["file names (digest)"] = _digest("\n".join(images.train.names).encode(errors="surrogateescape"))
+    described["file_names_digest"] = _digest("\n".join(images.train.names).encode(errors="surrogateescape"))
     val_digest = _digest(content.encode(errors="surrogateescape"))
-    return described | {"validation set": f"{len(val_labels)} images, digest {val_digest}"}
+    return described | {"validation_set": f"{len(val_labels)} images, digest {val_digest}"}
 
 
 def _digest(content: bytes) -> str:

@@ -1,27 +1,22 @@
-"""Messages of a training before it starts, after every epoch and at its end."""
+"""Messages of a training before it starts, when it is interrupted and at its end."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from ..engine.checkpoint import LAST_NAME
+from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
 from ..engine.extras import needs_extra
 from ..engine.lost_process import how_to_go_on
 from ..saving import loading_call
-from .checkpoint_plan import CHECKPOINTS_FOLDER
 from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = ["closing_lines", "interruptible", "log_epoch", "starting_line"]
-
-_logger = logging.getLogger(__name__)
+__all__ = ["closing_lines", "interruptible", "starting_line"]
 
 
 def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accelerator) -> str:
@@ -43,13 +38,6 @@ def starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accel
         f"({recipe.optimizer}, {recipe.schedule}), epochs {recipe.epochs}, device {accelerator.device}{shared}, "
         f"precision {precision}"
     )
-
-
-def log_epoch(row: dict[str, Any], epochs: int, curves: Path | None) -> None:
-    """Log one line about an epoch, and the path of the curves once they are drawn."""
-    where = f"; curves: {curves}" if curves is not None and curves.exists() else ""
-    evaluated = f", val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
-    _logger.info("epoch %d/%d: train_loss %.4f%s%s", row["epoch"], epochs, row["train_loss"], evaluated, where)
 
 
 def closing_lines(output: Path) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..engine.checkpoint import BEST_NAME, LAST_NAME, load_weights
+from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
 from ..engine.extras import needs_extra
 from ..saving.named import open_model
-from .checkpoint_plan import CHECKPOINTS_FOLDER
 from .start_network import build_network
 
 with needs_extra("train"):

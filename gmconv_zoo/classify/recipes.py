@@ -5,21 +5,20 @@ biases are decayed; plain SGD decays every parameter, so the paper's recipes do.
 train without.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
-from ..engine.optim import OptimSettings
+from ..engine.optim import TrainSettings
 from ..models._names import net_of
 
 __all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(OptimSettings):
+class Recipe(TrainSettings):
     """All settings of a classifier's training, except the network, the images and the seed.
 
     Attributes:
-        batch_size: images per optimizer update, over all processes.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
         crop_padding: black pixels added on each side before a random crop of the original size.
         crop_scale: smallest share of the area that a random resized crop keeps, in (0, 1]; 1 for no resized crop. For
@@ -27,15 +26,12 @@ class Recipe(OptimSettings):
         flip: mirror half of the images left to right; not for digits or text.
         class_weights: give every class the same weight in the loss, whatever its number of images.
         mixup, cutmix: strength of timm's mixing of images, 0 for none.
-        ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
-        patience: stop after this many epochs without a better validation top-1; None to run all epochs.
-        epochs, lr, ...: see `OptimSettings`.
+        epochs, lr, batch_size, ...: see `TrainSettings` and `OptimSettings`.
 
     Raises:
         ValueError: for a value outside its range, naming the field.
     """
 
-    batch_size: int
     label_smoothing: float = 0.0
     crop_padding: int = 0
     crop_scale: float = 1.0
@@ -43,61 +39,19 @@ class Recipe(OptimSettings):
     class_weights: bool = False
     mixup: float = 0.0
     cutmix: float = 0.0
-    ema_decay: float = 0.0
-    patience: int | None = None
 
-    AT_LEAST_ONE = (*OptimSettings.AT_LEAST_ONE, "batch_size")
-    NOT_NEGATIVE = (*OptimSettings.NOT_NEGATIVE, "mixup", "cutmix")
+    NOT_NEGATIVE = (*TrainSettings.NOT_NEGATIVE, "mixup", "cutmix")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in [0, 1).")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing!r}: pass a number in [0, 1).")
         if not 0 < self.crop_scale <= 1:
             raise ValueError(f"crop_scale={self.crop_scale!r}: pass a share of the area in (0, 1], 1 for no crop.")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience={self.patience!r}: pass at least 1 epoch, or None.")
         if self.class_weights and (self.mixup or self.cutmix):
             raise ValueError("class_weights cannot be combined with mixup or cutmix: choose one of them.")
         if isinstance(self.crop_padding, bool) or not isinstance(self.crop_padding, int) or self.crop_padding < 0:
             raise ValueError(f"crop_padding={self.crop_padding!r}: pass a whole number of pixels, 0 for no crop.")
-
-    def override(self, **values: Any) -> "Recipe":
-        """Return the recipe with some fields changed.
-
-        Raises:
-            ValueError: for a field that no recipe has, or a value outside its range.
-        """
-        names = [field.name for field in fields(self)]
-        if unknown := sorted(set(values) - set(names)):
-            raise ValueError(f"a recipe has no field {', '.join(unknown)}: its fields are {', '.join(names)}.")
-        return replace(self, **values)
-
-    def adapt(self, **values: Any) -> "Recipe":
-        """Return the recipe with some fields changed and dependent fields rescaled.
-
-        Another number of epochs rescales milestones, the epochs between steps, and a warm-up that no longer fits,
-        unless they are given too. Another batch size changes nothing else.
-
-        Raises:
-            ValueError: as in `override`.
-        """
-        epochs = values.get("epochs", self.epochs)
-        if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
-            share = epochs / self.epochs
-            moved = {max(1, round(milestone * share)) for milestone in self.milestones}
-            if values.get("schedule", self.schedule) == "multistep":
-                values.setdefault("milestones", tuple(sorted(moved)))
-            values.setdefault("decay_epochs", max(1, round(self.decay_epochs * share)))
-            values.setdefault("warmup_epochs", min(self.warmup_epochs, epochs / 2))
-        if values.get("schedule", "multistep") != "multistep":
-            values.setdefault("milestones", ())
-        return self.override(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field as JSON-ready values; ``Recipe(**values)`` is the inverse."""
-        return {**asdict(self), "milestones": list(self.milestones)}
 
 
 def _plain_sgd(weight_decay: float, **values: Any) -> Recipe:

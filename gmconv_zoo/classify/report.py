@@ -12,14 +12,17 @@ from typing import Any
 import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
+from ..engine.evaluate import evaluate
 from ..engine.records import RESULTS_NAME, SUMMARY_NAME, environment
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
+from ..saving.label_names import label_names
 from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..visualize.classes import draw_curves
@@ -27,8 +30,9 @@ from ..visualize.masks import has_masks
 from ..visualize.report import field_section, mask_sections, network_section
 from ..visualize.report_page import Section, write_page
 from ..weights.specs import SPECS, specs_of
-from .answers import answer_all
+from .evaluate import Answers
 from .open_checkpoint import find_checkpoints, open_checkpoint
+from .report_sections import AnswerSections
 from .validate import eval_images
 
 __all__ = ["report"]
@@ -106,11 +110,17 @@ def report(
         if isinstance(images, EvalStream):
             raise ValueError(f"{data} is a stream, whose images have no names: pass a folder, torch/NAME or hfds/NAME.")
         about["Images"] = f"{len(source):,} of {_dataset(source.name, data)}"
-        reading: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "skip_bad": skip_bad}
-        answers = answer_all(net.to(device), images, progress=progress, **reading)
+        answers = Answers(images, skip_bad=skip_bad)
+        loader = DataLoader(images, batch_size, num_workers=workers)
+        evaluate(net.to(device), loader, answers, progress="classifying" if progress else "")
+        if not answers.loss.isfinite().all():
+            raise ValueError(f"{source.name}: the network's outputs are not finite; check its weights.")
+        where = f"{source.name}/"  # a page is passed on, and has no path of the machine
+        left_out = [said.removeprefix(where) for said in images.why_unreadable(answers.bad)]
+        answered = AnswerSections(answers, label_names(net), source, left_out)
         sample = _sample(images, answers.index, _SIGMA_IMAGES).to(next(net.cpu().parameters()))
         fields = field_section(networks, _sample(images, answers.index, _FIELD_IMAGES), progress=progress)
-        seen = [fields, answers.accuracy_section(), answers.confusion_section(), answers.mistake_section(mistakes)]
+        seen = [fields, answered.accuracy_section(), answered.confusion_section(), answered.mistake_section(mistakes)]
         seen[1].text += [_CAUTION] * bool(record.get("split_made"))
     sections = [network_section(net, about), *mask_sections(net, sample), *seen, _curves(folder), _speed(net, device)]
     made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."

@@ -1,358 +1,292 @@
-"""Train or finetune a classifier by a recipe."""
+"""Train a classifier by the paper's recipe, or finetune one on a user's folder of images: one call each."""
 
-import datetime
 import logging
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from timm.utils import ModelEmaV3
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from timm.models import split_model_name_tag
+from torch import nn
 
-from ..data.pixels import UnreadableImageError
-from ..engine.allocator import keep_freed_memory
-from ..engine.checkpoint import BEST_NAME, LAST_NAME, Checkpoints, load_weights
+from ..data.sources import ImageData
+from ..data.statistics import dataset_statistics
+from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
-from ..engine.loop import EpochCallback, TrainState, run_epochs
-from ..engine.lost_process import naming_lost_process
-from ..engine.optim import build_optimizer, build_scheduler
-from ..engine.records import Summary, write_results
-from ..engine.sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
-from ..visualize.classes import draw_curves
-from .checkpoint_plan import CheckpointPlan, EarlyStop, best_row, open_checkpoints
-from .evaluate import Score, evaluate, not_above_chance
-from .loss import make_batch_loss
-from .messages import log_epoch
-from .recipes import Recipe
+from ..engine.fit import FitOptions, check_run_folder, default_accelerator
+from ..engine.freeze import freeze_parts
+from ..saving import save
+from ..saving.named import check_model_name, is_timm_name
+from .class_files import draw_class_files, write_class_files
+from .evaluate import Answers
+from .loading import Loaders, described_images, make_loaders, open_images, sharing
+from .loss import balanced_weights
+from .messages import closing_lines, starting_line
+from .recipes import FINETUNE, Recipe, paper_start, recipe_for
+from .start_network import start_network
+from .stream_loading import make_stream_loaders
+from .task import TrainResult, fit_classifier
 
 with needs_extra("train"):
     from accelerate import Accelerator
-    from accelerate.data_loader import DataLoaderShard
-    from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
+    from accelerate.utils import set_seed
 
-__all__ = ["TrainResult", "default_accelerator", "train"]
+__all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-Loader = DataLoader[tuple[Tensor, Tensor]]
-# Images that the sigmas of dynamic layers are logged on.
-PROBE_IMAGES = 256
-CURVES_NAME = "curves.png"
-_SECONDS_BETWEEN_CURVES = 10.0
+# A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
+_UPDATES = 8
+_SMALLEST_BATCH = 8
+# What is the same in a run that goes on, of what results.json says of it.
+_IDENTITY = (
+    *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
+    *("labels_digest", "in_memory", "file_names_digest", "validation_set"),
+)
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run gave.
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(FitOptions):
+    """Options of `train_by_recipe` and `finetune`.
 
     Attributes:
-        score: of the weights the network ends with, on the validation images.
-        rows: one per epoch, as in summary.csv.
-        output: the folder written to, or None.
-        epoch: the epoch that the weights are from.
+        overrides: fields of the recipe to change; see `TrainSettings.adapt`.
+        model_options: arguments of `timm.create_model`, e.g. {"sigma_init": 1.0}, for a model that timm knows.
+        freeze: modules and parameters that are not trained, see `freeze_parts`.
+        freeze_backbone: train the classifier only (linear probing).
+        data_dir: folder in which a named dataset is stored, or to which it is downloaded.
+        stream: splits and columns of "hfds/NAME"; splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME".
+        val_share: share of each class that is used for validation, if the dataset has no validation set.
+        dataset: name of the validation set in records, e.g. "CIFAR-10 test"; None to describe the data.
+        skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
+        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
+        accelerator: device, precision, processes and batches per update, which share the batch size; None for
+            accelerate's defaults in float32.
+        say: function that receives one line of text after each step.
+        output, seed, resume, overwrite, save_every, val_every, ...: see `FitOptions`.
     """
 
-    score: Score
-    rows: list[dict[str, Any]]
-    output: Path | None
-    epoch: int
+    overrides: dict[str, Any] = field(default_factory=dict)
+    model_options: dict[str, Any] = field(default_factory=dict)
+    freeze: Sequence[str] = ()
+    freeze_backbone: bool = False
+    data_dir: str | Path | None = None
+    stream: StreamOptions | None = None
+    val_share: float = 0.2
+    dataset: str | None = None
+    skip_bad: bool = False
+    memory_gb: float = 2.0
+    accelerator: Accelerator | None = None
+    say: Callable[[str], None] = _logger.info
 
 
-def train(
-    model: nn.Module,
-    train_loader: Loader,
-    val_loader: Loader,
-    recipe: Recipe,
-    *,
-    output: str | Path | None = None,
-    dataset: str = "",
-    seed: int = 0,
-    accelerator: Accelerator | None = None,
-    channels_last: bool = True,
-    class_weights: Tensor | None = None,
-    checkpoints: CheckpointPlan | None = None,
-    identity: dict[str, Any] | None = None,
-    extra: dict[str, Any] | None = None,
-    callbacks: Sequence[EpochCallback] = (),
-    closing_callbacks: Sequence[EpochCallback] = (),
-    val_every: int = 1,
-    progress: bool = True,
+def train_by_recipe(
+    model: str, data: str | Path, *, recipe: str | None = None, output: str | Path = "output/train", **options: Any
 ) -> TrainResult:
-    """Train a classifier in place and evaluate it after every epoch.
-
-    The validation images are only evaluated, unless a recipe with patience or a plan that ends with the best epoch
-    chooses the epoch by them. The score is then optimistic, and results.json says so.
+    """Train and write checkpoints, records, curves and the network of the last epoch.
 
     Args:
-        model: network from (B, C, H, W) images to (B, classes) logits. It is moved to the accelerator's device.
-        train_loader: loader of images and int64 labels, ``recipe.batch_size`` of them over all processes.
-        val_loader: loader of the validation images, unshuffled.
-        recipe: settings of the training. Augmentation is applied by the training loader.
-        output: folder for summary.csv, results.json and curves.png, created when missing; None to write nothing.
-        dataset: name of the validation images in records, e.g. "CIFAR-10 test".
-        seed: seed of everything random except the loaders.
-        accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
-            float32. It must split batches over processes (``split_batches=True``), as the default one does.
-        channels_last: keep images and kernels in this memory format, which is faster on most devices.
-        class_weights: (classes,) factors of the loss, for a recipe with class weights.
-        checkpoints: which checkpoints to write to ``output`` / "checkpoints", and whether to go on from them; None to
-            write none.
-        identity: further values, in addition to the network, the recipe, the seed and the like, that must be equal to
-            go on from a checkpoint.
-        extra: further values for results.json.
-        callbacks: functions that run after each epoch, before its row is recorded.
-        val_every: evaluate only after every so many epochs, and after the last one.
-        closing_callbacks: functions that run after each epoch, once it is recorded and its checkpoint is written.
-        progress: whether to show a progress bar.
+        model: a name timm knows; weights are random unless the model options say otherwise, which by default are those
+            of `paper_start`.
+        data: a folder with "train" and "val", a dataset that timm names, e.g. "torch/cifar10", or a stream.
+        recipe: name of a network that the paper trains, to use its recipe, or "finetune"; None for that of ``model``.
+        output: folder for everything that is written.
+        **options: fields of `TrainOptions`.
 
     Returns:
-        The final score and the rows. With a running average of the weights, the network ends with the average.
+        The last epoch's score and the rows.
 
     Raises:
-        ValueError: when loader and recipe disagree on the batch size, the network has nothing to train, the output
-            cannot be written, or its checkpoints are of another run.
-        NonFiniteError: when loss or parameters stop being finite.
-        LostProcessError: when another process of the run was killed.
+        ValueError: for data, a model or a setting that cannot be used; the message says what to change.
+        NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
-        UnreadableImageError: when an image that is read at every use cannot be read.
     """
-    if val_every < 1:
-        raise ValueError(f"val_every={val_every}: pass at least 1 epoch (--val-every).")
-    accelerator = accelerator or default_accelerator()
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
-    _check_batch_size(train_loader, recipe, accelerator)
-    set_seed(seed)
-    with _naming_unreadable():
-        probe = _probe_images(val_loader)
-    state, train_loader, val_loader = _prepare(model, train_loader, val_loader, recipe, accelerator, channels_last)
-    writer = None
-    if checkpoints is not None:
-        same = _identity(model, recipe, seed, accelerator, _images(train_loader)) | (identity or {})
-        writer = open_checkpoints(checkpoints, state, output, same)
-    summary = Summary(output if accelerator.is_main_process else None, rows=state.rows)
-
-    def validate(state: TrainState, row: dict[str, Any]) -> None:
-        if state.epoch % val_every and state.epoch < recipe.epochs:
-            return
-        with accelerator.autocast():
-            net = state.model if state.ema is None else state.ema.module
-            if state.ema is not None:  # batch norm's statistics are of each process's own images
-                _share(net.buffers(), accelerator)
-            score = evaluate(net, val_loader, accelerator=accelerator)
-        row.update({f"val_{key}": value for key, value in score.to_dict().items()})
-
-    curves = None if summary.path is None else summary.path.with_name(CURVES_NAME)
-    drawn = time.monotonic()
-
-    def record(state: TrainState, row: dict[str, Any]) -> None:
-        nonlocal drawn
-        summary.append(row)
-        late = time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES
-        if curves is not None and late and any("val_top1" in row for row in summary.rows):
-            draw_curves(summary.rows, curves)
-            drawn = time.monotonic()
-        log_epoch(row, recipe.epochs, curves)
-
-    after_epoch: list[EpochCallback] = [validate, SigmaLog(probe), *callbacks, record]
-    if recipe.patience is not None:
-        after_epoch.append(EarlyStop(recipe.patience))
-    if writer is not None:
-        after_epoch.append(writer)
-    weights = class_weights if recipe.class_weights else None
-    classes = getattr(model, "num_classes", None)
-    try:
-        with _naming_unreadable(), naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
-            run_epochs(
-                state,
-                train_loader,
-                epochs=recipe.epochs,
-                batch_loss=make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=channels_last),
-                clip_grad=recipe.clip_grad,
-                clip_sigma=recipe.clip_sigma,
-                first_batch_callbacks=[revive_dead_units],
-                callbacks=[*after_epoch, *closing_callbacks],
-                update_callbacks=[] if writer is None else [writer.after_update],
-                progress=progress,
-            )
-    finally:
-        accelerator.unwrap_model(
-            state.model, keep_fp32_wrapper=False, keep_torch_compile=False
-        )  # mixed precision patches forward
-    row = _final_weights(model, state, checkpoints, writer)
-    if accelerator.is_main_process and len(probe) > 1:
-        warn_of_static_layers(model, row)
-    score = Score(row["val_count"], row["val_top1"], row["val_top5"])
-    top1 = best_row(state.rows)["val_top1"]
-    if classes and (poor := not_above_chance(Score(score.count, top1, top1), classes)):
-        _logger.warning(
-            "in the best epoch %s. Check that the labels belong to the images; then try another "
-            "learning rate (--lr), or more epochs.",
-            poor,
-        )
-    if curves is not None:
-        draw_curves(state.rows, curves)
-    if output is not None and accelerator.is_main_process:
-        results = _results(model, recipe, dataset, seed, accelerator, score, summary)
-        selected = recipe.patience is not None or (checkpoints is not None and checkpoints.end_with_best)
-        chosen = {"epoch": row["epoch"], "epoch_selected_on_validation": selected}
-        chosen["training_images"] = _images(train_loader)
-        if stem := stem_record(row, len(probe)):
-            chosen["stem"] = stem
-        write_results(output, {**results, **chosen, **(extra or {})})
-    return TrainResult(score, summary.rows, None if output is None else Path(output), row["epoch"])
+    chosen = TrainOptions(output=output, checkpoints=True, **options)
+    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
+    check_model_name(model)
+    resolved = choose_recipe(model, recipe).adapt(**chosen.overrides)
+    if (channels := chosen.model_options.get("in_chans", 3)) != 3:
+        raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
+    given = chosen.model_options
+    statistics = {} if given.get("pretrained") else dataset_statistics(data)
+    overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
+    network = {**paper_start(model), **overlay, **given}
+    run = {"tag": split_model_name_tag(model)[1], "network_options": network}
+    return _train(model, data, {"pretrained": False, **network}, lambda _: resolved, chosen, run)
 
 
-def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
-    """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
+def finetune(
+    data: str | Path,
+    model: str = "gmconv_resnet18.from_tv_in1k",
+    *,
+    pretrained: bool = True,
+    image_size: int | None = None,
+    output: str | Path = "output/finetune",
+    **options: Any,
+) -> TrainResult:
+    """Train a network on a folder of images and keep its best epoch.
 
     Args:
-        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
-        compile: train and evaluate with `torch.compile`.
-        **options: others of `accelerate.Accelerator`.
+        data: a folder of class folders, with or without "train" and "val", or a dataset that timm names.
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        pretrained: False to start a model that timm knows from random weights.
+        image_size: side of the images in pixels; None for the network's own.
+        output: folder of the network, checkpoints, records and pictures. The network is ready for the Hub and loads
+            with ``timm.create_model("local-dir:FOLDER", pretrained=True)``; one that was converted by hand, with
+            `gmconv_zoo.load`.
+        **options: fields of `TrainOptions`.
+
+    Returns:
+        The best epoch's score and the rows.
 
     Raises:
-        ValueError: for fp16 without a device that has it, which accelerate would pass over in silence.
+        ValueError: for a folder, an image, a model or a setting that cannot be used; the message says what to change.
+        NonFiniteError: when training diverges; the last good checkpoint is kept.
+        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    config = DataLoaderConfiguration(split_batches=True)
-    # where there is no device, processes that torchrun started join only when told to use the CPU
-    options.setdefault("cpu", not torch.accelerator.is_available())
-    if compile:
-        options.setdefault("dynamo_backend", "inductor")
-    kind = "no" if mixed_precision == "float32" else mixed_precision  # accelerate's word
-    accelerator = Accelerator(dataloader_config=config, mixed_precision=kind, **options)
-    if mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16 or float32.")
-    return accelerator
-
-
-@contextmanager
-def _naming_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except UnreadableImageError as error:  # raised in a loader's process, it comes with that one's traceback
-        said = str(error).strip().splitlines()[-1].rpartition("UnreadableImageError: ")[2]
-        raise UnreadableImageError(
-            f"{said} cannot be read. Repair it and go on with resume (--resume), or start anew with skip_bad "
-            "(--skip-bad)."
-        ) from None
-
-
-def _check_batch_size(loader: Loader, recipe: Recipe, accelerator: Accelerator) -> None:
-    images = (loader.batch_size or 0) * accelerator.gradient_accumulation_steps
-    if not accelerator.split_batches or hasattr(loader.dataset, "total"):  # a stream's batches are of one process
-        images *= accelerator.num_processes
-    if images != recipe.batch_size:
+    chosen = TrainOptions(output=output, checkpoints=True, end_with_best=True, **options)
+    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
+    check_model_name(model)
+    given = chosen.model_options
+    if not is_timm_name(model) and (given or not pretrained):
         raise ValueError(
-            f"the loader gives {images} images per optimizer update, but the recipe says batch_size="
-            f"{recipe.batch_size}: build the loader with it, or pass recipe.override(batch_size={images})."
+            f"{model} is built as it was saved: leave out model_options (--model-options) and pretrained=False "
+            "(--no-pretrained)."
         )
+    built = {**given, "image_size": image_size, **({} if pretrained else {"pretrained": False})}
+    run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained, "image_size": image_size}
+    return _train(model, data, built, lambda images: _finetuning_recipe(images, chosen.overrides), chosen, run)
 
 
-def _images(loader: Loader) -> int:
-    """Images of an epoch, over all processes."""
-    return getattr(loader.dataset, "total", None) or len(loader.dataset)  # type: ignore[arg-type]
+def choose_recipe(model: str, name: str | None = None) -> Recipe:
+    """Return the recipe of a name, by default the network's own.
+
+    Args:
+        model: name of the network.
+        name: name of a network that the paper trains, or "finetune".
+
+    Raises:
+        ValueError: when the recipe does not exist.
+    """
+    return FINETUNE if name == "finetune" else recipe_for(name or model)
 
 
-def _probe_images(loader: Loader) -> Tensor:
-    if getattr(loader, "persistent_workers", False):  # not to be started for one batch
-        loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
-    images, _ = next(iter(loader))
-    return images[:PROBE_IMAGES]
+def _train(
+    model: str,
+    data: str | Path,
+    built: dict[str, Any],
+    recipe_of: Callable[[int], Recipe],
+    options: TrainOptions,
+    run: dict[str, Any],
+) -> TrainResult:
+    """Open the images, build the network and train it; a run that ends with its best epoch also describes its classes.
 
+    Args:
+        model, data: names that the user gave.
+        built: arguments of `start_network`.
+        recipe_of: gives the recipe for a number of training images.
+        options: of the run.
+        run: what is known of the run, for its record.
+    """
+    output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
+    if accelerator.gradient_accumulation_steps < 1:
+        raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
+    finetuning = options.end_with_best
+    images = _open(data, options, accelerator, streams=not finetuning)
+    classes = tuple(images.classes)
+    count = images.train.count if isinstance(images, StreamData) else len(images.train.labels)
+    recipe = recipe_of(count)
+    options.say(f"{len(classes)} classes, {_counts(images)}")
+    set_seed(options.seed)
+    net = start_network(model, len(classes), **built)
+    freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
+    options.say(starting_line(model, net, recipe, accelerator))
+    loaders = _loaders(net, images, recipe, options, accelerator, drop_last=finetuning)
+    described = {
+        "start": str(model),
+        "dataset": options.dataset or images.description,
+        "model_options": options.model_options,
+        "frozen": list(options.freeze),
+        "frozen_backbone": options.freeze_backbone,
+        "split_made": isinstance(images, ImageData) and images.split_made,
+        **({} if isinstance(images, StreamData) else {"skipped_images": loaders.skipped}),
+        **described_images(images, loaders),
+        **run,
+    }
 
-def _prepare(
-    model: nn.Module,
-    train_loader: Loader,
-    val_loader: Loader,
-    recipe: Recipe,
-    accelerator: Accelerator,
-    channels_last: bool,
-) -> tuple[TrainState, Loader, Loader]:
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, recipe)
-    updates = -(-len(train_loader) // accelerator.gradient_accumulation_steps)
-    scheduler = build_scheduler(optimizer, recipe, updates_per_epoch=updates)
-    ema = (
-        ModelEmaV3(model.to(accelerator.device), decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+    def describe_classes(answers: Answers) -> None:
+        if finetuning and accelerator.is_main_process:
+            write_class_files(answers.confusion(len(classes)), classes, loaders.train_labels, output)
+
+    result = fit_classifier(
+        net,
+        loaders.train,
+        loaders.val,
+        recipe,
+        options,
+        accelerator=accelerator,
+        class_weights=balanced_weights(loaders.train_labels, len(classes)),
+        run=described,
+        identity=[name for name in _IDENTITY if name in described],
+        on_best=describe_classes,
+        callbacks=loaders.callbacks,
+        closing_callbacks=loaders.closing_callbacks,
     )
-    prepared = accelerator.prepare(model, optimizer, val_loader)
-    if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
-        train_loader = accelerator.prepare(train_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
+    chosen = f"best epoch {result.epoch} of {len(result.rows)}" if finetuning else f"after epoch {result.epoch}"
+    options.say(f"{chosen}: {result.score.top1_percent:.2f} % of {result.score.count} validation images")
+    if accelerator.is_main_process:
+        for parameter in net.parameters():
+            parameter.requires_grad_(True)
+        save(net.cpu().eval(), output, label_names=list(classes))
+        if finetuning:
+            draw_class_files(output, classes)
+        options.say(closing_lines(output))
+    return replace(result, classes=classes, skipped=tuple(loaders.skipped))
 
 
-def _final_weights(
-    model: nn.Module, state: TrainState, plan: CheckpointPlan | None, writer: Checkpoints | None
-) -> dict[str, Any]:
-    """Give the network the weights that the run ends with; the row of the epoch they are from."""
-    if plan is not None and writer is not None and plan.end_with_best:
-        state.accelerator.wait_for_everyone()
-        if state.accelerator.is_main_process:  # the others may not see its disk
-            load_weights(writer.folder / BEST_NAME, model)
-        _share(model.state_dict().values(), state.accelerator)
-        return best_row(state.rows)
-    if state.ema is not None:
-        model.load_state_dict(state.ema.module.state_dict())
-    return state.rows[-1]
+def _finetuning_recipe(images: int, overrides: dict[str, Any]) -> Recipe:
+    """Return the finetuning recipe. Without a batch size, a small dataset gets smaller batches and steps."""
+    recipe = FINETUNE
+    if "batch_size" not in overrides:
+        batch = recipe.batch_size
+        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
+            batch //= 2
+        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
+    return recipe.adapt(**overrides)
 
 
-def _share(tensors: Iterable[Tensor], accelerator: Accelerator) -> None:
-    """Give every process the main one's values."""
-    if accelerator.num_processes > 1:
-        for tensor in tensors:
-            whole = tensor.detach().contiguous()  # not every backend sends channels_last
-            torch.distributed.broadcast(whole, 0)
-            tensor.detach().copy_(whole)
+def _open(
+    data: str | Path, options: TrainOptions, accelerator: Accelerator, *, streams: bool
+) -> ImageData | StreamData:
+    if streams and is_stream(data):
+        processes = accelerator.num_processes
+        return open_stream(str(data), options=options.stream, data_dir=options.data_dir, processes=processes)
+    names = ("train_split", "val_split", "image_column", "label_column")
+    splits = {name: getattr(options.stream, name, None) for name in names}
+    if options.stream not in (None, StreamOptions(**splits)):
+        raise ValueError(f"{data} is not a stream: leave out --train-count, --val-count and --classes.")
+    place: dict[str, Any] = {"data_dir": options.data_dir, "seed": options.seed, "output": options.output}
+    return open_images(data, accelerator, val_share=options.val_share, **place, **splits)
 
 
-def _identity(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator, images: int) -> dict[str, Any]:
-    """What must be the same for a run to be the same run."""
-    return {
-        **_described(model, recipe, seed, accelerator),
-        "accumulation": accelerator.gradient_accumulation_steps,
-        "training images": images,
-        "parameters trained": sum(parameter.requires_grad for parameter in model.parameters()),
-    }
-
-
-def _described(model: nn.Module, recipe: Recipe, seed: int, accelerator: Accelerator) -> dict[str, Any]:
-    """What a checkpoint and results.json both say of a run."""
-    config = getattr(model, "pretrained_cfg", None) or {}
-    return {
-        "model": config.get("architecture", type(model).__name__),
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "precision": accelerator.mixed_precision,
-        "compiled": accelerator.state.dynamo_plugin.backend != DynamoBackend.NO,
-    }
-
-
-def _results(
-    model: nn.Module,
+def _loaders(
+    net: nn.Module,
+    images: ImageData | StreamData,
     recipe: Recipe,
-    dataset: str,
-    seed: int,
+    options: TrainOptions,
     accelerator: Accelerator,
-    score: Score,
-    summary: Summary,
-) -> dict[str, Any]:
-    config = getattr(model, "pretrained_cfg", None) or {}
-    skipped = [row["skipped_images"] for row in summary.rows if "skipped_images" in row]
-    return {
-        **_described(model, recipe, seed, accelerator),
-        "tag": config.get("tag", ""),
-        "dataset": dataset,
-        "date": datetime.date.today().isoformat(),
-        "processes": accelerator.num_processes,
-        "score": score.to_dict(),
-        "seconds": sum(row["seconds"] for row in summary.rows),
-        "data_seconds": sum(row.get("data_seconds", 0.0) for row in summary.rows),
-        **({"skipped_from_streams": sum(skipped)} if skipped else {}),
-    }
+    *,
+    drop_last: bool,
+) -> Loaders:
+    reading: dict[str, Any] = {"seed": options.seed, "skip_bad": options.skip_bad}
+    if isinstance(images, StreamData):
+        return make_stream_loaders(net, images, recipe, accelerator=accelerator, **reading)
+    reading |= {"memory_gb": options.memory_gb, "drop_last": drop_last, **sharing(accelerator)}
+    return make_loaders(net, images, recipe, **reading)
+
+
+def _counts(images: ImageData | StreamData) -> str:
+    if isinstance(images, StreamData):
+        return f"{images.train.count} training images in {len(images.train.files)} shards"
+    made = " (split made here)" if images.split_made else ""
+    return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"

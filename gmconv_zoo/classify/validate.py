@@ -5,6 +5,7 @@ import datetime
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import timm
 import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..conversion import fuse
 from ..data.class_order import class_outputs
@@ -19,11 +21,11 @@ from ..data.eval_images import EvalImages, EvalStream
 from ..data.image_source import ImageSource
 from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
+from ..engine.evaluate import LoaderError, evaluate
 from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
-from .count import BadImagesError, LoaderError, count_correct
-from .evaluate import Score, not_above_chance
+from .evaluate import Answers, BadImagesError, not_above_chance
 from .open_checkpoint import find_checkpoints, open_together
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
@@ -142,7 +144,8 @@ def _validate_one(
         bar = name if progress else ""
         started = time.perf_counter()
         outputs = int(getattr(model, "num_classes", 0))
-        score, bad, batch_size = _count(model, images, settings, accelerator, bar)
+        answers, batch_size = _answers(model, images, settings, accelerator, bar)
+        score, bad = answers.score, answers.bad
         seconds = time.perf_counter() - started
         left_out = (source.count or 0) - score.count if source.stream else len(bad)
         if left_out < 0:
@@ -199,29 +202,30 @@ def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Acceler
     return torch.compile(model) if settings.compile else model  # type: ignore[return-value]
 
 
-def _count(
+def _answers(
     model: nn.Module,
     images: EvalImages | EvalStream,
     settings: ValidationSettings,
     accelerator: Accelerator,
     bar: str,
-) -> tuple[Score, list[int], int]:
-    """The counts, the bad images and the batch size that fitted."""
-    batch_size = settings.batch_size
+) -> tuple[Answers, int]:
+    """What the model answers, and the batch size that fitted."""
+    batch_size, dtype = settings.batch_size, PRECISIONS[settings.precision]
+    autocast = nullcontext() if dtype is None else torch.autocast(accelerator.device.type, dtype)
     while True:
+        answers = Answers(images, skip_bad=settings.skip_bad)
+        loader = accelerator.prepare(DataLoader(images, batch_size, num_workers=settings.workers))
         try:
-            score, bad = count_correct(
-                model,
-                images,
-                accelerator=accelerator,
-                batch_size=batch_size,
-                workers=settings.workers,
-                dtype=PRECISIONS[settings.precision],
-                channels_last=settings.channels_last,
-                skip_bad=settings.skip_bad,
-                progress=bar,
-            )
-            return score, bad, batch_size
+            with autocast:
+                evaluate(
+                    model,
+                    loader,
+                    answers,
+                    accelerator=accelerator,
+                    channels_last=settings.channels_last,
+                    progress=bar,
+                )
+            return answers, batch_size
         except MemoryError:
             if not settings.retry or batch_size == 1:
                 raise

@@ -15,7 +15,14 @@ Examples:
 import argparse
 
 from ..classify.recipes import FINETUNE
-from .recipe_options import add_data_options, add_model_options, add_recipe_options, add_run_options, training
+from .recipe_options import (
+    add_data_options,
+    add_model_options,
+    add_recipe_options,
+    add_run_options,
+    stream_options,
+    training,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Finetune as the options say."""
     with training(args) as options:
-        from ..classify.finetune import finetune
+        from ..classify.train import finetune
 
-        names = ("train_split", "val_split", "val_share", "image_size", "image_column", "label_column")
-        options |= {name: getattr(args, name) for name in names} | {"model_options": dict(args.model_options)}
+        options |= {"val_share": args.val_share, "image_size": args.image_size, "stream": stream_options(args)}
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

@@ -89,7 +89,7 @@ def add_stream_options(parser: argparse.ArgumentParser) -> None:
 
 def stream_options(args: argparse.Namespace) -> StreamOptions:
     """The streams' options that were given on the command line."""
-    return StreamOptions(**{field.name: getattr(args, field.name) for field in fields(StreamOptions)})
+    return StreamOptions(**{field.name: getattr(args, field.name, None) for field in fields(StreamOptions)})
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -134,7 +134,7 @@ def add_recipe_options(parser: argparse.ArgumentParser, recipe: Recipe | None = 
 def _described_fields() -> dict[str, str]:
     """What the docstrings of a recipe say about its fields."""
     found: dict[str, str] = {}
-    for kind in (Recipe, *Recipe.__bases__):
+    for kind in Recipe.__mro__:
         attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
         for names, text in re.findall(r"^    ([\w, ]+): (.+(?:\n     .+)*)", attributes, re.MULTILINE):
             plain = " ".join(text.replace("`", "").replace("%", "%%").split()).rstrip(".")
@@ -183,7 +183,7 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
     """
     from ..classify.messages import interruptible
-    from ..classify.train import default_accelerator
+    from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
         mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
@@ -192,5 +192,6 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     with interruptible(args.output):
         shared = {name: getattr(args, name) for name in _PASSED}
-        yield {**shared, "overrides": recipe_overrides(args), "accelerator": accelerator, "say": accelerator.print}
+        shared |= {"overrides": recipe_overrides(args), "model_options": dict(args.model_options)}
+        yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()

@@ -43,8 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Train as the options say."""
     with training(args) as options:
-        from ..classify.train_run import train_by_recipe
+        from ..classify.train import train_by_recipe
 
-        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")}
-        options |= {"model_options": dict(args.model_options), "stream": stream_options(args)}
+        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")} | {
+            "stream": stream_options(args)
+        }
         train_by_recipe(args.model, args.data, **options)

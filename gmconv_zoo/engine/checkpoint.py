@@ -19,13 +19,19 @@ from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
 from .state_file import read_state, write_state
 
-__all__ = ["BEST_NAME", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
+__all__ = ["BEST_NAME", "CHECKPOINTS_FOLDER", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
 
 _logger = logging.getLogger(__name__)
 
-LAST_NAME, BEST_NAME = "last.safetensors", "best.safetensors"
+LAST_NAME, BEST_NAME, CHECKPOINTS_FOLDER = "last.safetensors", "best.safetensors", "checkpoints"
 # Parts of a run's identity that checkpoints of version 0.1.0 do not have; they are compared if a checkpoint has them
-_NEWER = ("file names (digest)", "validation set")
+_NEWER = ("file names (digest)", "validation set", "start", "tag")
+# Names of a run's values in checkpoints, where they are not the same with spaces for underscores
+_STORED = {
+    "labels_digest": "labels (digest)",
+    "file_names_digest": "file names (digest)",
+    "network_options": "model options",
+}
 _PROGRESS = ("epoch", "step", "batch", "epoch_lr", "stop")
 
 
@@ -40,7 +46,8 @@ class Checkpoints:
 
     Args:
         folder: created when missing.
-        identity: JSON-ready settings of the run; one with others cannot go on from these checkpoints.
+        identity: JSON-ready settings of the run; one with others cannot go on from these checkpoints. None, False and
+            what is empty are the same as nothing.
         every: also write one after so many optimizer updates within an epoch; None for epochs only.
         best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
 
@@ -53,7 +60,8 @@ class Checkpoints:
     ) -> None:
         if every is not None and every < 1:
             raise ValueError(f"every={every}: pass at least 1 update, or None for epochs only.")
-        self.folder, self.identity, self.every, self.best = Path(folder), identity, every, best
+        self.folder, self.every, self.best = Path(folder), every, best
+        self.identity = {_STORED.get(name, name.replace("_", " ")): value for name, value in identity.items()}
         _check_writable(self.folder)
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
@@ -143,7 +151,7 @@ class Checkpoints:
     def _check_identity(self, path: Path, content: dict[str, Any]) -> None:
         there = content.get("identity") or {}
         here = {key: value for key, value in self.identity.items() if key in there or key not in _NEWER}
-        differences = _differences(there, here)
+        differences = _differences(_given(there), _given(here))
         if differences:
             raise ValueError(
                 f"{path} is from another run: {'; '.join(differences)}. Start again with the same settings, or choose "
@@ -224,6 +232,10 @@ def _check_tensors(path: str | Path, weights: dict[str, Tensor], model: nn.Modul
     here = {key: list(value.shape) for key, value in model.state_dict().items()}
     if differences := _differences(there, here):
         raise ValueError(f"{path} is of another network: {'; '.join(differences[:3])}. Nothing was changed.")
+
+
+def _given(identity: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if value or (value is not False and value == 0)}
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:

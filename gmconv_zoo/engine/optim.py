@@ -1,7 +1,7 @@
 """Optimizer and learning-rate schedule from one set of settings; timm makes both."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, TypeVar
 
 from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 from ..saving.named import did_you_mean
 from ..sigmas import param_groups
 
-__all__ = ["SCHEDULES", "OptimSettings", "build_optimizer", "build_scheduler", "split_by_layer"]
+__all__ = ["SCHEDULES", "OptimSettings", "TrainSettings", "build_optimizer", "build_scheduler", "split_by_layer"]
 
+_Settings = TypeVar("_Settings", bound="TrainSettings")
 SCHEDULES = ("constant", "cosine", "step", "multistep")
 
 
@@ -105,6 +106,70 @@ class OptimSettings:
             )
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs}: must be below epochs={self.epochs}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(OptimSettings):
+    """Settings of a training, whatever it trains.
+
+    Attributes:
+        batch_size: images per optimizer update, over all processes.
+        ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
+        patience: stop after this many epochs without a better score on the validation set; None to run all epochs.
+        epochs, lr, ...: see `OptimSettings`.
+
+    Raises:
+        ValueError: for a value outside its range, naming the field.
+    """
+
+    batch_size: int
+    ema_decay: float = 0.0
+    patience: int | None = None
+
+    AT_LEAST_ONE = (*OptimSettings.AT_LEAST_ONE, "batch_size")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay={self.ema_decay!r}: pass a number in [0, 1).")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience!r}: pass at least 1 epoch, or None.")
+
+    def override(self: _Settings, **values: Any) -> _Settings:
+        """Return the settings with some fields changed.
+
+        Raises:
+            ValueError: for a field that no recipe has, or a value outside its range.
+        """
+        names = [field.name for field in fields(self)]
+        if unknown := sorted(set(values) - set(names)):
+            raise ValueError(f"a recipe has no field {', '.join(unknown)}: its fields are {', '.join(names)}.")
+        return replace(self, **values)
+
+    def adapt(self: _Settings, **values: Any) -> _Settings:
+        """Return the settings with some fields changed and dependent fields rescaled.
+
+        Another number of epochs rescales milestones, the epochs between steps, and a warm-up that no longer fits,
+        unless they are given too. Another batch size changes nothing else.
+
+        Raises:
+            ValueError: as in `override`.
+        """
+        epochs = values.get("epochs", self.epochs)
+        if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
+            share = epochs / self.epochs
+            moved = {max(1, round(milestone * share)) for milestone in self.milestones}
+            if values.get("schedule", self.schedule) == "multistep":
+                values.setdefault("milestones", tuple(sorted(moved)))
+            values.setdefault("decay_epochs", max(1, round(self.decay_epochs * share)))
+            values.setdefault("warmup_epochs", min(self.warmup_epochs, epochs / 2))
+        if values.get("schedule", "multistep") != "multistep":
+            values.setdefault("milestones", ())
+        return self.override(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as JSON-ready values; the class makes the settings from them again."""
+        return {**asdict(self), "milestones": list(self.milestones)}
 
 
 def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:

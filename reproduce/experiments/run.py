@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from gmconv_zoo.classify.train import default_accelerator
-from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.classify.train import train_by_recipe
+from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.engine.records import environment
 

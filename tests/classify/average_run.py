@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.train import default_accelerator, train
 from gmconv_zoo.data.tensors import tensor_loader
+from gmconv_zoo.engine.fit import default_accelerator
 from tests.classify.two_processes import images
-from tests.engine.nets import tiny_net
+from tests.engine.nets import tiny_net, train
 
 
 def run(rank: int, folder: str) -> None:

@@ -11,13 +11,15 @@ import timm
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.utils.data import DataLoader
 
 from gmconv_zoo.classify import open_checkpoint
-from gmconv_zoo.classify.count import BadImagesError, count_correct
+from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages, EvalStream
+from gmconv_zoo.engine.evaluate import evaluate
 
 from .linear import NAME, fixture_linear, image_bytes
 
@@ -58,6 +60,13 @@ def shard(size: int, bad: int = 0) -> str:
     return str(folder)
 
 
+def counted(model: nn.Module, images: EvalImages | EvalStream, accelerator: Accelerator, batch_size: int) -> Score:
+    answers = Answers(images)
+    loader = accelerator.prepare(DataLoader(images, batch_size))
+    evaluate(model, loader, answers, accelerator=accelerator)
+    return answers.score
+
+
 def main(folder: str, broken: str) -> None:
     accelerator = Accelerator(cpu=True)
     model = fixture_linear().eval()
@@ -68,12 +77,12 @@ def main(folder: str, broken: str) -> None:
     for size in (1, 2, 3, 5, 8, 12, 13):
         Subset.size = size
         for batch_size in (1, 2, 4, 16):
-            score, _ = count_correct(model, images, accelerator=accelerator, batch_size=batch_size)
+            score = counted(model, images, accelerator, batch_size)
             found[f"{size} by {batch_size}"] = [score.count, score.top1, score.top5]
     for size in (3, 4, 5, 6, 7, 12, 13):
         stream = open_eval_data("wds/made", root=shard(size), split=f"made.tar|{size}")
         images = EvalStream(stream, transform, mode="RGB", shape=(3, 4, 4))
-        score, _ = count_correct(model, images, accelerator=accelerator, batch_size=2)
+        score = counted(model, images, accelerator, 2)
         found[f"stream {size}"] = [score.count, score.top1, score.top5]
     rows = validate(["nothing/of/this", NAME], source, ValidationSettings(workers=0, batch_size=3), progress=False)
     found["rows"] = [[row.error[:10], row.score and row.score.top1] for row in rows]

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gmconv_zoo.classify.evaluate import class_table, confusion_matrix, write_confusion
+from gmconv_zoo.classify.class_files import class_table, write_class_files
+from gmconv_zoo.classify.evaluate import Answers
+from gmconv_zoo.engine.evaluate import evaluate
 
 
 class Told(nn.Module):
@@ -22,7 +24,9 @@ class Told(nn.Module):
 def matrix_of(labels: list[int], predictions: list[int], classes: int, batch: int = 2) -> torch.Tensor:
     images = torch.tensor(predictions, dtype=torch.float32).view(-1, 1, 1, 1)
     batches = zip(images.split(batch), torch.tensor(labels).split(batch), strict=True)
-    return confusion_matrix(Told(classes).train(), batches, classes)
+    answers = Answers()
+    evaluate(Told(classes).train(), batches, answers)
+    return answers.confusion(classes)
 
 
 def test_rows_are_true_classes_and_columns_predicted_ones():
@@ -51,7 +55,7 @@ def test_percentage_of_nothing_is_none():
 
 
 def test_written_matrix_names_both_sides(tmp_path):
-    write_confusion(torch.tensor([[0, 2], [0, 1]]), ["a", "b, c"], tmp_path / "confusion.csv")
+    write_class_files(torch.tensor([[0, 2], [0, 1]]), ["a", "b, c"], torch.tensor([0, 1]), tmp_path)
     assert (tmp_path / "confusion.csv").read_text() == 'true \\ predicted,a,"b, c"\na,0,2\n"b, c",0,1\n'
 
 

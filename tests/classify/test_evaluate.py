@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gmconv_zoo.classify.evaluate import Score, evaluate
+from gmconv_zoo.classify.evaluate import Score, score
 
 
 def problem(count=37, classes=12):
@@ -23,7 +23,7 @@ def test_counts_equal_a_plain_loop_for_any_batch_size(batch_size):
         top5 += rank < 5
     assert 0 < top1 < top5 < 37
     loader = DataLoader(TensorDataset(logits, labels), batch_size)
-    assert evaluate(nn.Identity(), loader) == Score(37, top1, top5)
+    assert score(nn.Identity(), loader) == Score(37, top1, top5)
 
 
 def test_counts_are_the_same_under_accelerate():
@@ -32,19 +32,19 @@ def test_counts_are_the_same_under_accelerate():
     logits, labels = problem()
     accelerator = Accelerator(cpu=True)
     loader = accelerator.prepare(DataLoader(TensorDataset(logits, labels), 8))
-    assert evaluate(nn.Identity(), loader, accelerator=accelerator) == evaluate(nn.Identity(), [(logits, labels)])
+    assert score(nn.Identity(), loader, accelerator=accelerator) == score(nn.Identity(), [(logits, labels)])
 
 
 def test_fewer_than_five_classes_count_all_as_top5():
     logits, labels = problem(classes=3)
-    score = evaluate(nn.Identity(), [(logits, labels)])
-    assert score.top5 == score.count
-    assert score.top1 < score.count
+    found = score(nn.Identity(), [(logits, labels)])
+    assert found.top5 == found.count
+    assert found.top1 < found.count
 
 
 def test_nan_logits_count_as_wrong():
     logits, labels = problem()
-    assert evaluate(nn.Identity(), [(torch.full_like(logits, float("nan")), labels)]) == Score(37, 0, 0)
+    assert score(nn.Identity(), [(torch.full_like(logits, float("nan")), labels)]) == Score(37, 0, 0)
 
 
 def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
@@ -52,17 +52,17 @@ def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
     net[0].eval()
     statistics = net[0].running_mean.clone()
     logits, labels = problem()
-    expected = evaluate(nn.Identity(), [(logits, labels)])
-    assert evaluate(net, [(logits, labels)]) == expected
+    expected = score(nn.Identity(), [(logits, labels)])
+    assert score(net, [(logits, labels)]) == expected
     assert (net.training, net[0].training, net[1].training) == (True, False, True)
     assert torch.equal(net[0].running_mean, statistics)
 
 
 def test_percentages():
-    score = Score(200, 150, 190)
-    assert (score.top1_percent, score.top5_percent) == (75.0, 95.0)
+    found = Score(200, 150, 190)
+    assert (found.top1_percent, found.top5_percent) == (75.0, 95.0)
 
 
 def test_empty_loader_is_refused():
     with pytest.raises(ValueError, match="no images"):
-        evaluate(nn.Identity(), [])
+        score(nn.Identity(), [])

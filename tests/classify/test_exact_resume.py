@@ -4,10 +4,10 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from gmconv_zoo.classify import train_run
-from gmconv_zoo.classify.train import default_accelerator
-from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.classify import train as train_module
+from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.checkpoint import Checkpoints
+from gmconv_zoo.engine.fit import default_accelerator
 from tests.data.image_folders import make_folder
 
 from .tiny_model import TINY
@@ -52,8 +52,8 @@ def test_stopped_run_ends_with_the_bits_of_a_whole_one(images, tmp_path, monkeyp
 
     def go(output, **options):
         weights = {}
-        monkeypatch.setattr(train_run, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        monkeypatch.setattr(train_run, "closing_lines", str)
+        monkeypatch.setattr(train_module, "save", lambda net, *_, **__: weights.update(net.state_dict()))
+        monkeypatch.setattr(train_module, "closing_lines", str)
         overrides = {"epochs": 4, "batch_size": 12, "crop_scale": 0.5, "flip": True, "warmup_epochs": 1.0, **changes}
         result = train_by_recipe(
             TINY, images, recipe="finetune", overrides=overrides, output=output, save_every=1, progress=False,

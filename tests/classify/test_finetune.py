@@ -13,17 +13,17 @@ from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo import convert
-from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
 from gmconv_zoo.classify.open_checkpoint import open_checkpoint
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.start_network import start_network
-from gmconv_zoo.classify.train import default_accelerator
+from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.state_file import read_state
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names

@@ -11,9 +11,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from gmconv_zoo.classify.finetune import finetune
 from gmconv_zoo.classify.open_checkpoint import find_checkpoints, open_checkpoint
-from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.classify.train import finetune, train_by_recipe
 from gmconv_zoo.classify.validate import find_models
 from gmconv_zoo.engine.state_file import read_state, write_state
 from gmconv_zoo.saving.label_names import recorded_names
@@ -50,7 +49,7 @@ def test_checkpoint_is_the_network_that_the_run_saved(trained):
 
 def test_tag_decides_the_preprocessing(trained, tmp_path):
     identity = read_state(trained / "out" / "checkpoints" / "last.safetensors")["identity"]
-    assert identity["tag"] == "gm_cifar10"
+    assert identity["start"] == "gmconv_cifar_resnet20.gm_cifar10"
     net = timm.create_model("gmconv_resnet18.from_a1_in1k", num_classes=2)
     identity = {"model": "gmconv_resnet18", "tag": "from_a1_in1k", "classes": ["a", "b"]}
     write_state(tmp_path / "last.safetensors", {"identity": identity, "model": net.state_dict(), "ema": None})

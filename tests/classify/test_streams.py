@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
 from gmconv_zoo.classify.stream_loading import HeldOutStream, TrainStream
-from gmconv_zoo.classify.train_run import train_by_recipe
+from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.stream_images import stream_images
@@ -202,13 +202,13 @@ class _Stopped(Exception):
 @pytest.mark.parametrize("stop", [(1, 0), (1, 2)])
 def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, monkeypatch, stop):
     """Stopped between two epochs, and within one."""
-    from gmconv_zoo.classify import train_run
+    from gmconv_zoo.classify import train as train_module
     from gmconv_zoo.engine.checkpoint import Checkpoints
 
     def go(output, **options):
         weights = {}
-        monkeypatch.setattr(train_run, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        monkeypatch.setattr(train_run, "closing_lines", str)
+        monkeypatch.setattr(train_module, "save", lambda net, *_, **__: weights.update(net.state_dict()))
+        monkeypatch.setattr(train_module, "closing_lines", str)
         settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
         changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
         result = train_by_recipe(
@@ -254,10 +254,10 @@ def run(shards, output, *, held_out=7, **options):
 
 @pytest.mark.parametrize(("split", "damaged"), [("train", 9), ("val", 0), ("val", 5)])
 def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp_path, monkeypatch, split, damaged):
-    from gmconv_zoo.classify import train_run
+    from gmconv_zoo.classify import train as train_module
 
-    monkeypatch.setattr(train_run, "save", lambda *_, **__: None)
-    monkeypatch.setattr(train_run, "closing_lines", str)
+    monkeypatch.setattr(train_module, "save", lambda *_, **__: None)
+    monkeypatch.setattr(train_module, "closing_lines", str)
     make_shards(tmp_path, "train", (8, 8, 8, 8), damaged=(damaged,) if split == "train" else ())
     make_shards(tmp_path, "val", (4, 3), damaged=(damaged,) if split == "val" else ())
     shard = damaged // (8 if split == "train" else 4)

@@ -4,15 +4,14 @@ import json
 import pytest
 import torch
 
-from gmconv_zoo.classify import train as train_module
-from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
-from gmconv_zoo.classify.evaluate import evaluate
+from gmconv_zoo.classify.evaluate import score
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.train import default_accelerator, train
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
+from gmconv_zoo.engine import epochs
 from gmconv_zoo.engine.checkpoint import load_weights
+from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
-from tests.engine.nets import tiny_net
+from tests.engine.nets import tiny_net, train
 
 RECIPE = FINETUNE.override(epochs=2, batch_size=8, warmup_epochs=0.5)
 
@@ -28,11 +27,11 @@ def loaders(count=21, batch_size=8, shuffle=True):
 
 def test_training_learns_and_reports_the_final_score():
     net = tiny_net()
-    before = evaluate(net, loaders()[1])
+    before = score(net, loaders()[1])
     result = train(net, *loaders(), RECIPE.override(epochs=25, patience=None), progress=False)
     assert before.top1_percent < 60
     assert result.score.top1_percent > 90
-    assert result.score == evaluate(net, loaders()[1])
+    assert result.score == score(net, loaders()[1])
     assert len(result.rows) == 25
 
 
@@ -49,8 +48,8 @@ def test_run_that_stays_at_chance_says_so(caplog):
 
 def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tmp_path):
     recipe = RECIPE.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
-    net, plan = tiny_net(), CheckpointPlan(end_with_best=True)
-    result = train(net, *loaders(), recipe, output=tmp_path, checkpoints=plan, progress=False)
+    net, saved = tiny_net(), {"checkpoints": True, "end_with_best": True}
+    result = train(net, *loaders(), recipe, output=tmp_path, **saved, progress=False)
     assert [row["epoch"] for row in result.rows] == [1, 2, 3]
     assert result.epoch == 1
     best = tiny_net()
@@ -87,11 +86,11 @@ def test_records_are_written(tmp_path):
 
 def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(tmp_path, monkeypatch):
     recipe = RECIPE.override(epochs=5, patience=None)
-    plan = CheckpointPlan(end_with_best=True)
-    result = train(tiny_net(), *loaders(), recipe, output=tmp_path, checkpoints=plan, val_every=2, progress=False)
+    saved = {"checkpoints": True, "end_with_best": True}
+    result = train(tiny_net(), *loaders(), recipe, output=tmp_path, **saved, val_every=2, progress=False)
     assert [row["epoch"] for row in result.rows if "val_top1" in row] == [2, 4, 5]
     assert result.epoch in (2, 4, 5)
-    monkeypatch.setattr(train_module, "_SECONDS_BETWEEN_CURVES", 0.0)
+    monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_CURVES", 0.0)
     train(tiny_net(), *loaders(), recipe, output=tmp_path / "late", val_every=5, progress=False)
     assert (tmp_path / "late" / "curves.png").is_file()
     with pytest.raises(ValueError, match="val_every=0: pass at least 1 epoch"):
@@ -158,14 +157,14 @@ def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path)
 
     # dynamo's own backend compiles nothing, and is quick
     nets = {"eager": tiny_net(), "compiled": tiny_net()}
-    recipe, plan = RECIPE.override(ema_decay=0.9), CheckpointPlan()
+    recipe = RECIPE.override(ema_decay=0.9)
     for name, net in nets.items():
         AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = default_accelerator(
             compile=name == "compiled", dynamo_backend="eager" if name == "compiled" else None
         )
         train(
-            net, *loaders(), recipe, output=tmp_path / name, accelerator=accelerator, checkpoints=plan, progress=False
+            net, *loaders(), recipe, output=tmp_path / name, accelerator=accelerator, checkpoints=True, progress=False
         )
     AcceleratorState._reset_state(reset_partial_state=True)
     assert json.loads((tmp_path / "compiled" / "results.json").read_text())["compiled"] is True

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe, recipe_for
-from gmconv_zoo.classify.train_run import choose_recipe, train_by_recipe
+from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
 from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]

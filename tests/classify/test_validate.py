@@ -17,14 +17,14 @@ from torch.utils.data import DataLoader
 
 import gmconv_zoo
 from gmconv_zoo.classify import open_checkpoint
-from gmconv_zoo.classify.count import BadImagesError, count_correct
-from gmconv_zoo.classify.evaluate import Score
+from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.classify.validate import find_models, validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
 from gmconv_zoo.data.image_source import ImageSource
+from gmconv_zoo.engine.evaluate import evaluate
 from tests.data.hugging_face import make_set
 from tests.data.image_folders import make_folder
 
@@ -131,8 +131,10 @@ class Losing(Repeating):
 )
 def test_repeated_and_lost_images_are_noticed(folder, accelerator, said):
     images = images_of(open_eval_data(folder))
+    wrong = accelerator(cpu=True)
+    loader = wrong.prepare(DataLoader(images, 4))
     with pytest.raises(RuntimeError, match=said):
-        count_correct(fixture_linear(), images, accelerator=accelerator(cpu=True), batch_size=4)
+        evaluate(fixture_linear(), loader, Answers(images), accelerator=wrong)
 
 
 def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
@@ -259,7 +261,7 @@ def test_set_without_a_readable_image_fails(folder):
     for path in folder.rglob("*.png"):
         path.write_bytes(b"no image")
     (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True), progress=False)
-    assert "no image was counted" in row.error
+    assert "no images were counted" in row.error
 
 
 def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):

@@ -7,11 +7,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.train import default_accelerator, train
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
-from tests.engine.nets import tiny_net
+from gmconv_zoo.engine.fit import default_accelerator
+from tests.engine.nets import tiny_net, train
 
 
 def images(count, **options):
@@ -36,7 +35,7 @@ if __name__ == "__main__":
     recipe = FINETUNE.override(epochs=4, batch_size=8, class_weights=True)
     loader = tensor_loader(images(45, crop_padding=1, flip=True), 8 // int(sys.argv[2]), shuffle=True)
     weights = torch.tensor([0.5, 1.0, 1.5])
-    options = {"output": folder, "accelerator": accelerator, "checkpoints": CheckpointPlan(every=2)}
+    options = {"output": folder, "accelerator": accelerator, "checkpoints": True, "save_every": 2}
     train(net, loader, tensor_loader(images(37), 10), recipe, class_weights=weights, progress=False, **options)
     if accelerator.is_main_process:
         write(net, folder / "final.safetensors")

@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.train import train
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.state_file import read_state
 
-from .nets import tiny_net
+from .nets import tiny_net, train
 
 RECIPE = FINETUNE.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
 
@@ -57,8 +55,7 @@ def run(folder, every, last=None):
     os.fsync = lambda handle: (pass_moment(), fsync(handle))  # so that some are killed while writing
     net = network()
     net.register_forward_hook(pass_moment)
-    plan = CheckpointPlan(resume=True, every=every)
-    train(net, *loaders(), RECIPE, output=folder, checkpoints=plan, progress=False)
+    train(net, *loaders(), RECIPE, output=folder, checkpoints=True, resume=True, save_every=every, progress=False)
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, f"{folder}/final.safetensors")
 
 

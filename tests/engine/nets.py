@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gmconv_zoo.classify.task import fit_classifier
+from gmconv_zoo.engine.fit import FitOptions
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 
 
@@ -27,3 +29,12 @@ def tiny_loader(count: int = 24, batch_size: int = 8, classes: int = 3, seed: in
     labels = torch.arange(count) % classes
     images = torch.randn(count, 3, 8, 8, generator=generator) + labels.view(-1, 1, 1, 1)
     return DataLoader(TensorDataset(images, labels), batch_size)
+
+
+_RUN = ("accelerator", "class_weights", "callbacks", "run", "identity")
+
+
+def train(net, train_loader, val_loader, recipe, **options):
+    """`fit_classifier` without a progress bar; options that are not its own are those of `FitOptions`."""
+    own = {name: options.pop(name) for name in _RUN if name in options}
+    return fit_classifier(net, train_loader, val_loader, recipe, FitOptions(**{"progress": False, **options}), **own)

@@ -7,21 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gmconv_zoo.classify.checkpoint_plan import CheckpointPlan
-from gmconv_zoo.classify.train import train
 from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.engine.state_file import read_state, write_state
 
 from .killed_run import RECIPE, loaders, network
-from .nets import tiny_net
-
-RESUME = CheckpointPlan(resume=True)
+from .nets import tiny_net, train
 
 
-def run(folder, net=None, recipe=RECIPE, checkpoints=RESUME, **options):
+def run(folder, net=None, recipe=RECIPE, **options):
     net = network() if net is None else net
-    return train(net, *loaders(), recipe, output=folder, checkpoints=checkpoints, progress=False, **options)
+    return train(net, *loaders(), recipe, output=folder, checkpoints=True, **{"resume": True, **options})
 
 
 def contents(folder):
@@ -71,7 +67,7 @@ def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monk
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=r"No space left on device.*the earlier .*last.safetensors is kept"):
-        run(tmp_path, checkpoints=CheckpointPlan(every=1))
+        run(tmp_path, save_every=1)
     monkeypatch.undo()
     assert read_state(tmp_path / "checkpoints" / "last.safetensors")["progress"]["step"] == 2
     assert run(tmp_path).rows[-1]["epoch"] == RECIPE.epochs
@@ -92,7 +88,7 @@ def test_finished_run_is_not_trained_again(tmp_path):
         ({"recipe": RECIPE.override(lr=0.01)}, r"another run: recipe\.lr is 0\.05 there and 0\.01 here"),
         ({"seed": 4}, r"seed is 0 there and 4 here"),
         ({"net": tiny_net(classes=5).insert(5, torch.nn.Dropout(0.3))}, r"of another network: .*weight is \[3, 4\]"),
-        ({"checkpoints": CheckpointPlan()}, r"from an earlier run\. Pass resume"),
+        ({"resume": False}, r"from an earlier run\. Pass resume"),
     ],
 )
 def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, change, message):
@@ -105,19 +101,20 @@ def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, chan
 
 def test_checkpoint_from_before_validation_sets_were_compared_goes_on(tmp_path):
     first = run(tmp_path)
-    assert run(tmp_path, identity={"validation set": "6 images", "file names (digest)": "1f"}).rows == first.rows
+    newer = {"validation_set": "6 images", "file_names_digest": "1f", "start": "gmconv_resnet18"}
+    assert run(tmp_path, run=newer, identity=newer).rows == first.rows
     with pytest.raises(ValueError, match="another run: frozen is None there"):
-        run(tmp_path, identity={"frozen": ["layer1"]})
+        run(tmp_path, run={"frozen": ["layer1"]}, identity=["frozen"])
 
 
 def test_overwrite_starts_anew_and_excludes_resume(tmp_path):
     run(tmp_path)
     other = RECIPE.override(lr=0.01)
-    again = run(tmp_path, recipe=other, checkpoints=CheckpointPlan(overwrite=True))
+    again = run(tmp_path, recipe=other, resume=False, overwrite=True)
     assert again.rows[-1]["val_top1"] == run(tmp_path / "fresh", recipe=other).rows[-1]["val_top1"]
     assert run(tmp_path, recipe=other).rows == again.rows
     with pytest.raises(ValueError, match="exclude each other"):
-        run(tmp_path, checkpoints=CheckpointPlan(resume=True, overwrite=True))
+        run(tmp_path, resume=True, overwrite=True)
 
 
 def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
@@ -131,7 +128,7 @@ def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
 
 
 def test_checkpoints_are_two_however_long_the_run(tmp_path):
-    run(tmp_path, checkpoints=CheckpointPlan(every=1))
+    run(tmp_path, save_every=1)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["best.safetensors", "last.safetensors"]
 
@@ -158,7 +155,7 @@ def test_output_that_cannot_be_written_is_refused_before_training(tmp_path):
 
 def test_best_checkpoint_is_the_best_epoch_s(tmp_path):
     net = network()
-    result = run(tmp_path, net, checkpoints=CheckpointPlan(end_with_best=True))
+    result = run(tmp_path, net, end_with_best=True)
     best = read_state(tmp_path / "checkpoints" / "best.safetensors")
     tops = [row["val_top1"] for row in result.rows]
     assert best["progress"]["epoch"] == result.epoch == tops.index(max(tops)) + 1

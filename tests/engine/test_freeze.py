@@ -2,11 +2,10 @@ import pytest
 import timm
 import torch
 
-from gmconv_zoo.classify.train import train
 from gmconv_zoo.engine.freeze import freeze_backbone, freeze_parts, set_train_mode
 from tests.classify.test_train import RECIPE, loaders
 
-from .nets import tiny_net
+from .nets import tiny_net, train
 
 
 def test_frozen_backbone_keeps_weights_and_statistics():

@@ -12,9 +12,8 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.classify import report as module
-from gmconv_zoo.classify.answers import Answers
-from gmconv_zoo.classify.count import BadImagesError
-from gmconv_zoo.classify.evaluate import Score
+from gmconv_zoo.classify.evaluate import Answers, BadImagesError
+from gmconv_zoo.classify.report_sections import AnswerSections
 from gmconv_zoo.visualize.report import field_section
 from gmconv_zoo.visualize.report_page import Section, write_page
 from gmconv_zoo.weights.specs import SPECS
@@ -159,11 +158,10 @@ def test_speed_is_rough_and_of_the_fused_network_too(page):
     assert all(f"{form}, 8 images at once" in said for form in ("as it is", "fused"))
 
 
-def answers(labels: list[int], predicted: list[int], names: list[str]) -> Answers:
-    places, zeros = torch.arange(len(labels)), torch.zeros(len(labels))
-    right = sum(a == b for a, b in zip(labels, predicted, strict=True))
-    score = Score(len(labels), right, right)
-    return Answers(None, names, score, places, torch.tensor(labels), torch.tensor(predicted), zeros, zeros, [])
+def answers(labels: list[int], predicted: list[int], names: list[str]) -> AnswerSections:
+    found, logits = Answers(), torch.eye(len(names))[predicted]
+    found.update(found.rows(logits, torch.tensor(labels)))
+    return AnswerSections(found, names, None, [])
 
 
 def test_classes_that_do_not_occur_are_left_out_of_the_confusion():

@@ -1,0 +1,97 @@
+"""What happens after every epoch: evaluation, records with curves, and an early stop."""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .evaluate import evaluate
+from .loop import TrainState
+from .records import Summary
+from .task import FitOptions, Task
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["CURVES_NAME", "EarlyStop", "Recording", "Validation", "best_row", "share"]
+
+_logger = logging.getLogger(__name__)
+
+CURVES_NAME = "curves.png"
+_SECONDS_BETWEEN_CURVES = 10.0
+
+
+def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """The first of the rows with the largest value of a metric of the validation set."""
+    column = f"val_{metric}"
+    return max((row for row in rows if column in row), key=lambda row: row[column])
+
+
+class Validation:
+    """An epoch callback that evaluates the network, or the running average of its weights, and adds to the row."""
+
+    def __init__(self, task: Task, loader: DataLoader[Any], options: FitOptions, epochs: int) -> None:
+        self.task, self.loader, self.options, self.epochs = task, loader, options, epochs
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        if state.epoch % self.options.val_every and state.epoch < self.epochs:
+            return
+        column, evaluator = f"val_{self.task.metric}", self.task.evaluator()
+        with state.accelerator.autocast():
+            net = state.model if state.ema is None else state.ema.module
+            if state.ema is not None:  # batch norm's statistics are of each process's own images
+                share(net.buffers(), state.accelerator)
+            found = evaluate(
+                net, self.loader, evaluator, accelerator=state.accelerator, channels_last=self.options.channels_last
+            )
+        row.update({f"val_{key}": value for key, value in found.items()})
+        if row[column] > max((earlier[column] for earlier in state.rows if column in earlier), default=-1.0):
+            self.task.on_best(evaluator)
+
+
+class Recording:
+    """An epoch callback that records the row, logs it, and draws the curves every few seconds."""
+
+    def __init__(self, task: Task, summary: Summary, epochs: int) -> None:
+        self.task, self.summary, self.epochs = task, summary, epochs
+        self.curves = None if summary.path is None or task.draw is None else summary.path.with_name(CURVES_NAME)
+        self.drawn = time.monotonic()
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        self.summary.append(row)
+        late = time.monotonic() - self.drawn > _SECONDS_BETWEEN_CURVES
+        evaluated = any(f"val_{self.task.metric}" in earlier for earlier in self.summary.rows)
+        if self.curves is not None and self.task.draw is not None and late and evaluated:
+            self.task.draw(self.summary.rows, self.curves)
+            self.drawn = time.monotonic()
+        where = f"; curves: {self.curves}" if self.curves is not None and self.curves.exists() else ""
+        said = self.task.describe(row)
+        evaluation = f", {said}" if said else ""
+        _logger.info(
+            "epoch %d/%d: train_loss %.4f%s%s", row["epoch"], self.epochs, row["train_loss"], evaluation, where
+        )
+
+
+class EarlyStop:
+    """An epoch callback that ends the run after so many epochs without a new best, decided from the rows alone."""
+
+    def __init__(self, patience: int, metric: str) -> None:
+        self.patience, self.metric = patience, metric
+
+    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
+        if f"val_{self.metric}" in row:
+            late = row["epoch"] - best_row(state.rows, self.metric)["epoch"] >= self.patience
+            state.stop = state.stop or late
+
+
+def share(tensors: Iterable[Tensor], accelerator: "Accelerator") -> None:
+    """Give every process the main one's values."""
+    if accelerator.num_processes > 1:
+        for tensor in tensors:
+            whole = tensor.detach().contiguous()  # not every backend sends channels_last
+            torch.distributed.broadcast(whole, 0)
+            tensor.detach().copy_(whole)

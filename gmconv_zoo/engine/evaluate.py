@@ -1,0 +1,141 @@
+"""One evaluation loop for every task: a network sees each sample of a loader once, and an evaluator counts.
+
+What goes wrong in one process is gathered like a count, so that all processes stop together instead of waiting for each
+other. A loader that fails in one of them has no batch to gather: that process ends, and its launcher ends the others.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Evaluator", "LoaderError", "evaluate"]
+
+_FINE, _FAILED, _NO_MEMORY = range(3)
+
+
+class LoaderError(RuntimeError):
+    """The loader of one of several processes failed, and the others wait for its batch: this process must end."""
+
+
+class Evaluator(Protocol):
+    """Counts for one task."""
+
+    def rows(self, outputs: Any, targets: Any) -> Any:
+        """Return one row per sample of this process's batch: tensors of B rows, or a list of B objects."""
+
+    def update(self, rows: Any) -> None:
+        """Count the rows of all processes, each sample once; called alike in every process."""
+
+    def result(self) -> Any:
+        """Return what was counted."""
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    loader: Iterable[tuple[Any, Any]],
+    evaluator: Evaluator,
+    *,
+    accelerator: "Accelerator | None" = None,
+    channels_last: bool = False,
+    progress: str = "",
+) -> Any:
+    """Run a network on every sample of a loader once, in eval mode, and return the evaluator's result.
+
+    Args:
+        model: takes the loader's inputs; its modules keep their train or eval mode.
+        loader: yields pairs of inputs and targets; the last batch may be partial.
+        evaluator: counts; used once.
+        accelerator: for several processes; it has prepared the loader. Samples that it repeats so that every process
+            gets as many are not counted.
+        channels_last: bring (B, C, H, W) inputs into this memory format.
+        progress: name of the progress bar; empty for no bar.
+
+    Raises:
+        LoaderError: when one of several processes gets no batch.
+        MemoryError: when a batch does not fit into memory, in every process.
+        Exception: what the network or the evaluator raised; in the other processes a RuntimeError.
+    """
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    with _eval_mode(model):
+        for inputs, targets in _with_bar(_batches(loader, accelerator), loader, accelerator, progress):
+            state, error, rows = _FINE, None, None
+            try:
+                outputs = model(_moved(inputs, device, channels_last))
+                rows = evaluator.rows(outputs, _moved(targets, device))
+            except Exception as caught:  # whatever a network may raise; all processes hear of it
+                state, error = (_NO_MEMORY if _is_memory_error(caught) else _FAILED), caught
+            _stop_together(state, error, accelerator, device)
+            if accelerator is not None:
+                rows = accelerator.gather_for_metrics(rows)
+            evaluator.update(rows)
+    return evaluator.result()
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _batches(loader: Iterable[Any], accelerator: "Accelerator | None") -> Iterator[Any]:
+    try:
+        yield from loader
+    except Exception as error:  # whatever a reader, a transform or a loader process may raise
+        if accelerator is None or accelerator.num_processes == 1:
+            raise
+        raise LoaderError(
+            f"process {accelerator.process_index} of {accelerator.num_processes} got no images, so all of them end; "
+            f"models evaluated before are kept. The reason: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _with_bar(
+    batches: Iterator[Any], loader: Iterable[Any], accelerator: "Accelerator | None", name: str
+) -> Iterable[Any]:
+    if not name or (accelerator is not None and not accelerator.is_main_process):
+        return batches
+    from tqdm import tqdm
+
+    try:
+        total = len(loader)  # type: ignore[arg-type]
+    except TypeError:  # a stream
+        total = None
+    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
+    return tqdm(batches, name, total, unit="batch", mininterval=interval, leave=False)
+
+
+def _moved(values: Any, device: torch.device, channels_last: bool = False) -> Any:
+    if not isinstance(values, Tensor):
+        return values
+    values = values.to(device)
+    return values.contiguous(memory_format=torch.channels_last) if channels_last else values
+
+
+def _is_memory_error(error: Exception) -> bool:
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return isinstance(error, MemoryError) or should_reduce_batch_size(error)
+
+
+def _stop_together(
+    state: int, error: Exception | None, accelerator: "Accelerator | None", device: torch.device
+) -> None:
+    if accelerator is not None and accelerator.num_processes > 1:
+        state = int(accelerator.gather(torch.tensor([state], device=device)).max())
+    if state == _NO_MEMORY:
+        raise MemoryError("a batch does not fit into memory: pass a smaller batch size, or retry.") from error
+    if state == _FAILED:
+        raise error if error is not None else RuntimeError("the network failed in another process, see its error.")

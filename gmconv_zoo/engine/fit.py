@@ -1,0 +1,312 @@
+"""One training run of any task: epochs with evaluation, records, checkpoints from which it goes on, and its end."""
+
+import datetime
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..saving import CONFIG_NAME, WEIGHTS_NAME
+from ..saving.targets import check_target
+from .allocator import keep_freed_memory
+from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, load_weights
+from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
+from .extras import needs_extra
+from .loop import EpochCallback, TrainState, run_epochs
+from .lost_process import naming_lost_process
+from .optim import TrainSettings, build_optimizer, build_scheduler
+from .records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
+from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
+from .task import FitOptions, Task
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.data_loader import DataLoaderShard
+    from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
+    from timm.utils import ModelEmaV3
+
+__all__ = ["FitOptions", "FitResult", "Task", "best_row", "check_run_folder", "default_accelerator", "fit"]
+
+_logger = logging.getLogger(__name__)
+
+RECIPE_NAME = "recipe.json"
+# Everything that a training writes into its output folder.
+_RUN_FILES = frozenset(
+    [
+        *(CHECKPOINTS_FOLDER, RECIPE_NAME, SUMMARY_NAME, RESULTS_NAME, CONFIG_NAME, WEIGHTS_NAME, CURVES_NAME),
+        *("classes.csv", "classes.png", "confusion.csv", "confusion.png"),
+    ]
+)
+# Images that the sigmas of dynamic layers are logged on.
+PROBE_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run gave.
+
+    Attributes:
+        row: the row of the epoch that the network's weights are from.
+        rows: one per epoch, as in summary.csv.
+        results: what results.json says, without the machine.
+    """
+
+    row: dict[str, Any]
+    rows: list[dict[str, Any]]
+    results: dict[str, Any]
+
+
+def fit(
+    model: nn.Module,
+    loaders: tuple[DataLoader[Any], DataLoader[Any]],
+    task: Task,
+    settings: TrainSettings,
+    options: FitOptions,
+    *,
+    accelerator: Accelerator,
+    run: dict[str, Any],
+    identity: Iterable[str] = (),
+) -> FitResult:
+    """Train a network in place and evaluate it after every epoch.
+
+    The validation set is only evaluated, unless settings with patience or an end with the best epoch choose the epoch
+    by it. The score is then optimistic, and results.json says so.
+
+    Args:
+        model: a network; it is moved to the accelerator's device.
+        loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. The
+            first of a validation batch's two parts are (B, C, H, W) images or whatever else the network takes.
+        task: loss, evaluation and what else belongs to the task.
+        settings: of the training.
+        options: how the run is carried out.
+        accelerator: device, precision, gradient accumulation and processes, see `default_accelerator`.
+        run: further values that describe the run, for results.json.
+        identity: names of those values that must be equal to go on from a checkpoint.
+
+    Returns:
+        The rows. With a running average of the weights, the network ends with the average.
+
+    Raises:
+        ValueError: when loader and settings disagree on the batch size, the network has nothing to train, the output
+            cannot be written, or its checkpoints are of another run.
+        NonFiniteError: when loss or parameters stop being finite.
+        LostProcessError: when another process of the run was killed.
+        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
+    """
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    _check_batch_size(loaders[0], settings, accelerator)
+    set_seed(options.seed)
+    probe = _probe_images(loaders[1])
+    described = {**_described(model, loaders[0], settings, options, accelerator), **run}
+    state, train_loader, val_loader = _prepare(model, *loaders, settings, accelerator, options.channels_last)
+    writer = None
+    if options.checkpoints:
+        names = [*_IDENTITY, *identity]
+        writer = _open_checkpoints(options, state, {name: described[name] for name in names}, f"val_{task.metric}")
+    summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
+    after_epoch: list[EpochCallback] = [
+        Validation(task, val_loader, options, settings.epochs),
+        *([] if probe is None else [SigmaLog(probe)]),
+        *task.callbacks,
+        Recording(task, summary, settings.epochs),
+        *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),
+        *([] if writer is None else [writer]),
+    ]
+    try:
+        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
+            run_epochs(
+                state,
+                train_loader,
+                epochs=settings.epochs,
+                batch_loss=task.batch_loss,
+                clip_grad=settings.clip_grad,
+                clip_sigma=settings.clip_sigma,
+                first_batch_callbacks=[] if probe is None else [revive_dead_units],
+                callbacks=[*after_epoch, *task.closing_callbacks],
+                update_callbacks=[] if writer is None else [writer.after_update],
+                progress=options.progress,
+            )
+    finally:
+        accelerator.unwrap_model(
+            state.model, keep_fp32_wrapper=False, keep_torch_compile=False
+        )  # mixed precision patches forward
+    row = _final_weights(model, state, writer if options.end_with_best else None, task.metric)
+    if accelerator.is_main_process and probe is not None and len(probe) > 1:
+        warn_of_static_layers(model, row)
+    if summary.path is not None and task.draw is not None:
+        task.draw(state.rows, summary.path.with_name(CURVES_NAME))
+    chosen = settings.patience is not None or options.end_with_best
+    results = described | _outcome(row, summary, chosen, accelerator)
+    if probe is not None and (stem := stem_record(row, len(probe))):
+        results["stem"] = stem
+    if options.output is not None and accelerator.is_main_process:
+        write_results(options.output, results)
+    return FitResult(row, summary.rows, results)
+
+
+def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
+    """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
+
+    Args:
+        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
+        compile: train and evaluate with `torch.compile`.
+        **options: others of `accelerate.Accelerator`.
+
+    Raises:
+        ValueError: for fp16 without a device that has it, which accelerate would pass over in silence.
+    """
+    config = DataLoaderConfiguration(split_batches=True)
+    # where there is no device, processes that torchrun started join only when told to use the CPU
+    options.setdefault("cpu", not torch.accelerator.is_available())
+    if compile:
+        options.setdefault("dynamo_backend", "inductor")
+    kind = "no" if mixed_precision == "float32" else mixed_precision  # accelerate's word
+    accelerator = Accelerator(dataloader_config=config, mixed_precision=kind, **options)
+    if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16 or float32.")
+    return accelerator
+
+
+def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output folder in which a run would replace an earlier run, a network or other files.
+
+    Args:
+        output: folder of the run; it need not exist.
+        resume: go on from the checkpoint in the folder, if there is one; the folder is then this run's own.
+        overwrite: replace the earlier run or network; files of other names stay.
+
+    Raises:
+        ValueError: when the folder may not be written to, or both options are passed.
+    """
+    if resume and overwrite:
+        raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
+    path = Path(output) / CHECKPOINTS_FOLDER / LAST_NAME
+    if not path.is_file():
+        check_target(output, writes=_RUN_FILES, overwrite=overwrite)
+    elif not resume and not overwrite:
+        raise ValueError(
+            f"{path} is from an earlier run. Pass resume (--resume) to continue it, overwrite (--overwrite) to "
+            "replace it, or choose another output (--output)."
+        )
+
+
+def _check_batch_size(loader: DataLoader[Any], settings: TrainSettings, accelerator: Accelerator) -> None:
+    images = (loader.batch_size or 0) * accelerator.gradient_accumulation_steps
+    if not accelerator.split_batches or hasattr(loader.dataset, "total"):  # a stream's batches are of one process
+        images *= accelerator.num_processes
+    if images != settings.batch_size:
+        raise ValueError(
+            f"the loader gives {images} images per optimizer update, but the recipe says batch_size="
+            f"{settings.batch_size}: build the loader with it, or pass recipe.override(batch_size={images})."
+        )
+
+
+def _probe_images(loader: DataLoader[Any]) -> Tensor | None:
+    """The first images of the validation set; None where they are not of one size."""
+    if getattr(loader, "persistent_workers", False):  # not to be started for one batch
+        loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
+    images = next(iter(loader))[0]
+    return images[:PROBE_IMAGES] if isinstance(images, Tensor) else None
+
+
+def _prepare(
+    model: nn.Module,
+    train_loader: DataLoader[Any],
+    val_loader: DataLoader[Any],
+    settings: TrainSettings,
+    accelerator: Accelerator,
+    channels_last: bool,
+) -> tuple[TrainState, DataLoader[Any], DataLoader[Any]]:
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, settings)
+    updates = -(-len(train_loader) // accelerator.gradient_accumulation_steps)
+    scheduler = build_scheduler(optimizer, settings, updates_per_epoch=updates)
+    decay = settings.ema_decay
+    ema = ModelEmaV3(model.to(accelerator.device), decay=decay, use_warmup=True) if decay else None
+    prepared = accelerator.prepare(model, optimizer, val_loader)
+    if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
+        train_loader = accelerator.prepare(train_loader)
+    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
+
+
+def _open_checkpoints(options: FitOptions, state: TrainState, identity: dict[str, Any], best: str) -> Checkpoints:
+    """The writer of a run's checkpoints, once the state is where the last one left it."""
+    if options.output is None:
+        raise ValueError("checkpoints need an output folder: pass output.")
+    check_run_folder(options.output, resume=options.resume, overwrite=options.overwrite)
+    writer = Checkpoints(Path(options.output) / CHECKPOINTS_FOLDER, identity, every=options.save_every, best=best)
+    if options.resume:
+        writer.resume(state)
+    if state.accelerator.is_main_process:
+        write_json(Path(options.output) / RECIPE_NAME, identity["recipe"])
+    return writer
+
+
+def _final_weights(model: nn.Module, state: TrainState, writer: Checkpoints | None, metric: str) -> dict[str, Any]:
+    """Give the network the weights that the run ends with: a writer's best ones; the row of the epoch they are from."""
+    if writer is not None:
+        state.accelerator.wait_for_everyone()
+        if state.accelerator.is_main_process:  # the others may not see its disk
+            load_weights(writer.folder / BEST_NAME, model)
+        share(model.state_dict().values(), state.accelerator)
+        return best_row(state.rows, metric)
+    if state.ema is not None:
+        model.load_state_dict(state.ema.module.state_dict())
+    return state.rows[-1]
+
+
+# What must be the same for a run to be the same run, of what `_described` says.
+_IDENTITY = (
+    "model",
+    "recipe",
+    "seed",
+    "precision",
+    "compiled",
+    "accumulation",
+    "training_images",
+    "parameters_trained",
+)
+
+
+def _described(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    settings: TrainSettings,
+    options: FitOptions,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """What every run says of itself, whatever it trains."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return {
+        "model": config.get("architecture", type(model).__name__),
+        "tag": config.get("tag", ""),
+        "recipe": settings.to_dict(),
+        "seed": options.seed,
+        "precision": accelerator.mixed_precision,
+        "compiled": accelerator.state.dynamo_plugin.backend != DynamoBackend.NO,
+        "accumulation": accelerator.gradient_accumulation_steps,
+        "processes": accelerator.num_processes,
+        "training_images": getattr(loader.dataset, "total", None) or len(loader.dataset),  # type: ignore[arg-type]
+        "parameters_trained": sum(parameter.requires_grad for parameter in model.parameters()),
+    }
+
+
+def _outcome(row: dict[str, Any], summary: Summary, chosen: bool, accelerator: Accelerator) -> dict[str, Any]:
+    """What is known at a run's end only."""
+    skipped = [earlier["skipped_images"] for earlier in summary.rows if "skipped_images" in earlier]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "score": {key.removeprefix("val_"): value for key, value in row.items() if key.startswith("val_")},
+        "epoch": row["epoch"],
+        "epoch_selected_on_validation": chosen,
+        "seconds": sum(earlier["seconds"] for earlier in summary.rows),
+        "data_seconds": sum(earlier.get("data_seconds", 0.0) for earlier in summary.rows),
+        **({"skipped_from_streams": sum(skipped)} if skipped else {}),
+    }

@@ -30,8 +30,9 @@ __all__ = [
     "sigmas",
 ]
 
-# Functions that need an extra or more imports than a model does: imported when they are first used.
+# What needs an extra or more imports than a model does: module and function, or a module alone. Imported at first use.
 _LAZY = {
+    "detection": (".detection", ""),
     "explain": (".visualize.explain", "explain"),
     "export_model": (".export.export", "export"),
     "finetune": (".classify.finetune", "finetune"),
@@ -44,7 +45,8 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, function = _LAZY[name]
-    return getattr(import_module(module, __name__), function)
+    found = import_module(module, __name__)
+    return getattr(found, function) if function else found
 
 
 def __dir__() -> list[str]:

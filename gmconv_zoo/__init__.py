@@ -8,6 +8,7 @@ from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d
 from .saving import load, save
+from .saving.rebuild import PLAN_BUILDERS
 from .sigmas import clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _LAZY = {
     "predict": (".classify.predict", "predict"),
     "validate": (".classify.validation_run", "run_validation"),
 }
+
+PLAN_BUILDERS["detector"] = lambda plan: import_module(".detection.build", __name__).rebuild(plan)
 
 
 def __getattr__(name: str) -> Any:

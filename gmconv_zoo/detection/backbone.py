@@ -1,14 +1,14 @@
 """Any timm network as a detector's backbone: its features at strides 4 to 32 under a feature pyramid."""
 
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from timm.layers import convert_sync_batchnorm, freeze_batch_norm_2d
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
+from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ..conversion.plan import convolutions
@@ -19,6 +19,7 @@ __all__ = ["STRIDES", "PyramidBackbone", "create_body", "module_stages"]
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = 256
+_BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = None) -> nn.Module:
@@ -34,14 +35,14 @@ def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = N
     """
     check_model_name(name)
     if not is_timm_name(name) and ":" not in name:
-        name = f"hf-hub:{name}"
+        name = f"local-dir:{name}" if Path(name).is_dir() else f"hf-hub:{name}"
     keywords = {"features_only": True, **(masks or {})}
     try:
         with torch.device("meta"):
-            info = timm.create_model(name, pretrained=False, **keywords).feature_info.info
+            shape: Any = timm.create_model(name, pretrained=False, **keywords)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"backbone={name!r}: timm cannot take features from it ({error}).") from error
-    last = {entry["reduction"]: index for index, entry in enumerate(info)}
+    last = {entry["reduction"]: index for index, entry in enumerate(shape.feature_info.info)}
     if not set(STRIDES) <= set(last):
         raise ValueError(
             f"backbone={name!r} has features at strides {sorted(last)}, but a detector needs {STRIDES}: pass a network "
@@ -77,13 +78,13 @@ class PyramidBackbone(nn.Module):
         super().__init__()
         channels = body.feature_info.channels()  # type: ignore[union-attr,operator]
         _freeze(body, frozen_stages)
+        for module in body.modules():
+            if norm_eps is not None and isinstance(module, _BATCH_NORMS):
+                module.eps = norm_eps
         if batch_norm == "frozen":
             body = freeze_batch_norm_2d(body)
         elif batch_norm == "sync":
             body = convert_sync_batchnorm(body)
-        for module in body.modules():
-            if norm_eps is not None and isinstance(module, (_BatchNorm, FrozenBatchNorm2d)):
-                module.eps = norm_eps
         self.batch_norm = batch_norm
         self.out_channels = CHANNELS
         self.body = body
@@ -97,7 +98,7 @@ class PyramidBackbone(nn.Module):
         """Set the mode; norms that are frozen, or whose statistics are fixed, stay in eval mode."""
         super().train(mode)
         for module in self.body.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, _BATCH_NORMS):
                 trains = any(parameter.requires_grad for parameter in module.parameters())
                 module.train(mode and trains and self.batch_norm != "eval")
         return self

@@ -31,9 +31,9 @@ class _Plan:
     """What a detector is made of, apart from its weights and its masks; JSON holds every field.
 
     Attributes:
-        backbone: name of the plain network.
-        mean, std: of the RGB channels, for images in [0, 1].
-        Others are arguments of `build`.
+        mean, std: of the RGB channels, for images in [0, 1]; empty for the backbone's own.
+        parity: all settings, the batch norm's included.
+        Others are as in `build`; once built, the backbone is the plain network.
     """
 
     head: str
@@ -114,44 +114,22 @@ def build(
         raise ValueError(f"num_classes={classes}: pass at least 2, the background and one class.")
     if found not in (None, classes):
         _logger.warning("the weights are for %d classes: the box predictor for %d starts untrained.", found, classes)
-    asked = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
-    asked = {key: value for key, value in asked.items() if value is not None}
-    pretrained = pretrained and tensors is None
-    masked = pretrained and backbone.startswith(MASKED_FAMILIES)  # its own weights may carry their sigmas
-    net: Any = create_body(
-        backbone if masked else _plain(backbone), pretrained=pretrained, masks=asked if masked else None
-    )
+    masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
     plan = _Plan(
-        head,
-        _plain(net.pretrained_cfg["architecture"]),
-        classes,
-        tuple(dcn_stages),
-        dcn_version,
-        frozen_stages,
-        norm_eps,
-        settings,
-        min_size,
-        max_size,
-        tuple(net.pretrained_cfg["mean"]),
-        tuple(net.pretrained_cfg["std"]),
+        head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size
     )
-    detector = _assemble(plan, net)
-    standard = tensors is not None and not is_native(tensors)
-    if standard:
-        load_weights(detector, tensors)  # type: ignore[arg-type]
-    if not masked:
-        _mask(detector, _conversion(backbone, asked), preserve=pretrained or standard)
-    _deform(detector, plan)
-    if tensors is not None and not standard:
-        load_weights(detector, tensors)
+    asked = {key: value for key, value in masks.items() if value is not None}
+    detector = _filled(plan, asked, tensors) if tensors is not None else _fresh(plan, asked, pretrained)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
 
 def rebuild(plan: dict[str, Any]) -> nn.Module:
     """Build the detector, without masks and weights, that a saved configuration describes."""
-    recorded = {key: tuple(value) if isinstance(value, list) else value for key, value in plan.items()}
-    known = _Plan(**{**recorded, "parity": Parity(**recorded["parity"])})
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in plan.items() if key != "kind"
+    }
+    known = _Plan(**{**fields, "parity": Parity(**plan["parity"])})
     detector = _assemble(known, create_body(known.backbone, pretrained=False))
     _deform(detector, known)
     return detector
@@ -179,15 +157,45 @@ def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
 
-def _assemble(plan: _Plan, body: nn.Module) -> nn.Module:
-    parity = plan.parity
+def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
+    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
+    native = is_native(tensors)
+    if not native:
+        load_weights(detector, tensors)
+    _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
+    _deform(detector, plan)
+    if native:
+        load_weights(detector, tensors)
+    return detector
+
+
+def _fresh(plan: _Plan, asked: dict[str, Any], pretrained: bool) -> nn.Module:
+    """A detector with at most its backbone's weights; those of a registered GMConv network may carry their sigmas."""
+    if pretrained and plan.backbone.startswith(MASKED_FAMILIES):
+        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
+    else:
+        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained))
+        _mask(detector, _conversion(plan.backbone, asked), preserve=pretrained)
+    _deform(detector, plan)
+    return detector
+
+
+def _assemble(plan: _Plan, body: Any) -> nn.Module:
+    cfg, parity = body.pretrained_cfg, plan.parity
+    plan = replace(
+        plan,
+        backbone=_plain(cfg["architecture"]),
+        mean=plan.mean or tuple(cfg["mean"]),
+        std=plan.std or tuple(cfg["std"]),
+    )
     backbone = PyramidBackbone(
         body, batch_norm=parity.batch_norm, frozen_stages=plan.frozen_stages, norm_eps=plan.norm_eps
     )
     heads = BoxHeads(plan.num_classes, parity) if plan.head == "faster_rcnn" else CascadeHeads(plan.num_classes, parity)
     transform = GeneralizedRCNNTransform(plan.min_size, plan.max_size, list(plan.mean), list(plan.std))
     detector = GeneralizedRCNN(backbone, ProposalNetwork(parity), heads, transform)
-    detector.gmconv_plan = asdict(plan)  # what gmconv_zoo.save writes, see gmconv_zoo.saving
+    detector.gmconv_plan = {"kind": "detector", **asdict(plan)}  # type: ignore[assignment]  # gmconv_zoo.save writes it
     return detector
 
 
@@ -218,6 +226,6 @@ def _warn_of_frozen_masks(detector: Any, frozen_stages: int) -> None:
     masks = [layer for layer in detector.backbone.body.modules() if isinstance(layer, (SGMConv2d, DGMConv2d))]
     if masks and not any(layer.weight.requires_grad for layer in masks):
         _logger.warning(
-            "frozen_stages=%d freezes every Gaussian mask of this detector: pass a smaller number, or -1, to train them.",
+            "frozen_stages=%d freezes every Gaussian mask of this detector: pass a smaller number, e.g. -1, to train.",
             frozen_stages,
         )

@@ -1,4 +1,4 @@
-"""Cascade R-CNN's head (Cai and Vasconcelos, arXiv 1712.00726): three box heads, each on the boxes of the one before."""
+"""Cascade R-CNN's head (Cai and Vasconcelos, arXiv 1712.00726): three box heads in a row."""
 
 from typing import Any
 

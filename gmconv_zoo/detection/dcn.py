@@ -72,7 +72,9 @@ def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ..
         raise ValueError(f"dcn_version={version!r}: pass 1, or 2 for the modulated deformable convolution.")
     there = sorted(set(stages.values()))
     if not set(chosen) <= set(there):
-        raise ValueError(f"dcn_stages={chosen}: the backbone has stages {there}; pass a subset of them, e.g. (2, 3, 4).")
+        raise ValueError(
+            f"dcn_stages={chosen}: the backbone has stages {there}; pass a subset of them, e.g. (2, 3, 4)."
+        )
     layers = {name: module for name, module in body.named_modules() if stages.get(name) in chosen}
     if any(isinstance(layer, (SGMConv2d, DGMConv2d)) for layer in layers.values()):
         raise ValueError(

@@ -106,9 +106,9 @@ class PyramidBackbone(nn.Module):
 
 def _freeze(body: nn.Module, frozen_stages: int) -> None:
     stages = module_stages(body)
-    depth = max(stages.values(), default=0)
+    depth = max(stages.values(), default=-1)
     if isinstance(frozen_stages, bool) or not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= depth:
-        known = f"-1 (nothing), 0 (the stem) to {depth}" if depth else "-1: the backbone's stages are unknown"
+        known = f"-1 (nothing), 0 (the stem) to {depth}" if stages else "-1: the backbone's stages are unknown"
         raise ValueError(f"frozen_stages={frozen_stages!r}: pass {known}.")
     if frozen_stages < 0:
         return

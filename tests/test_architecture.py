@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "data",
         "visualize",
     },
+    "detection": {"layers", "conversion", "saving", "weights", "models"},
     "export": {"_version", "layers", "conversion", "engine", "saving"},
     "visualize": {"wording", "layers", "sigmas", "conversion", "engine", "saving", "data"},
     "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},

@@ -71,6 +71,7 @@ BAD = {
     "no categories": (lambda d: [d["categories"].clear(), d["annotations"].clear()], "at least one"),
     "an image that is no object": (at(*IMAGE, value=[1]), r"entry 1 is \[1\], not an object"),
     "an image id that is a text": (at(*IMAGE, "id", value="3"), "entry 1 is .*whole number"),
+    "an image id that is true": (at(*IMAGE, "id", value=True), "entry 1 is .*whole number"),
     "image ids that repeat": (at(*IMAGE, "id", value=9), "images, 1 in all: the id 9 occurs 2 times"),
     "annotation ids that repeat": (at(*BOX, "id", value=0), "the id 0 occurs 2 times"),
     "category ids that repeat": (at(*CATEGORY, "id", value=5), "the id 5 occurs 2 times"),

@@ -8,6 +8,7 @@ from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d
 from .saving import load, save
+from .saving.rebuild import PLAN_BUILDERS
 from .sigmas import clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ __all__ = [
     "sigmas",
 ]
 
-# Functions that need an extra or more imports than a model does: imported when they are first used.
+# What needs an extra or more imports than a model does: module and function, or a module alone. Imported at first use.
 _LAZY = {
+    "detection": (".detection", ""),
     "explain": (".visualize.explain", "explain"),
     "export_model": (".export.export", "export"),
     "finetune": (".classify.train", "finetune"),
@@ -40,12 +42,15 @@ _LAZY = {
     "validate": (".classify.validation_run", "run_validation"),
 }
 
+PLAN_BUILDERS["detector"] = lambda plan: import_module(".detection.build", __name__).rebuild(plan)
+
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, function = _LAZY[name]
-    return getattr(import_module(module, __name__), function)
+    found = import_module(module, __name__)
+    return getattr(found, function) if function else found
 
 
 def __dir__() -> list[str]:

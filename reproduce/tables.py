@@ -1,7 +1,7 @@
 """Write the generated tables and the model cards, or check that they are up to date.
 
-The table of models is counted from the registered networks, those of runs are made from results/cifar.csv, those of
-speed and memory from results/benchmark, and the model cards from the weight specs.
+The tables of models and detectors are counted from the networks, those of runs are made from results/cifar.csv, those
+of speed and memory from results/benchmark, and the model cards from the weight specs.
 
 Example:
     python -m reproduce.tables
@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import timm
+import torch
+from torch import nn
 
 from gmconv_zoo.cli.command import run
+from gmconv_zoo.detection import build_preset, presets
 from gmconv_zoo.hub.cards import check_cards, write_cards
 from gmconv_zoo.hub.profile import profile_registered
 from gmconv_zoo.weights.specs import specs_of
@@ -26,7 +29,7 @@ from .experiments.records import read_records
 from .experiments.tables import experiment_tables, summary_table
 from .markdown import table, with_block
 
-__all__ = ["models_table", "outdated"]
+__all__ = ["detectors_table", "models_table", "outdated"]
 
 CARDS = ROOT / "model_cards"
 _MASKS = {"gmconv": "dynamic stem, static elsewhere", "sgmconv": "static", "stdconv": "none"}
@@ -52,6 +55,27 @@ def models_table() -> str:
     return table(_COLUMNS, rows, right=(2, 3, 4))
 
 
+def detectors_table() -> str:
+    """Return the paper's detectors as a Markdown table, with their parameters under frozen batch norms."""
+    rows = []
+    for preset in presets():
+        with torch.device("meta"):
+            detector = build_preset(preset.name, pretrained=False, batch_norm="train", frozen_stages=-1)
+        norms = [module for module in detector.modules() if isinstance(module, nn.BatchNorm2d)]
+        count = sum(p.numel() for p in detector.parameters()) - sum(p.numel() for n in norms for p in n.parameters())
+        masked = f"stem, {_stages(preset.stages)}" if preset.stages else "-"
+        head = preset.head.partition("_")[0].title()
+        deformed = _stages(preset.dcn_stages) or "-"
+        rows.append((f"`{preset.name}`", head, masked, deformed, f"{count:,}", f"{preset.paper_ap:.1f}"))
+    columns = ("preset", "R-CNN", "GMConv", "deformable", "parameters", "AP in the paper")
+    return table(columns, rows, right=(4, 5))
+
+
+def _stages(numbers: tuple[int, ...]) -> str:
+    ends = sorted({min(numbers), max(numbers)}) if numbers else ()
+    return "-".join(f"L{number}" for number in ends)
+
+
 def outdated() -> list[str]:
     """Return a line for each table and card that differs from what it is made from."""
     tables = [f"{page}: the part {name!r} differs" for page, name, text in _parts() if text != page.read_text("utf-8")]
@@ -71,6 +95,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "benchmark", network_table(speed)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
+        ("docs/detection.md", "presets", detectors_table()),
         ("docs/performance.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),
     ):

@@ -31,7 +31,8 @@ def describe(
     """The JSON-ready configuration of a network.
 
     Three kinds: what timm rebuilds by itself has timm's own keys; a timm network converted by hand has them too, with
-    its architecture and conversion under "gmconv"; of a network that timm does not know only the conversion is told.
+    its architecture and conversion under "gmconv"; of a network that timm does not know only the conversion is told,
+    and its plan if it records one (``gmconv_plan``, as detectors do).
 
     Args:
         model: the network.
@@ -91,6 +92,7 @@ def _by_hand(model: nn.Module, architecture: str | None, conversion: Conversion 
     return {
         "architecture": architecture,
         "conversion": conversion.to_dict() if conversion is not None and masked else None,
+        "plan": vars(model).get("gmconv_plan"),
         "conv_stages": vars(model).get("conv_stages"),
         "parts": {} if masked else _converted_parts(model),
     }

@@ -14,7 +14,10 @@ from ..layers import DGMConv2d, SGMConv2d
 from ..models._names import MASKED_FAMILIES
 from .describe import LABEL_KEYS, NOT_TIMMS
 
-__all__ = ["build_from_config", "rebuild"]
+__all__ = ["PLAN_BUILDERS", "build_from_config", "rebuild"]
+
+# Builds a network that recorded how it was made, by the plan's kind. Rooms above this one add theirs in the root.
+PLAN_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {}
 
 
 def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[], nn.Module] | None) -> nn.Module:
@@ -30,6 +33,9 @@ def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[]
     """
     architecture, by_hand = _architecture(config)
     if architecture is None:
+        plan = by_hand.get("plan") or {}
+        if model is None and plan.get("kind") in PLAN_BUILDERS:
+            return _converted(PLAN_BUILDERS[plan["kind"]](plan), by_hand, inplace=True)
         if model is None:
             raise ValueError(
                 f"{folder} holds a {config.get('class', 'network')} that timm cannot build: pass the plain network, "

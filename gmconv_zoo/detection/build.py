@@ -1,0 +1,231 @@
+"""Build a detector: Faster or Cascade R-CNN on a timm backbone, with Gaussian masks and deformable convolution."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from ..conversion import Conversion, convert
+from ..layers import DGMConv2d, SGMConv2d
+from ..models._names import MASKED_FAMILIES, net_of, plain_name
+from .backbone import PyramidBackbone, create_body, module_stages
+from .cascade import CascadeHeads
+from .checkpoint import classes_of, is_native, load_weights, read_weights
+from .dcn import deform_stages
+from .heads import BoxHeads, ProposalNetwork
+from .parity import BATCH_NORMS, Parity, parity_of
+
+__all__ = ["build", "rebuild"]
+
+_logger = logging.getLogger(__name__)
+_COCO_CLASSES = 91  # COCO's category ids go to 90; 0 is the background
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a detector is made of, apart from its weights and its masks; JSON holds every field.
+
+    Attributes:
+        mean, std: of the RGB channels, for images in [0, 1]; empty for the backbone's own.
+        parity: all settings, the batch norm's included.
+        Others are as in `build`; once built, the backbone is the plain network.
+    """
+
+    head: str
+    backbone: str
+    num_classes: int
+    dcn_stages: tuple[int, ...]
+    dcn_version: int
+    frozen_stages: int
+    norm_eps: float | None
+    parity: Parity
+    min_size: int
+    max_size: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+def build(
+    head: str = "faster_rcnn",
+    *,
+    backbone: str = "resnet50",
+    num_classes: int | None = None,
+    pretrained: bool = True,
+    weights: str | Path | Mapping[str, Tensor] | None = None,
+    stem: str | None = None,
+    body: str | None = None,
+    stages: tuple[int, ...] | None = None,
+    sigma_init: float | str | None = None,
+    sigma_design: str | None = None,
+    dcn_stages: tuple[int, ...] = (),
+    dcn_version: int = 1,
+    batch_norm: str | None = None,
+    frozen_stages: int = 1,
+    norm_eps: float | None = None,
+    parity: str | Parity = "torchvision",
+    min_size: int = 800,
+    max_size: int = 1333,
+) -> nn.Module:
+    """Build a detector that is called as torchvision's are.
+
+    In train mode it takes a list of (3, H, W) images in [0, 1] and a list of targets {"boxes", "labels"} and returns a
+    dictionary of losses; in eval mode it takes the images and returns {"boxes", "labels", "scores"} for each.
+
+    Args:
+        head: "faster_rcnn" or "cascade_rcnn".
+        backbone: a timm network with features at strides 4, 8, 16 and 32; the family's masks are the default of a
+            registered GMConv network.
+        num_classes: number of classes, background included; by default that of the weights, or else COCO's 91.
+        pretrained: whether to load the backbone's weights; not done when ``weights`` are given.
+        weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
+            package's. Weights of a standard detector keep their outputs when masks or deformable convolution are added.
+        stem, body, stages, sigma_init, sigma_design: as in `gmconv_zoo.convert`; None leaves the convolutions as they
+            are, and "none" takes the masks of a registered GMConv network away.
+        dcn_stages: stages, counted from 1, whose 3x3 convolutions become deformable.
+        dcn_version: 1, or 2 for the modulated deformable convolution.
+        batch_norm: "frozen" (constants), "eval" (stored statistics, trainable weight and bias), "sync" or "train"
+            (statistics of the batch over all processes, or of the process); None takes the parity's.
+        frozen_stages: -1 to train everything, 0 to freeze the stem, n to freeze the stem and the first n stages. Masks
+            in frozen stages do not learn.
+        norm_eps: replaces the epsilon of all batch norms; torchvision's own COCO weights need 0.
+        parity: "torchvision", "mmdet_paper" or a `Parity`.
+        min_size, max_size: length in pixels of the shorter side, and the most for the longer one, to which images are
+            resized.
+
+    Returns:
+        The detector in train mode.
+
+    Raises:
+        ValueError: for a value outside these, or frozen layers without weights.
+        WeightsError: when the weights do not fit.
+    """
+    settings = parity_of(parity, head)
+    settings = replace(settings, batch_norm=batch_norm or settings.batch_norm)
+    _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
+    tensors = None if weights is None else read_weights(weights)
+    found = None if tensors is None else classes_of(tensors)
+    classes = num_classes or found or _COCO_CLASSES
+    if classes < 2:
+        raise ValueError(f"num_classes={classes}: pass at least 2, the background and one class.")
+    if found not in (None, classes):
+        _logger.warning("the weights are for %d classes: the box predictor for %d starts untrained.", found, classes)
+    masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
+    plan = _Plan(
+        head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size
+    )
+    asked = {key: value for key, value in masks.items() if value is not None}
+    detector = _filled(plan, asked, tensors) if tensors is not None else _fresh(plan, asked, pretrained)
+    _warn_of_frozen_masks(detector, frozen_stages)
+    return detector
+
+
+def rebuild(plan: dict[str, Any]) -> nn.Module:
+    """Build the detector, without masks and weights, that a saved configuration describes."""
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in plan.items() if key != "kind"
+    }
+    known = _Plan(**{**fields, "parity": Parity(**plan["parity"])})
+    detector = _assemble(known, create_body(known.backbone, pretrained=False))
+    _deform(detector, known)
+    return detector
+
+
+def _check_frozen(batch_norm: str, frozen_stages: int, *, loaded: bool) -> None:
+    if batch_norm not in BATCH_NORMS:
+        raise ValueError(f"batch_norm={batch_norm!r}: pass one of {BATCH_NORMS}.")
+    if loaded:
+        return
+    # timm starts the last norm of a residual branch at zero: frozen, the branch would never train
+    if batch_norm == "frozen":
+        raise ValueError(
+            "batch_norm='frozen' without weights would freeze norms that were never trained: pass pretrained=True, "
+            "weights=..., or batch_norm='train' ('sync' for several processes)."
+        )
+    if frozen_stages >= 0:
+        raise ValueError(
+            f"frozen_stages={frozen_stages} without weights would freeze random layers: pass pretrained=True, "
+            "weights=..., or frozen_stages=-1."
+        )
+
+
+def _plain(backbone: str) -> str:
+    return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
+
+
+def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
+    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
+    native = is_native(tensors)
+    if not native:
+        load_weights(detector, tensors)
+    _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
+    _deform(detector, plan)
+    if native:
+        load_weights(detector, tensors)
+    return detector
+
+
+def _fresh(plan: _Plan, asked: dict[str, Any], pretrained: bool) -> nn.Module:
+    """A detector with at most its backbone's weights; those of a registered GMConv network may carry their sigmas."""
+    if pretrained and plan.backbone.startswith(MASKED_FAMILIES):
+        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
+    else:
+        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained))
+        _mask(detector, _conversion(plan.backbone, asked), preserve=pretrained)
+    _deform(detector, plan)
+    return detector
+
+
+def _assemble(plan: _Plan, body: Any) -> nn.Module:
+    cfg, parity = body.pretrained_cfg, plan.parity
+    plan = replace(
+        plan,
+        backbone=_plain(cfg["architecture"]),
+        mean=plan.mean or tuple(cfg["mean"]),
+        std=plan.std or tuple(cfg["std"]),
+    )
+    backbone = PyramidBackbone(
+        body, batch_norm=parity.batch_norm, frozen_stages=plan.frozen_stages, norm_eps=plan.norm_eps
+    )
+    heads = BoxHeads(plan.num_classes, parity) if plan.head == "faster_rcnn" else CascadeHeads(plan.num_classes, parity)
+    transform = GeneralizedRCNNTransform(plan.min_size, plan.max_size, list(plan.mean), list(plan.std))
+    detector = GeneralizedRCNN(backbone, ProposalNetwork(parity), heads, transform)
+    detector.gmconv_plan = {"kind": "detector", **asdict(plan)}  # type: ignore[assignment]  # gmconv_zoo.save writes it
+    return detector
+
+
+def _conversion(backbone: str, asked: dict[str, Any]) -> Conversion:
+    """What is asked for, over the masks of a registered family; a plain network has none by itself."""
+    family: dict[str, Any] = {"stem": None, "body": None}
+    if backbone.startswith(MASKED_FAMILIES):
+        family = {"stem": "dynamic" if backbone.startswith("gmconv_") else "static"}
+    conversion = Conversion(**{**family, **asked})
+    if asked.keys() - {"stem", "body"} and not conversion.masks_anything:
+        extra = ", ".join(sorted(asked.keys() - {"stem", "body"}))
+        raise ValueError(f"{extra}: without stem or body there is no mask; pass e.g. stem='dynamic', body='static'.")
+    return conversion
+
+
+def _mask(detector: Any, conversion: Conversion, *, preserve: bool) -> None:
+    if conversion.masks_anything:
+        convert(detector.backbone.body, **conversion.to_dict(), preserve=preserve, inplace=True)
+
+
+def _deform(detector: Any, plan: _Plan) -> None:
+    if plan.dcn_stages:
+        body = detector.backbone.body
+        deform_stages(body, module_stages(body), plan.dcn_stages, version=plan.dcn_version)
+
+
+def _warn_of_frozen_masks(detector: Any, frozen_stages: int) -> None:
+    masks = [layer for layer in detector.backbone.body.modules() if isinstance(layer, (SGMConv2d, DGMConv2d))]
+    if masks and not any(layer.weight.requires_grad for layer in masks):
+        _logger.warning(
+            "frozen_stages=%d freezes every Gaussian mask of this detector: pass a smaller number, e.g. -1, to train.",
+            frozen_stages,
+        )

@@ -1,0 +1,172 @@
+"""Average precision of a detector on a COCO annotation file, computed by pycocotools."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.coco import CocoFile, read_coco, read_results
+from ..engine.extras import needs_extra
+from ..engine.records import write_json
+from ..wording import listed
+
+with needs_extra("detection"):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+__all__ = ["CocoEvaluator", "evaluate_file"]
+
+# The first entries of pycocotools' summary
+_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+class CocoEvaluator:
+    """Collect the detections of all images once, and measure them.
+
+    Args:
+        coco: annotation file; all its images are evaluated.
+    """
+
+    def __init__(self, coco: CocoFile) -> None:
+        self.coco = coco
+        self._categories = {label: key for key, label in coco.labels.items()}
+        self._rows: dict[int, list[dict[str, Any]]] = {}
+        self._known = {image.id for image in coco.images}
+
+    def rows(
+        self, outputs: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the detections of a batch as plain values, which processes can exchange.
+
+        Detections of classes that the file has no category for are left out, as they cannot match anything.
+
+        Args:
+            outputs: one per image: "boxes" (N, 4) x1, y1, x2, y2 in pixels, "labels" (N,) from 1 and "scores" (N,).
+            targets: one per image, with its "image_id".
+
+        Returns:
+            One entry per image: "image_id", and "detections" in COCO's result format.
+
+        Raises:
+            ValueError: for a label beyond the classes, or boxes or scores that are not finite.
+        """
+        return [self._row(output, int(target["image_id"])) for output, target in zip(outputs, targets, strict=True)]
+
+    def update(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add the rows of all processes; of images that occur twice, the first row is used.
+
+        Raises:
+            ValueError: for an image that the file does not have.
+        """
+        for row in rows:
+            if row["image_id"] not in self._known:
+                raise ValueError(
+                    f"{self.coco.path} has no image with the id {row['image_id']}: evaluate the images of this file."
+                )
+            self._rows.setdefault(row["image_id"], row["detections"])
+
+    def result(self) -> dict[str, Any]:
+        """Measure the detections as COCO does, with at most 100 per image and class.
+
+        Returns:
+            "AP" (mean over the IoU thresholds 0.5 to 0.95), "AP50", "AP75", "APs", "APm" and "APl" (objects below 32²,
+            up to 96², and larger), "per_class" (the AP by name), all in [0, 1] or None where there is no such object,
+            and "images", their number.
+
+        Raises:
+            ValueError: when images of the file were not evaluated.
+        """
+        return _measure(self.coco, self._detections())
+
+    def write_predictions(self, path: str | Path) -> Path:
+        """Write all detections as a result file of COCO's format, which `evaluate_file` reads.
+
+        Raises:
+            ValueError: when images of the file were not evaluated.
+        """
+        return write_json(path, self._detections())
+
+    def _row(self, output: Mapping[str, Tensor], image_id: int) -> dict[str, Any]:
+        boxes, scores = output["boxes"].detach().double().cpu(), output["scores"].detach().double().cpu()
+        if not (boxes.isfinite().all() and scores.isfinite().all()):
+            raise ValueError(
+                f"the detector's boxes or scores of image {image_id} are not finite: check its weights and precision."
+            )
+        labels, count = output["labels"].tolist(), len(self.coco.classes)
+        if wrong := sorted({label for label in labels if not 1 <= label <= count}):
+            raise ValueError(
+                f"the detector gave the labels {listed([*map(str, wrong)])}, but there are {count} classes, with the "
+                "labels from 1: build it with num_classes, background included, or read the file with its classes."
+            )
+        sized = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+        detections = [
+            {"image_id": image_id, "category_id": self._categories[label], "bbox": bbox, "score": score}
+            for label, bbox, score in zip(labels, sized, scores.tolist(), strict=True)
+            if label in self._categories
+        ]
+        return {"image_id": image_id, "detections": detections}
+
+    def _detections(self) -> list[dict[str, Any]]:
+        if missing := [str(image.id) for image in self.coco.images if image.id not in self._rows]:
+            raise ValueError(
+                f"{len(missing)} of the {len(self.coco.images)} images of {self.coco.path} were not evaluated (image "
+                f"ids {listed(missing)}): evaluate every image."
+            )
+        return [detection for image in self.coco.images for detection in self._rows[image.id]]
+
+
+def evaluate_file(annotations: str | Path | CocoFile, predictions: str | Path) -> dict[str, Any]:
+    """Measure a file of predictions.
+
+    Args:
+        annotations: COCO annotation file, or one that is already read.
+        predictions: result file in COCO's format, see `read_results`. An image that it does not name counts as one
+            without detections.
+
+    Returns:
+        What `CocoEvaluator.result` returns.
+
+    Raises:
+        ValueError: when one of the files is not valid, or they are of different images or categories.
+    """
+    coco = annotations if isinstance(annotations, CocoFile) else read_coco(annotations)
+    return _measure(coco, read_results(predictions, coco))
+
+
+def _measure(coco: CocoFile, detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = ("image_id", "category_id", "bbox", "area", "iscrowd")
+    columns = (coco.image_ids, coco.category_ids, coco.bboxes, coco.areas, coco.crowd)
+    objects = [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    found = [{**entry, "area": entry["bbox"][2] * entry["bbox"][3], "iscrowd": 0} for entry in detections]
+    with redirect_stdout(StringIO()):
+        run = COCOeval(_indexed(coco, objects), _indexed(coco, found), "bbox")
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    overall = {name: _share(value) for name, value in zip(_METRICS, run.stats, strict=False)}
+    precision = run.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls and classes; all areas, 100 detections
+    per_class = {
+        coco.categories[int(key)]: _share(precision[:, :, place].mean()) for place, key in enumerate(run.params.catIds)
+    }
+    return {**overall, "per_class": per_class, "images": len(coco.images)}
+
+
+def _indexed(coco: CocoFile, annotations: Sequence[Mapping[str, Any]]) -> COCO:
+    """Return pycocotools' index of annotations. It takes the id 0 for "not matched", so they are numbered from 1."""
+    index = COCO()
+    index.dataset = {
+        "images": [{"id": image.id} for image in coco.images],
+        "categories": [{"id": key} for key in coco.categories],
+        "annotations": [{**entry, "id": number} for number, entry in enumerate(annotations, 1)],
+    }
+    index.createIndex()
+    return index
+
+
+def _share(value: float) -> float | None:
+    """Return a metric; pycocotools gives -1 where there is nothing to detect."""
+    return None if value < 0 else float(value)

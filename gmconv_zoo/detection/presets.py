@@ -1,0 +1,73 @@
+"""The fourteen detectors of the paper's Table V; Table III's four are among them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .build import build
+
+__all__ = ["Preset", "build_preset", "presets"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One configuration of Table V, all with a ResNet-50.
+
+    Attributes:
+        name: what `build_preset` takes.
+        head: "faster_rcnn" or "cascade_rcnn".
+        stages: stages with GMConv, the stem with them; empty for none.
+        dcn_stages: stages with deformable convolution.
+        paper_ap: AP on COCO val2017 in percent that the paper reports. It is not a result of this package.
+    """
+
+    name: str
+    head: str
+    stages: tuple[int, ...]
+    dcn_stages: tuple[int, ...]
+    paper_ap: float
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `gmconv_zoo.detection.build` that make the configuration."""
+        masks = {"stem": "dynamic", "body": "static", "stages": self.stages} if self.stages else {}
+        return {"head": self.head, "backbone": "resnet50", "dcn_stages": self.dcn_stages, **masks}
+
+
+# Suffix of the name, stages with GMConv, stages with deformable convolution, the paper's AP of Faster and Cascade.
+_TABLE_V: tuple[tuple[str, tuple[int, ...], tuple[int, ...], float, float], ...] = (
+    ("std", (), (), 37.0, 40.1),
+    ("gmconv_l1", (1,), (), 37.9, 40.6),
+    ("gmconv_l1_l2", (1, 2), (), 37.9, 40.7),
+    ("gmconv_l1_l3", (1, 2, 3), (), 37.8, 40.6),
+    ("gmconv_l1_l4", (1, 2, 3, 4), (), 37.8, 40.6),
+    ("dcn", (), (2, 3, 4), 41.1, 43.3),
+    ("gmconv_l1_dcn", (1,), (2, 3, 4), 41.5, 43.8),
+)
+_PRESETS = {
+    f"{short}_{suffix}": Preset(f"{short}_{suffix}", f"{short}_rcnn", stages, dcn_stages, ap)
+    for column, short in enumerate(("faster", "cascade"))
+    for suffix, stages, dcn_stages, *aps in _TABLE_V
+    for ap in aps[column : column + 1]
+}
+
+
+def presets() -> list[Preset]:
+    """Return the configurations of Table V, Faster R-CNN first."""
+    return list(_PRESETS.values())
+
+
+def build_preset(name: str, *, parity: Any = "mmdet_paper", **options: Any) -> nn.Module:
+    """Build a configuration of Table V.
+
+    Args:
+        name: one of `presets`, e.g. "faster_gmconv_l1".
+        parity: see `gmconv_zoo.detection.build`; the paper used mmdetection.
+        **options: arguments of `gmconv_zoo.detection.build` that the configuration leaves open.
+
+    Raises:
+        ValueError: for an unknown name, and as `gmconv_zoo.detection.build`.
+    """
+    if name not in _PRESETS:
+        raise ValueError(f"preset {name!r} does not exist: pass one of {', '.join(_PRESETS)}.")
+    return build(**_PRESETS[name].arguments(), parity=parity, **options)

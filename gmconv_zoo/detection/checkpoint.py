@@ -74,10 +74,14 @@ def load_weights(detector: nn.Module, tensors: StateDict) -> None:
     """
     own = detector.state_dict()
     tensors = {key: value for key, value in tensors.items() if key in own or not key.endswith("num_batches_tracked")}
+    other_classes = classes_of(tensors) not in (None, classes_of(own))
     predictors = tuple(name for name, _ in detector.named_modules() if name.endswith("box_predictor"))
     try:
         fitted = adapt_checkpoint(
-            tensors, detector, declared="native" if is_native(tensors) else "standard", classifier=predictors
+            tensors,
+            detector,
+            declared="native" if is_native(tensors) else "standard",
+            classifier=predictors if other_classes else (),
         )
     except RuntimeError as error:
         raise WeightsError(f"weights: {error} Pass the weights of a detector built with the same arguments.") from error

@@ -47,12 +47,25 @@ class RoIPool(MultiScaleRoIAlign):
         return pooled
 
 
+class _WideRPNHead(RPNHead):
+    """torchvision's head, with outputs that boxes can be computed from."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        logits, deltas = super().forward(x)
+        return [_wide(level) for level in logits], [_wide(level) for level in deltas]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """At least float32: under autocast boxes would get the outputs' dtype, and bfloat16 counts 800 pixels in fours."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 class ProposalNetwork(RegionProposalNetwork):
     """torchvision's region proposal network, with a choice of the box loss and the number of proposals."""
 
     def __init__(self, parity: Parity) -> None:
         anchors = AnchorGenerator(_ANCHOR_SIZES, ((0.5, 1.0, 2.0),) * len(_ANCHOR_SIZES))
-        head = RPNHead(CHANNELS, anchors.num_anchors_per_location()[0])
+        head = _WideRPNHead(CHANNELS, anchors.num_anchors_per_location()[0])
         kept_before_nms = {"training": 2000, "testing": 1000}
         kept = {"training": parity.train_proposals, "testing": 1000}
         super().__init__(anchors, head, 0.7, 0.3, 256, 0.5, kept_before_nms, kept, 0.7)
@@ -146,7 +159,8 @@ class BoxHeads(RoIHeads):
         self, features: dict[str, Tensor], boxes: list[Tensor], shapes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Class logits (N, classes) and encoded boxes (N, 4 * classes), or (N, 4) if class-agnostic."""
-        return self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, shapes)))
+        logits, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, shapes)))
+        return _wide(logits), _wide(deltas)
 
     def losses(self, logits: Tensor, deltas: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
         """Return the classification loss and the box loss of a sample."""

@@ -91,7 +91,7 @@ def test_a_standard_detectors_weights_keep_their_outputs_and_are_saved(options, 
 
 
 def test_a_fused_detector_is_saved(tmp_path):
-    detector = gmconv_zoo.fuse(small("cascade_rcnn", **MASKED))
+    detector = gmconv_zoo.fuse(small(**MASKED))
     assert not any(isinstance(layer, SGMConv2d) for layer in detector.modules())
     gmconv_zoo.save(detector, tmp_path)
     torch.testing.assert_close(detect(gmconv_zoo.load(tmp_path)), detect(detector), rtol=0, atol=0)
@@ -154,6 +154,19 @@ def test_images_of_any_shape_are_searched_and_trained_on(size, standard_detectio
     assert_same_detections(detect(detector), standard_detections)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("parity", ["torchvision", "mmdet_paper"])
+def test_boxes_keep_their_precision_under_bfloat16(parity):
+    detector = small("cascade_rcnn", parity=parity, dcn_stages=(4,)).eval()
+    proposals = []
+    detector.rpn.register_forward_hook(lambda module, inputs, outputs: proposals.extend(outputs[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = detector(images())
+    for boxes in (*proposals, *(image["boxes"] for image in found)):
+        assert boxes.dtype == torch.float32
+        assert not boxes.equal(boxes.bfloat16().float())
+
+
 def without(key):
     return {name: value for name, value in weights_of().items() if name != key}
 
@@ -173,6 +186,11 @@ def without(key):
         ({**MASKED, "stages": (7,)}, ValueError, "this network has stages 1 to 4"),
         ({"weights": "nothing.pth"}, ValueError, "weights='nothing.pth': the file does not exist"),
         ({"weights": without("rpn.head.bbox_pred.bias")}, WeightsError, "missing rpn.head.bbox_pred.bias"),
+        (
+            {"weights": without("roi_heads.box_predictor.cls_score.weight"), "num_classes": 5},
+            WeightsError,
+            "missing roi",
+        ),
         ({"weights": {**weights_of(), "extra": torch.zeros(1)}}, WeightsError, "unexpected extra"),
         ({"head": "cascade_rcnn", "weights": weights_of()}, WeightsError, "missing roi_heads.*unexpected roi_heads"),
     ],
@@ -201,7 +219,10 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
         ({"backbone": "stdconv_cifar_resnet20"}, "but a detector needs"),
         ({"backbone": "swin_tiny_patch4_window7_224"}, "channels-last"),
         ({"backbone": "resnet5"}, "not a folder, a model that timm knows.*Did you mean resnet"),
-        ({"backbone": "hrnet_w18_small", "frozen_stages": 0, "pretrained": True}, "its stages are unknown"),
+        (
+            {"backbone": "hrnet_w18_small", "frozen_stages": 0, "pretrained": True},
+            "the backbone.s stages are unknown",
+        ),
     ],
     ids=str,
 )

@@ -59,7 +59,7 @@ class TrainOptions(FitOptions):
         val_share: share of each class that is used for validation, if the dataset has no validation set.
         dataset: name of the validation set in records, e.g. "CIFAR-10 test"; None to describe the data.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
-        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
+        memory_gb: largest memory for decoded images in GB, see `make_loaders`.
         accelerator: device, precision, processes and batches per update, which share the batch size; None for
             accelerate's defaults in float32.
         say: function that receives one line of text after each step.

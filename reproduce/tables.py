@@ -23,6 +23,7 @@ from gmconv_zoo.weights.specs import specs_of
 from . import ROOT
 from .benchmark.tables import full_table, network_table, stem_table
 from .experiments.records import read_records
+from .experiments.sigmas import decayed_table, undecayed_table
 from .experiments.tables import experiment_tables, summary_table
 from .markdown import table, with_block
 
@@ -70,6 +71,8 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "summary", summary_table(runs)),
         ("README.md", "benchmark", network_table(speed)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
+        ("docs/findings.md", "decayed", decayed_table()),
+        ("docs/findings.md", "undecayed", undecayed_table(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/performance.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),

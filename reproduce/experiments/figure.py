@@ -114,7 +114,7 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwri
             places = [layers.index(layer) for layer in group.layers]
             _draw_line(axes, places, shares, number, label)
             rows += _rows(f"{size}x{size}, not decayed", label, group.layers, shares)
-        _finish(axes, layers, f"{size}x{size} kernels, sigmas not decayed,\n5,000 images")
+        _finish(axes, layers, f"{size}x{size} kernels, 5,000 images,\nsigmas not decayed")
     shipped, alone = figure.add_subplot(grid[1, :]), shipped_decay()
     layers = ()
     for number, (family, name) in enumerate(SHIPPED.items()):

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import mean
 
@@ -89,8 +90,8 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwri
         overwrite: replace an existing file.
 
     Returns:
-        The file: a panel for every kernel size of the undecayed runs, with the mean over runs and their range, and a
-        panel of the packaged weights, whose sigmas were decayed.
+        The file: a panel for every setting and kernel size of the undecayed runs, with the mean over runs and
+        their range, and a panel of the packaged weights, whose sigmas were decayed.
 
     Raises:
         ValueError: when the file exists and is not to be replaced, or no run without weight decay on sigmas is
@@ -100,21 +101,20 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwri
     groups = undecayed_runs(records)
     if not groups:
         raise ValueError("no run without weight decay on sigmas is recorded yet: train kernel3 to kernel11 first.")
-    sizes = list(dict.fromkeys(group.kernel_size for group in groups))
-    figure = Figure(figsize=(2 + 2.6 * len(sizes), 8), dpi=110, layout="constrained")
-    grid = figure.add_gridspec(2, len(sizes))
-    panels = {size: figure.add_subplot(grid[0, place]) for place, size in enumerate(sizes)}
+    panels = [list(members) for _, members in groupby(groups, key=lambda group: (group.setting, group.kernel_size))]
+    figure = Figure(figsize=(2 + 2.6 * len(panels), 8), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(2, len(panels))
     rows = []
-    for size, axes in panels.items():
-        members = [group for group in groups if group.kernel_size == size]
+    for place, members in enumerate(panels):
+        axes = figure.add_subplot(grid[0, place])
         layers = max((group.layers for group in members), key=len)
+        title = f"{members[0].kernel_size}x{members[0].kernel_size} kernels, sigmas not decayed, {members[0].setting}"
         for number, group in enumerate(members):
             label = f"{group.family} from {group.start:g}, {len(group.sigmas)} runs"
             shares = [[sigma / group.start for sigma in run] for run in zip(*group.sigmas, strict=True)]
-            places = [layers.index(layer) for layer in group.layers]
-            _draw_line(axes, places, shares, number, label)
-            rows += _rows(f"{size}x{size}, not decayed", label, group.layers, shares)
-        _finish(axes, layers, f"{size}x{size} kernels, 5,000 images,\nsigmas not decayed")
+            _draw_line(axes, [layers.index(layer) for layer in group.layers], shares, number, label)
+            rows += _rows(title, label, group.layers, shares)
+        _finish(axes, layers, "\n".join(textwrap.wrap(title, 40)))
     shipped, alone = figure.add_subplot(grid[1, :]), shipped_decay()
     layers = ()
     for number, (family, name) in enumerate(SHIPPED.items()):
@@ -137,7 +137,8 @@ def _draw_line(axes: Axes, places: Sequence[int], shares: Sequence[Sequence[floa
 
 def _finish(axes: Axes, layers: Sequence[str], title: str) -> None:
     axes.axhline(1, color="0.4", linewidth=1)
-    plain_axes(axes, x="static layer, from input to output", y="sigma / sigma without data", title=title)
+    plain_axes(axes, x="static layer, from input to output", y="sigma / sigma without data")
+    axes.set_title(title, loc="left", fontsize=9)
     axes.set_yscale("log")
     ticks = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 1.8)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -40,6 +40,7 @@ class SigmaRuns:
     """Runs of one network whose sigmas start at one value and are not decayed.
 
     Attributes:
+        setting: network, images and number of epochs, in words.
         family: "S-GMConv" or "GMConv".
         kernel_size: side of the kernels in taps.
         start: initial sigma in taps.
@@ -48,6 +49,7 @@ class SigmaRuns:
         seeds: number of different seeds. Runs that repeat a seed differ in precision, or only in rounding on a GPU.
     """
 
+    setting: str
     family: str
     kernel_size: int
     start: float
@@ -90,42 +92,28 @@ def decayed_sigma(start: float, recipe: Recipe, images: int) -> float:
 
 
 def undecayed_runs(records: Sequence[RunRecord]) -> list[SigmaRuns]:
-    """Return the finished runs without weight decay on sigmas, grouped by kernel size, family and initial sigma."""
-    found = [
-        (_key(record), record) for record in records if record.sigmas and record.changes.get("sigma_weight_decay") == 0
-    ]
-    found.sort(key=lambda pair: (pair[0][0], list(_FAMILIES).index(pair[0][1]), -pair[0][2]))
+    """Return the finished runs without weight decay on sigmas, grouped by setting, kernel size, family and start."""
+    undecayed = [record for record in records if record.sigmas and record.changes.get("sigma_weight_decay") == 0]
+    found = sorted(((_key(record), record) for record in undecayed), key=lambda pair: pair[0])
     groups = []
-    for (size, family, start), members in groupby(found, key=lambda pair: pair[0]):
+    for (setting, size, place, start), members in groupby(found, key=lambda pair: pair[0]):
         runs = [record for _, record in members]
         layers = tuple(gmconv_zoo.sigmas(timm.create_model(runs[0].model, **runs[0].options)))
         sigmas = tuple(tuple(map(float, run.sigmas.split())) for run in runs)
         seeds = len({run.seed for run in runs})
-        groups.append(SigmaRuns(_FAMILIES[family], size, start, layers, sigmas, seeds))
+        groups.append(SigmaRuns(setting, list(_FAMILIES.values())[place], size, -start, layers, sigmas, seeds))
     return groups
 
 
 def undecayed_table(records: Sequence[RunRecord]) -> str:
-    """Return a Markdown table that counts in how many undecayed runs sigma follows the depth of the layers."""
-    rows = []
-    for group in undecayed_runs(records):
-        first = [run[0] < min(run[1:]) for run in group.sigmas]
-        narrower = [run[0] < group.start for run in group.sigmas]
-        last = [run[-1] > max(run[:-1]) for run in group.sigmas]
-        wider = [run[-1] > group.start for run in group.sigmas]
-        rows.append(
-            (
-                f"{group.kernel_size}x{group.kernel_size}",
-                group.family,
-                f"{group.start:g}",
-                f"{len(group.sigmas)} ({group.seeds})",
-                *(_count(flags) if group.has_first_layer else "-" for flags in (first, narrower)),
-                *(_count(flags) for flags in (last, wider)),
-                ("" if group.has_first_layer else "-, ") + ", ".join(f"{value:.3g}" for value in group.means),
-            )
-        )
-    columns = ("kernels", "network", "start", "runs (seeds)", "first smallest", "first below start", "last largest")
-    return table((*columns, "last above start", "mean sigma by layer, from input to output"), rows)
+    """Return Markdown that counts in how many undecayed runs sigma follows the depth, a table for every setting."""
+    counts = ("first smallest", "first below start", "last largest", "last above start")
+    columns = ("kernels", "network", "start", "runs (seeds)", *counts, "mean sigma by layer, from input to output")
+    parts = [
+        f"**{setting}.**\n\n{table(columns, [_counted(group) for group in groups])}"
+        for setting, groups in groupby(undecayed_runs(records), key=lambda group: group.setting)
+    ]
+    return "\n\n".join(parts) or "No run without weight decay on sigmas has been recorded yet."
 
 
 def shipped_sigmas(name: str) -> list[tuple[str, str, float]]:
@@ -162,10 +150,33 @@ def decayed_table() -> str:
     return table(columns, rows, right=(2, 3, 5))
 
 
-def _key(record: RunRecord) -> tuple[int, str, float]:
+def _key(record: RunRecord) -> tuple[str, int, int, float]:
+    """Setting, kernel size, place of the family and initial sigma, larger ones first."""
+    family, _, net = record.model.partition("_")
     size = int(record.options.get("kernel_size", 3))
     start = initial_sigma((size, size), record.options.get("sigma_init", 5.0))
-    return size, record.model.partition("_")[0], start
+    blocks = record.options.get("layers")
+    images = "all" if record.train_images is None else f"{record.train_images:,}"
+    setting = f"{net}{f' with {sum(blocks)} blocks' if blocks else ''}, trained for {record.epochs} epochs on {images} "
+    setting += f"images of {record.dataset.removesuffix(' test')}"
+    return setting, size, list(_FAMILIES).index(family), -start
+
+
+def _counted(group: SigmaRuns) -> tuple[str, ...]:
+    """A row of `undecayed_table`."""
+    first = [run[0] < min(run[1:]) for run in group.sigmas]
+    narrower = [run[0] < group.start for run in group.sigmas]
+    last = [run[-1] > max(run[:-1]) for run in group.sigmas]
+    wider = [run[-1] > group.start for run in group.sigmas]
+    return (
+        f"{group.kernel_size}x{group.kernel_size}",
+        group.family,
+        f"{group.start:g}",
+        f"{len(group.sigmas)} ({group.seeds})",
+        *(_count(flags) if group.has_first_layer else "-" for flags in (first, narrower)),
+        *(_count(flags) for flags in (last, wider)),
+        ("" if group.has_first_layer else "-, ") + ", ".join(f"{value:.3g}" for value in group.means),
+    )
 
 
 def _count(flags: Sequence[bool]) -> str:

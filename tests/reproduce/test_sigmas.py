@@ -56,9 +56,17 @@ def test_undecayed_runs_are_counted_by_start_and_family():
     static, dynamic = undecayed_runs(RECORDS)
     assert (static.family, static.start, len(static.sigmas), static.seeds) == ("S-GMConv", 1.0, 3, 2)
     assert (static.layers[0], dynamic.layers[0]) == ("conv1", "layer1.0.conv1")
-    first, second = undecayed_table(RECORDS).splitlines()[2:]
+    heading, _, _, _, first, second = undecayed_table(RECORDS).splitlines()
+    assert heading == "**cifar_resnet20 with 3 blocks, trained for 1 epochs on all images of CIFAR-10.**"
     assert first.startswith("| 3x3 | S-GMConv | 1 | 3 (2) | 1 of 3 | 2 of 3 | 1 of 3 | 2 of 3 | 0.933, 1, 1.1")
     assert second.startswith("| 3x3 | GMConv | 1 | 1 (1) | - | - | 1 of 1 | 1 of 1 | -, 1, 1.1")
+
+
+def test_other_settings_have_tables_of_their_own():
+    whole = a_record("sgmconv", 0, " ".join(["4.9"] * 19), options={})
+    few = replace(RECORDS[0], train_images=5000)
+    assert [len(group.layers) for group in undecayed_runs([*RECORDS, whole, few])] == [7, 7, 6, 19]
+    assert undecayed_table([*RECORDS, whole, few]).count("**") == 2 * 3
 
 
 def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path):

@@ -1,15 +1,15 @@
 """Sigmas of recorded runs by depth, and the sigma that weight decay alone gives."""
 
 import csv
+import runpy
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from matplotlib.image import imread
 
-import reproduce.experiments.__main__ as command
 from gmconv_zoo.classify.recipes import recipe_for
-from gmconv_zoo.cli.command import run
 from gmconv_zoo.engine.optim import build_optimizer, build_scheduler
 from gmconv_zoo.layers import SGMConv2d
 from reproduce.experiments.figure import draw_sigma_depths
@@ -69,13 +69,14 @@ def test_other_settings_have_tables_of_their_own():
     assert undecayed_table([*RECORDS, whole, few]).count("**") == 2 * 3
 
 
-def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path):
+def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path, monkeypatch):
     for record in RECORDS:
         add_record(tmp_path / "runs.csv", record)
     figure = tmp_path / "figures" / "depth.png"
     options = ["--results", str(tmp_path / "runs.csv"), "--sigma-figure", str(figure)]
+    monkeypatch.setattr(sys, "argv", ["experiments", *options])
     with pytest.raises(SystemExit, match="0"):
-        run("experiments", "", command.add_options, command.main, options)
+        runpy.run_module("reproduce.experiments", run_name="__main__")
     assert min(imread(figure).shape[:2]) > 400
     with figure.with_suffix(".csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -114,7 +114,11 @@ _HIGHLIGHTS = (
     ("table1", "S-GMConv", "GMConv", "ResNet-20", "+0.23 (160 epochs)"),
     *(
         (f"kernel{size}", "S-GMConv from half the kernel", "GMConv from half the kernel", network, "not in the paper")
-        for size, network in ((5, "ResNet-8, 5x5 kernels"), (7, "ResNet-8, 7x7 kernels"), (11, "ResNet-8, 11x11 kernels"))
+        for size, network in (
+            (5, "ResNet-8, 5x5 kernels"),
+            (7, "ResNet-8, 7x7 kernels"),
+            (11, "ResNet-8, 11x11 kernels"),
+        )
     ),
 )
 
@@ -127,7 +131,9 @@ def highlights(records: Sequence[RunRecord]) -> str:
     """
     rows = []
     for name, static, dynamic, network, paper in _HIGHLIGHTS:
-        found = [(setting, by_arm) for experiment, setting, by_arm in _recorded(records) if experiment is EXPERIMENTS[name]]
+        found = [
+            (setting, by_arm) for experiment, setting, by_arm in _recorded(records) if experiment is EXPERIMENTS[name]
+        ]
         if not found:
             continue
         setting, by_arm = max(found, key=lambda pair: len(_scores(pair[1][static])))

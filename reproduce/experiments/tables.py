@@ -108,17 +108,14 @@ def summary_table(records: Sequence[RunRecord]) -> str:
     return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
 
 
-# What the README shows of an experiment: its name, the arms of S-GMConv and GMConv, the network in words, and by how many
-# points GMConv beat the standard network in the paper.
+# What the README shows of an experiment: its name, the arms of S-GMConv and GMConv, the network in words, and by how
+# many points GMConv beat the standard network in the paper.
+_HALF = " from half the kernel"
 _HIGHLIGHTS = (
     ("table1", "S-GMConv", "GMConv", "ResNet-20", "+0.23 (160 epochs)"),
     *(
-        (f"kernel{size}", "S-GMConv from half the kernel", "GMConv from half the kernel", network, "not in the paper")
-        for size, network in (
-            (5, "ResNet-8, 5x5 kernels"),
-            (7, "ResNet-8, 7x7 kernels"),
-            (11, "ResNet-8, 11x11 kernels"),
-        )
+        (f"kernel{size}", f"S-GMConv{_HALF}", f"GMConv{_HALF}", f"ResNet-8, {size}x{size} kernels", "not in the paper")
+        for size in (5, 7, 11)
     ),
 )
 

@@ -9,7 +9,6 @@ from torch import nn
 
 from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
 from ..engine.extras import needs_extra
-from ..engine.lost_process import how_to_go_on
 from ..saving import loading_call
 from .recipes import Recipe
 
@@ -54,16 +53,30 @@ def closing_lines(output: Path) -> str:
 
 
 @contextmanager
-def interruptible(output: str | Path) -> Iterator[None]:
-    """Run the training of a command and explain an interrupt.
+def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
+    """Run the training of a command, and say how to go on after an interrupt or the loss of another process.
 
     Args:
         output: folder of the checkpoints.
+        processes: number of processes of the run.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C; its message names the saved checkpoint and how to continue.
+        RuntimeError: in one of several processes; its message ends with the same.
     """
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted. {how_to_go_on(Path(output, CHECKPOINTS_FOLDER, LAST_NAME))}") from None
+        raise KeyboardInterrupt(f"interrupted. {_how_to_go_on(output)}") from None
+    except RuntimeError as error:
+        if processes == 1:
+            raise
+        said = "If another process of this run failed or was killed, its own messages say why."
+        raise RuntimeError(f"{error}\n{said} {_how_to_go_on(output)}") from error
+
+
+def _how_to_go_on(output: str | Path) -> str:
+    checkpoint = Path(output, CHECKPOINTS_FOLDER, LAST_NAME)
+    if not checkpoint.is_file():
+        return "No checkpoint has been saved: start again."
+    return f"{checkpoint} is saved: pass --resume to go on from it."

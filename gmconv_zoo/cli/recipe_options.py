@@ -190,7 +190,7 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    with interruptible(args.output):
+    with interruptible(args.output, accelerator.num_processes):
         shared = {name: getattr(args, name) for name in _PASSED}
         shared |= {"overrides": recipe_overrides(args), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}

@@ -14,9 +14,9 @@ from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo._version import __version__
-from gmconv_zoo.classify.messages import interruptible
 from gmconv_zoo.cli import COMMANDS, main
 from gmconv_zoo.cli.command import run
+from gmconv_zoo.cli.recipe_options import interruptible
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,7 +134,10 @@ def test_report_prints_the_page_that_it_writes(tmp_path, monkeypatch, capsys):
 
 
 def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):
-    for processes, said in ((1, "^closed$"), (2, r"^closed\nIf another process .* No checkpoint has been saved: start")):
+    for processes, said in (
+        (1, "^closed$"),
+        (2, r"^closed\nIf another process .* No checkpoint has been saved: start"),
+    ):
         with pytest.raises(RuntimeError, match=said), interruptible(tmp_path, processes):
             raise RuntimeError("closed")
 

@@ -90,6 +90,28 @@ def test_short_names_are_the_functions_that_commands_call(name):
     assert name in dir(gmconv_zoo)
 
 
+def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(monkeypatch, capsys):
+    def listed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gmconv", "models", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    lines = listed("*cifar_resnet20*").splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "model",
+        *(f"{name}_cifar_resnet20.{tag}" for name, tag in (
+            ("gmconv", "gm_cifar10"), ("sgmconv", "gm_cifar10"), ("stdconv", "cifar10")
+        )),
+    ]  # fmt: skip
+    assert lines[1].split()[1:4] == ["269,774", "0.0406", "32"]
+    (row,) = json.loads(listed("gmconv_cifar_resnet20.gm_cifar10", "--json"))
+    assert (row["cached"], row["top1"], row["dataset"]) == (True, pytest.approx(88.48), "CIFAR-10 test")
+    assert "gmconv validate" in row["origin"]
+    assert json.loads(listed("gmconv_cifar_resnet56", "--json"))[0]["tag"] == ""
+    with pytest.raises(SystemExit, match=r"^gmconv models: no network matches 'resnet99'"):
+        listed("resnet99")
+
+
 def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, capsys):
     model = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20"))
     folder, drawings = gmconv_zoo.save(model, tmp_path / "net"), tmp_path / "drawings"

@@ -125,6 +125,14 @@ def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, caps
     printed = capsys.readouterr().out.split()
     assert str(drawings / "masks.png") in printed
     assert all(Path(path).stat().st_size > 5_000 for path in printed if path.endswith(".png"))
+    twin = ["--overwrite", "--twin", "stdconv_cifar_resnet20.cifar10", "--layer"]
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png"), *twin, "1"])
+    main()
+    numbers = (drawings / "receptive_field.csv").read_text()
+    assert "stdconv_cifar_resnet20.cifar10,layer1," in numbers
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png"), *twin, "nowhere"])
+    with pytest.raises(SystemExit, match=r"layer='nowhere': CifarResNet has no such layer\. Pass the name of a module"):
+        main()
 
 
 def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, capsys):

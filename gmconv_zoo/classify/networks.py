@@ -133,11 +133,12 @@ def open_checkpoint(path: str | Path) -> nn.Module:
     return load_weights(path, build).eval()
 
 
-def open_together(name: str) -> nn.Module:
+def open_together(name: str, weights: str | None = None) -> nn.Module:
     """Open a model or a checkpoint in every process, or in none.
 
     Args:
         name: a checkpoint's path, or anything `open_model` takes.
+        weights: file of weights of your own, see `open_model`.
 
     Returns:
         The network in eval mode, on the CPU.
@@ -148,8 +149,9 @@ def open_together(name: str) -> nn.Module:
     """
     checkpoint = Path(name).is_file()
     model, error = None, None
+    own: dict[str, Any] = {} if weights is None else {"weights": weights}
     try:
-        model = open_checkpoint(name) if checkpoint else open_model(name)
+        model = open_checkpoint(name) if checkpoint else open_model(name, **own)
     except Exception as caught:  # raised again once all processes know of it
         error = caught
     read = _checksum(model) if checkpoint and model is not None else 0

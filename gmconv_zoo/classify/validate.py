@@ -135,7 +135,7 @@ def _validate_one(
 ) -> ValidationRow:
     details: dict[str, Any] = {}
     try:
-        model = open_together(name)
+        model = open_together(name, settings.weights)
         model = fuse(model) if settings.fuse else model
         config = _data_config(model, settings)
         details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}

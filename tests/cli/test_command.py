@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import timm
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import gmconv_zoo
 from gmconv_zoo._version import __version__
@@ -110,6 +112,32 @@ def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(m
     assert json.loads(listed("gmconv_cifar_resnet56", "--json"))[0]["tag"] == ""
     with pytest.raises(SystemExit, match=r"^gmconv models: no network matches 'resnet99'"):
         listed("resnet99")
+
+
+def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    plain = timm.create_model("resnet18", num_classes=1000).eval()
+    save_file(plain.state_dict(), tmp_path / "own.safetensors")
+    Image.new("RGB", (40, 40), (200, 30, 60)).save(tmp_path / "image.png")
+
+    def predicted(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gmconv", "predict", *arguments, str(tmp_path / "image.png"), "--top", "1"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0, end.value.code
+        return capsys.readouterr().out.split("%")[0].split()[-1]
+
+    own = ["--weights", str(tmp_path / "own.safetensors")]
+    shares = {predicted(name, *own) for name in ("resnet18", "sgmconv_resnet18", "gmconv_resnet18.from_tv_in1k")}
+    assert len(shares) == 1
+    for name, weights, said in (
+        ("resnet34", own[1], "Missing key|does not fit|Error"),
+        ("gmconv_resnet50", own[1], "the checkpoint does not fit the model"),
+        ("gmconv_resnet18", str(tmp_path / "none.pth"), r"weights='.*none\.pth' is not a file"),
+        ("ORG/NAME", own[1], "ORG/NAME has weights of its own"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            predicted(name, "--weights", weights)
 
 
 def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, capsys):

@@ -299,6 +299,8 @@ def _clipped(
             f"(width x height): {listed(shown, separator='; ')}."
         )
         if not clip:
-            raise ValueError(f"{said} Correct them, or pass clip=True to clip them and leave out those without area.")
+            raise ValueError(
+                f"{said} Correct them, or pass clip=True (--clip-boxes) to clip them and leave out those without area."
+            )
         _logger.warning("%s They are clipped, and %d without area are not trained on", said, int((~left).sum()))
     return boxes, left

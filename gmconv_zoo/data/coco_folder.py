@@ -7,7 +7,9 @@ from .coco import CocoFile, read_coco
 __all__ = ["read_split"]
 
 
-def read_split(folder: str | Path, split: str, *, classes: tuple[str, ...] | None = None, clip: bool = False) -> CocoFile:
+def read_split(
+    folder: str | Path, split: str, *, classes: tuple[str, ...] | None = None, clip: bool = False
+) -> CocoFile:
     """Read the annotations of a split, from COCO's own layout or from a file next to the images.
 
     The annotations are annotations/instances_SPLIT*.json, e.g. instances_val2017.json, or SPLIT.json. The images are in

@@ -28,12 +28,21 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-__all__ = ["PREDICTIONS_NAME", "DetectionOptions", "DetectionResult", "image_sizes", "percent", "train"]
+__all__ = [
+    "PICTURE_NAME",
+    "PREDICTIONS_NAME",
+    "SHOWN_IMAGES",
+    "DetectionOptions",
+    "DetectionResult",
+    "image_sizes",
+    "percent",
+    "train",
+]
 
 _logger = logging.getLogger(__name__)
 
 PREDICTIONS_NAME, PICTURE_NAME = "predictions.json", "predictions.png"
-_SHOWN_IMAGES = 6
+SHOWN_IMAGES = 6
 # What is the same in a run that goes on, of what results.json says of it.
 _IDENTITY = ("detector", "start", "categories", "training_set", "validation_set")
 
@@ -139,9 +148,11 @@ def train(
             detector, loaders, task, recipe, chosen, accelerator=accelerator, run=described, identity=_IDENTITY
         )
     chosen.say(f"best epoch {result.row['epoch']} of {len(result.rows)}: {_described(result.row)}")
+    if not result.row["val_AP"]:
+        _logger.warning("no object was found in the best epoch. Train longer (--epochs), or with another rate (--lr).")
     if accelerator.is_main_process:
         save(detector.cpu().eval(), output)
-        pictures = compared(val, read_results(file, val), count=_SHOWN_IMAGES)
+        pictures = compared(val, read_results(file, val), count=SHOWN_IMAGES)
         draw_boxes(pictures, Path(output) / PICTURE_NAME, classes=val.classes)
         chosen.say(_closing_lines(Path(output)))
     return DetectionResult(result.row, result.rows, Path(output))
@@ -158,7 +169,7 @@ def image_sizes(side: int | None) -> dict[str, int]:
 
 def percent(value: float | None) -> str:
     """Return a share in percent, or a dash where there is none."""
-    return "-" if value is None else f"{100 * value:.1f}"
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, CocoFile]:
@@ -217,7 +228,7 @@ def _loss(model: nn.Module, batch: tuple[list[Tensor], list[dict[str, Any]]]) ->
 
 
 def _described(row: dict[str, Any]) -> str:
-    return f"val_AP {percent(row['val_AP'])} %, val_AP50 {percent(row['val_AP50'])} %" if "val_AP" in row else ""
+    return f"val_AP {percent(row['val_AP'])}, val_AP50 {percent(row['val_AP50'])}" if "val_AP" in row else ""
 
 
 def _digest(path: Path) -> str:

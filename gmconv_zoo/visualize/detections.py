@@ -123,7 +123,12 @@ def _draw_image(axes: Axes, boxed: BoxedImage, classes: Sequence[str], labels: C
         frame = {"facecolor": "white", "edgecolor": colour, "alpha": 0.85, "pad": 1.2}
         above = y > 0.05 * boxed.pixels.shape[0]
         axes.text(
-            *(x, y if above else y + height), text, va="bottom" if above else "top", bbox=frame, clip_on=True, **labels.style
+            *(x, y if above else y + height),
+            text,
+            va="bottom" if above else "top",
+            bbox=frame,
+            clip_on=True,
+            **labels.style,
         )
 
 

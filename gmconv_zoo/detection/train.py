@@ -1,6 +1,7 @@
 """Train a detector on a COCO annotation file, the user's own or COCO's: one call."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ _logger = logging.getLogger(__name__)
 PREDICTIONS_NAME, PICTURE_NAME = "predictions.json", "predictions.png"
 SHOWN_IMAGES = 6
 # What is the same in a run that goes on, of what results.json says of it.
-_IDENTITY = ("detector", "start", "categories", "training_set", "validation_set")
+_IDENTITY = ("detector", "network_options", "start", "training_set", "validation_set")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +129,9 @@ def train(
     chosen.say(_starting_line(preset, detector, recipe, accelerator))
     described = {
         "model": preset or "detector",
-        "detector": detector.gmconv_plan,
+        "detector": _json_ready(detector.gmconv_plan),
+        "network_options": _json_ready(chosen.model_options),
         "start": str(chosen.weights or ("pretrained backbone" if chosen.pretrained else "random")),
-        "categories": categories,
         "dataset": str(data),
         "training_set": _digest(images.coco.path),
         "validation_set": _digest(val.path),
@@ -229,6 +230,11 @@ def _loss(model: nn.Module, batch: tuple[list[Tensor], list[dict[str, Any]]]) ->
 
 def _described(row: dict[str, Any]) -> str:
     return f"val_AP {percent(row['val_AP'])}, val_AP50 {percent(row['val_AP50'])}" if "val_AP" in row else ""
+
+
+def _json_ready(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint gives back: lists for tuples."""
+    return json.loads(json.dumps(values, default=str))
 
 
 def _digest(path: Path) -> str:

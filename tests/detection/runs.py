@@ -1,6 +1,7 @@
 """Trainings of a detector that take a moment: generated shapes, a tiny backbone and small heads."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,23 @@ def landscape_only(file: Path) -> None:
     file.write_text(json.dumps(described))
 
 
-def quicken(patch: pytest.MonkeyPatch) -> None:
-    """Give the detectors of this process narrow heads that are trained on few boxes."""
-    build = train.build
+def few_boxes(build: Callable[..., Any], *, anchors: int, proposals: int) -> Callable[..., Any]:
+    """Return a builder of detectors that are trained on so many anchors and proposals of each image."""
 
     def smaller(*args: Any, **options: Any) -> Any:
         detector = build(*args, **options)
-        detector.rpn.fg_bg_sampler.batch_size_per_image = 64
+        detector.rpn.fg_bg_sampler.batch_size_per_image = anchors
         for stage in getattr(detector.roi_heads, "stages", [detector.roi_heads]):
-            stage.fg_bg_sampler.batch_size_per_image = 16
+            stage.fg_bg_sampler.batch_size_per_image = proposals
         return detector
 
+    return smaller
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Give the detectors of this process narrow heads that are trained on few boxes."""
     patch.setattr(heads, "_HIDDEN", 16)
-    patch.setattr(train, "build", smaller)
+    patch.setattr(train, "build", few_boxes(train.build, anchors=64, proposals=16))
 
 
 def run(data: Path, output: Path, *, epochs: int = 2, batch_size: int = 2, **options: Any) -> train.DetectionResult:

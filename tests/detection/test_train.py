@@ -98,7 +98,10 @@ def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model_options": {**SCRATCH, "batch_norm": "frozen"}}, r"weights=\.\.\. \(--weights\), or batch_norm='train'"),
+        (
+            {"model_options": {**SCRATCH, "batch_norm": "frozen"}},
+            r"weights=\.\.\. \(--weights\), or batch_norm='train'",
+        ),
         ({"model_options": {**SCRATCH, "backbones": "x"}}, "unexpected keyword argument 'backbones'.*--model-options"),
         ({"preset": "fast"}, "preset 'fast' does not exist: pass one of faster_std"),
         ({"image_size": 0}, r"image_size=0: pass at least 1 pixel \(--image-size\)"),
@@ -114,7 +117,9 @@ def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, messa
 
 def test_a_batch_that_processes_cannot_share_is_refused(data, tmp_path):
     accelerator = train.default_accelerator(gradient_accumulation_steps=2)
-    with pytest.raises(ValueError, match=r"batch_size=3 cannot be shared by 1 processes in 2 parts: pass a multiple of 2"):
+    with pytest.raises(
+        ValueError, match=r"batch_size=3 cannot be shared by 1 processes in 2 parts: pass a multiple of 2"
+    ):
         run(data, tmp_path / "out", batch_size=3, accelerator=accelerator)
 
 

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from torch import Tensor
 
 from gmconv_zoo.detection import heads, train
-from tests.detection.runs import landscape_only, run, shapes
+from tests.detection.runs import run
 
 
 class First:

@@ -1,0 +1,35 @@
+"""Small detectors learn a dozen generated images by heart."""
+
+import shutil
+
+import pytest
+
+from gmconv_zoo.data.shapes import write_shapes
+from gmconv_zoo.detection import train
+
+from .runs import few_boxes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("head", ["faster", "cascade"])
+def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(head, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "build", few_boxes(train.build, proposals=64, anchors=128))
+    file, images = write_shapes(tmp_path, images=12, size=256)
+    shutil.copytree(images, tmp_path / "val")
+    shutil.copy(file, file.with_name("instances_val.json"))
+    recipe = {"epochs": 40, "batch_size": 4, "optimizer": "adamw", "lr": 3e-4, "schedule": "cosine", "clip_grad": 10.0}
+    result = train.train(
+        tmp_path,
+        preset=f"{head}_gmconv_l1",
+        output=tmp_path / "out",
+        pretrained=False,
+        image_size=192,  # of images of 256x192 pixels: they keep their size
+        model_options={"backbone": "resnet18", "batch_norm": "train"},
+        workers=0,
+        val_every=20,
+        progress=False,
+        overrides=recipe,
+    )
+    print(head, [(row["epoch"], row["val_AP"], row["val_AP50"]) for row in result.rows if "val_AP" in row])
+    assert result.row["val_AP"] > 0.8

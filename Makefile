@@ -14,13 +14,22 @@ help:
 	@echo "make test-slow  the long tests as well"
 	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
 	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"
-	@echo "make test-browser  pages in headless Chromium, which is installed with apt where it is missing"
+	@echo "make test-browser  pages and the app of demo/ in headless Chromium, which is installed with apt where it is missing"
 	@echo "make lint       ruff and mypy"
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+# what the tests of demo/ need, in an environment of its own that also sees the packages of the first one
+$(VENV)/app/ready: $(VENV)/ready demo/requirements.txt
+	$(BIN)/python -m venv $(VENV)/app
+	$(VENV)/app/bin/python -c "import pathlib, sys, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'first.pth') \
+		.write_text('import site; site.addsitedir(%r)' % sys.argv[1])" \
+		"$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
+	$(VENV)/app/bin/python -m pip install --quiet playwright "$$(grep ^gradio demo/requirements.txt)"
 	touch $@
 
 demo: $(VENV)/ready
@@ -41,9 +50,9 @@ test-compat: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable ".[compat]"
 	$(BIN)/python -m pytest -m compat -rs tests/compat --write-compatibility docs/compatibility.md
 
-test-browser: $(VENV)/ready
+test-browser: $(VENV)/app/ready
 	command -v chromium > /dev/null || (apt-get update && apt-get install --yes --no-install-recommends chromium)
-	$(BIN)/python -m pytest -m browser -rs
+	$(VENV)/app/bin/python -m pytest -m browser -rs
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

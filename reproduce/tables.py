@@ -26,7 +26,8 @@ from gmconv_zoo.weights.specs import specs_of
 from . import ROOT
 from .benchmark.tables import full_table, network_table, stem_table
 from .experiments.records import read_records
-from .experiments.tables import experiment_tables, summary_table
+from .experiments.sigmas import decayed_table, undecayed_table
+from .experiments.tables import experiment_tables, highlights, summary_table
 from .markdown import table, with_block
 
 __all__ = ["detectors_table", "models_table", "outdated"]
@@ -91,9 +92,12 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
     )
     for name, part, content in (
         ("README.md", "models", models_table()),
-        ("README.md", "summary", summary_table(runs)),
+        ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
+        ("docs/results.md", "summary", summary_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
+        ("docs/findings.md", "decayed", decayed_table()),
+        ("docs/findings.md", "undecayed", undecayed_table(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/detection.md", "presets", detectors_table()),
         ("docs/performance.md", "benchmark", full_table(speed)),

@@ -19,7 +19,7 @@ from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
 from ..data.pixels import UnreadableImageError, mode_for
 from ..data.sources import ImageData, open_data
 from ..data.streams import StreamData
-from ..data.tensors import EpochSampler, ResizedCrops, TensorImages, tensor_loader
+from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
 from ..wording import listed
@@ -43,8 +43,6 @@ __all__ = [
 _logger = logging.getLogger(__name__)
 
 _EVAL_BATCH = 256
-# Images are kept this much larger than a random resized crop comes out.
-_MARGIN = 256 / 224
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,8 @@ def make_loaders(
         recipe: batch size and augmentation.
         seed: seed of order and augmentation.
         skip_bad: leave out images that cannot be read, instead of raising an error.
-        memory_gb: largest memory for decoded images in GB; larger datasets are read at every use.
+        memory_gb: largest memory for decoded images in GB. Larger datasets are read at every use, and so are all
+            datasets of a recipe with random resized crops; those that would fit are checked for bad images first.
         drop_last: leave out the images of a last partial update, if there is a full one.
         accumulate: number of batches per optimizer update; the recipe's batch size is divided among them.
         processes: number of processes of the run, which share every batch.
@@ -133,16 +132,15 @@ def make_loaders(
     channels, height, width = config["input_size"]
     if (mode := image_mode(config)) != "RGB":
         data = replace(data, train=replace(data.train, mode=mode), val=replace(data.val, mode=mode))
-    margin = _MARGIN if recipe.crop_scale < 1 else 1.0
-    stored = (round(height * margin), round(width * margin))
-    needed = channels * (len(data.train.labels) * stored[0] * stored[1] + len(data.val.labels) * height * width)
-    in_memory = needed <= memory_gb * 2**30
+    needed = channels * height * width * (len(data.train.labels) + len(data.val.labels))
+    small = needed <= memory_gb * 2**30
+    in_memory = small and recipe.crop_scale == 1
     train: Any
     val: Any
     if in_memory:
-        train, val, bad = _memory_sets(data, recipe, config, stored, seed, skip_bad)
+        train, val, bad = _memory_sets(data, recipe, config, seed, skip_bad)
     else:
-        train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad)
+        train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad, check_first=small or skip_bad)
     _check_left(train.labels, data, bad)
     multiple = recipe.batch_size if drop_last else 1
     kept = len(train) - len(train) % multiple or len(train)
@@ -280,23 +278,15 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
 
 
 def _memory_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], stored: tuple[int, int], seed: int, skip_bad: bool
+    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
 ) -> tuple[TensorImages, TensorImages, list[str]]:
-    channels, height, width = config["input_size"]
-    # a wider view than at evaluation, of which crops are taken
-    crop_pct = min(1.0, config["crop_pct"] * stored[0] / height)
-    view = {**config, "input_size": (channels, *stored), "crop_pct": crop_pct}
-    images, labels, bad = decode(data.train, _to_pixels(view), skip_bad=skip_bad)
-    val_images, val_labels, val_bad = decode(data.val, _to_pixels(config), skip_bad=skip_bad)
-    settings: dict[str, Any] = {"mean": config["mean"], "std": config["std"]}
-    val = TensorImages(val_images, val_labels, **settings)
-    settings |= {"flip": recipe.flip, "seed": seed}
-    train: TensorImages
-    if recipe.crop_scale < 1:
-        train = ResizedCrops(images, labels, size=(height, width), scale=recipe.crop_scale, **settings)
-    else:
-        train = TensorImages(images, labels, crop_padding=recipe.crop_padding, **settings)
-    return train, val, bad + val_bad
+    to_pixels = create_transform(**config, is_training=False, use_prefetcher=True)  # normalising is left to the batch
+    images, labels, bad = decode(data.train, to_pixels, skip_bad=skip_bad)
+    val_images, val_labels, val_bad = decode(data.val, to_pixels, skip_bad=skip_bad)
+    statistics: dict[str, Any] = {"mean": config["mean"], "std": config["std"]}
+    augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
+    train = TensorImages(images, labels, **augmented, **statistics)
+    return train, TensorImages(val_images, val_labels, **statistics), bad + val_bad
 
 
 def _move(sets: tuple[TensorImages, TensorImages], device: torch.device | str) -> None:
@@ -310,24 +300,19 @@ def _move(sets: tuple[TensorImages, TensorImages], device: torch.device | str) -
 
 
 def _lazy_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
+    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool, *, check_first: bool
 ) -> tuple[LazyImages, LazyImages, list[str]]:
-    train, bad = _lazy(data.train, training_transform(config, recipe), seed, skip_bad)
-    val, val_bad = _lazy(data.val, create_transform(**config, is_training=False), seed, skip_bad)
-    return train, val, bad + val_bad
-
-
-def _lazy(source: ImageSource, transform: Any, seed: int, skip_bad: bool) -> tuple[LazyImages, list[str]]:
-    """Return the images and the unreadable ones. To skip them, all images are read once before the training."""
-    bad = find_unreadable(source) if skip_bad else {}
-    _report(list(bad.values()), len(source.labels), skip_bad)
-    good = [index for index in range(len(source.labels)) if index not in bad]
-    return LazyImages(source, good, transform, seed), list(bad.values())
-
-
-def _to_pixels(config: dict[str, Any]) -> Any:
-    """timm's evaluation transform up to uint8 pixels; normalising is left to the batch."""
-    return create_transform(**config, is_training=False, use_prefetcher=True)
+    """Return images that are read at every use, of which those that cannot be read are only known if checked first."""
+    plain = create_transform(**config, is_training=False)
+    sets: list[LazyImages] = []
+    found: list[str] = []
+    for source, transform in ((data.train, training_transform(config, recipe)), (data.val, plain)):
+        bad = find_unreadable(source) if check_first else {}
+        _report(list(bad.values()), len(source.labels), skip_bad)
+        good = [index for index in range(len(source.labels)) if index not in bad]
+        sets.append(LazyImages(source, good, transform, seed))
+        found += bad.values()
+    return sets[0], sets[1], found
 
 
 def _report(bad: list[str], total: int, skip_bad: bool) -> None:

@@ -84,7 +84,7 @@ def fit_classifier(
 
     Raises:
         UnreadableImageError: when an image that is read at every use cannot be read.
-        ValueError, NonFiniteError, LostProcessError, CheckpointError: as `engine.fit.fit` does.
+        ValueError, NonFiniteError, CheckpointError: as `engine.fit.fit` does.
     """
     options = options or FitOptions()
     classes = getattr(model, "num_classes", None)

@@ -3,9 +3,12 @@
 MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save wrote, or a Hub repository. The masks of a
 dynamic layer depend on the image: pass --images (files, folders or patterns), over which its sigmas are averaged.
 
+With --film, MODEL is the folder of a training, and only the film of its masks over the epochs is drawn.
+
 Example:
     gmconv draw sgmconv_cifar_resnet20.gm_cifar10
     gmconv draw output/finetune --images photos/*.jpg --output output/drawings
+    gmconv draw output/finetune --film output/masks.gif
 """
 
 import argparse
@@ -17,14 +20,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("model", metavar="MODEL", help="name, folder or Hub repository")
     add("--images", metavar="IMAGES", nargs="+", default=(), help="images for masks of dynamic layers (default: none)")
     add("--output", metavar="FOLDER", default="output/drawings", help="folder of the pictures (default: %(default)s)")
-    add("--overwrite", action="store_true", help="replace pictures that exist")
+    add("--film", metavar="FILE", help="GIF or WebP file of the masks by epoch (default: none)")
+    add("--overwrite", action="store_true", help="replace files that exist")
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw as the options say."""
     from ..classify.predict import find_images
     from ..visualize.draw_model import draw_model
+    from ..visualize.film import draw_film
 
+    if args.film:
+        print(draw_film(args.model, args.film, overwrite=args.overwrite))
+        return
     images = find_images(args.images) or None
     for path in draw_model(args.model, args.output, images, overwrite=args.overwrite, progress=True):
         print(path)

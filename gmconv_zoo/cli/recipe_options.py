@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
@@ -23,6 +24,7 @@ __all__ = [
     "add_recipe_options",
     "add_run_options",
     "add_stream_options",
+    "interruptible",
     "key_value",
     "recipe_overrides",
     "stream_options",
@@ -193,7 +195,6 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
         args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
         recipe: class of the recipe.
     """
-    from ..classify.messages import interruptible
     from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
@@ -203,8 +204,40 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
     )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
-    with interruptible(args.output):
+    with interruptible(args.output, accelerator.num_processes):
         shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()
+
+
+@contextmanager
+def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
+    """Run the training of a command, and say how to go on after an interrupt or the loss of another process.
+
+    Args:
+        output: folder of the checkpoints.
+        processes: number of processes of the run.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C; its message names the saved checkpoint and how to continue.
+        RuntimeError: in one of several processes; its message ends with the same.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted. {_how_to_go_on(output)}") from None
+    except RuntimeError as error:
+        if processes == 1:
+            raise
+        said = "If another process of this run failed or was killed, its own messages say why."
+        raise RuntimeError(f"{error}\n{said} {_how_to_go_on(output)}") from error
+
+
+def _how_to_go_on(output: str | Path) -> str:
+    from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
+
+    checkpoint = Path(output, CHECKPOINTS_FOLDER, LAST_NAME)
+    if not checkpoint.is_file():
+        return "No checkpoint has been saved: start again."
+    return f"{checkpoint} is saved: pass --resume to go on from it."

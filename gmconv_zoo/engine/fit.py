@@ -18,7 +18,6 @@ from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, l
 from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
 from .extras import needs_extra
 from .loop import EpochCallback, TrainState, run_epochs
-from .lost_process import naming_lost_process
 from .optim import TrainSettings, build_optimizer, build_scheduler
 from .records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
 from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
@@ -96,7 +95,6 @@ def fit(
         ValueError: when loader and settings disagree on the batch size, the network has nothing to train, the output
             cannot be written, or its checkpoints are of another run.
         NonFiniteError: when loss or parameters stop being finite.
-        LostProcessError: when another process of the run was killed.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
     if accelerator.device.type == "cpu":
@@ -120,19 +118,18 @@ def fit(
         *([] if writer is None else [writer]),
     ]
     try:
-        with naming_lost_process(None if writer is None else writer.folder / LAST_NAME):
-            run_epochs(
-                state,
-                train_loader,
-                epochs=settings.epochs,
-                batch_loss=task.batch_loss,
-                clip_grad=settings.clip_grad,
-                clip_sigma=settings.clip_sigma,
-                first_batch_callbacks=[] if probe is None else [revive_dead_units],
-                callbacks=[*after_epoch, *task.closing_callbacks],
-                update_callbacks=[] if writer is None else [writer.after_update],
-                progress=options.progress,
-            )
+        run_epochs(
+            state,
+            train_loader,
+            epochs=settings.epochs,
+            batch_loss=task.batch_loss,
+            clip_grad=settings.clip_grad,
+            clip_sigma=settings.clip_sigma,
+            first_batch_callbacks=[] if probe is None else [revive_dead_units],
+            callbacks=[*after_epoch, *task.closing_callbacks],
+            update_callbacks=[] if writer is None else [writer.after_update],
+            progress=options.progress,
+        )
     finally:
         accelerator.unwrap_model(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False

@@ -22,7 +22,8 @@ with needs_extra("train"):
 
 __all__ = ["BoxedImage", "compared", "draw_ap_curves", "draw_boxes"]
 
-_WIDTH = 4.5  # inches of one image
+_WIDTH, _WIDE = 3.2, 6.4  # inches of one image among others, and of a single one
+_PAIRS = 2  # in one line
 _SHOWN_SCORE = 0.5
 
 
@@ -57,7 +58,7 @@ def compared(
         least: lowest score of the detections shown.
 
     Returns:
-        For each image the true boxes and the detected ones.
+        Lines of a picture, each with two images: the true boxes and the detected ones of the first, then of the second.
     """
     assert coco.root is not None
     having = set(coco.image_ids[~coco.crowd].tolist())
@@ -82,37 +83,40 @@ def compared(
                 ),
             ]
         )
-    return found
+    return [sum(found[start : start + _PAIRS], []) for start in range(0, len(found), _PAIRS)]
 
 
 def draw_boxes(rows: Sequence[Sequence[BoxedImage]], path: str | Path, *, classes: Sequence[str]) -> Path:
     """Draw images with their boxes into one picture, and write the boxes as CSV next to it.
 
     Args:
-        rows: images of each line of the picture, as many in each.
+        rows: images of each line of the picture; the last line may have fewer.
         path: file of the picture; existing files are replaced.
         classes: all classes, which decide the colours and styles of the boxes.
 
     Returns:
         The path.
     """
-    columns, shapes = len(rows[0]), [row[0].pixels.shape for row in rows]
-    heights = [max(0.25, min(3.0, shape[0] / shape[1])) for shape in shapes]
-    size = (_WIDTH * columns, sum(_WIDTH * height + 0.3 for height in heights))
+    columns, width = len(rows[0]), _WIDE if len(rows[0]) == 1 else _WIDTH
+    ratios = [max(boxed.pixels.shape[0] / boxed.pixels.shape[1] for boxed in row) for row in rows]
+    heights = [width * min(max(ratio, 0.2), 1.4) for ratio in ratios]
+    size = (width * columns, sum(heights) + 0.3 * len(heights))
     figure = Figure(figsize=size, dpi=110, layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     labels = ClassLabels(classes)
     for line, row in zip(grid, rows, strict=True):
-        for axes, boxed in zip(line, row, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        for axes, boxed in zip(line, row, strict=False):
             _draw_image(axes, boxed, classes, labels)
-    table = [entry for number, row in enumerate(rows, 1) for boxed in row for entry in _entries(number, boxed)]
-    return save_figure(figure, path, table or [{"image": "", "boxes": ""}])
+    panels = [boxed for row in rows for boxed in row]
+    table = [entry for number, boxed in enumerate(panels, 1) for entry in _entries(number, boxed)]
+    return save_figure(figure, path, table or [{"image": ""}])
 
 
 def _draw_image(axes: Axes, boxed: BoxedImage, classes: Sequence[str], labels: ClassLabels) -> None:
     axes.imshow(boxed.pixels)
     axes.set_title(boxed.title, loc="left", parse_math=False, fontsize=8)
-    axes.set_axis_off()
     for place, ((x, y, width, height), name) in enumerate(zip(boxed.boxes, boxed.names, strict=True)):
         number = classes.index(name)
         colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
@@ -133,6 +137,7 @@ def _draw_image(axes: Axes, boxed: BoxedImage, classes: Sequence[str], labels: C
 
 
 def _entries(number: int, boxed: BoxedImage) -> list[dict[str, Any]]:
+    """Return the rows of the table, with the image's place in the picture."""
     kind = "true" if boxed.scores is None else "detected"
     scores = boxed.scores or ("",) * len(boxed.boxes)
     return [

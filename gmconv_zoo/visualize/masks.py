@@ -13,7 +13,16 @@ from ..sigmas import sigmas
 with needs_extra("train"):
     from matplotlib.axes import Axes
 
-__all__ = ["LayerMask", "draw_mask", "effective_size", "has_masks", "layer_masks", "short_name", "stage_masks"]
+__all__ = [
+    "LayerMask",
+    "describe_layers",
+    "draw_mask",
+    "effective_size",
+    "has_masks",
+    "layer_masks",
+    "short_name",
+    "stage_masks",
+]
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,34 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
     if images is None and any(isinstance(module, DGMConv2d) for module in layers.values()):
         raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images (--images).")
     found = sigmas(model, images)
-    planned = {row.name: row for row in conversion_report(model)}
+    described = describe_layers(model)
     masks = []
-    for name, module in layers.items():
+    for name in layers:
         samples = found[name].reshape(-1, found[name].shape[-1])
         samples = samples.expand(-1, 2)
         mean = samples.mean(0).tolist()
-        size = (int(module.kernel_size[0]), int(module.kernel_size[1]))
-        row = planned[name]
-        stage = "stem" if row.is_stem else "" if row.stage is None else f"stage {row.stage}"
-        masks.append(LayerMask(name, mean[0], mean[1], size, isinstance(module, DGMConv2d), stage, samples))
+        masks.append(LayerMask(name, mean[0], mean[1], *described[name], samples))
     return masks
+
+
+def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, str]]:
+    """Return for every mask convolution what a `LayerMask` says of it besides its sigmas.
+
+    Args:
+        model: any network.
+
+    Returns:
+        Module name -> kernel size, whether it is dynamic, and its stage, in module order.
+    """
+    planned = {row.name: row for row in conversion_report(model)}
+    described = {}
+    for name, module in model.named_modules():
+        if isinstance(module, (SGMConv2d, DGMConv2d)):
+            size = (int(module.kernel_size[0]), int(module.kernel_size[1]))
+            row = planned[name]
+            stage = "stem" if row.is_stem else "" if row.stage is None else f"stage {row.stage}"
+            described[name] = (size, isinstance(module, DGMConv2d), stage)
+    return described
 
 
 def stage_masks(masks: list[LayerMask]) -> dict[tuple[str, tuple[int, int]], Tensor]:

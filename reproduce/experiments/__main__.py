@@ -10,6 +10,7 @@ Examples:
     python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data
     python -m reproduce.experiments table1 fig6 --epochs 10 --jobs 2 --data-dir data
     python -m reproduce.experiments --figure docs/images/kernel_gain.png --overwrite
+    python -m reproduce.experiments --sigma-figure docs/images/sigma_depth.png --overwrite
     python -m reproduce.experiments --record output/train --dataset "CIFAR-10 test"
 """
 
@@ -23,7 +24,7 @@ from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
 from .datasets import check_recorded
-from .figure import draw_gains
+from .figure import draw_gains, draw_sigma_depths
 from .records import add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
 from .tables import experiment_tables
@@ -51,7 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
     add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
     add("--figure", type=Path, metavar="PNG", help="only draw the gains of kernel3 to kernel11 from the CSV file")
-    add("--overwrite", action="store_true", help="replace the file that --figure names")
+    add("--sigma-figure", type=Path, metavar="PNG", help="only draw final sigmas by depth, decayed and not")
+    add("--overwrite", action="store_true", help="replace the file that --figure or --sigma-figure names")
     add_recipe_options(parser)
 
 
@@ -62,8 +64,10 @@ def main(args: argparse.Namespace) -> int:
         check_recorded(record, args.record)
         add_record(args.results, record)
         return 0
-    if args.figure:
-        draw_gains(read_records(args.results), args.figure, overwrite=args.overwrite)
+    for draw, target in ((draw_gains, args.figure), (draw_sigma_depths, args.sigma_figure)):
+        if target:
+            draw(read_records(args.results), target, overwrite=args.overwrite)
+    if args.figure or args.sigma_figure:
         return 0
     changes = recipe_overrides(args)
     epochs = changes.pop("epochs", None)

@@ -1,20 +1,25 @@
-"""The gain of masks against the size of the kernels, as a picture of the recorded runs."""
+"""Pictures of the recorded runs: the gain of masks against the size of the kernels, and sigma by depth."""
 
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from statistics import mean
 
 from gmconv_zoo.engine.extras import needs_extra
 from gmconv_zoo.saving.targets import check_target
+from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figure
 
 from .arms import EXPERIMENTS, KERNEL_SIZES
 from .records import RunRecord
+from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
 from .tables import differences
 
 with needs_extra("train"):
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_gains"]
+__all__ = ["draw_gains", "draw_sigma_depths"]
 
 # Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
 _STYLES = {
@@ -74,3 +79,78 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return Path(path)
+
+
+def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
+    """Draw final sigmas by depth, divided by what the start and weight decay alone give.
+
+    Args:
+        records: from `read_records`.
+        path: the PNG file to write; the numbers are written next to it as CSV.
+        overwrite: replace an existing file.
+
+    Returns:
+        The file: a panel for every setting and kernel size of the undecayed runs, with the mean over runs and
+        their range, and a panel of the packaged weights, whose sigmas were decayed.
+
+    Raises:
+        ValueError: when the file exists and is not to be replaced, or no run without weight decay on sigmas is
+            recorded.
+    """
+    check_target(path, "--sigma-figure", overwrite=overwrite)
+    groups = undecayed_runs(records)
+    if not groups:
+        raise ValueError("no run without weight decay on sigmas is recorded yet: train kernel3 to kernel11 first.")
+    panels = [list(members) for _, members in groupby(groups, key=lambda group: (group.setting, group.kernel_size))]
+    figure = Figure(figsize=(2 + 2.6 * len(panels), 8), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(2, len(panels))
+    rows = []
+    for place, members in enumerate(panels):
+        axes = figure.add_subplot(grid[0, place])
+        layers = max((group.layers for group in members), key=len)
+        title = f"{members[0].kernel_size}x{members[0].kernel_size} kernels, sigmas not decayed, {members[0].setting}"
+        for number, group in enumerate(members):
+            label = f"{group.family} from {group.start:g}, {len(group.sigmas)} runs"
+            shares = [[sigma / group.start for sigma in run] for run in zip(*group.sigmas, strict=True)]
+            _draw_line(axes, [layers.index(layer) for layer in group.layers], shares, number, label)
+            rows += _rows(title, label, group.layers, shares)
+        _finish(axes, layers, "\n".join(textwrap.wrap(title, 40)))
+    shipped, alone = figure.add_subplot(grid[1, :]), shipped_decay()
+    layers = ()
+    for number, (family, name) in enumerate(SHIPPED.items()):
+        found = {layer: [sigma / alone] for layer, _, sigma in shipped_sigmas(name)}
+        layers = layers or tuple(found)
+        _draw_line(shipped, [layers.index(layer) for layer in found], list(found.values()), number, f"{family}, 1 run")
+        rows += _rows("3x3, decayed", family, list(found), list(found.values()))
+    _finish(shipped, layers, f"3x3 kernels, shipped weights, sigmas decayed, 50,000 images; 1 is {alone:.2f} taps")
+    figure.suptitle("Sigma after training, divided by what the start and weight decay alone give")
+    return save_figure(figure, path, rows)
+
+
+def _draw_line(axes: Axes, places: Sequence[int], shares: Sequence[Sequence[float]], number: int, label: str) -> None:
+    """The mean over runs as a line, and their range as a band."""
+    colour, means = COLOURS[number], [mean(values) for values in shares]
+    axes.plot(places, means, STYLES[number], color=colour, marker="os^D"[number], markersize=4, label=label)
+    low, high = [min(values) for values in shares], [max(values) for values in shares]
+    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _finish(axes: Axes, layers: Sequence[str], title: str) -> None:
+    axes.axhline(1, color="0.4", linewidth=1)
+    plain_axes(axes, x="static layer, from input to output", y="sigma / sigma without data")
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_yscale("log")
+    ticks = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 1.8)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0.6, 1.9)
+    axes.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=7)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _rows(panel: str, label: str, layers: Sequence[str], shares: Sequence[Sequence[float]]) -> list[dict[str, object]]:
+    return [
+        {"panel": panel, "network": label, "layer": layer, "runs": len(values), "mean": mean(values),
+         "lowest": min(values), "highest": max(values)}
+        for layer, values in zip(layers, shares, strict=True)
+    ]  # fmt: skip

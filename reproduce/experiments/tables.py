@@ -16,7 +16,7 @@ from .records import RunRecord
 with needs_extra("train"):
     from scipy.stats import t as student
 
-__all__ = ["Difference", "differences", "experiment_tables", "paired_difference", "summary_table"]
+__all__ = ["Difference", "differences", "experiment_tables", "highlights", "paired_difference", "summary_table"]
 
 _COLUMNS = (
     "arm",
@@ -106,6 +106,43 @@ def summary_table(records: Sequence[RunRecord]) -> str:
     if not rows:
         return "No comparison has been recorded yet."
     return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
+
+
+# What the README shows of an experiment: its name, the arms of S-GMConv and GMConv, the network in words, and by how
+# many points GMConv beat the standard network in the paper.
+_HALF = " from half the kernel"
+_HIGHLIGHTS = (
+    ("table1", "S-GMConv", "GMConv", "ResNet-20", "+0.23 (160 epochs)"),
+    *(
+        (f"kernel{size}", f"S-GMConv{_HALF}", f"GMConv{_HALF}", f"ResNet-8, {size}x{size} kernels", "not in the paper")
+        for size in (5, 7, 11)
+    ),
+)
+
+
+def highlights(records: Sequence[RunRecord]) -> str:
+    """Return the README's table: for each experiment, the setting in which S-GMConv has the most pairs of seeds.
+
+    Args:
+        records: from `read_records`.
+    """
+    rows = []
+    for name, static, dynamic, network, paper in _HIGHLIGHTS:
+        found = [
+            (setting, by_arm) for experiment, setting, by_arm in _recorded(records) if experiment is EXPERIMENTS[name]
+        ]
+        if not found:
+            continue
+        setting, by_arm = max(found, key=lambda pair: len(_scores(pair[1][static])))
+        against = _scores(by_arm[EXPERIMENTS[name].against])
+        compared = [paired_difference(_scores(by_arm[label]), against) for label in (static, dynamic)]
+        images = f"{setting[2]:,} images" if setting[2] else "all images"
+        data = f"{setting[0].removesuffix(' test')}, {images}, {setting[3]} epochs, {len(against)} seeds"
+        cells = ["-" if difference is None else str(difference) for difference in compared]
+        rows.append((f"{network}: {data}", f"{mean(against.values()):.2f} %", *cells, paper))
+    rows.append(("ResNet-50: ImageNet", "not trained here", "-", "-", "+0.85 (90 epochs)"))
+    columns = ("network and data", "standard", "S-GMConv, points", "GMConv, points", "GMConv in the paper, points")
+    return table(columns, rows, right=(1,))
 
 
 def differences(records: Sequence[RunRecord], experiment: Experiment) -> dict[str, dict[str, Difference]]:

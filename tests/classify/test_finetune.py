@@ -15,9 +15,8 @@ import gmconv_zoo
 from gmconv_zoo import convert
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
-from gmconv_zoo.classify.open_checkpoint import open_checkpoint
+from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.start_network import start_network
 from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
@@ -128,9 +127,9 @@ def test_bad_images_are_named_and_skipped_only_when_asked(tmp_path):
     with pytest.raises(ValueError, match=r"images cannot be read: .*(0|1)\.png.*--skip-bad") as error:
         run(images, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    for memory_gb in (2.0, 0.0):
-        out = tmp_path / f"out{memory_gb}"
-        result = run(images, out, skip_bad=True, memory_gb=memory_gb)
+    for name, crop_scale, memory_gb in (("kept", 1.0, 2.0), ("read", 0.5, 2.0), ("many", 0.5, 0.0)):
+        out, overrides = tmp_path / name, {"epochs": 1, "crop_scale": crop_scale}
+        result = run(images, out, skip_bad=True, memory_gb=memory_gb, overrides=overrides)
         assert len(result.skipped) == 2
         assert {Path(text.split(" (")[0]).name for text in result.skipped} == {"0.png", "1.png"}
         assert len(json.loads((out / "results.json").read_text())["skipped_images"]) == 2
@@ -285,7 +284,7 @@ def test_unbalanced_classes_count_the_same(tmp_path):
 def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(tmp_path):
     net = timm.create_model(NET, num_classes=3)
     data = open_data(make_folder(tmp_path, 24))
-    sets = [make_loaders(net, data, FINETUNE, seed=s, memory_gb=0.0).train.dataset for s in (5, 5, 6)]
+    sets = [make_loaders(net, data, FINETUNE, seed=s).train.dataset for s in (5, 5, 6)]
     torch.manual_seed(0)
     state = torch.get_rng_state()
     first = sets[0][30][0]

@@ -65,8 +65,6 @@ def test_killed_worker_ends_the_run_and_leaves_a_checkpoint_to_finish_from(whole
     _, err = run.communicate(timeout=60)
     assert run.returncode != 0
     assert "Signal 9 (SIGKILL)" in err
-    assert f"gmconv train: process {1 - rank} of 2 lost another process of this run" in err
-    assert f"{last} is saved: pass resume (--resume)" in err
     assert not (tmp_path / "results.json").exists()
 
     again = start(images, "--output", tmp_path, *OPTIONS, "--resume")

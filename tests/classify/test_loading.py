@@ -26,10 +26,10 @@ def network(channels=3, norm=True):
     return net
 
 
-@pytest.mark.parametrize("memory_gb", [2.0, 0.0])
+@pytest.mark.parametrize("crop_scale", [1.0, 0.5])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_images_have_as_many_channels_as_the_network_takes(images, channels, memory_gb):
-    loaders = make_loaders(network(channels), images, FINETUNE.override(batch_size=9), memory_gb=memory_gb)
+def test_images_have_as_many_channels_as_the_network_takes(images, channels, crop_scale):
+    loaders = make_loaders(network(channels), images, FINETUNE.override(batch_size=9, crop_scale=crop_scale))
     for loader in (loaders.train, loaders.val):
         pixels = next(iter(loader))[0]
         assert pixels.shape[1] == channels
@@ -41,10 +41,10 @@ def test_network_with_channels_that_no_image_has_is_refused():
         image_mode({"input_size": (2, 8, 8)})
 
 
-@pytest.mark.parametrize("memory_gb", [2.0, 0.0])
-def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images, memory_gb, caplog):
+@pytest.mark.parametrize("crop_scale", [1.0, 0.5])
+def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images, crop_scale, caplog):
     def sizes(net, batch_size, **options):
-        loaders = make_loaders(net, images, FINETUNE.override(batch_size=batch_size), memory_gb=memory_gb, **options)
+        loaders = make_loaders(net, images, FINETUNE.override(batch_size=batch_size, crop_scale=crop_scale), **options)
         return [len(labels) for _, labels in loaders.train]
 
     assert sizes(network(norm=False), 4) == [4, 4, 1]
@@ -56,27 +56,11 @@ def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images
 
 
 @pytest.mark.parametrize("crop_pct", [0.875, 0.5, 1.0])
-@pytest.mark.parametrize("memory_gb", [2.0, 0.0])
-def test_validation_images_are_cropped_as_timm_crops_them(images, memory_gb, crop_pct):
+@pytest.mark.parametrize("crop_scale", [1.0, 0.5])
+def test_validation_images_are_cropped_as_timm_crops_them(images, crop_scale, crop_pct):
     net = network()
     net.pretrained_cfg["crop_pct"] = crop_pct
     expected = create_transform(**resolve_model_data_config(net), is_training=False)
-    pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9), memory_gb=memory_gb).val))
+    pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9, crop_scale=crop_scale)).val))
     for index in range(len(pixels)):
         torch.testing.assert_close(pixels[index], expected(images.val.open(index)), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize(("crop_pct", "stored"), [(0.875, 0.875 * 8 / 7), (0.5, 0.5 * 8 / 7)])
-def test_images_in_memory_are_kept_in_the_validation_crop_s_scale(images, crop_pct, stored, monkeypatch):
-    """A random resized crop is drawn from a view that is wider than the validation crop by the same factor."""
-    views = []
-
-    def noted(**config):
-        views.append(config)
-        return create_transform(**config)
-
-    monkeypatch.setattr("gmconv_zoo.classify.loading.create_transform", noted)
-    net = network()
-    net.pretrained_cfg |= {"crop_pct": crop_pct, "input_size": (3, 7, 7)}
-    make_loaders(net, images, FINETUNE.override(batch_size=9))
-    assert [view["crop_pct"] for view in views if view["input_size"][1] == 8] == [pytest.approx(stored)]

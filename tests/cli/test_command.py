@@ -14,9 +14,9 @@ from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo._version import __version__
-from gmconv_zoo.classify.messages import interruptible
 from gmconv_zoo.cli import COMMANDS, main
 from gmconv_zoo.cli.command import run
+from gmconv_zoo.cli.recipe_options import interruptible
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,7 @@ def test_every_script_runs_the_command_of_its_name():
         assert f'main("{command}")' in path.read_text()
 
 
-@pytest.mark.parametrize("name", gmconv_zoo._LAZY)
+@pytest.mark.parametrize("name", [name for name, (_, function) in gmconv_zoo._LAZY.items() if function])
 def test_short_names_are_the_functions_that_commands_call(name):
     module, function = gmconv_zoo._LAZY[name]
     found = importlib.import_module(module, "gmconv_zoo")
@@ -135,10 +135,19 @@ def test_report_prints_the_page_that_it_writes(tmp_path, monkeypatch, capsys):
     assert page.read_text().startswith("<!doctype html>")
 
 
+def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):
+    for processes, said in (
+        (1, "^closed$"),
+        (2, r"^closed\nIf another process .* No checkpoint has been saved: start"),
+    ):
+        with pytest.raises(RuntimeError, match=said), interruptible(tmp_path, processes):
+            raise RuntimeError("closed")
+
+
 @pytest.mark.parametrize(
     ("saved", "said"),
     [
-        (True, "interrupted. {path} is saved: pass resume (--resume) to go on from it."),
+        (True, "interrupted. {path} is saved: pass --resume to go on from it."),
         (False, "interrupted. No checkpoint has been saved: start again."),
     ],
 )

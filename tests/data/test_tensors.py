@@ -1,5 +1,3 @@
-from functools import partial
-
 import pytest
 import timm
 import torch
@@ -8,7 +6,7 @@ from torchvision.transforms import functional as reference
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
-from gmconv_zoo.data.tensors import EpochSampler, ResizedCrops, TensorImages, tensor_loader
+from gmconv_zoo.data.tensors import EpochSampler, TensorImages, tensor_loader
 
 from .image_folders import make_folder
 
@@ -117,11 +115,10 @@ def test_images_beyond_a_multiple_are_left_out_of_an_epoch(multiple, sizes):
     assert [len(labels) for _, labels in tensor_loader(pictures(), 2, shuffle=True, multiple=multiple)] == sizes
 
 
-@pytest.mark.parametrize("make", [TensorImages, partial(ResizedCrops, size=(4, 4), scale=0.5)])
-def test_images_are_augmented_on_the_device_they_lie_on(make):
+def test_images_are_augmented_on_the_device_they_lie_on():
     """The meta device computes shapes only, and refuses what lies on another one."""
     pixels = torch.zeros(6, 3, 6, 6, dtype=torch.uint8)
-    data = make(pixels, torch.zeros(6).long(), mean=MEAN, std=STD, flip=True).to("meta")
+    data = TensorImages(pixels, torch.zeros(6).long(), mean=MEAN, std=STD, flip=True).to("meta")
     images, labels = data.__getitems__([1, 9, 4])
     assert images.device.type == labels.device.type == "meta"
     assert images.shape == data.to("meta").__getitems__([0, 2, 3])[0].shape
@@ -137,6 +134,6 @@ def test_images_that_do_not_fit_on_a_device_stay_on_the_host(tmp_path, monkeypat
 
     monkeypatch.setattr(TensorImages, "to", full)
     net = timm.create_model("stdconv_cifar_resnet20", num_classes=3)
-    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE, device="cuda")
+    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE.override(crop_scale=1.0), device="cuda")
     assert moves == [(24, "cuda"), (6, "cuda"), (24, "cpu"), (6, "cpu")]
     assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text

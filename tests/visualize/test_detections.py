@@ -19,23 +19,23 @@ def test_true_and_detected_boxes_of_images_with_boxes(tmp_path):
         {"image_id": 7, "category_id": 5, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.4},
         {"image_id": 3, "category_id": 5, "bbox": [0.0, 0.0, 3.0, 4.0], "score": 0.5},
     ]
-    (truth, detected), (_, second) = compared(coco, found, count=5)  # image 9 has no boxes
+    ((truth, detected, _, second),) = compared(coco, found, count=5)  # image 9 has no boxes
     assert truth.boxes == ((0.0, 0.0, 20.0, 10.0), (2.5, 1.0, 4.0, 6.0))  # not the one around a crowd
     assert truth.names == ("dog", "cat")
     assert truth.scores is None
     assert (detected.boxes, detected.names, detected.scores) == (((1.0, 2.0, 3.0, 4.0),), ("dog",), (0.9,))
     assert second.scores == (0.5,)
     assert truth.pixels.shape == (10, 20, 3)
-    assert len(compared(coco, found, count=1)) == 1
+    assert [len(line) for line in compared(coco, found, count=1)] == [2]
     draw_boxes(compared(coco, found, count=5), tmp_path / "out" / "boxes.png", classes=coco.classes)
     with (tmp_path / "out" / "boxes.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["boxes"], row["class"], row["score"]) for row in rows] == [
         ("1", "true", "dog", ""),
         ("1", "true", "cat", ""),
-        ("1", "detected", "dog", "0.9"),
-        ("2", "true", "cat", ""),
-        ("2", "detected", "cat", "0.5"),
+        ("2", "detected", "dog", "0.9"),
+        ("3", "true", "cat", ""),
+        ("4", "detected", "cat", "0.5"),
     ]
 
 

@@ -106,6 +106,17 @@ def test_networks_with_static_masks_and_without_are_explained(tmp_path):
     assert draw_explanation(plain, tmp_path / "plain.png").is_file()
 
 
+def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
+    found = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), picture())
+    with Image.open(draw_explanation(found, tmp_path / "one.png", panels=["evidence"])) as one:
+        size = one.size
+    with Image.open(draw_explanation(found, tmp_path / "two.png", panels=["classes", "picture"])) as two:
+        assert two.size == (2 * size[0], size[1])
+    for panels in (["mask"], ["colour"], []):
+        with pytest.raises(ValueError, match="at least one of picture, evidence, classes"):
+            draw_explanation(found, tmp_path / "other.png", panels=panels)
+
+
 def test_what_cannot_be_explained_is_said(model, tmp_path):
     with pytest.raises(ValueError, match="no classifier"):
         gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=0), picture())

@@ -83,7 +83,8 @@ def compared(
                 ),
             ]
         )
-    return [sum(found[start : start + _PAIRS], []) for start in range(0, len(found), _PAIRS)]
+    starts = range(0, len(found), _PAIRS)
+    return [[boxed for pair in found[start : start + _PAIRS] for boxed in pair] for start in starts]
 
 
 def draw_boxes(rows: Sequence[Sequence[BoxedImage]], path: str | Path, *, classes: Sequence[str]) -> Path:

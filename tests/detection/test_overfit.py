@@ -18,7 +18,7 @@ def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(h
     file, images = write_shapes(tmp_path, images=12, size=256)
     shutil.copytree(images, tmp_path / "val")
     shutil.copy(file, file.with_name("instances_val.json"))
-    recipe = {"epochs": 40, "batch_size": 4, "optimizer": "adamw", "lr": 3e-4, "schedule": "cosine", "clip_grad": 10.0}
+    recipe = {"epochs": 32, "batch_size": 2, "optimizer": "adamw", "lr": 3e-4, "schedule": "cosine", "clip_grad": 10.0}
     result = train.train(
         tmp_path,
         preset=f"{head}_gmconv_l1",
@@ -27,7 +27,7 @@ def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(h
         image_size=192,  # of images of 256x192 pixels: they keep their size
         model_options={"backbone": "resnet18", "batch_norm": "train"},
         workers=0,
-        val_every=20,
+        val_every=16,
         progress=False,
         overrides=recipe,
     )

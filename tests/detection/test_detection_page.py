@@ -28,9 +28,9 @@ def test_snippet_runs(code, tmp_path, monkeypatch):
     exec(compile(code, "detection.md", "exec"), {"__name__": "detection"})
 
 
-@pytest.mark.parametrize("line", re.findall(r"gmconv (detect[^`#]+)", re.sub(r"\\\n", "", PAGE)))
+@pytest.mark.parametrize("line", re.findall(r"gmconv (detect[^`#\n]+)", re.sub(r"\\\n", "", PAGE)))
 def test_command_has_these_options(line):
-    command, *arguments = shlex.split(line.splitlines()[0])
+    command, *arguments = shlex.split(line)
     parser = argparse.ArgumentParser()
     importlib.import_module(f"gmconv_zoo.cli.{command.replace('-', '_')}").add_options(parser)
     assert parser.parse_args(arguments)

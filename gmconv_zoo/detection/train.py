@@ -203,12 +203,20 @@ def _build(preset: str | None, categories: dict[str, int], options: DetectionOpt
     if masked or str(arguments.get("backbone")).startswith(MASKED_FAMILIES):
         arguments.setdefault("frozen_stages", -1)
     try:
-        return build(**arguments, categories=categories)
+        detector = build(**arguments, categories=categories)
     except TypeError as error:
         raise ValueError(
             f"model_options={options.model_options}: {error}. Pass arguments of gmconv_zoo.detection.build "
             "(--model-options)."
         ) from error
+    norm = detector.gmconv_plan["parity"]["batch_norm"]  # type: ignore[index]
+    random = not arguments["pretrained"] and arguments["weights"] is None
+    if random and norm not in ("train", "sync"):
+        raise ValueError(
+            f"batch_norm={norm!r} uses statistics that random weights do not have: leave out pretrained=False "
+            "(--no-pretrained), pass weights (--weights), or batch_norm='train' (--model-options batch_norm=train)."
+        )
+    return detector
 
 
 def _loaders(

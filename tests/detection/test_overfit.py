@@ -18,7 +18,7 @@ def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(h
     file, images = write_shapes(tmp_path, images=12, size=256)
     shutil.copytree(images, tmp_path / "val")
     shutil.copy(file, file.with_name("instances_val.json"))
-    recipe = {"epochs": 32, "batch_size": 2, "optimizer": "adamw", "lr": 3e-4, "schedule": "cosine", "clip_grad": 10.0}
+    recipe = {"epochs": 50, "batch_size": 2, "schedule": "cosine", "clip_grad": 10.0, "flip": False}
     result = train.train(
         tmp_path,
         preset=f"{head}_gmconv_l1",
@@ -27,9 +27,8 @@ def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(h
         image_size=192,  # of images of 256x192 pixels: they keep their size
         model_options={"backbone": "resnet18", "batch_norm": "train"},
         workers=0,
-        val_every=16,
+        val_every=50,
         progress=False,
-        overrides=recipe,
+        overrides={**recipe, "optimizer": "adamw", "lr": 5e-4},
     )
-    print(head, [(row["epoch"], row["val_AP"], row["val_AP50"]) for row in result.rows if "val_AP" in row])
-    assert result.row["val_AP"] > 0.8
+    assert result.row["val_AP"] > 0.8, result.row

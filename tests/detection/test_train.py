@@ -102,6 +102,7 @@ def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
             {"model_options": {**SCRATCH, "batch_norm": "frozen"}},
             r"weights=\.\.\. \(--weights\), or batch_norm='train'",
         ),
+        ({"model_options": {"backbone": "test_resnet"}}, r"batch_norm='eval' uses statistics .* batch_norm=train\)"),
         ({"model_options": {**SCRATCH, "backbones": "x"}}, "unexpected keyword argument 'backbones'.*--model-options"),
         ({"preset": "fast"}, "preset 'fast' does not exist: pass one of faster_std"),
         ({"image_size": 0}, r"image_size=0: pass at least 1 pixel \(--image-size\)"),

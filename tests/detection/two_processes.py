@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from gmconv_zoo.detection import heads, train
@@ -44,5 +45,9 @@ if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heads, "_HIDDEN", 16)
         patch.setattr(train, "build", small)
-        model = {"backbone": "test_resnet", "batch_norm": "eval"}
-        run(data, output, batch_size=4, model_options=model, accelerator=accelerator)
+        torch.manual_seed(0)
+        model = {"backbone": "test_resnet", "frozen_stages": -1}  # with batch norms that use their stored statistics
+        weights = data / f"start-{output.name}-{accelerator.process_index}.pth"
+        torch.save(build(**model, num_classes=4, pretrained=False, batch_norm="train").state_dict(), weights)
+        options = {"preset": "faster_std", "model_options": {**model, "batch_norm": "eval"}, "weights": weights}
+        run(data, output, batch_size=4, accelerator=accelerator, **options)

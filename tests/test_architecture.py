@@ -40,11 +40,11 @@ MAY_IMPORT = {
         "data",
         "visualize",
     },
-    "detection": {"wording", "layers", "conversion", "saving", "weights", "models", "engine", "data"},
+    "detection": {"wording", "layers", "conversion", "saving", "weights", "models", "engine", "data", "visualize"},
     "export": {"_version", "layers", "conversion", "engine", "saving"},
     "visualize": {"wording", "layers", "sigmas", "conversion", "engine", "saving", "data"},
     "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
-    "cli": {"_version", "engine", "saving", "data", "classify", "export", "visualize", "hub"},
+    "cli": {"_version", "engine", "saving", "data", "classify", "detection", "export", "visualize", "hub"},
     "__main__": {"cli"},
 }
 

@@ -45,7 +45,7 @@ def test_every_linked_file_exists():
 def test_every_command_named_exists():
     paths = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))
     pages = "".join(path.read_text(encoding="utf-8") for path in paths)
-    assert set(re.findall(r"^gmconv (\w+)", pages, re.MULTILINE)) <= set(COMMANDS)
+    assert set(re.findall(r"^gmconv ([\w-]+)", pages, re.MULTILINE)) <= set(COMMANDS)
     for script in re.findall(r"\b(scripts/\w+\.py)", pages):
         assert (ROOT / script).exists(), script
     for module in re.findall(r"python -m (reproduce[\w.]*)", pages):

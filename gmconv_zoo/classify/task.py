@@ -1,8 +1,7 @@
 """Classification as a task of the engine: what `engine.fit` is given to train a classifier."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.pixels import UnreadableImageError
+from ..data.pixels import naming_unreadable
 from ..engine.extras import needs_extra
 from ..engine.fit import FitOptions, Task, best_row, default_accelerator, fit
 from ..engine.loop import EpochCallback
@@ -92,7 +91,7 @@ def fit_classifier(
     weights = class_weights if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
     task = Task(loss, Answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
-    with _naming_unreadable():
+    with naming_unreadable("Repair it and go on with resume (--resume), or start anew with skip_bad (--skip-bad)."):
         result = fit(
             model,
             (train_loader, val_loader),
@@ -118,15 +117,3 @@ def fit_classifier(
 
 def _described(row: dict[str, Any]) -> str:
     return f"val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
-
-
-@contextmanager
-def _naming_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except UnreadableImageError as error:  # raised in a loader's process, it comes with that one's traceback
-        said = str(error).strip().splitlines()[-1].rpartition("UnreadableImageError: ")[2]
-        raise UnreadableImageError(
-            f"{said} cannot be read. Repair it and go on with resume (--resume), or start anew with skip_bad "
-            "(--skip-bad)."
-        ) from None

@@ -14,6 +14,9 @@ COMMANDS = {
     "train": "train a network from the start by the paper's recipe",
     "validate": "count exactly how many images models classify correctly",
     "predict": "classify images and print the most probable classes",
+    "detect-train": "train a detector on images with boxes (COCO's format)",
+    "detect-eval": "measure a detector's average precision on images with boxes",
+    "detect": "find objects in images and draw their boxes",
     "export": "write a network as an ONNX, TorchScript or torch.export file",
     "publish": "publish a saved network on the Hugging Face Hub",
     "models": "list the networks and their pretrained weights",
@@ -33,7 +36,7 @@ def main(command: str | None = None) -> None:
     """
     arguments = sys.argv[1:]
     if command is None:
-        listed = "\n".join(f"  {name:10}{what}" for name, what in COMMANDS.items())
+        listed = "\n".join(f"  {name:14}{what}" for name, what in COMMANDS.items())
         parser = argparse.ArgumentParser(
             prog="gmconv",
             description=f"Gaussian Mask Convolution for timm models.\n\ncommands:\n{listed}",
@@ -43,5 +46,5 @@ def main(command: str | None = None) -> None:
         parser.add_argument("--version", action="version", version=f"gmconv_zoo {__version__}")
         parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="command to run")
         command, arguments = parser.parse_args(arguments[:1]).command, arguments[1:]
-    module = import_module(f".{command}", __name__)
+    module = import_module(f".{command.replace('-', '_')}", __name__)
     run(f"gmconv {command}", module.__doc__, module.add_options, module.main, arguments)

@@ -16,6 +16,7 @@ import argparse
 
 from ..classify.recipes import FINETUNE
 from .recipe_options import (
+    add_classifier_options,
     add_data_options,
     add_model_options,
     add_recipe_options,
@@ -38,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--val-share", type=float, default=0.2, help="validation share where there is no val (default: %(default)s)")
     add_data_options(parser)
     add_run_options(parser)
+    add_classifier_options(parser)
     add_recipe_options(parser, FINETUNE)
 
 

@@ -14,16 +14,17 @@ from typing import Any, get_args, get_type_hints
 from ..classify.recipes import Recipe
 from ..classify.validation_settings import PRECISIONS
 from ..data.streams import StreamOptions
-from ..engine.optim import SCHEDULES
+from ..engine.optim import SCHEDULES, TrainSettings
 
 __all__ = [
-    "interruptible",
+    "add_classifier_options",
     "add_column_options",
     "add_data_options",
     "add_model_options",
     "add_recipe_options",
     "add_run_options",
     "add_stream_options",
+    "interruptible",
     "key_value",
     "recipe_overrides",
     "stream_options",
@@ -38,8 +39,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on from the last checkpoint in the output folder, if there is one")
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
-    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
-    add("--freeze", nargs="+", default=(), metavar="PART", help='not trained: "layer1", "*.sigma" (default: nothing)')
     add = parser.add_argument_group("device").add_argument
     add(
         "--precision",
@@ -47,8 +46,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(PRECISIONS),
         help="automatic mixed precision, or float32 for none (default: %(default)s)",
     )
-    add("--compile", action="store_true", help="use torch.compile")
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
+
+
+def add_classifier_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser what the commands that train classifiers have in addition."""
+    add = parser.add_argument_group("classifier").add_argument
+    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    add("--freeze", nargs="+", default=(), metavar="PART", help='not trained: "layer1", "*.sigma" (default: nothing)')
+    add("--compile", action="store_true", help="use torch.compile")
     add("--memory-gb", type=float, default=2.0, help="most memory for decoded images (default: %(default)s)")
 
 
@@ -62,15 +68,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add_column_options(parser)
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the arguments of `timm.create_model`."""
+def add_model_options(
+    parser: argparse.ArgumentParser, function: str = "timm.create_model", example: str = "sigma_init=kernel"
+) -> None:
+    """Give a parser the arguments of the function that builds the network."""
     parser.add_argument(
         "--model-options",
         nargs="*",
         type=key_value,
         default=(),
         metavar="KEY=VALUE",
-        help="arguments of timm.create_model, e.g. sigma_init=kernel (default: none)",
+        help=f"arguments of {function}, e.g. {example} (default: none)",
     )
 
 
@@ -105,16 +113,18 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def add_recipe_options(parser: argparse.ArgumentParser, recipe: Recipe | None = None) -> None:
+def add_recipe_options(parser: argparse.ArgumentParser, recipe: TrainSettings | None = None) -> None:
     """Add an option for each field, e.g. ``--weight-decay``, ``--milestones 80 120``, ``--flip`` and ``--no-flip``.
 
     Args:
         parser: options that are not given leave no trace in what it parses.
-        recipe: has the defaults that the help shows; None where they depend on the network.
+        recipe: has the fields, and the defaults that the help shows; None for those of a classifier's recipe, where
+            they depend on the network.
     """
     group = parser.add_argument_group("recipe", None if recipe else "default: what the recipe of the network says")
-    hints, described = get_type_hints(Recipe), _described_fields()
-    for field in fields(Recipe):
+    kind: type[TrainSettings] = Recipe if recipe is None else type(recipe)
+    hints, described = get_type_hints(kind), _described_fields(kind)
+    for field in fields(kind):
         option = f"--{field.name.replace('_', '-')}"
         kinds = [kind for kind in get_args(hints[field.name]) or (hints[field.name],) if kind is not type(None)]
         settings: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name, "help": described[field.name]}
@@ -133,10 +143,10 @@ def add_recipe_options(parser: argparse.ArgumentParser, recipe: Recipe | None = 
         group.add_argument(option, **settings)
 
 
-def _described_fields() -> dict[str, str]:
+def _described_fields(recipe: type[TrainSettings]) -> dict[str, str]:
     """What the docstrings of a recipe say about its fields."""
     found: dict[str, str] = {}
-    for kind in Recipe.__mro__:
+    for kind in recipe.__mro__:
         attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
         for names, text in re.findall(r"^    ([\w, ]+): (.+(?:\n     .+)*)", attributes, re.MULTILINE):
             plain = " ".join(text.replace("`", "").replace("%", "%%").split()).rstrip(".")
@@ -148,10 +158,10 @@ def _shown(value: Any) -> str:
     return {None: "none", (): "none"}.get(value, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
 
 
-def recipe_overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields that were given on the command line."""
+def recipe_overrides(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> dict[str, Any]:
+    """The fields of a recipe that were given on the command line."""
     given = vars(args)
-    found = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
+    found = {field.name: given[field.name] for field in fields(recipe) if field.name in given}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
@@ -178,22 +188,25 @@ _PASSED = [
 
 
 @contextmanager
-def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Wrap a training, which is given the arguments that finetuning and training by a recipe share.
+def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
+    """Wrap a training, which is given the arguments that all commands that train share.
 
     Args:
         args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
+        recipe: class of the recipe.
     """
     from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
-        mixed_precision=args.precision, compile=args.compile, gradient_accumulation_steps=args.accumulate
+        mixed_precision=args.precision,
+        compile=getattr(args, "compile", False),
+        gradient_accumulation_steps=args.accumulate,
     )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
-        shared = {name: getattr(args, name) for name in _PASSED}
-        shared |= {"overrides": recipe_overrides(args), "model_options": dict(args.model_options)}
+        shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
+        shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()
 

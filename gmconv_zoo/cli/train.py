@@ -14,6 +14,7 @@ import argparse
 
 from ..classify.recipes import PAPER_RECIPES
 from .recipe_options import (
+    add_classifier_options,
     add_data_options,
     add_model_options,
     add_recipe_options,
@@ -35,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_data_options(parser)
     add_run_options(parser)
+    add_classifier_options(parser)
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
     add_stream_options(parser)
     add_recipe_options(parser)

@@ -78,7 +78,7 @@ class CocoFile:
 
 def read_coco(
     annotations: str | Path,
-    images: str | Path | None = None,
+    images: str | Path | Sequence[Path] | None = None,
     *,
     classes: Sequence[str] | None = None,
     clip: bool = False,
@@ -87,7 +87,8 @@ def read_coco(
 
     Args:
         annotations: JSON file with the lists "images", "annotations" and "categories".
-        images: folder that holds the image files; None to read the annotations alone, for evaluation.
+        images: folder that holds the image files, or several, of which the first that holds the first image is used;
+            None to read the annotations alone, for evaluation.
         classes: names of the labels 1 to N, e.g. those that a detector was trained with; by default the names of the
             file's categories in their order. For torchvision's COCO weights pass their names without the background.
         clip: clip boxes that reach more than 1 pixel beyond their image, and do not train on those of which nothing
@@ -97,7 +98,7 @@ def read_coco(
         ValueError: when the file is not a COCO annotation file, ids repeat or are unknown, a file name leads out of the
             folder, an image does not exist, or a box is not valid; the message names up to five of them.
     """
-    path, root = Path(annotations), None if images is None else Path(images)
+    path = Path(annotations)
     content = _read_json(path)
     if not isinstance(content, dict) or not all(isinstance(content.get(kind), list) for kind in _LISTS):
         raise ValueError(
@@ -111,6 +112,7 @@ def read_coco(
     )
     if not described:
         raise ValueError(f"{path} lists no images: add the images that its annotations are of.")
+    root = None if images is None else _root(path, images, described)
     if root is not None:
         _check_files(path, root, described)
     known = {image.id: place for place, image in enumerate(described)}
@@ -256,6 +258,18 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _root(path: Path, images: str | Path | Sequence[Path], described: Sequence[CocoImage]) -> Path:
+    if isinstance(images, (str, Path)):
+        return Path(images)
+    for root in images:
+        if os.path.isfile(root / described[0].name):
+            return root
+    raise ValueError(
+        f"{path} names {_shown(described[0].name)}, which does not exist in {', '.join(map(str, images))}: put the "
+        "images into one of these folders, or correct file_name."
+    )
+
+
 def _check_files(path: Path, root: Path, images: Sequence[CocoImage]) -> None:
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: pass the folder of the images that {path} names.")
@@ -285,6 +299,8 @@ def _clipped(
             f"(width x height): {listed(shown, separator='; ')}."
         )
         if not clip:
-            raise ValueError(f"{said} Correct them, or pass clip=True to clip them and leave out those without area.")
+            raise ValueError(
+                f"{said} Correct them, or pass clip=True (--clip-boxes) to clip them and leave out those without area."
+            )
         _logger.warning("%s They are clipped, and %d without area are not trained on", said, int((~left).sum()))
     return boxes, left

@@ -1,12 +1,14 @@
 """Read one image with the number of channels that a network takes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-__all__ = ["UnreadableImageError", "mode_for", "read_image", "to_mode", "unreadable"]
+__all__ = ["UnreadableImageError", "mode_for", "naming_unreadable", "read_image", "to_mode", "unreadable"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # The operations that turn an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
@@ -39,6 +41,29 @@ def unreadable(error: Exception) -> UnreadableImageError:
     if not isinstance(error, (OSError, ValueError)) or not said:
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return UnreadableImageError(said)
+
+
+@contextmanager
+def naming_unreadable(remedy: str) -> Iterator[None]:
+    """Wrap a training, whose loaders' processes add their traceback to the error of an image.
+
+    Args:
+        remedy: sentence that says what the user can do about an image that cannot be read.
+
+    Raises:
+        UnreadableImageError: in place of the same error, in one line.
+        ValueError: in place of another one that a loader's process raised, in one line.
+    """
+    try:
+        yield
+    except ValueError as error:
+        kind, text = type(error), str(error).strip()
+        said = text.splitlines()[-1].rpartition(f"{kind.__name__}: ")[2] if "Original Traceback" in text else text
+        if isinstance(error, UnreadableImageError):
+            raise UnreadableImageError(f"{said} cannot be read. {remedy}") from None
+        if said != text:
+            raise ValueError(said) from None
+        raise
 
 
 def mode_for(channels: int) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .dcn import deform_stages
 from .heads import BoxHeads, ProposalNetwork
 from .parity import BATCH_NORMS, Parity, parity_of
 
-__all__ = ["build", "rebuild"]
+__all__ = ["build", "categories_of", "rebuild"]
 
 _logger = logging.getLogger(__name__)
 _COCO_CLASSES = 91  # COCO's category ids go to 90; 0 is the background
@@ -33,6 +33,7 @@ class _Plan:
     Attributes:
         mean, std: of the RGB channels, for images in [0, 1]; empty for the backbone's own.
         parity: all settings, the batch norm's included.
+        categories: names of the labels from 1, each with its category's id; empty where they are unknown.
         Others are as in `build`; once built, the backbone is the plain network.
     """
 
@@ -48,6 +49,7 @@ class _Plan:
     max_size: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    categories: dict[str, int] = field(default_factory=dict)
 
 
 def build(
@@ -70,6 +72,7 @@ def build(
     parity: str | Parity = "torchvision",
     min_size: int = 800,
     max_size: int = 1333,
+    categories: Mapping[str, int] | None = None,
 ) -> nn.Module:
     """Build a detector that is called as torchvision's are.
 
@@ -80,7 +83,8 @@ def build(
         head: "faster_rcnn" or "cascade_rcnn".
         backbone: a timm network with features at strides 4, 8, 16 and 32; the family's masks are the default of a
             registered GMConv network.
-        num_classes: number of classes, background included; by default that of the weights, or else COCO's 91.
+        num_classes: number of classes, background included; by default that of the categories or the weights, or else
+            COCO's 91.
         pretrained: whether to load the backbone's weights; not done when ``weights`` are given.
         weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
             package's. Weights of a standard detector keep their outputs when masks or deformable convolution are added.
@@ -96,6 +100,8 @@ def build(
         parity: "torchvision", "mmdet_paper" or a `Parity`.
         min_size, max_size: length in pixels of the shorter side, and the most for the longer one, to which images are
             resized.
+        categories: names of the labels from 1, in their order, each with the id of its category in annotation files;
+            saved with the detector.
 
     Returns:
         The detector in train mode.
@@ -109,15 +115,19 @@ def build(
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
     tensors = None if weights is None else read_weights(weights)
     found = None if tensors is None else classes_of(tensors)
-    classes = num_classes or found or _COCO_CLASSES
+    named = dict(categories or {})
+    classes = num_classes or (len(named) + 1 if named else found or _COCO_CLASSES)
     if classes < 2:
         raise ValueError(f"num_classes={classes}: pass at least 2, the background and one class.")
+    if named and len(named) + 1 != classes:
+        raise ValueError(f"num_classes={classes} with {len(named)} categories: pass {len(named) + 1}, or leave it out.")
     if found not in (None, classes):
         _logger.warning("the weights are for %d classes: the box predictor for %d starts untrained.", found, classes)
     masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
     plan = _Plan(
-        head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size
-    )
+        head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size,
+        categories=named,
+    )  # fmt: skip
     asked = {key: value for key, value in masks.items() if value is not None}
     detector = _filled(plan, asked, tensors) if tensors is not None else _fresh(plan, asked, pretrained)
     _warn_of_frozen_masks(detector, frozen_stages)
@@ -135,6 +145,18 @@ def rebuild(plan: dict[str, Any]) -> nn.Module:
     return detector
 
 
+def categories_of(detector: nn.Module) -> dict[str, int]:
+    """Return the names of a detector's labels from 1, each with its category's id; numbers where they are unknown.
+
+    Raises:
+        ValueError: for a network that is not a detector.
+    """
+    plan: Any = getattr(detector, "gmconv_plan", None) or {}
+    if plan.get("kind") != "detector":
+        raise ValueError(f"a {type(detector).__name__} is not a detector: pass one that detect-train or build made.")
+    return plan.get("categories") or {str(label): label for label in range(1, plan["num_classes"])}
+
+
 def _check_frozen(batch_norm: str, frozen_stages: int, *, loaded: bool) -> None:
     if batch_norm not in BATCH_NORMS:
         raise ValueError(f"batch_norm={batch_norm!r}: pass one of {BATCH_NORMS}.")
@@ -144,12 +166,12 @@ def _check_frozen(batch_norm: str, frozen_stages: int, *, loaded: bool) -> None:
     if batch_norm == "frozen":
         raise ValueError(
             "batch_norm='frozen' without weights would freeze norms that were never trained: pass pretrained=True, "
-            "weights=..., or batch_norm='train' ('sync' for several processes)."
+            "weights=... (--weights), or batch_norm='train' ('sync' for several processes; --model-options)."
         )
     if frozen_stages >= 0:
         raise ValueError(
             f"frozen_stages={frozen_stages} without weights would freeze random layers: pass pretrained=True, "
-            "weights=..., or frozen_stages=-1."
+            "weights=... (--weights), or frozen_stages=-1 (--model-options)."
         )
 
 

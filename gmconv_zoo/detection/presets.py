@@ -7,7 +7,7 @@ from torch import nn
 
 from .build import build
 
-__all__ = ["Preset", "build_preset", "presets"]
+__all__ = ["Preset", "build_preset", "preset_arguments", "presets"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,21 @@ def presets() -> list[Preset]:
     return list(_PRESETS.values())
 
 
-def build_preset(name: str, *, parity: Any = "mmdet_paper", **options: Any) -> nn.Module:
-    """Build a configuration of Table V.
+def build_preset(name: str, **options: Any) -> nn.Module:
+    """Build a configuration of Table V, with ``parity="mmdet_paper"`` because the paper used mmdetection.
 
     Args:
         name: one of `presets`, e.g. "faster_gmconv_l1".
-        parity: see `gmconv_zoo.detection.build`; the paper used mmdetection.
-        **options: arguments of `gmconv_zoo.detection.build` that the configuration leaves open.
+        **options: other arguments of `gmconv_zoo.detection.build`; they replace those of the configuration.
 
     Raises:
         ValueError: for an unknown name, and as `gmconv_zoo.detection.build`.
     """
+    return build(**{**preset_arguments(name), **options})
+
+
+def preset_arguments(name: str) -> dict[str, Any]:
+    """Return the arguments of `gmconv_zoo.detection.build` that `build_preset` uses; an unknown name is an error."""
     if name not in _PRESETS:
         raise ValueError(f"preset {name!r} does not exist: pass one of {', '.join(_PRESETS)}.")
-    return build(**_PRESETS[name].arguments(), parity=parity, **options)
+    return {**_PRESETS[name].arguments(), "parity": "mmdet_paper"}

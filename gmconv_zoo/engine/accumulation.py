@@ -16,7 +16,6 @@ from .extras import needs_extra
 with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.data_loader import BatchSamplerShard
-    from accelerate.utils import slice_tensors
 
 __all__ = ["UpdateParts"]
 
@@ -42,7 +41,7 @@ class UpdateParts:
         """Cut off the images that this process gets only to fill the last batch of an epoch.
 
         Args:
-            batch: batch of this process.
+            batch: batch of this process: its parts, such as images and labels, each a tensor or a list of samples.
             last: whether it is the last batch of the epoch.
 
         Returns:
@@ -52,7 +51,7 @@ class UpdateParts:
         if not last or not self.rest:
             return batch, True
         count = min(self.share, self.rest - self.share * self.accelerator.process_index)
-        return (slice_tensors(batch, slice(count)), True) if count > 0 else (batch, False)
+        return ([part[:count] for part in batch], True) if count > 0 else (batch, False)
 
     def weight(self, images: int, *, last: bool) -> float:
         """Return the factor of a part's mean loss.

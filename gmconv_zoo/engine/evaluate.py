@@ -118,6 +118,8 @@ def _with_bar(
 
 
 def _moved(values: Any, device: torch.device, channels_last: bool = False) -> Any:
+    if isinstance(values, (list, tuple)):
+        return [_moved(value, device) for value in values]
     if not isinstance(values, Tensor):
         return values
     values = values.to(device)

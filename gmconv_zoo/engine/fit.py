@@ -39,6 +39,7 @@ _RUN_FILES = frozenset(
     [
         *(CHECKPOINTS_FOLDER, RECIPE_NAME, SUMMARY_NAME, RESULTS_NAME, CONFIG_NAME, WEIGHTS_NAME, CURVES_NAME),
         *("classes.csv", "classes.png", "confusion.csv", "confusion.png"),
+        *("predictions.json", "predictions.csv", "predictions.png"),
     ]
 )
 # Images that the sigmas of dynamic layers are logged on.
@@ -78,8 +79,8 @@ def fit(
 
     Args:
         model: a network; it is moved to the accelerator's device.
-        loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. The
-            first of a validation batch's two parts are (B, C, H, W) images or whatever else the network takes.
+        loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. A
+            batch has two parts: the images, (B, C, H, W) or whatever else the network takes, and their targets.
         task: loss, evaluation and what else belongs to the task.
         settings: of the training.
         options: how the run is carried out.
@@ -110,7 +111,7 @@ def fit(
     summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
     after_epoch: list[EpochCallback] = [
         Validation(task, val_loader, options, settings.epochs),
-        *([] if probe is None else [SigmaLog(probe)]),
+        SigmaLog(probe),
         *task.callbacks,
         Recording(task, summary, settings.epochs),
         *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),

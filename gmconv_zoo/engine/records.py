@@ -87,8 +87,10 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     Args:
         path: file to write.
-        rows: the columns are those of all rows; a cell that a row does not have is empty.
+        rows: the columns are those of all rows; a cell that a row does not have, or that is None, is empty. The values
+            of a dictionary NAME get columns of their own, NAME/KEY.
     """
+    rows = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_csv(path, [columns, *([_short(row.get(key)) for key in columns] for row in rows)])
 
@@ -107,6 +109,13 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        flat |= {f"{key}/{name}": part for name, part in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat
 
 
 def _short(value: Any) -> Any:

@@ -26,22 +26,23 @@ class SigmaLog:
     """Add `sigma_row` to the row of every epoch, as an epoch callback.
 
     Args:
-        images: (B, C, H, W) images on which the dynamic layers are measured, the same ones every epoch.
+        images: (B, C, H, W) images on which the dynamic layers are measured, the same ones every epoch; None to log the
+            static layers only.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor | None) -> None:
         self.images = images
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         row.update(sigma_row(state.network, self.images))
 
 
-def sigma_row(model: nn.Module, images: Tensor) -> dict[str, Any]:
+def sigma_row(model: nn.Module, images: Tensor | None) -> dict[str, Any]:
     """Return every sigma of a network, and the statistics of its dynamic masks, as one row.
 
     Args:
         model: any network; it is run once on the images, in eval mode.
-        images: (B, C, H, W) images, on any device.
+        images: (B, C, H, W) images, on any device; None to leave the dynamic layers out.
 
     Returns:
         "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"
@@ -50,6 +51,8 @@ def sigma_row(model: nn.Module, images: Tensor) -> dict[str, Any]:
         which it is above 0).
     """
     row: dict[str, Any] = {f"sigma/{name}": sigma.item() for name, sigma in sigmas(model).items()}
+    if images is None:
+        return row
     device = next(model.parameters()).device
     for name, found in dynamic_masks(model, images.to(device)).items():
         means, spreads = found.sigma.mean(0).tolist(), found.sigma.std(0, correction=0).tolist()

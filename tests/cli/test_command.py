@@ -50,7 +50,7 @@ def test_an_option_has_the_same_choices_in_every_command():
     choices = {}
     for command in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"gmconv_zoo.cli.{command}").add_options(parser)
+        importlib.import_module(f"gmconv_zoo.cli.{command.replace('-', '_')}").add_options(parser)
         for action in parser._actions:
             if action.choices:
                 assert choices.setdefault(action.dest, tuple(action.choices)) == tuple(action.choices), command
@@ -76,19 +76,21 @@ def test_help_and_version_name_every_command_and_need_no_extra():
     assert missing.startswith("gmconv finetune: accelerate is not installed: run pip install")
     assert unknown == 2
     assert shown[0] == f"gmconv_zoo {__version__}"
-    assert all(f"  {command:10}{what}" in shown for command, what in COMMANDS.items())
+    assert all(f"  {command:14}{what}" in shown for command, what in COMMANDS.items())
 
 
 def test_every_script_runs_the_command_of_its_name():
     for path in (ROOT / "scripts").glob("*.py"):
-        assert path.stem in COMMANDS
-        assert f'main("{path.stem}")' in path.read_text()
+        command = path.stem.replace("_", "-")
+        assert command in COMMANDS
+        assert f'main("{command}")' in path.read_text()
 
 
 @pytest.mark.parametrize("name", [name for name, (_, function) in gmconv_zoo._LAZY.items() if function])
 def test_short_names_are_the_functions_that_commands_call(name):
     module, function = gmconv_zoo._LAZY[name]
-    assert getattr(gmconv_zoo, name) is getattr(importlib.import_module(module, "gmconv_zoo"), function)
+    found = importlib.import_module(module, "gmconv_zoo")
+    assert getattr(gmconv_zoo, name) is (getattr(found, function) if function else found)
     assert name in dir(gmconv_zoo)
 
 

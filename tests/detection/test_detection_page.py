@@ -1,6 +1,9 @@
-"""The snippets of docs/detection.md run."""
+"""The snippets of docs/detection.md run, and its commands have the options that they name."""
 
+import argparse
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -23,3 +26,11 @@ def test_snippet_runs(code, tmp_path, monkeypatch):
         code = code.replace("240, 320", "24, 32").replace("[20.0, 30.0, 120.0, 200.0]", "[2.0, 3.0, 12.0, 20.0]")
         code = code.replace("frozen_stages=-1,", "frozen_stages=-1, min_size=64,")
     exec(compile(code, "detection.md", "exec"), {"__name__": "detection"})
+
+
+@pytest.mark.parametrize("line", re.findall(r"gmconv (detect[^`#\n]+)", re.sub(r"\\\n", "", PAGE)))
+def test_command_has_these_options(line):
+    command, *arguments = shlex.split(line)
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"gmconv_zoo.cli.{command.replace('-', '_')}").add_options(parser)
+    assert parser.parse_args(arguments)

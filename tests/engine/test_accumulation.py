@@ -34,3 +34,16 @@ def test_every_image_of_an_update_weighs_the_same_in_any_number_of_processes(ima
     values = torch.randn(images, generator=torch.Generator().manual_seed(images))
     found = torch.tensor([gradients(values, processes, rank) for rank in range(processes)]).mean(0)
     torch.testing.assert_close(found, torch.stack([update.mean() for update in values.split(BATCH * PARTS)]))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_lists_of_images_lose_the_repeated_images_and_no_channels(rank):
+    images, targets = [torch.rand(3, 5, 4) for _ in range(2)], [{"boxes": torch.rand(9, 4)} for _ in range(2)]
+    shard = BatchSamplerShard(BatchSampler(range(7), BATCH, False), 2, rank, split_batches=True)
+    accelerator = SimpleNamespace(num_processes=2, process_index=rank, gradient_accumulation_steps=1)
+    parts = UpdateParts(accelerator, DataLoader(TensorDataset(torch.rand(7)), batch_sampler=shard))
+    own, counts = parts.own((images, targets), last=True)
+    assert counts
+    assert [len(part) for part in own] == [2 - rank] * 2  # 7 images are a batch of 4 and one of 3
+    assert own[0][0] is images[0]
+    assert own[1][0] is targets[0]

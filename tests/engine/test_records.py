@@ -60,3 +60,10 @@ def test_a_device_is_written_to_and_not_replaced():
     os.close(writer)
     with open(reader) as file:
         assert file.read() == "image,label\na.png,cat\n"
+
+
+def test_dictionaries_of_a_row_get_columns_and_none_is_an_empty_cell(tmp_path):
+    summary = Summary(tmp_path)
+    summary.append({"epoch": 1, "val_APl": None, "val_per_class": {"cat": 0.25, "dog": None}})
+    assert (tmp_path / "summary.csv").read_text() == "epoch,val_APl,val_per_class/cat,val_per_class/dog\n1,,0.25,\n"
+    assert summary.rows[0]["val_per_class"] == {"cat": 0.25, "dog": None}

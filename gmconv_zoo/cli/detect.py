@@ -1,0 +1,64 @@
+"""Find objects in images: draw their boxes with names, and write them in COCO's result format.
+
+MODEL is a folder that gmconv detect-train or gmconv_zoo.save wrote, or a Hub repository. IMAGES are files, folders and
+patterns. The output folder holds detections.json and a picture of each image, with its boxes as CSV next to it. The
+exit status is 1 when an image could not be read.
+
+Example:
+    gmconv detect output/detect-train photo.jpg
+    gmconv detect output/detect-train photos 'more/*.png' --score 0.3 --output output/found
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of detection."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="folder or Hub repository")
+    add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
+    add("--score", type=float, default=0.5, help="lowest score of a detection, 0 to 1 (default: %(default)s)")
+    add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: the model's own)")
+    add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
+    add(
+        "--output",
+        metavar="FOLDER",
+        default="output/detections",
+        help="folder for the pictures and detections.json (default: %(default)s)",
+    )
+    add("--overwrite", action="store_true", help="replace files that exist")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Detect as the options say.
+
+    Returns:
+        Exit status.
+    """
+    from ..classify.predict import find_images
+    from ..detection.build import categories_of
+    from ..detection.detect import detect, detection_table
+    from ..detection.measure import resize_to
+    from ..engine.records import write_json
+    from ..saving.named import open_model
+    from ..saving.targets import check_target
+    from ..visualize.detections import draw_boxes
+
+    images = find_images(args.images)
+    pictures = [Path(args.output, f"{number:03d}-{image.stem}.png") for number, image in enumerate(images, start=1)]
+    for file in (Path(args.output, "detections.json"), *pictures):
+        check_target(file, inputs=images, overwrite=args.overwrite)
+    detector = open_model(args.model)
+    resize_to(detector, args.image_size)
+    entries: list[dict[str, Any]] = []
+    unread = False
+    for found, picture in zip(detect(detector, images, least=args.score, device=args.device), pictures, strict=True):
+        print(detection_table([found]))
+        unread = unread or bool(found.error)
+        entries += found.entries
+        if found.boxed is not None:
+            draw_boxes([[found.boxed]], picture, classes=[*categories_of(detector)])
+    print(f"pictures and {write_json(Path(args.output, 'detections.json'), entries)}")
+    return int(unread)

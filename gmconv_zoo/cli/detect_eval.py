@@ -1,0 +1,62 @@
+"""Measure the average precision of a detector on images with boxes, as COCO does, with pycocotools.
+
+MODEL is a folder that gmconv detect-train or gmconv_zoo.save wrote, or a Hub repository. DATA is a folder as for gmconv
+detect-train. Pass --predictions, a file in COCO's result format, instead of MODEL, to measure what was detected before.
+Several processes: torchrun, or on GPUs accelerate launch; the result is the same for any number of them.
+
+Examples:
+    gmconv detect-eval output/detect-train boxes
+    gmconv detect-eval boxes --predictions output/detect-train/predictions.json
+    torchrun --nproc-per-node 8 scripts/detect_eval.py output/detect-train coco --output output/evaluated
+"""
+
+import argparse
+import logging
+
+from ..classify.validation_settings import PRECISIONS
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of evaluating a detector."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", nargs="?", help="folder or Hub repository")
+    add("data", metavar="DATA", help="folder with annotations and images")
+    add("--predictions", metavar="FILE", help="measure this result file instead of a model (default: none)")
+    add("--split", default="val", help="split of the dataset, train or val (default: %(default)s)")
+    add("--clip-boxes", action="store_true", help="accept boxes that leave their image")
+    add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: the model's own)")
+    add(
+        "--batch-size",
+        type=int,
+        default=1,
+        help="images per forward pass of each process; more than 1 are padded to the largest, which changes results "
+        "slightly (default: %(default)s)",
+    )
+    add("--workers", type=int, metavar="N", help="loader processes of each process (default: one per core, at most 8)")
+    add(
+        "--precision",
+        default="float32",
+        choices=tuple(PRECISIONS),
+        help="automatic mixed precision, or float32 for none (default: %(default)s)",
+    )
+    add("--device", choices=("auto", "cpu"), default="auto", help="cpu: do not use GPUs (default: %(default)s)")
+    add(
+        "--output",
+        metavar="FOLDER",
+        help="folder for results.json, the predictions and a picture of them (default: nothing is written)",
+    )
+    add("--overwrite", action="store_true", help="write into a folder that contains other files")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Evaluate as the options say."""
+    from ..detection.measure import measure, result_table
+    from ..engine.fit import default_accelerator
+
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    place = {"cpu": True} if args.device == "cpu" else {}
+    accelerator = default_accelerator(mixed_precision=args.precision, **place)
+    names = ("predictions", "split", "image_size", "output", "overwrite", "batch_size", "workers")
+    options = {name: getattr(args, name) for name in names} | {"clip": args.clip_boxes, "accelerator": accelerator}
+    accelerator.print(result_table(measure(args.data, args.model, progress=True, **options)))
+    accelerator.end_training()

@@ -1,0 +1,102 @@
+"""Find objects in image files with a trained detector."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.transforms.v2 import functional as F
+
+from ..data.pixels import UnreadableImageError, read_image
+from ..visualize.detections import BoxedImage
+from ..wording import printable
+from .build import categories_of
+
+__all__ = ["Found", "detect", "detection_table"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome for one image.
+
+    Attributes:
+        image: its path.
+        boxed: the image with its detections, best first; None if it cannot be read.
+        entries: the detections in COCO's result format, with "file_name" and "category" as well.
+        error: why the image cannot be read; empty otherwise.
+    """
+
+    image: Path
+    boxed: BoxedImage | None = None
+    entries: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+
+
+@torch.inference_mode()
+def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, device: str = "cpu") -> Iterator[Found]:
+    """Find the objects in image files, one after the other.
+
+    Args:
+        detector: it is moved to the device and put into eval mode.
+        images: files, whose "image_id" is their place in the order, from 1.
+        least: lowest score of a detection, in [0, 1].
+        device: where to compute, e.g. "cuda".
+
+    Yields:
+        One outcome per image, in order. An image that cannot be read has an error instead of detections.
+
+    Raises:
+        ValueError: for a score outside [0, 1], or a network that is not a detector.
+    """
+    if not 0 <= least <= 1:
+        raise ValueError(f"least={least}: pass a score in [0, 1] (--score).")
+    categories = [*categories_of(detector).items()]
+    detector = detector.to(device).eval()
+    for number, path in enumerate(images, start=1):
+        try:
+            image = read_image(path, "RGB")
+        except UnreadableImageError as error:
+            yield Found(path, error=str(error))
+            continue
+        output = {
+            key: value.cpu()
+            for key, value in detector([F.to_dtype(F.to_image(image), scale=True).to(device)])[0].items()
+        }
+        kept = output["scores"] >= least
+        corners = output["boxes"][kept].double()
+        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
+        entries = []
+        for bbox, label, score in zip(
+            boxes, output["labels"][kept].tolist(), output["scores"][kept].tolist(), strict=True
+        ):
+            name, key = categories[label - 1]
+            known = {"image_id": number, "category_id": key, "bbox": bbox, "score": score}
+            entries.append({**known, "file_name": str(path), "category": name})
+        boxed = BoxedImage(
+            path.name,
+            np.asarray(image),
+            tuple(map(tuple, boxes)),
+            tuple(entry["category"] for entry in entries),
+            tuple(entry["score"] for entry in entries),
+        )
+        yield Found(path, boxed, tuple(entries))
+
+
+def detection_table(found: Sequence[Found]) -> str:
+    """Return one line per image and detection, or one line for an image without detections or that is unreadable."""
+    lines = []
+    for one in found:
+        image = printable(str(one.image))
+        if one.error:
+            lines.append(f"{image}  unreadable: {printable(one.error)}")
+        elif not one.entries:
+            lines.append(f"{image}  nothing found")
+        for entry in one.entries:
+            x, y, width, height = entry["bbox"]
+            place = f"x {x:.0f}, y {y:.0f}, width {width:.0f}, height {height:.0f}"
+            lines.append(f"{image}  {100 * entry['score']:6.2f} %  {printable(entry['category'])}  {place}")
+            image = " " * len(image)
+    return "\n".join(lines)

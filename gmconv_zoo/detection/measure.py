@@ -1,0 +1,160 @@
+"""Measure a trained detector on a dataset, or the predictions of one."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..data.coco import CocoFile, read_results
+from ..data.coco_folder import read_split
+from ..data.coco_images import CocoImages, coco_loader
+from ..data.pixels import naming_unreadable
+from ..engine.evaluate import evaluate
+from ..engine.extras import needs_extra
+from ..engine.fit import default_accelerator
+from ..engine.records import RESULTS_NAME, write_results
+from ..saving.named import open_model
+from ..saving.targets import check_target
+from ..visualize.detections import compared, draw_boxes
+from ..wording import listed, printable
+from .build import categories_of
+from .evaluate import CocoEvaluator, evaluate_file
+from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+
+__all__ = ["evaluate_detector", "measure", "resize_to", "result_table"]
+
+# What is written into an output folder.
+_FILES = (RESULTS_NAME, PREDICTIONS_NAME, PICTURE_NAME, "predictions.csv")
+
+
+def measure(
+    data: str | Path,
+    model: str | None = None,
+    *,
+    predictions: str | Path | None = None,
+    split: str = "val",
+    image_size: int | None = None,
+    clip: bool = False,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    accelerator: Accelerator | None = None,
+    **evaluation: Any,
+) -> dict[str, Any]:
+    """Measure a detector, or a file of predictions, on a split of a dataset.
+
+    Args:
+        data: folder, see `read_split`.
+        model: folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        predictions: result file in COCO's format, instead of a model.
+        split, clip: see `read_split`.
+        image_size: shorter side of the images in pixels; None for the detector's own.
+        output: folder for results.json and, with a model, its predictions and a picture of them; None to write nothing.
+        overwrite: whether to write into a folder that contains other files.
+        accelerator: device, precision and processes; None for accelerate's defaults in float32.
+        **evaluation: further arguments of `evaluate_detector`.
+
+    Returns:
+        What `CocoEvaluator.result` returns.
+
+    Raises:
+        ValueError: for data, a model or predictions that cannot be used.
+    """
+    if (model is None) == (predictions is None):
+        raise ValueError("pass either a model (MODEL) or predictions (--predictions), and the data (DATA).")
+    if output is not None:
+        inputs = [data, *([] if predictions is None else [predictions])]
+        check_target(output, writes=_FILES, inputs=inputs, overwrite=overwrite)
+    if model is None or predictions is not None:
+        result = evaluate_file(read_split(data, split, clip=clip), str(predictions))
+        if output is not None:
+            _write(output, data, split, result, predictions=str(predictions))
+        return result
+    accelerator = accelerator or default_accelerator()
+    detector = open_model(model)
+    resize_to(detector, image_size)
+    coco = _read_for(detector, data, split, clip)
+    evaluator = evaluate_detector(detector, coco, accelerator=accelerator, **evaluation)
+    result = evaluator.result()
+    if output is not None and accelerator.is_main_process:
+        _write(output, data, split, result, model=model, precision=accelerator.mixed_precision)
+        found = read_results(evaluator.write_predictions(Path(output) / PREDICTIONS_NAME), coco)
+        draw_boxes(compared(coco, found, count=SHOWN_IMAGES), Path(output) / PICTURE_NAME, classes=coco.classes)
+    return result
+
+
+def evaluate_detector(
+    detector: nn.Module,
+    coco: CocoFile,
+    *,
+    accelerator: Accelerator,
+    batch_size: int = 1,
+    workers: int | None = None,
+    progress: bool = False,
+) -> CocoEvaluator:
+    """Run a detector on every image of an annotation file.
+
+    Args:
+        detector: its labels are those of the file's classes.
+        coco: annotations, read with the folder of the images and the detector's classes.
+        accelerator: device, precision and processes, see `default_accelerator`.
+        batch_size: images per forward pass of each process. With more than 1, images are padded to the largest of their
+            batch, which changes detections slightly.
+        workers: loader processes of each process; None for a number that suits the machine.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The evaluator, which has the result and the detections.
+
+    Raises:
+        ValueError: when the number of classes differs, or an image cannot be read.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")
+    evaluator = CocoEvaluator(coco)
+    batch = batch_size * accelerator.num_processes
+    loader = accelerator.prepare(coco_loader(CocoImages(coco), batch, workers=workers))
+    bar = "evaluating" if progress else ""
+    with naming_unreadable("Repair it, or remove it from the annotations."), accelerator.autocast():
+        evaluate(detector.to(accelerator.device), loader, evaluator, accelerator=accelerator, progress=bar)
+    return evaluator
+
+
+def resize_to(detector: Any, side: int | None) -> None:
+    """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size.
+
+    Raises:
+        ValueError: for a network that is not a detector, or a side below 1.
+    """
+    categories_of(detector)
+    if sizes := image_sizes(side):
+        detector.transform.min_size, detector.transform.max_size = (sizes["min_size"],), sizes["max_size"]
+
+
+def result_table(result: dict[str, Any]) -> str:
+    """Return the average precisions of a result in percent, one per line, the classes' last."""
+    overall = {name: value for name, value in result.items() if name not in ("per_class", "images")}
+    lines = [f"{name:5} {percent(value):>7}" for name, value in overall.items()]
+    lines += [f"{percent(value):>13}  {printable(name)}" for name, value in result["per_class"].items()]
+    return "\n".join([f"{result['images']} images; AP is the mean over IoU 0.5 to 0.95, then by class", *lines])
+
+
+def _read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFile:
+    """Read a split with a detector's labels; of a detector without names they are the ids of the categories."""
+    categories = categories_of(detector)
+    if detector.gmconv_plan["categories"]:
+        return read_split(data, split, classes=tuple(categories), clip=clip)
+    coco = read_split(data, split, clip=clip)
+    if beyond := sorted(key for key in coco.categories if not 1 <= key <= len(categories)):
+        raise ValueError(
+            f"{coco.path} has categories with the ids {listed([*map(str, beyond)])}, but the detector knows no names "
+            f"and has the labels 1 to {len(categories)}: build it with its categories."
+        )
+    return replace(coco, classes=tuple(coco.categories.get(label, name) for name, label in categories.items()))
+
+
+def _write(output: str | Path, data: str | Path, split: str, result: dict[str, Any], **described: Any) -> None:
+    write_results(output, {"dataset": f"{data}, {split}", **described, "score": result})

@@ -1,0 +1,169 @@
+"""Pictures of detections: boxes with their names and scores, predicted next to true, and the curves of a training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.coco import CocoFile
+from ..data.pixels import read_image
+from ..engine.extras import needs_extra
+from .class_names import ClassLabels
+from .figures import COLOURS, STYLES, plain_axes, save_figure
+from .training import draw_loss
+
+with needs_extra("train"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from matplotlib.ticker import MaxNLocator
+
+__all__ = ["BoxedImage", "compared", "draw_ap_curves", "draw_boxes"]
+
+_WIDTH, _WIDE = 3.2, 6.4  # inches of one image among others, and of a single one
+_PAIRS = 2  # in one line
+_SHOWN_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class BoxedImage:
+    """An image and the boxes on it.
+
+    Attributes:
+        title: what the boxes are.
+        pixels: (H, W, 3) uint8.
+        boxes: x, y, width and height in pixels of each box.
+        names: class of each box.
+        scores: score of each box in [0, 1]; None for true boxes.
+    """
+
+    title: str
+    pixels: np.ndarray[Any, Any]
+    boxes: tuple[tuple[float, ...], ...]
+    names: tuple[str, ...]
+    scores: tuple[float, ...] | None = None
+
+
+def compared(
+    coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: int, least: float = _SHOWN_SCORE
+) -> list[list[BoxedImage]]:
+    """Return some images of a dataset twice: with their true boxes, and with the detected ones.
+
+    Args:
+        coco: annotations, read with the folder of the images.
+        detections: in COCO's result format.
+        count: number of images, spread evenly over those that have a box.
+        least: lowest score of the detections shown.
+
+    Returns:
+        Lines of a picture, each with two images: the true boxes and the detected ones of the first, then of the second.
+    """
+    assert coco.root is not None
+    having = set(coco.image_ids[~coco.crowd].tolist())
+    images = [image for image in coco.images if image.id in having] or list(coco.images)
+    found = []
+    for place in np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)):
+        image = images[place]
+        pixels = np.asarray(read_image(coco.root / image.name, "RGB"))
+        mine = (coco.image_ids == image.id) & ~coco.crowd
+        truth = tuple(map(tuple, coco.bboxes[mine].tolist()))
+        names = tuple(coco.categories[key] for key in coco.category_ids[mine].tolist())
+        own = [entry for entry in detections if entry["image_id"] == image.id and entry["score"] >= least]
+        found.append(
+            [
+                BoxedImage(f"{image.name}: true boxes", pixels, truth, names),
+                BoxedImage(
+                    f"detected, score at least {least:g}",
+                    pixels,
+                    tuple(tuple(entry["bbox"]) for entry in own),
+                    tuple(coco.categories[entry["category_id"]] for entry in own),
+                    tuple(entry["score"] for entry in own),
+                ),
+            ]
+        )
+    starts = range(0, len(found), _PAIRS)
+    return [[boxed for pair in found[start : start + _PAIRS] for boxed in pair] for start in starts]
+
+
+def draw_boxes(rows: Sequence[Sequence[BoxedImage]], path: str | Path, *, classes: Sequence[str]) -> Path:
+    """Draw images with their boxes into one picture, and write the boxes as CSV next to it.
+
+    Args:
+        rows: images of each line of the picture; the last line may have fewer.
+        path: file of the picture; existing files are replaced.
+        classes: all classes, which decide the colours and styles of the boxes.
+
+    Returns:
+        The path.
+    """
+    columns, width = len(rows[0]), _WIDE if len(rows[0]) == 1 else _WIDTH
+    ratios = [max(boxed.pixels.shape[0] / boxed.pixels.shape[1] for boxed in row) for row in rows]
+    heights = [width * min(max(ratio, 0.2), 1.4) for ratio in ratios]
+    size = (width * columns, sum(heights) + 0.3 * len(heights))
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    labels = ClassLabels(classes)
+    for line, row in zip(grid, rows, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        for axes, boxed in zip(line, row, strict=False):
+            _draw_image(axes, boxed, classes, labels)
+    panels = [boxed for row in rows for boxed in row]
+    table = [entry for number, boxed in enumerate(panels, 1) for entry in _entries(number, boxed)]
+    return save_figure(figure, path, table or [{"image": ""}])
+
+
+def _draw_image(axes: Axes, boxed: BoxedImage, classes: Sequence[str], labels: ClassLabels) -> None:
+    axes.imshow(boxed.pixels)
+    axes.set_title(boxed.title, loc="left", parse_math=False, fontsize=8)
+    for place, ((x, y, width, height), name) in enumerate(zip(boxed.boxes, boxed.names, strict=True)):
+        number = classes.index(name)
+        colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
+        # a white line below: colours are seen on any ground
+        for edge, wide, dashes in (("white", 3.2, "-"), (colour, 1.8, style)):
+            axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=edge, linewidth=wide, ls=dashes))
+        text = labels.texts[number] if boxed.scores is None else f"{labels.texts[number]} {boxed.scores[place]:.2f}"
+        frame = {"facecolor": "white", "edgecolor": colour, "alpha": 0.85, "pad": 1.2}
+        above = y > 0.05 * boxed.pixels.shape[0]
+        axes.text(
+            *(x, y if above else y + height),
+            text,
+            va="bottom" if above else "top",
+            bbox=frame,
+            clip_on=True,
+            **labels.style,
+        )
+
+
+def _entries(number: int, boxed: BoxedImage) -> list[dict[str, Any]]:
+    """Return the rows of the table, with the image's place in the picture."""
+    kind = "true" if boxed.scores is None else "detected"
+    scores = boxed.scores or ("",) * len(boxed.boxes)
+    return [
+        {"image": number, "boxes": kind, "class": name, "score": score, "x": x, "y": y, "width": w, "height": h}
+        for (x, y, w, h), name, score in zip(boxed.boxes, boxed.names, scores, strict=True)
+    ]
+
+
+def draw_ap_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Write training loss and average precision by epoch as a picture; rows as in summary.csv."""
+    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    draw_loss(left, rows)
+    evaluated = [row for row in rows if row.get("val_AP") is not None]
+    epochs = [row["epoch"] for row in evaluated]
+    for metric, words, colour, style in (
+        ("val_AP", "AP (mean over IoU 0.5 to 0.95)", COLOURS[0], "-"),
+        ("val_AP50", "AP at IoU 0.5", COLOURS[1], "--"),
+    ):
+        values = [100 * row[metric] for row in evaluated]
+        right.plot(epochs, values, style, color=colour, marker="o", markersize=3.5, label=words, clip_on=False)
+    best = max(row["val_AP"] for row in evaluated)
+    plain_axes(right, x="epoch", y="", title=f"average precision on the validation set, best AP {100 * best:.1f} %")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    right.set_ylim(0, 100)
+    right.set_yticks(range(0, 101, 25), [f"{share} %" for share in range(0, 101, 25)])
+    right.legend(frameon=False, fontsize=8)
+    figure.savefig(path)

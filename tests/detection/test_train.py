@@ -1,0 +1,189 @@
+"""Detectors are trained on folders of images with boxes, and go on after a stop to the same weights."""
+
+import csv
+import json
+import logging
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import gmconv_zoo
+from gmconv_zoo.detection import build, train
+from gmconv_zoo.detection.build import categories_of
+from gmconv_zoo.detection.recipe import recipe_for
+from gmconv_zoo.engine.freeze import set_train_mode
+
+from .detectors import FROM_SCRATCH, SMALL, images
+from .runs import SCRATCH, quicken, run, shapes
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    quicken(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return shapes(tmp_path_factory.mktemp("shapes"))
+
+
+def rows_of(folder):
+    """The rows of summary.csv, without the times."""
+    with (folder / "summary.csv").open() as file:
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
+
+
+def test_a_run_keeps_the_best_epoch_with_its_records_predictions_and_pictures(data, tmp_path, caplog):
+    said = []
+    result = run(data, tmp_path, say=said.append)
+    assert said[0] == "3 classes, 5 training images and 3 validation images"
+    assert "faster_gmconv_l1 on test_resnet: shorter side 48 pixels, batch norm train, frozen stages -1" in said[1]
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {
+        *("summary.csv", "results.json", "recipe.json", "curves.png", "checkpoints", "config.json"),
+        *("model.safetensors", "predictions.json", "predictions.csv", "predictions.png"),
+    }
+    results, rows = json.loads((tmp_path / "results.json").read_text()), rows_of(tmp_path)
+    assert results["score"].keys() >= {"AP", "AP50", "APs", "per_class", "images"}
+    assert results["detector"]["categories"] == {"circle": 1, "square": 2, "triangle": 3}
+    assert rows[0]["val_per_class/circle"] == "0"
+    assert rows[0]["val_APl"] == ""  # there is no object of that size
+    assert float(rows[1]["sigma/backbone.body.layer1.0.conv1"]) == pytest.approx(5, abs=0.1)
+    detector = gmconv_zoo.load(tmp_path)
+    assert categories_of(detector) == {"circle": 1, "square": 2, "triangle": 3}
+    assert (detector.transform.min_size, detector.transform.max_size) == ((48,), 80)
+    assert result.row == result.rows[0]  # neither epoch finds anything
+    assert "no object was found in the best epoch" in caplog.text
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path, monkeypatch):
+    run(data, tmp_path / "whole")
+    loss, calls = train._loss, []
+
+    def stopped(model, batch):
+        calls.append(len(batch[0]))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return loss(model, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_loss", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "parts", save_every=1)
+    assert calls == [2, 2, 1, 2, 2]
+    with pytest.raises(ValueError, match=r"is from an earlier run\. Pass resume"):
+        run(data, tmp_path / "parts")
+    with pytest.raises(ValueError, match=r"detector\.min_size is 48 there and 56 here"):
+        run(data, tmp_path / "parts", resume=True, image_size=56)
+    run(data, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / name / "checkpoints" / "last.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(parts[key], value) for key, value in whole.items())
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+
+
+def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
+    torch.manual_seed(0)
+    start = build(**FROM_SCRATCH, **SMALL, backbone="test_resnet", num_classes=6)
+    torch.save(start.state_dict(), tmp_path / "start.pth")
+    options = {"model_options": {"backbone": "test_resnet"}, "overrides": {"lr": 0.0}, "epochs": 1}
+    run(data, tmp_path / "out", preset="faster_std", weights=tmp_path / "start.pth", pretrained=True, **options)
+    trained = gmconv_zoo.load(tmp_path / "out").state_dict()
+    assert torch.equal(trained["backbone.fpn.inner_blocks.0.0.weight"], start.backbone.fpn.inner_blocks[0][0].weight)
+    assert len(trained["roi_heads.box_predictor.cls_score.bias"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"model_options": {**SCRATCH, "batch_norm": "frozen"}},
+            r"weights=\.\.\. \(--weights\), or batch_norm='train'",
+        ),
+        ({"model_options": {"backbone": "test_resnet"}}, r"batch_norm='eval' uses statistics .* batch_norm=train\)"),
+        ({"model_options": {**SCRATCH, "backbones": "x"}}, "unexpected keyword argument 'backbones'.*--model-options"),
+        ({"preset": "fast"}, "preset 'fast' does not exist: pass one of faster_std"),
+        ({"image_size": 0}, r"image_size=0: pass at least 1 pixel \(--image-size\)"),
+        ({"overrides": {"milestone": (3,)}}, "a recipe has no field milestone"),
+        ({"weights": "none.pth"}, "the file does not exist"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(data, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(data, tmp_path):
+    accelerator = train.default_accelerator(gradient_accumulation_steps=2)
+    with pytest.raises(
+        ValueError, match=r"batch_size=3 cannot be shared by 1 processes in 2 parts: pass a multiple of 2"
+    ):
+        run(data, tmp_path / "out", batch_size=3, accelerator=accelerator)
+
+
+def test_a_validation_set_without_boxes_is_refused(tmp_path):
+    shapes(tmp_path, images=2, val=1)
+    file = tmp_path / "annotations" / "instances_val.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    with pytest.raises(ValueError, match="has no boxes to measure the detector by"):
+        run(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_one_line(tmp_path, workers):
+    shapes(tmp_path, images=2, val=1)
+    bad = tmp_path / "train" / "000002.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"^\S+000002\.png \(.*\) cannot be read\. Repair it and go on with resume"):
+        run(tmp_path, tmp_path / "out", workers=workers)
+    Image.new("RGB", (9, 9)).save(bad)
+    with pytest.raises(ValueError, match=r"^\S+000002\.png is 9x9 pixels"):
+        run(tmp_path, tmp_path / "out", workers=workers)
+
+
+def test_the_recipe_is_the_1x_schedule_on_coco_and_has_small_batches_on_few_images():
+    coco = recipe_for(117_266)
+    assert (coco.epochs, coco.milestones, coco.batch_size, coco.lr) == (12, (8, 11), 16, 0.02)
+    assert coco.warmup_epochs * 117_266 / 16 == pytest.approx(500, rel=1e-3)
+    assert (coco.weight_decay, coco.sigma_weight_decay, coco.decay_norm_and_bias) == (1e-4, 1e-4, True)
+    few = recipe_for(300)
+    assert (few.batch_size, few.lr, few.warmup_epochs) == (4, 0.005, pytest.approx(1.2))
+    given = recipe_for(300, batch_size=8, lr=0.1, warmup_epochs=0.5, epochs=24)
+    assert (given.batch_size, given.lr, given.warmup_epochs, given.milestones) == (8, 0.1, 0.5, (16, 22))
+    assert recipe_for(117_266, batch_size=32).lr == 0.04
+
+
+@pytest.mark.parametrize(("batch_norm", "trains"), [("eval", set()), ("train", {"layer2", "layer3", "layer4"})])
+def test_train_mode_keeps_the_policy_of_batch_norms(batch_norm, trains):
+    weights = build(backbone="test_resnet", **FROM_SCRATCH, **SMALL).state_dict()
+    detector = build(backbone="test_resnet", batch_norm=batch_norm, weights=weights, **SMALL)
+    set_train_mode(detector.eval())
+    norms = {name: m for name, m in detector.backbone.body.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    assert {name.split(".")[0] for name, norm in norms.items() if norm.training} == trains
+    assert detector.training
+    assert detector.roi_heads.training
+
+
+def test_names_of_classes_are_saved_with_a_detector(tmp_path, caplog):
+    options = {**FROM_SCRATCH, **SMALL, "backbone": "test_resnet"}
+    detector = build(**options, categories={"cat": 17, "dog": 4}).eval()
+    gmconv_zoo.save(detector, tmp_path)
+    loaded = gmconv_zoo.load(tmp_path)
+    assert categories_of(loaded) == {"cat": 17, "dog": 4}
+    with torch.no_grad():
+        assert torch.equal(loaded(images())[0]["scores"], detector(images())[0]["scores"])
+    assert categories_of(build(**options, num_classes=3)) == {"1": 1, "2": 2}
+    with pytest.raises(ValueError, match="num_classes=5 with 2 categories: pass 3"):
+        build(**options, num_classes=5, categories={"cat": 17, "dog": 4})
+    with pytest.raises(ValueError, match="a Linear is not a detector"):
+        categories_of(torch.nn.Linear(2, 2))
+
+
+def test_masks_of_a_preset_are_trained(data, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        run(data, tmp_path, epochs=1)
+    assert "freezes every Gaussian mask" not in caplog.text
+    assert json.loads((tmp_path / "results.json").read_text())["detector"]["frozen_stages"] == -1

@@ -11,7 +11,7 @@ from .runs import few_boxes
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("head", ["faster", "cascade"])
 def test_a_small_network_reaches_an_ap_above_80_percent_on_its_training_images(head, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "build", few_boxes(train.build, proposals=64, anchors=128))

@@ -11,7 +11,7 @@ from typing import Any
 from ..engine.optim import TrainSettings
 from ..models._names import net_of
 
-__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
+__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "finetuning_recipe", "paper_start", "recipe_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,25 @@ FINETUNE = Recipe(
     flip=True,
     patience=10,
 )
+# A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
+_UPDATES = 8
+_SMALLEST_BATCH = 8
+
+
+def finetuning_recipe(images: int, overrides: dict[str, Any]) -> Recipe:
+    """Return the finetuning recipe for a dataset; a small one gets smaller batches, and steps in proportion.
+
+    Args:
+        images: number of training images.
+        overrides: fields to change, see `Recipe.adapt`; a batch size among them is kept, and the rate of ``FINETUNE``.
+    """
+    recipe = FINETUNE
+    if "batch_size" not in overrides:
+        batch = recipe.batch_size
+        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
+            batch //= 2
+        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
+    return recipe.adapt(**overrides)
 
 
 def recipe_for(model: str) -> Recipe:

@@ -22,7 +22,7 @@ from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
 from .messages import closing_lines, starting_line
-from .recipes import FINETUNE, Recipe, paper_start, recipe_for
+from .recipes import FINETUNE, Recipe, finetuning_recipe, paper_start, recipe_for
 from .start_network import start_network
 from .stream_loading import make_stream_loaders
 from .task import TrainResult, fit_classifier
@@ -35,9 +35,6 @@ __all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-# A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
-_UPDATES = 8
-_SMALLEST_BATCH = 8
 # What is the same in a run that goes on, of what results.json says of it.
 _IDENTITY = (
     *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
@@ -155,7 +152,7 @@ def finetune(
         )
     built = {**given, "image_size": image_size, **({} if pretrained else {"pretrained": False})}
     run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained, "image_size": image_size}
-    return _train(model, data, built, lambda images: _finetuning_recipe(images, chosen.overrides), chosen, run)
+    return _train(model, data, built, lambda images: finetuning_recipe(images, chosen.overrides), chosen, run)
 
 
 def choose_recipe(model: str, name: str | None = None) -> Recipe:
@@ -242,17 +239,6 @@ def _train(
             draw_class_files(output, classes)
         options.say(closing_lines(output))
     return replace(result, classes=classes, skipped=tuple(loaders.skipped))
-
-
-def _finetuning_recipe(images: int, overrides: dict[str, Any]) -> Recipe:
-    """Return the finetuning recipe. Without a batch size, a small dataset gets smaller batches and steps."""
-    recipe = FINETUNE
-    if "batch_size" not in overrides:
-        batch = recipe.batch_size
-        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
-            batch //= 2
-        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
-    return recipe.adapt(**overrides)
 
 
 def _open(

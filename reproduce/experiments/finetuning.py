@@ -5,17 +5,16 @@ that are recorded already are not repeated. Images and weights of your own are n
 the networks for CIFAR-10 come with the package.
 
 Example:
-    python -m reproduce.experiments.finetuning --nets mobilenetv2 --start FOLDER --data flowers=FOLDER \\
+    python -m reproduce.experiments.finetuning --net mobilenetv2 --weights FOLDER --data flowers=FOLDER \\
         --sets flowers:50 flowers --rates 0.003 0.01 0.03 --image-size 128
-    python -m reproduce.experiments.finetuning --nets cifar_resnet20 --sets digits:30 --families plain gmconv
+    python -m reproduce.experiments.finetuning --net cifar_resnet20 --sets digits:30 --families plain gmconv
 """
 
 import argparse
-import csv
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -36,75 +35,22 @@ from gmconv_zoo.data.image_source import ImageSource, PartReader
 from gmconv_zoo.data.sources import ImageData, open_data
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
-from gmconv_zoo.engine.records import environment, write_rows
+from gmconv_zoo.engine.records import environment
 from gmconv_zoo.engine.task import FitOptions
 
-__all__ = ["STARTS", "FinetuningRun", "read_finetuning"]
+from .finetuning_records import FinetuningRun, read_finetuning, write_finetuning
 
-FAMILIES = ("plain", "sgmconv", "gmconv")
+__all__ = ["finetune_once", "main"]
+
 NETS = ("cifar_resnet20", "mobilenetv2")
+FAMILIES = ("plain", "sgmconv", "gmconv")
+STATISTICS = ("kept", "batch")
 STARTS = ("pretrained", "frozen", "random")
 _CIFAR = {
     "plain": "stdconv_cifar_resnet20.cifar10",
     "sgmconv": "sgmconv_cifar_resnet20.gm_cifar10",
     "gmconv": "gmconv_cifar_resnet20.gm_cifar10",
 }
-_RANDOM = {"plain": "stdconv_cifar_resnet20", "sgmconv": "sgmconv_cifar_resnet20", "gmconv": "gmconv_cifar_resnet20"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuningRun:
-    """One finetuning.
-
-    Attributes:
-        net, family: network, and "plain", "sgmconv" or "gmconv".
-        start: "pretrained"; "frozen" when the classifier alone is trained; "random" for random weights.
-        dataset: name of the images.
-        per_class: training images of each class, drawn with the seed; None for all of them.
-        image_size: side of the images in pixels.
-        rate: learning rate of a batch of 64.
-        batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
-        precision: "no" for float32, or "bf16".
-        best_epoch: first epoch of the highest accuracy, of those after which the network was evaluated.
-        correct, count: validation images that it classified correctly, and all of them.
-        curve: epoch and correct images of every evaluation, as "EPOCH:CORRECT EPOCH:CORRECT".
-        seconds, commit, device: wall time, the code, and the processor or GPU.
-    """
-
-    net: str
-    family: str
-    start: str
-    dataset: str
-    per_class: int | None
-    image_size: int
-    rate: float
-    batch: int
-    epochs: int
-    seed: int
-    precision: str
-    best_epoch: int = 0
-    correct: int = 0
-    count: int = 0
-    curve: str = ""
-    seconds: float = 0.0
-    commit: str = ""
-    device: str = ""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What makes it this run and no other."""
-        return tuple(getattr(self, field.name) for field in fields(self)[:11])
-
-
-def read_finetuning(path: str | Path) -> list[FinetuningRun]:
-    """Return the recorded runs in their order; an empty list when the file does not exist."""
-    if not Path(path).is_file():
-        return []
-    kinds = {"per_class": lambda text: int(text) if text else None, "rate": float, "seconds": float}
-    kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [FinetuningRun(**{name: kinds.get(name, str)(text) for name, text in row.items()}) for row in rows]
 
 
 def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None, *, val_every: int) -> FinetuningRun:
@@ -146,14 +92,17 @@ def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
     changes = {"epochs": wanted.epochs, "patience": None}
     if wanted.dataset == "digits":
         changes |= {"flip": False}
-    recipe = finetuning_recipe(images, changes)
-    return recipe.override(lr=wanted.rate * recipe.batch_size / FINETUNE.batch_size)
+    recipe = finetuning_recipe(images, changes, random_start=wanted.start == "random")
+    return recipe.override(
+        lr=wanted.rate * recipe.batch_size / FINETUNE.batch_size, freeze_statistics=wanted.statistics == "kept"
+    )
 
 
 def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Module:
     build = partial(build_network, classes=classes, image_size=wanted.image_size)
     if wanted.net == "cifar_resnet20":
-        return build((_RANDOM if wanted.start == "random" else _CIFAR)[wanted.family])
+        name = _CIFAR[wanted.family]
+        return build(name.partition(".")[0] if wanted.start == "random" else name)
     if wanted.start == "random":
         name = "mobilenetv2_100" if wanted.family == "plain" else f"{wanted.family}_mobilenetv2"
         return build(name, pretrained=False)
@@ -198,6 +147,7 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
             dataset=dataset,
             per_class=int(per_class) if per_class else None,
             image_size=args.image_size,
+            statistics=args.statistics,
             rate=rate,
             batch=0,
             epochs=args.epochs,
@@ -210,6 +160,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--net", default=NETS[0], choices=NETS, help="network (default: %(default)s)")
     add("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES, help="masks (default: all)")
+    add("--statistics", default="kept", choices=STATISTICS, help="of batch norms, as they are or of each batch")
     add("--start", default=STARTS[0], choices=STARTS, help="weights, and what is trained (default: %(default)s)")
     add("--weights", metavar="MODEL", help="folder or name of a plain MobileNetV2 with ImageNet weights")
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")
@@ -238,13 +189,8 @@ def main(args: argparse.Namespace) -> int:
             continue
         done = finetune_once(wanted, images, args.weights, val_every=args.val_every)
         write_finetuning(args.results, [*recorded, done])
-        print(done.net, done.family, done.start, done.dataset, done.per_class, done.rate, done.seed, done.curve, done.seconds, flush=True)
+        print(done.described, f"rate {done.rate:g}, seed {done.seed}: {done.curve}", flush=True)
     return 0
-
-
-def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:
-    """Replace the file of recorded runs as a whole; it is sorted, whatever the order in which runs finished."""
-    write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: [str(value) for value in one.key])])
 
 
 if __name__ == "__main__":

@@ -134,7 +134,10 @@ def test_report_prints_the_page_that_it_writes(tmp_path, monkeypatch, capsys):
 
 
 def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):
-    for processes, said in ((1, "^closed$"), (2, r"^closed\nIf another process .* No checkpoint has been saved: start")):
+    for processes, said in (
+        (1, "^closed$"),
+        (2, r"^closed\nIf another process .* No checkpoint has been saved: start"),
+    ):
         with pytest.raises(RuntimeError, match=said), interruptible(tmp_path, processes):
             raise RuntimeError("closed")
 

@@ -1,0 +1,110 @@
+"""Recorded finetuning runs, a row of a CSV file each, and their table."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from gmconv_zoo.engine.records import write_rows
+
+from ..markdown import table
+
+__all__ = ["FinetuningRun", "finetuning_table", "read_finetuning", "write_finetuning"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningRun:
+    """One finetuning.
+
+    Attributes:
+        net, family: network, and "plain", "sgmconv" or "gmconv".
+        start: "pretrained"; "frozen" when the classifier alone is trained; "random" for random weights.
+        dataset: name of the images.
+        per_class: training images of each class, drawn with the seed; None for all of them.
+        image_size: side of the images in pixels.
+        statistics: "kept" when batch norms keep their running statistics, "batch" when they take those of each batch.
+        rate: learning rate of a batch of 64.
+        batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
+        precision: "no" for float32, or "bf16".
+        best_epoch: first epoch of the highest accuracy, of those after which the network was evaluated.
+        correct, count: validation images that it classified correctly, and all of them.
+        curve: epoch and correct images of every evaluation, as "EPOCH:CORRECT EPOCH:CORRECT".
+        seconds, commit, device: wall time, the code, and the processor or GPU.
+    """
+
+    net: str
+    family: str
+    start: str
+    dataset: str
+    per_class: int | None
+    image_size: int
+    statistics: str
+    rate: float
+    batch: int
+    epochs: int
+    seed: int
+    precision: str
+    best_epoch: int = 0
+    correct: int = 0
+    count: int = 0
+    curve: str = ""
+    seconds: float = 0.0
+    commit: str = ""
+    device: str = ""
+
+    @property
+    def described(self) -> str:
+        """The network and how it was trained, in words."""
+        family = {"plain": "standard", "sgmconv": "S-GMConv", "gmconv": "GMConv"}[self.family]
+        start = {"frozen": ", classifier alone", "random": ", from random weights"}.get(self.start, "")
+        few = f", {self.per_class} of each class" if self.per_class else ""
+        return f"{self.net}, {family}{start} | {self.dataset}{few} | {self.image_size} | {self.batch}"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it this run and no other."""
+        return tuple(getattr(self, field.name) for field in fields(self)[:12])
+
+
+def read_finetuning(path: str | Path) -> list[FinetuningRun]:
+    """Return the recorded runs in their order; an empty list when the file does not exist."""
+    if not Path(path).is_file():
+        return []
+    kinds = {"per_class": lambda text: int(text) if text else None, "rate": float, "seconds": float}
+    kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [FinetuningRun(**{name: kinds.get(name, str)(text) for name, text in row.items()}) for row in rows]
+
+
+def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:
+    """Replace the file of recorded runs as a whole; it is sorted, whatever the order in which runs finished."""
+    write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: [str(value) for value in one.key])])
+
+
+def finetuning_table(runs: Sequence[FinetuningRun]) -> str:
+    """Return a Markdown table with a column for each rate.
+
+    Args:
+        runs: from `read_finetuning`. A cell has the mean accuracy of the best epoch over seeds, and the best epochs.
+    """
+    rates = sorted({one.rate for one in runs})
+    rows = []
+    for setting in sorted({_setting(one) for one in runs}):
+        cells = []
+        for rate in rates:
+            found = sorted(
+                (one for one in runs if (_setting(one), one.rate) == (setting, rate)), key=lambda one: one.seed
+            )
+            best = ", ".join(str(one.best_epoch) for one in found)
+            cells.append(f"{mean(100 * one.correct / one.count for one in found):.1f} ({best})" if found else "-")
+        rows.append((*setting[:-1], str(setting[-1]), *cells))
+    return table(
+        ("network", "images", "pixels", "batch", "epochs", *map(str, rates)), rows, right=range(2, 5 + len(rates))
+    )
+
+
+def _setting(one: FinetuningRun) -> tuple[Any, ...]:
+    return (*one.described.split(" | "), one.epochs)

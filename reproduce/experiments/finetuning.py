@@ -45,6 +45,7 @@ __all__ = ["finetune_once", "main"]
 NETS = ("cifar_resnet20", "mobilenetv2")
 FAMILIES = ("plain", "sgmconv", "gmconv")
 STATISTICS = ("kept", "batch")
+DECAYS = {"sgd": 5e-4, "adamw": 0.05}
 STARTS = ("pretrained", "frozen", "random")
 _CIFAR = {
     "plain": "stdconv_cifar_resnet20.cifar10",
@@ -94,7 +95,10 @@ def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
         changes |= {"flip": False}
     recipe = finetuning_recipe(images, changes, random_start=wanted.start == "random")
     return recipe.override(
-        lr=wanted.rate * recipe.batch_size / FINETUNE.batch_size, freeze_statistics=wanted.statistics == "kept"
+        lr=wanted.rate * recipe.batch_size / FINETUNE.batch_size,
+        freeze_statistics=wanted.statistics == "kept",
+        optimizer=wanted.optimizer,
+        weight_decay=DECAYS[wanted.optimizer],
     )
 
 
@@ -148,6 +152,7 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
             per_class=int(per_class) if per_class else None,
             image_size=args.image_size,
             statistics=args.statistics,
+            optimizer=args.optimizer,
             rate=rate,
             batch=0,
             epochs=args.epochs,
@@ -161,6 +166,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--net", default=NETS[0], choices=NETS, help="network (default: %(default)s)")
     add("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES, help="masks (default: all)")
     add("--statistics", default="kept", choices=STATISTICS, help="of batch norms, as they are or of each batch")
+    add("--optimizer", default=FINETUNE.optimizer, choices=tuple(DECAYS), help="optimizer (default: %(default)s)")
     add("--start", default=STARTS[0], choices=STARTS, help="weights, and what is trained (default: %(default)s)")
     add("--weights", metavar="MODEL", help="folder or name of a plain MobileNetV2 with ImageNet weights")
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")

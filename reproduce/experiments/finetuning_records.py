@@ -25,6 +25,7 @@ class FinetuningRun:
         per_class: training images of each class, drawn with the seed; None for all of them.
         image_size: side of the images in pixels.
         statistics: "kept" when batch norms keep their running statistics, "batch" when they take those of each batch.
+        optimizer: timm's name of the optimizer.
         rate: learning rate of a batch of 64.
         batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
         precision: "no" for float32, or "bf16".
@@ -41,6 +42,7 @@ class FinetuningRun:
     per_class: int | None
     image_size: int
     statistics: str
+    optimizer: str
     rate: float
     batch: int
     epochs: int
@@ -65,7 +67,7 @@ class FinetuningRun:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it this run and no other."""
-        return tuple(getattr(self, field.name) for field in fields(self)[:12])
+        return tuple(getattr(self, field.name) for field in fields(self)[:13])
 
 
 def read_finetuning(path: str | Path) -> list[FinetuningRun]:

@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # waiting threads sleep instead of spinning: on a busy machine several times faster, on an idle one the same
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-slow test-timm test-compat test-browser lint format clean
+.PHONY: help demo test test-slow test-timm test-compat test-browser lint format dist release-check clean
 
 help:
 	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
@@ -16,6 +16,8 @@ help:
 	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"
 	@echo "make test-browser  pages and the app of demo/ in headless Chromium, which is installed with apt where it is missing"
 	@echo "make lint       ruff and mypy"
+	@echo "make dist       the wheel and the sdist, checked with twine"
+	@echo "make release-check  make dist, then the wheel's demo and the sdist's tests, each in an environment of its own"
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +64,21 @@ lint: $(VENV)/ready
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dist: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+
+# what a user gets: the wheel with the extra that the demo needs, and the tests as the sdist holds them
+release-check: dist
+	rm -rf build/release && mkdir -p build/release
+	$(PYTHON) -m venv build/release/wheel
+	build/release/wheel/bin/python -m pip install --quiet "$$(ls $(CURDIR)/dist/*.whl)[demo]"
+	cd build/release && wheel/bin/gmconv demo --output demo
+	tar -xzf dist/*.tar.gz -C build/release
+	$(MAKE) -C build/release/gmconv_zoo-* test
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gmconv_zoo import weights
-from gmconv_zoo.classify.stem import measure_stem
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.publish import spec_row
@@ -22,6 +21,8 @@ from gmconv_zoo.saving import WEIGHTS_NAME, load
 from gmconv_zoo.saving.targets import check_target
 from gmconv_zoo.weights.check import sha256_of
 from gmconv_zoo.weights.specs import Metric, Stem, WeightSpec
+
+from .stem_effect import measure_stem
 
 __all__ = ["LARGEST_FILE", "package"]
 

@@ -11,17 +11,17 @@ Example:
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
-import timm
 import torch
 from torch import nn
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.detection import build_preset, presets
 from gmconv_zoo.hub.cards import check_cards, write_cards
+from gmconv_zoo.hub.listing import listed_models
 from gmconv_zoo.hub.profile import profile_registered
-from gmconv_zoo.weights.specs import specs_of
 
 from . import ROOT
 from .benchmark.tables import full_table, network_table, stem_table
@@ -40,8 +40,8 @@ _COLUMNS = ("model", "masks", "parameters", "GMACs", "image size", "pretrained t
 def models_table() -> str:
     """Return all registered models as a Markdown table, the default tag first in its last column."""
     rows = []
-    names = timm.list_models([f"{family}_*" for family in _MASKS])
-    for name in sorted(names, key=lambda name: (name.partition("_")[2], name)):
+    for name, tagged in groupby(listed_models(), key=lambda row: row["model"]):
+        weights = list(tagged)
         counts = profile_registered(name)
         rows.append(
             (
@@ -50,7 +50,7 @@ def models_table() -> str:
                 f"{counts.parameters:,}",
                 f"{counts.macs / 1e9:.3g}",
                 f"{counts.input_size[1]} x {counts.input_size[2]}",
-                ", ".join(f"`{spec.tag}`" for spec in specs_of(name)) or "-",
+                ", ".join(f"`{row['tag']}`" for row in weights if row["tag"]) or "-",
             )
         )
     return table(_COLUMNS, rows, right=(2, 3, 4))

@@ -32,7 +32,6 @@ MAY_IMPORT = {
     "classify": {
         "wording",
         "layers",
-        "sigmas",
         "conversion",
         "saving",
         "weights",

@@ -120,6 +120,8 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
     if settings.overrides or settings.test_input_size:
         names = [*settings.overrides, *(["test_input_size"] if settings.test_input_size else [])]
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
+    if settings.weights is not None:
+        raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
     if source.count is not None and source.count != IMAGENET_IMAGES:
         raise ValueError(
             f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {IMAGENET_IMAGES:,}."

@@ -98,7 +98,7 @@ FINETUNE_RANDOM = Recipe(
     patience=10,
 )
 # From pretrained weights. Statistics of a few images of another dataset would change every layer's outputs at once.
-FINETUNE = FINETUNE_RANDOM.override(lr=0.01, freeze_statistics=True)
+FINETUNE = FINETUNE_RANDOM.override(optimizer="adamw", lr=0.001, weight_decay=0.05, freeze_statistics=True)
 # A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
 _UPDATES = 8
 _SMALLEST_BATCH = 8

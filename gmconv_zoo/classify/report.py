@@ -31,7 +31,7 @@ from ..visualize.report import field_section, mask_sections, network_section
 from ..visualize.report_page import Section, write_page
 from ..weights.specs import SPECS, specs_of
 from .evaluate import Answers
-from .open_checkpoint import find_checkpoints, open_checkpoint
+from .networks import find_checkpoints, open_checkpoint
 from .report_sections import AnswerSections
 from .validate import eval_images
 

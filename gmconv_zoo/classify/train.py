@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from timm.data import resolve_model_data_config
 from timm.models import split_model_name_tag
 from torch import nn
 
@@ -16,15 +17,14 @@ from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator
 from ..engine.freeze import freeze_parts
-from ..saving import save
+from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
-from .messages import closing_lines, starting_line
+from .networks import start_network, starts_random
 from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, finetuning_recipe, paper_start, recipe_for
-from .start_network import start_network, starts_random
 from .stream_loading import make_stream_loaders
 from .task import TrainResult, fit_classifier
 
@@ -203,7 +203,7 @@ def _train(
     set_seed(options.seed)
     net = start_network(model, len(classes), **built)
     freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
-    options.say(starting_line(model, net, recipe, accelerator))
+    options.say(_starting_line(model, net, recipe, accelerator))
     loaders = _loaders(net, images, recipe, options, accelerator, drop_last=finetuning)
     described = {
         "start": str(model),
@@ -243,7 +243,7 @@ def _train(
         save(net.cpu().eval(), output, label_names=list(classes))
         if finetuning:
             draw_class_files(output, classes)
-        options.say(closing_lines(output))
+        options.say(_closing_lines(output))
     return replace(result, classes=classes, skipped=tuple(loaders.skipped))
 
 
@@ -282,3 +282,37 @@ def _counts(images: ImageData | StreamData) -> str:
         return f"{images.train.count} training images in {len(images.train.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"
+
+
+def _starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accelerator) -> str:
+    """Describe a training before it starts: network, images, recipe and device.
+
+    Args:
+        model: the name that the user gave.
+        net: the network.
+        recipe: recipe of the training.
+        accelerator: device, precision, processes and batches per update.
+    """
+    height, width = resolve_model_data_config(net)["input_size"][1:]
+    parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
+    divided = f" ({parts} parts)" if parts > 1 else ""
+    shared = f", {processes} processes" if processes > 1 else ""
+    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    return (
+        f"{model}: image size {height}x{width}, batch size {recipe.batch_size}{divided}, learning rate {recipe.lr:g} "
+        f"({recipe.optimizer}, {recipe.schedule}), epochs {recipe.epochs}, device {accelerator.device}{shared}, "
+        f"precision {precision}"
+    )
+
+
+def _closing_lines(output: Path) -> str:
+    """Return lines that name the files of a finished training and the commands that use them."""
+    pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
+    return (
+        f"pictures: {pictures}\n"
+        f"classify images: gmconv predict {output} IMAGES\n"
+        f"evaluate: gmconv validate DATA --model {output}\n"
+        f"report: gmconv report {output} --data DATA\n"
+        f"publish: gmconv publish {output} --repo ORG/NAME\n"
+        f"load: {loading_call(output)}"
+    )

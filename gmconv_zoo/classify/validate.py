@@ -26,7 +26,7 @@ from ..engine.extras import needs_extra
 from ..engine.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
 from .evaluate import Answers, BadImagesError, not_above_chance
-from .open_checkpoint import find_checkpoints, open_together
+from .networks import find_checkpoints, open_together
 from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
 
 with needs_extra("train"):
@@ -135,7 +135,7 @@ def _validate_one(
 ) -> ValidationRow:
     details: dict[str, Any] = {}
     try:
-        model = open_together(name)
+        model = open_together(name, settings.weights)
         model = fuse(model) if settings.fuse else model
         config = _data_config(model, settings)
         details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}

@@ -81,6 +81,8 @@ def run_validation(
         found = documented.documented_models(models)
         order, sized = documented.check_full_imagenet(source, settings), documented.test_sized(found)
     accelerator = _accelerator(cpu)
+    if settings.weights is not None and len(found) != 1:
+        raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
     (found,) = broadcast_object_list([found])  # a training that goes on may have written a checkpoint in between
     rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
     comparisons = documented.compare(rows) if verify else []

@@ -29,6 +29,7 @@ class ValidationSettings:
         test_input_size: use the model's test size and crop, if it has them.
         image_size: side of the images in pixels.
         crop_pct, crop_mode, interpolation, mean, std: preprocessing as timm names it.
+        weights: file of weights of your own for the model, see `saving.named.with_weights`.
     """
 
     batch_size: int = 128
@@ -46,6 +47,7 @@ class ValidationSettings:
     interpolation: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

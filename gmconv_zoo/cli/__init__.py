@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "classify images and print the most probable classes",
     "export": "write a network as an ONNX, TorchScript or torch.export file",
     "publish": "publish a saved network on the Hugging Face Hub",
+    "models": "list the networks and their pretrained weights",
     "verify": "check the pretrained weights in the cache against their hashes",
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",

@@ -17,6 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of explaining."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
     add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
     add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
     add("--dataset-images", metavar="IMAGES", nargs="+", default=(), help="images of the dataset (default: none)")
@@ -42,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     pictures = [Path(args.output, f"{number:03d}-{image.stem}.png") for number, image in enumerate(images, start=1)]
     for picture in pictures:
         check_target(picture, inputs=images, overwrite=args.overwrite)
-    model = open_model(args.model)
+    model = open_model(args.model, weights=args.weights)
     mean = None
     for image, picture in zip(images, pictures, strict=True):
         found = explain(model, image, images=None if mean else sample, mean_sigma=mean, topk=args.top)

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of export."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
     add("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
     add("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
     add("--overwrite", action="store_true", help="replace a file that --output names")
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     output = Path(args.output or Path("output", f"{name}{FORMATS[args.format]}"))
     check_target(output, overwrite=args.overwrite)
     written = export(
-        open_model(args.model, pretrained=not args.no_pretrained),
+        open_model(args.model, pretrained=not args.no_pretrained, weights=args.weights),
         output,
         format=args.format,
         image_size=tuple(args.image_size) if args.image_size else None,

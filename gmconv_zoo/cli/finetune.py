@@ -30,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
     add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository (default: %(default)s)")
+    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
     add_model_options(parser)
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
@@ -44,6 +45,9 @@ def main(args: argparse.Namespace) -> None:
     """Finetune as the options say."""
     with training(args) as options:
         from ..classify.train import finetune
+        from ..saving.named import with_weights
 
+        if args.weights is not None:
+            options["model_options"] |= with_weights(args.model, args.weights)
         options |= {"val_share": args.val_share, "image_size": args.image_size, "stream": stream_options(args)}
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of prediction."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
     add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
     add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
     add("--batch-size", type=int, default=32, help="images per forward pass (default: %(default)s)")
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
             check_target(path, option, inputs=images, overwrite=args.overwrite)
     if args.csv and args.json and Path(args.csv).resolve() == Path(args.json).resolve():
         raise ValueError(f"--csv and --json both name {args.csv}: choose two files.")
-    model = open_model(args.model)
+    model = open_model(args.model, weights=args.weights)
     predictions = list(predict(model, images, topk=args.top, batch_size=args.batch_size, device=args.device))
     try:
         if args.csv:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
@@ -16,6 +17,7 @@ from ..data.streams import StreamOptions
 from ..engine.optim import SCHEDULES
 
 __all__ = [
+    "interruptible",
     "add_column_options",
     "add_data_options",
     "add_model_options",
@@ -182,7 +184,6 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     Args:
         args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
     """
-    from ..classify.messages import interruptible
     from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
@@ -195,3 +196,35 @@ def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         shared |= {"overrides": recipe_overrides(args), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()
+
+
+@contextmanager
+def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
+    """Run the training of a command, and say how to go on after an interrupt or the loss of another process.
+
+    Args:
+        output: folder of the checkpoints.
+        processes: number of processes of the run.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C; its message names the saved checkpoint and how to continue.
+        RuntimeError: in one of several processes; its message ends with the same.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted. {_how_to_go_on(output)}") from None
+    except RuntimeError as error:
+        if processes == 1:
+            raise
+        said = "If another process of this run failed or was killed, its own messages say why."
+        raise RuntimeError(f"{error}\n{said} {_how_to_go_on(output)}") from error
+
+
+def _how_to_go_on(output: str | Path) -> str:
+    from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
+
+    checkpoint = Path(output, CHECKPOINTS_FOLDER, LAST_NAME)
+    if not checkpoint.is_file():
+        return "No checkpoint has been saved: start again."
+    return f"{checkpoint} is saved: pass --resume to go on from it."

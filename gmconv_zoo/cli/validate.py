@@ -31,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="the images")
     add("--model", metavar="MODELS", nargs="+", default=[], help="default: none, with --verify all documented models")
+    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
     add("--data-dir", help="folder that holds a named dataset (default: none)")
     add("--split", default="validation", help="split of the dataset (default: %(default)s)")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
@@ -112,5 +113,5 @@ def validation_settings(args: argparse.Namespace) -> ValidationSettings:
     Raises:
         ValueError: for a value that cannot be used.
     """
-    names = (field.name for field in fields(ValidationSettings))
+    names = [field.name for field in fields(ValidationSettings)]
     return ValidationSettings(**{name: getattr(args, name) for name in names if hasattr(args, name)})

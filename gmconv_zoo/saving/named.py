@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import timm
 from huggingface_hub import hf_hub_download, snapshot_download
@@ -14,12 +15,12 @@ from torch import nn
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
 
-__all__ = ["check_model_name", "did_you_mean", "is_timm_name", "open_model"]
+__all__ = ["check_model_name", "did_you_mean", "is_timm_name", "open_model", "with_weights"]
 
 _HUB_PREFIX = "hf-hub:"
 
 
-def open_model(name: str, *, pretrained: bool = True) -> nn.Module:
+def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None = None) -> nn.Module:
     """Build a network with its trained weights.
 
     Args:
@@ -27,19 +28,21 @@ def open_model(name: str, *, pretrained: bool = True) -> nn.Module:
             repository ("ORG/NAME", "hf-hub:ORG/NAME", either with "@REVISION"). A folder comes before a repository
             of the same name.
         pretrained: False for the initial weights of a name that timm knows.
+        weights: file of your own, in place of the weights that a name of timm's has, see `with_weights`.
 
     Returns:
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: when the name is none of these, see `check_model_name`.
+        ValueError: when the name is none of these, see `check_model_name`, or not timm's where a file is given.
         RuntimeError: when the weights cannot be had or do not fit.
     """
+    own = {} if weights is None else with_weights(name, weights)
     if Path(name.removeprefix("local-dir:")).is_dir():
         return load(name.removeprefix("local-dir:"))
     check_model_name(name)
     if is_timm_name(name):
-        return timm.create_model(name, pretrained=pretrained).eval()
+        return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
     hub_id = name.removeprefix(_HUB_PREFIX)
     try:
         return _from_hub(hub_id)
@@ -51,6 +54,24 @@ def open_model(name: str, *, pretrained: bool = True) -> nn.Module:
             f"{name}: the Hub does not give it ({type(error).__name__}: {said}). If this is a folder, check its path; "
             "else check the name and the connection, and set HF_TOKEN for a private or gated repository."
         ) from error
+
+
+def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
+    """Return the arguments of `timm.create_model` that load a file of weights instead of a tag's.
+
+    Args:
+        name: a name that timm knows. With masks, the file holds what its tag holds: a standard network's weights for
+            a tag "from_*", which are then converted, and weights that carry their sigmas for a tag "gm_*".
+        weights: .safetensors file, or a .pth file of tensors.
+
+    Raises:
+        ValueError: when the name is not timm's, or the file does not exist.
+    """
+    if not is_timm_name(name):
+        raise ValueError(f"{name} has weights of its own: pass weights (--weights) with a name that timm knows.")
+    if not Path(weights).is_file():
+        raise ValueError(f"weights={str(weights)!r} is not a file: pass a .safetensors or .pth file (--weights).")
+    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
 
 
 def _from_hub(hub_id: str) -> nn.Module:

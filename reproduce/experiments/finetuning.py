@@ -25,7 +25,7 @@ from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
-from gmconv_zoo.classify.start_network import build_network
+from gmconv_zoo.classify.networks import build_network
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.classify.validation_settings import PRECISIONS
 from gmconv_zoo.cli.command import run

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader
 
-from gmconv_zoo.classify import open_checkpoint
+from gmconv_zoo.classify import networks
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
@@ -99,7 +99,7 @@ def main(folder: str, broken: str) -> None:
     (row,) = validate([NAME], stream, settings, progress=False)
     found["skipping stream"] = [row.score and row.score.count, row.bad]
     little = 2 if accelerator.is_main_process else 100  # the others have to hear of it
-    open_checkpoint.open_model = lambda name: Hungry(model, little)
+    networks.open_model = lambda name: Hungry(model, little)
     hungry = ValidationSettings(workers=0, batch_size=8, retry=True)
     (row,) = validate(["hungry"], source, hungry, progress=False)
     found["retried"] = [row.score and row.score.top1, row.details["batch_size"]]

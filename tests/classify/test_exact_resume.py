@@ -53,7 +53,7 @@ def test_stopped_run_ends_with_the_bits_of_a_whole_one(images, tmp_path, monkeyp
     def go(output, **options):
         weights = {}
         monkeypatch.setattr(train_module, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        monkeypatch.setattr(train_module, "closing_lines", str)
+        monkeypatch.setattr(train_module, "_closing_lines", str)
         overrides = {"epochs": 4, "batch_size": 12, "crop_scale": 0.5, "flip": True, "warmup_epochs": 1.0, **changes}
         result = train_by_recipe(
             TINY, images, recipe="finetune", overrides=overrides, output=output, save_every=1, progress=False,

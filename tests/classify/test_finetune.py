@@ -15,9 +15,8 @@ import gmconv_zoo
 from gmconv_zoo import convert
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.loss import balanced_weights
-from gmconv_zoo.classify.open_checkpoint import open_checkpoint
+from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.start_network import start_network
 from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.classify.validate import validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings

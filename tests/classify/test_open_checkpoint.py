@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from gmconv_zoo.classify.open_checkpoint import find_checkpoints, open_checkpoint
+from gmconv_zoo.classify.networks import find_checkpoints, open_checkpoint
 from gmconv_zoo.classify.train import finetune, train_by_recipe
 from gmconv_zoo.classify.validate import find_models
 from gmconv_zoo.engine.state_file import read_state, write_state

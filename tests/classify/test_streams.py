@@ -208,7 +208,7 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     def go(output, **options):
         weights = {}
         monkeypatch.setattr(train_module, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        monkeypatch.setattr(train_module, "closing_lines", str)
+        monkeypatch.setattr(train_module, "_closing_lines", str)
         settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
         changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
         result = train_by_recipe(
@@ -257,7 +257,7 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     from gmconv_zoo.classify import train as train_module
 
     monkeypatch.setattr(train_module, "save", lambda *_, **__: None)
-    monkeypatch.setattr(train_module, "closing_lines", str)
+    monkeypatch.setattr(train_module, "_closing_lines", str)
     make_shards(tmp_path, "train", (8, 8, 8, 8), damaged=(damaged,) if split == "train" else ())
     make_shards(tmp_path, "val", (4, 3), damaged=(damaged,) if split == "val" else ())
     shard = damaged // (8 if split == "train" else 4)

@@ -262,7 +262,7 @@ def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode != 0
-    said = r"train\.py: stopped at step 2: the loss is nan; .*the output of layer1\.0\.conv1 is not"
+    said = r"gmconv train: stopped at step 2: the loss is nan; .*the output of layer1\.0\.conv1 is not"
     assert re.search(said, done.stderr), done.stderr[-3000:]
     assert not (tmp_path / "out" / "results.json").exists()
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import gmconv_zoo
-from gmconv_zoo.classify import open_checkpoint
+from gmconv_zoo.classify import networks
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.classify.validate import find_models, validate
 from gmconv_zoo.classify.validation_settings import ValidationSettings
@@ -218,7 +218,7 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
 
 def test_hugging_face_sets_and_streams_count_the_same_and_name_what_is_damaged(tmp_path, monkeypatch):
     net = timm.create_model(TINY).eval()
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: net)
+    monkeypatch.setattr(networks, "open_model", lambda name: net)
 
     def validated(kind, **changes):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
@@ -286,7 +286,7 @@ def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
             raise RuntimeError("this network is broken")
 
     nets = {"good": fixture_linear, "bad": Failing}
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: nets[name]())
+    monkeypatch.setattr(networks, "open_model", lambda name: nets[name]())
     bad, good = validate(["bad", "good"], open_eval_data(folder), settings(), progress=False)
     assert (bad.score, bad.error) == (None, "RuntimeError: this network is broken")
     assert good.score == EXPECTED
@@ -306,7 +306,7 @@ class Hungry(nn.Module):
 
 
 def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: Hungry(fixture_linear()))
+    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear()))
     source = open_eval_data(folder)
     (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
     assert failed.error.startswith("MemoryError: a batch does not fit")
@@ -318,7 +318,7 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
     model = fixture_linear()
     model.pretrained_cfg |= {"test_input_size": (3, 8, 8), "test_crop_pct": 0.9, "crop_pct": 0.8}
     model.forward = lambda x: torch.zeros(len(x), 1000)
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: model)
+    monkeypatch.setattr(networks, "open_model", lambda name: model)
     source = open_eval_data(folder)
 
     def used(**changes):
@@ -402,7 +402,7 @@ def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
 
 def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
     net = timm.create_model(TINY).eval()
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: net)
+    monkeypatch.setattr(networks, "open_model", lambda name: net)
     make_set(tmp_path / "made", {"test": (6, 1)}, label=lambda number: -1)
     for kind in ("hfds", "hfids"):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
@@ -446,6 +446,6 @@ def test_settings_out_of_range_are_refused(wrong):
 
 def test_unwritable_output_is_found_before_evaluating(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(open_checkpoint, "open_model", lambda name: pytest.fail("evaluated"))
+    monkeypatch.setattr(networks, "open_model", lambda name: pytest.fail("evaluated"))
     with pytest.raises(OSError, match="file"):
         validate([NAME], open_eval_data(folder), settings(), output=tmp_path / "file", progress=False)

@@ -63,7 +63,7 @@ def test_one_process_counts_right(alone, folders):
     assert alone["broken stream"]
     assert alone["skipping stream"] == [8, 2]
     assert alone["rows"] == [["ValueError", None], ["", 8]]
-    assert f"{folders[2]} (cannot identify" in alone["broken"]
+    assert f"{folders[2]} (not an image)" in alone["broken"]
     sizes = [1, 2, 3, 5, 8, 12, 13]
     assert [alone[f"{size} by {batch}"][0] for size in sizes for batch in (1, 2, 4, 16)] == sorted(sizes * 4)
 

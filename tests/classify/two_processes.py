@@ -35,7 +35,7 @@ if __name__ == "__main__":
     recipe = FINETUNE_RANDOM.override(epochs=4, batch_size=8, class_weights=True)
     loader = tensor_loader(images(45, crop_padding=1, flip=True), 8 // int(sys.argv[2]), shuffle=True)
     weights = torch.tensor([0.5, 1.0, 1.5])
-    options = {"output": folder, "accelerator": accelerator, "checkpoints": True, "save_every": 2}
+    options = {"output": folder, "accelerator": accelerator, "checkpoints": True, "overwrite": True, "save_every": 2}
     train(net, loader, tensor_loader(images(37), 10), recipe, class_weights=weights, progress=False, **options)
     if accelerator.is_main_process:
         write(net, folder / "final.safetensors")

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 import timm
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import gmconv_zoo
 from gmconv_zoo._version import __version__
-from gmconv_zoo.classify.messages import interruptible
 from gmconv_zoo.cli import COMMANDS, main
 from gmconv_zoo.cli.command import run
+from gmconv_zoo.cli.recipe_options import interruptible
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +92,54 @@ def test_short_names_are_the_functions_that_commands_call(name):
     assert name in dir(gmconv_zoo)
 
 
+def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(monkeypatch, capsys):
+    def listed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gmconv", "models", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    lines = listed("*cifar_resnet20*").splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "model",
+        *(f"{name}_cifar_resnet20.{tag}" for name, tag in (
+            ("gmconv", "gm_cifar10"), ("sgmconv", "gm_cifar10"), ("stdconv", "cifar10")
+        )),
+    ]  # fmt: skip
+    assert lines[1].split()[1:4] == ["269,774", "0.0406", "32"]
+    (row,) = json.loads(listed("gmconv_cifar_resnet20.gm_cifar10", "--json"))
+    assert (row["cached"], row["top1"], row["dataset"]) == (True, pytest.approx(88.48), "CIFAR-10 test")
+    assert "gmconv validate" in row["origin"]
+    assert json.loads(listed("gmconv_cifar_resnet56", "--json"))[0]["tag"] == ""
+    with pytest.raises(SystemExit, match=r"^gmconv models: no network matches 'resnet99'"):
+        listed("resnet99")
+
+
+def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    plain = timm.create_model("resnet18", num_classes=1000).eval()
+    save_file(plain.state_dict(), tmp_path / "own.safetensors")
+    Image.new("RGB", (40, 40), (200, 30, 60)).save(tmp_path / "image.png")
+
+    def predicted(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gmconv", "predict", *arguments, str(tmp_path / "image.png"), "--top", "1"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0, end.value.code
+        return capsys.readouterr().out.split("%")[0].split()[-1]
+
+    own = ["--weights", str(tmp_path / "own.safetensors")]
+    shares = {predicted(name, *own) for name in ("resnet18", "sgmconv_resnet18", "gmconv_resnet18.from_tv_in1k")}
+    assert len(shares) == 1
+    for name, weights, said in (
+        ("resnet34", own[1], "Missing key|does not fit|Error"),
+        ("gmconv_resnet50", own[1], "the checkpoint does not fit the model"),
+        ("gmconv_resnet18", str(tmp_path / "none.pth"), r"weights='.*none\.pth' is not a file"),
+        ("ORG/NAME", own[1], "ORG/NAME has weights of its own"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            predicted(name, "--weights", weights)
+
+
 def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, capsys):
     model = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20"))
     folder, drawings = gmconv_zoo.save(model, tmp_path / "net"), tmp_path / "drawings"
@@ -103,6 +153,14 @@ def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, monkeypatch, caps
     printed = capsys.readouterr().out.split()
     assert str(drawings / "masks.png") in printed
     assert all(Path(path).stat().st_size > 5_000 for path in printed if path.endswith(".png"))
+    twin = ["--overwrite", "--twin", "stdconv_cifar_resnet20.cifar10", "--layer"]
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png"), *twin, "1"])
+    main()
+    numbers = (drawings / "receptive_field.csv").read_text()
+    assert "stdconv_cifar_resnet20.cifar10,layer1," in numbers
+    monkeypatch.setattr(sys, "argv", [*drawing, "--images", str(tmp_path / "image.png"), *twin, "nowhere"])
+    with pytest.raises(SystemExit, match=r"layer='nowhere': CifarResNet has no such layer\. Pass the name of a module"):
+        main()
 
 
 def test_explain_draws_every_image_and_says_its_class(tmp_path, monkeypatch, capsys):

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from gmconv_zoo import DGMConv2d
-from gmconv_zoo.classify.stem import stem_effect
 from gmconv_zoo.layers import elliptical_mask
+from reproduce.stem_effect import stem_effect
 
 
 def network():

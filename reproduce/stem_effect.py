@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..data.sources import open_data
-from ..layers import DGMConv2d
-from ..sigmas import DynamicMask, dynamic_masks
-from .loading import make_loaders
-from .recipes import FINETUNE
+from gmconv_zoo.classify.loading import make_loaders
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.layers import DGMConv2d
+from gmconv_zoo.sigmas import DynamicMask, dynamic_masks
 
 __all__ = ["StemEffect", "measure_stem", "stem_effect"]
 

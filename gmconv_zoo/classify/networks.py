@@ -1,0 +1,184 @@
+"""The network that a training starts from, and that of a checkpoint, in every process of a run or in none."""
+
+import logging
+import zlib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import is_model_pretrained
+from torch import nn
+
+from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
+from ..engine.extras import needs_extra
+from ..saving.named import check_model_name, is_timm_name, open_model
+
+with needs_extra("train"):
+    from accelerate.utils import gather_object
+
+__all__ = ["build_network", "find_checkpoints", "open_checkpoint", "open_together", "start_network", "starts_random"]
+
+_logger = logging.getLogger(__name__)
+
+
+def start_network(model: str, classes: int, **options: Any) -> nn.Module:
+    """What `build_network` gives, with a warning where the weights are random."""
+    if starts_random(model, options):
+        _logger.warning("%s starts from random weights", model)
+    return build_network(model, classes, **options)
+
+
+def starts_random(model: str, options: dict[str, Any]) -> bool:
+    """Return whether a network starts from random weights.
+
+    Args:
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        options: arguments of `timm.create_model`.
+    """
+    return is_timm_name(model) and not options.get("pretrained", is_model_pretrained(model))
+
+
+def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:
+    """Build a network with a new classifier, and with pretrained weights if there are any.
+
+    Args:
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        classes: number of outputs.
+        image_size: side in pixels of the images that the network is to take; None for its own size.
+        **options: arguments of `timm.create_model`, for a name that timm knows.
+
+    Raises:
+        ValueError: when the name is unknown, the network has no classifier to replace, or it cannot take images of
+            that size.
+    """
+    check_model_name(model)
+    net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)
+    if image_size is not None:
+        _take_images_of(net, image_size, model)
+    return net
+
+
+def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
+    pretrained = options.pop("pretrained", is_model_pretrained(model))
+    try:
+        return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+    except TypeError as error:  # a keyword that the network does not have
+        raise ValueError(f"{model} with {options}: {error}") from error
+
+
+def _opened(model: str, classes: int) -> nn.Module:
+    net = open_model(model)
+    reset = getattr(net, "reset_classifier", None)
+    if not callable(reset):
+        raise ValueError(f"{model}: {type(net).__name__} has no classifier to replace.")
+    reset(classes)
+    config = getattr(net, "pretrained_cfg", None)
+    if isinstance(config, dict):  # the old classes' names are not those of the new outputs
+        for key in ("label_names", "label_descriptions"):
+            config.pop(key, None)
+    return net
+
+
+def _take_images_of(net: nn.Module, side: int, model: str) -> None:
+    """Write another image size into a network's configuration, after trying one image of that size."""
+    config: Any = net.pretrained_cfg
+    channels, height, width = config["input_size"]
+    if side < 1 or (config.get("fixed_input_size") and (height, width) != (side, side)):
+        raise ValueError(f"image_size={side}: pass at least 1 pixel; the size of {model} is {height} (--image-size).")
+    training = net.training
+    try:
+        with torch.no_grad():
+            net.eval()(torch.zeros(1, channels, side, side))
+    except RuntimeError as error:
+        raise ValueError(
+            f"image_size={side} is too small for {model} ({error}): pass a larger size (--image-size)."
+        ) from error
+    net.train(training)
+    config["input_size"] = (channels, side, side)
+    config.pop("test_input_size", None)
+
+
+def find_checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoints of a run.
+
+    Args:
+        folder: the run's own or its folder of checkpoints.
+
+    Returns:
+        The best and the last, where they are there.
+    """
+    places = (Path(folder), Path(folder) / CHECKPOINTS_FOLDER)
+    return [path for place in places for path in (place / BEST_NAME, place / LAST_NAME) if path.is_file()]
+
+
+def open_checkpoint(path: str | Path) -> nn.Module:
+    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights.
+
+    Args:
+        path: of the file. Weights are their running average where the run keeps one.
+
+    Returns:
+        The network in eval mode, on the CPU, with its classes' names.
+
+    Raises:
+        FileNotFoundError: when the file does not exist.
+        ValueError: when the file is not a checkpoint, does not name its network, or the network cannot be built.
+        RuntimeError: when the run started from a folder or repository that cannot be had any more.
+    """
+
+    def build(identity: dict[str, Any]) -> nn.Module:
+        classes = identity.get("classes")
+        if not classes:
+            raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")
+        start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
+        if start is None:
+            start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
+        size = identity.get("image size")
+        net = build_network(start, len(classes), image_size=size, **{**options, "pretrained": False})
+        if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
+            config["label_names"] = list(classes)
+        return net
+
+    return load_weights(path, build).eval()
+
+
+def open_together(name: str, weights: str | None = None) -> nn.Module:
+    """Open a model or a checkpoint in every process, or in none.
+
+    Args:
+        name: a checkpoint's path, or anything `open_model` takes.
+        weights: file of weights of your own, see `open_model`.
+
+    Returns:
+        The network in eval mode, on the CPU.
+
+    Raises:
+        RuntimeError: when another process could not open it, or read other weights because a training goes on.
+        Exception: what opening it raised here.
+    """
+    checkpoint = Path(name).is_file()
+    model, error = None, None
+    own: dict[str, Any] = {} if weights is None else {"weights": weights}
+    try:
+        model = open_checkpoint(name) if checkpoint else open_model(name, **own)
+    except Exception as caught:  # raised again once all processes know of it
+        error = caught
+    read = _checksum(model) if checkpoint and model is not None else 0
+    opened = gather_object([("" if error is None else str(error), read)])
+    if error is not None:
+        raise error
+    if failed := [text for text, _ in opened if text]:
+        raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
+    if len({checksum for _, checksum in opened}) > 1:
+        raise RuntimeError(f"{name} was replaced while the processes read it, as a training goes on: try again.")
+    assert model is not None
+    return model
+
+
+def _checksum(model: nn.Module) -> int:
+    """Of the bytes of all weights, which reading a file does not change."""
+    checksum = 0
+    for value in model.state_dict().values():
+        checksum = zlib.crc32(value.contiguous().reshape(-1).view(torch.uint8).numpy(), checksum)
+    return checksum

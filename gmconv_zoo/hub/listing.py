@@ -1,0 +1,60 @@
+"""List the registered networks and their weights: size, accuracy and whether a file is in the cache."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import Any
+
+import timm
+
+from ..models._names import FAMILIES
+from ..weights.fetch import cached_file
+from ..weights.specs import WeightSpec, specs_of
+from .profile import profile_registered
+
+__all__ = ["listed_models"]
+
+
+def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Describe the registered networks, without the network and without weights.
+
+    Args:
+        patterns: names or patterns such as "*resnet18" or "gmconv_resnet50.*"; empty for all.
+
+    Returns:
+        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any: "model", "tag",
+        "parameters", "gmacs", "image_size" in pixels, "top1" in percent with its "dataset" and "origin" (this
+        project's measurement, or else the source's number), and "cached".
+
+    Raises:
+        ValueError: for a pattern that matches nothing.
+    """
+    names = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
+    pairs: list[tuple[str, WeightSpec | None]] = []
+    for name in names:
+        pairs += [(name, spec) for spec in specs_of(name)] or [(name, None)]
+    wanted = list(patterns)
+    for pattern in wanted:
+        if not any(_fits(pair, pattern) for pair in pairs):
+            raise ValueError(f"no network matches {pattern!r}: gmconv models lists all of them.")
+    return [_row(*pair) for pair in pairs if not wanted or any(_fits(pair, pattern) for pattern in wanted)]
+
+
+def _fits(pair: tuple[str, WeightSpec | None], pattern: str) -> bool:
+    name, spec = pair
+    return fnmatch(name, pattern) or (spec is not None and fnmatch(spec.name, pattern))
+
+
+def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:
+    counts = profile_registered(name, input_size=None if spec is None else spec.input_size)
+    metric = None if spec is None else spec.measured or spec.upstream
+    return {
+        "model": name,
+        "tag": "" if spec is None else spec.tag,
+        "parameters": counts.parameters,
+        "gmacs": round(counts.macs / 1e9, 4),
+        "image_size": counts.input_size[1],
+        "top1": None if metric is None else metric.top1,
+        "dataset": "" if metric is None else metric.dataset,
+        "origin": "" if metric is None else metric.origin,
+        "cached": spec is not None and (bool(spec.packaged) or cached_file(spec) is not None),
+    }

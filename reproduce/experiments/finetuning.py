@@ -24,8 +24,8 @@ from PIL import Image
 from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
-from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
 from gmconv_zoo.classify.networks import build_network
+from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.classify.validation_settings import PRECISIONS
 from gmconv_zoo.cli.command import run
@@ -195,7 +195,7 @@ def main(args: argparse.Namespace) -> int:
             continue
         done = finetune_once(wanted, images, args.weights, val_every=args.val_every)
         write_finetuning(args.results, [*recorded, done])
-        print(done.described, f"rate {done.rate:g}, seed {done.seed}: {done.curve}", flush=True)
+        print(*done.setting, f"rate {done.rate:g}, seed {done.seed}: {done.curve}", flush=True)
     return 0
 
 

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from gmconv_zoo.engine.records import write_rows
@@ -57,12 +56,18 @@ class FinetuningRun:
     device: str = ""
 
     @property
-    def described(self) -> str:
-        """The network and how it was trained, in words."""
+    def setting(self) -> tuple[str, ...]:
+        """Network, images, batch size, epochs and optimizer in words."""
         family = {"plain": "standard", "sgmconv": "S-GMConv", "gmconv": "GMConv"}[self.family]
         start = {"frozen": ", classifier alone", "random": ", from random weights"}.get(self.start, "")
         few = f", {self.per_class} of each class" if self.per_class else ""
-        return f"{self.net}, {family}{start} | {self.dataset}{few} | {self.image_size} | {self.batch}"
+        images = f"{self.dataset}{few}, {self.image_size} px"
+        return self.net, f"{family}{start}", images, str(self.batch), self.optimizer, self.statistics
+
+    @property
+    def last_correct(self) -> int:
+        """Validation images that are classified correctly after the last epoch."""
+        return int(self.curve.rpartition(":")[2])
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -86,27 +91,25 @@ def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:
     write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: [str(value) for value in one.key])])
 
 
+_COLUMNS = (
+    *("network", "masks", "images", "batch", "optimizer", "statistics", "rate"),
+    *("best epoch (%)", "last epoch (%)", "which is best"),
+)
+
+
 def finetuning_table(runs: Sequence[FinetuningRun]) -> str:
-    """Return a Markdown table with a column for each rate.
+    """Return a Markdown table with a row for each setting and rate.
 
     Args:
-        runs: from `read_finetuning`. A cell has the mean accuracy of the best epoch over seeds, and the best epochs.
+        runs: from `read_finetuning`; runs that differ only in their seed share a row.
     """
-    rates = sorted({one.rate for one in runs})
+    groups: dict[tuple[Any, ...], list[FinetuningRun]] = {}
+    for one in runs:
+        groups.setdefault((*one.setting, one.rate, one.epochs), []).append(one)
     rows = []
-    for setting in sorted({_setting(one) for one in runs}):
-        cells = []
-        for rate in rates:
-            found = sorted(
-                (one for one in runs if (_setting(one), one.rate) == (setting, rate)), key=lambda one: one.seed
-            )
-            best = ", ".join(str(one.best_epoch) for one in found)
-            cells.append(f"{mean(100 * one.correct / one.count for one in found):.1f} ({best})" if found else "-")
-        rows.append((*setting[:-1], str(setting[-1]), *cells))
-    return table(
-        ("network", "images", "pixels", "batch", "epochs", *map(str, rates)), rows, right=range(2, 5 + len(rates))
-    )
-
-
-def _setting(one: FinetuningRun) -> tuple[Any, ...]:
-    return (*one.described.split(" | "), one.epochs)
+    for (*setting, rate, epochs), found in groups.items():
+        scores = ", ".join(f"{100 * one.correct / one.count:.1f}" for one in found)
+        last = ", ".join(f"{100 * one.last_correct / one.count:.1f}" for one in found)
+        best = ", ".join(f"{one.best_epoch} of {epochs}" for one in found)
+        rows.append((*setting, f"{rate:g}", scores, last, best))
+    return table(_COLUMNS, rows, right=(3, 6, 7, 8, 9))

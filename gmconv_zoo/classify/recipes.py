@@ -105,7 +105,9 @@ _SMALLEST_BATCH = 8
 
 
 def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: bool = False) -> Recipe:
-    """Return the finetuning recipe for a dataset; a small one gets smaller batches, and steps in proportion.
+    """Return the finetuning recipe for a dataset. A small one gets smaller batches and a lower rate.
+
+    The rate is lowered in proportion to the batch size, and with AdamW to its square root.
 
     Args:
         images: number of training images.
@@ -117,7 +119,8 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
         batch = recipe.batch_size
         while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
             batch //= 2
-        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
+        share = batch / recipe.batch_size
+        recipe = recipe.override(batch_size=batch, lr=recipe.lr * (share if random_start else share**0.5))
     return recipe.adapt(**overrides)
 
 

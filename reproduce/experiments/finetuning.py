@@ -1,8 +1,7 @@
 """Finetune several networks on several datasets at several learning rates; every run becomes a row of a CSV file.
 
-A rate is that of a batch of 64: the batches of small datasets are smaller, and the rate is lowered in proportion. Runs
-that are recorded already are not repeated. Images and weights of your own are named on the command line; the digits and
-the networks for CIFAR-10 come with the package.
+Runs that are recorded already are not repeated. Images and weights of your own are named on the command line; the
+digits and the networks for CIFAR-10 come with the package.
 
 Example:
     python -m reproduce.experiments.finetuning --net mobilenetv2 --weights FOLDER --data flowers=FOLDER \\
@@ -89,17 +88,17 @@ def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None,
 
 
 def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
-    """The finetuning recipe with the run's rate, all epochs of it, and no mirrored digits."""
-    changes = {"epochs": wanted.epochs, "patience": None}
-    if wanted.dataset == "digits":
-        changes |= {"flip": False}
-    recipe = finetuning_recipe(images, changes, random_start=wanted.start == "random")
-    return recipe.override(
-        lr=wanted.rate * recipe.batch_size / FINETUNE.batch_size,
-        freeze_statistics=wanted.statistics == "kept",
-        optimizer=wanted.optimizer,
-        weight_decay=DECAYS[wanted.optimizer],
-    )
+    """The finetuning recipe with the run's optimizer and rate, all epochs of it, and no mirrored digits."""
+    changes = {
+        "epochs": wanted.epochs,
+        "patience": None,
+        "freeze_statistics": wanted.statistics == "kept",
+        "optimizer": wanted.optimizer,
+        "weight_decay": DECAYS[wanted.optimizer],
+        **({} if wanted.lr is None else {"lr": wanted.lr}),
+        **({"flip": False} if wanted.dataset == "digits" else {}),
+    }
+    return finetuning_recipe(images, changes, random_start=wanted.start == "random")
 
 
 def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Module:
@@ -153,7 +152,7 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
             image_size=args.image_size,
             statistics=args.statistics,
             optimizer=args.optimizer,
-            rate=rate,
+            lr=rate,
             batch=0,
             epochs=args.epochs,
             seed=seed,
@@ -171,7 +170,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="MODEL", help="folder or name of a plain MobileNetV2 with ImageNet weights")
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")
     add("--sets", nargs="+", default=["digits"], metavar="SET", help="digits or NAME, or NAME:IMAGES of each class")
-    add("--rates", nargs="+", type=float, default=[FINETUNE.lr], metavar="R", help="learning rates of a batch of 64")
+    add("--rates", nargs="+", type=float, default=[None], metavar="R", help="learning rates (default: the recipe's)")
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds (default: 0)")
     add("--epochs", type=int, default=FINETUNE.epochs, help="epochs (default: %(default)s)")
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
@@ -189,13 +188,14 @@ def main(args: argparse.Namespace) -> int:
             raise ValueError(f"the folder of {wanted.dataset} is unknown: pass it with --data {wanted.dataset}=FOLDER.")
         images = open_data(place or _digits_folder(args.output / "digits"))
         size = len(images.classes) * wanted.per_class if wanted.per_class else len(images.train)
-        wanted = replace(wanted, batch=_recipe(size, wanted).batch_size)
+        recipe = _recipe(size, wanted)
+        wanted = replace(wanted, batch=recipe.batch_size, lr=recipe.lr)
         recorded = read_finetuning(args.results)
         if wanted.key in {known.key for known in recorded}:
             continue
         done = finetune_once(wanted, images, args.weights, val_every=args.val_every)
         write_finetuning(args.results, [*recorded, done])
-        print(*done.setting, f"rate {done.rate:g}, seed {done.seed}: {done.curve}", flush=True)
+        print(*done.setting, f"{done.lr:g}, seed {done.seed}: {done.curve}", flush=True)
     return 0
 
 

@@ -1,7 +1,7 @@
 """Recorded finetuning runs, a row of a CSV file each, and their table."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class FinetuningRun:
         image_size: side of the images in pixels.
         statistics: "kept" when batch norms keep their running statistics, "batch" when they take those of each batch.
         optimizer: timm's name of the optimizer.
-        rate: learning rate of a batch of 64.
+        lr: largest learning rate; None for that of the recipe, before the run.
         batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
         precision: "no" for float32, or "bf16".
         best_epoch: first epoch of the highest accuracy, of those after which the network was evaluated.
@@ -42,7 +42,7 @@ class FinetuningRun:
     image_size: int
     statistics: str
     optimizer: str
-    rate: float
+    lr: float | None
     batch: int
     epochs: int
     seed: int
@@ -72,14 +72,19 @@ class FinetuningRun:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it this run and no other."""
-        return tuple(getattr(self, field.name) for field in fields(self)[:13])
+        rate = None if self.lr is None else f"{self.lr:.6g}"  # as it is written
+        return (*(getattr(self, field.name) for field in fields(self)[:13] if field.name != "lr"), rate)
 
 
 def read_finetuning(path: str | Path) -> list[FinetuningRun]:
     """Return the recorded runs in their order; an empty list when the file does not exist."""
     if not Path(path).is_file():
         return []
-    kinds = {"per_class": lambda text: int(text) if text else None, "rate": float, "seconds": float}
+    kinds: dict[str, Callable[[str], Any]] = {
+        "per_class": lambda text: int(text) if text else None,
+        "lr": float,
+        "seconds": float,
+    }
     kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)
     with Path(path).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -88,7 +93,7 @@ def read_finetuning(path: str | Path) -> list[FinetuningRun]:
 
 def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:
     """Replace the file of recorded runs as a whole; it is sorted, whatever the order in which runs finished."""
-    write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: [str(value) for value in one.key])])
+    write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: (*map(str, one.key[:-1]), one.lr or 0))])
 
 
 _COLUMNS = (
@@ -105,11 +110,11 @@ def finetuning_table(runs: Sequence[FinetuningRun]) -> str:
     """
     groups: dict[tuple[Any, ...], list[FinetuningRun]] = {}
     for one in runs:
-        groups.setdefault((*one.setting, one.rate, one.epochs), []).append(one)
+        groups.setdefault((*one.setting, one.lr, one.epochs), []).append(one)
     rows = []
     for (*setting, rate, epochs), found in groups.items():
         scores = ", ".join(f"{100 * one.correct / one.count:.1f}" for one in found)
         last = ", ".join(f"{100 * one.last_correct / one.count:.1f}" for one in found)
         best = ", ".join(f"{one.best_epoch} of {epochs}" for one in found)
-        rows.append((*setting, f"{rate:g}", scores, last, best))
+        rows.append((*setting, f"{rate:.2g}", scores, last, best))
     return table(_COLUMNS, rows, right=(3, 6, 7, 8, 9))

@@ -49,9 +49,11 @@ def test_random_weights_are_trained_with_statistics_of_each_batch_and_at_a_highe
 
 
 @pytest.mark.parametrize(("images", "batch_size"), [(512, 64), (511, 32), (128, 16), (127, 8), (10, 8)])
-def test_small_datasets_get_small_batches_and_steps_in_proportion(images, batch_size):
+def test_small_datasets_get_small_batches_and_lower_rates(images, batch_size):
+    random = finetuning_recipe(images, {}, random_start=True)
+    assert (random.batch_size, random.lr) == (batch_size, FINETUNE_RANDOM.lr * batch_size / 64)
     recipe = finetuning_recipe(images, {})
-    assert (recipe.batch_size, recipe.lr) == (batch_size, FINETUNE.lr * batch_size / FINETUNE.batch_size)
+    assert (recipe.batch_size, recipe.lr) == (batch_size, FINETUNE.lr * (batch_size / 64) ** 0.5)
     assert finetuning_recipe(images, {"batch_size": 48}) == FINETUNE.override(batch_size=48)
 
 

@@ -19,7 +19,7 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
     make_folder(tmp_path / "photos" / "val", 12)
     results = tmp_path / "results.csv"
     options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos:4", "--image-size", "16", "--families"]
-    options += ["plain", "gmconv", "--epochs", "2", "--rates", "0.001", "--results", str(results)]
+    options += ["plain", "gmconv", "--epochs", "2", "--results", str(results)]
     assert study(*options) == 0
     rows = results.read_text()
     runs = read_finetuning(results)
@@ -40,7 +40,7 @@ def test_images_without_a_folder_are_refused(tmp_path):
 
 def test_seeds_share_a_line_of_the_table():
     values = {"net": "cifar_resnet20", "family": "gmconv", "start": "pretrained", "dataset": "digits", "per_class": 5}
-    values |= {"image_size": 32, "statistics": "kept", "optimizer": "adamw", "rate": 0.001, "batch": 8, "epochs": 4}
+    values |= {"image_size": 32, "statistics": "kept", "optimizer": "adamw", "lr": 0.001, "batch": 8, "epochs": 4}
     runs = [
         FinetuningRun(**values, seed=seed, precision="no", best_epoch=2, correct=40 + seed, count=50, curve="2:40 4:35")
         for seed in (0, 1)

@@ -1,7 +1,7 @@
 """Write the generated tables and the model cards, or check that they are up to date.
 
-The tables of models and detectors are counted from the networks, those of runs are made from results/cifar.csv, those
-of speed and memory from results/benchmark, and the model cards from the weight specs.
+The tables of models and detectors are counted from the networks, those of runs are made from results/cifar.csv and
+results/finetune.csv, those of speed and memory from results/benchmark, and the model cards from the weight specs.
 
 Example:
     python -m reproduce.tables
@@ -25,6 +25,7 @@ from gmconv_zoo.hub.profile import profile_registered
 
 from . import ROOT
 from .benchmark.tables import full_table, network_table, stem_table
+from .experiments.finetuning_records import finetuning_table, read_finetuning
 from .experiments.records import read_records
 from .experiments.sigmas import decayed_table, undecayed_table
 from .experiments.tables import experiment_tables, highlights, summary_table
@@ -94,6 +95,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "models", models_table()),
         ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
+        ("docs/training.md", "finetuning", finetuning_table(read_finetuning(ROOT / "results" / "finetune.csv"))),
         ("docs/results.md", "summary", summary_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),

@@ -19,7 +19,7 @@ from ..saving import CONFIG_NAME, WEIGHTS_NAME, save
 from ..visualize.masks import layer_masks
 from ..visualize.training import draw_training
 from .evaluate import Score, score
-from .recipes import FINETUNE, Recipe
+from .recipes import FINETUNE_RANDOM, Recipe
 from .task import Loader, fit_classifier
 
 __all__ = ["DEMO_FILES", "DEMO_RECIPE", "DemoResult", "run_demo"]
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 # Without weights to start from, the masks start narrow and learn fast: at the usual sigma of 5 a 3x3 mask is nearly
 # flat, has hardly a gradient, and would not move visibly in a minute's training.
 START_SIGMA = 1.0
-DEMO_RECIPE = FINETUNE.override(
+DEMO_RECIPE = FINETUNE_RANDOM.override(
     epochs=15, crop_padding=4, sigma_lr_scale=10.0, crop_scale=1.0, flip=False, patience=None
 )
 # Fusing reorders roundings and no more; logits are of the order of 10.

@@ -17,16 +17,26 @@ from ..saving.named import check_model_name, is_timm_name, open_model
 with needs_extra("train"):
     from accelerate.utils import gather_object
 
-__all__ = ["build_network", "find_checkpoints", "open_checkpoint", "open_together", "start_network"]
+__all__ = ["build_network", "find_checkpoints", "open_checkpoint", "open_together", "start_network", "starts_random"]
 
 _logger = logging.getLogger(__name__)
 
 
 def start_network(model: str, classes: int, **options: Any) -> nn.Module:
     """What `build_network` gives, with a warning where the weights are random."""
-    if is_timm_name(model) and not options.get("pretrained", is_model_pretrained(model)):
+    if starts_random(model, options):
         _logger.warning("%s starts from random weights", model)
     return build_network(model, classes, **options)
+
+
+def starts_random(model: str, options: dict[str, Any]) -> bool:
+    """Return whether a network starts from random weights.
+
+    Args:
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+        options: arguments of `timm.create_model`.
+    """
+    return is_timm_name(model) and not options.get("pretrained", is_model_pretrained(model))
 
 
 def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:

@@ -11,7 +11,7 @@ from typing import Any
 from ..engine.optim import TrainSettings
 from ..models._names import net_of
 
-__all__ = ["FINETUNE", "PAPER_RECIPES", "Recipe", "paper_start", "recipe_for"]
+__all__ = ["FINETUNE", "FINETUNE_RANDOM", "PAPER_RECIPES", "Recipe", "finetuning_recipe", "paper_start", "recipe_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +82,8 @@ _PAPER_STARTS: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"drop_rate": 0.2},
 }
 
-# A few epochs from good weights: the masks start wide and no decay narrows them.
-FINETUNE = Recipe(
+# A few epochs: the masks start wide and no decay narrows them.
+FINETUNE_RANDOM = Recipe(
     epochs=20,
     batch_size=64,
     lr=0.05,
@@ -97,6 +97,31 @@ FINETUNE = Recipe(
     flip=True,
     patience=10,
 )
+# From pretrained weights. Statistics of a few images of another dataset would change every layer's outputs at once.
+FINETUNE = FINETUNE_RANDOM.override(optimizer="adamw", lr=0.001, weight_decay=0.05, freeze_statistics=True)
+# A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
+_UPDATES = 8
+_SMALLEST_BATCH = 8
+
+
+def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: bool = False) -> Recipe:
+    """Return the finetuning recipe for a dataset. A small one gets smaller batches and a lower rate.
+
+    The rate is lowered in proportion to the batch size, and with AdamW to its square root.
+
+    Args:
+        images: number of training images.
+        overrides: fields to change, see `Recipe.adapt`; a batch size among them is kept, and the recipe's rate.
+        random_start: whether the weights are random.
+    """
+    recipe = FINETUNE_RANDOM if random_start else FINETUNE
+    if "batch_size" not in overrides:
+        batch = recipe.batch_size
+        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
+            batch //= 2
+        share = batch / recipe.batch_size
+        recipe = recipe.override(batch_size=batch, lr=recipe.lr * (share if random_start else share**0.5))
+    return recipe.adapt(**overrides)
 
 
 def recipe_for(model: str) -> Recipe:

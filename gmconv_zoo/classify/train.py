@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
 from .loss import balanced_weights
-from .networks import start_network
-from .recipes import FINETUNE, Recipe, paper_start, recipe_for
+from .networks import start_network, starts_random
+from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, finetuning_recipe, paper_start, recipe_for
 from .stream_loading import make_stream_loaders
 from .task import TrainResult, fit_classifier
 
@@ -35,9 +36,6 @@ __all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-# A small dataset is finetuned on in smaller batches, so that an epoch has about this many updates.
-_UPDATES = 8
-_SMALLEST_BATCH = 8
 # What is the same in a run that goes on, of what results.json says of it.
 _IDENTITY = (
     *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
@@ -104,10 +102,10 @@ def train_by_recipe(
     chosen = TrainOptions(output=output, checkpoints=True, **options)
     check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
     check_model_name(model)
-    resolved = choose_recipe(model, recipe).adapt(**chosen.overrides)
-    if (channels := chosen.model_options.get("in_chans", 3)) != 3:
-        raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
     given = chosen.model_options
+    resolved = choose_recipe(model, recipe, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
+    if (channels := given.get("in_chans", 3)) != 3:
+        raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
     overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
     network = {**paper_start(model), **overlay, **given}
@@ -155,20 +153,25 @@ def finetune(
         )
     built = {**given, "image_size": image_size, **({} if pretrained else {"pretrained": False})}
     run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained, "image_size": image_size}
-    return _train(model, data, built, lambda images: _finetuning_recipe(images, chosen.overrides), chosen, run)
+    random_start = starts_random(model, built)
+    recipe_of = partial(finetuning_recipe, overrides=chosen.overrides, random_start=random_start)
+    return _train(model, data, built, recipe_of, chosen, run)
 
 
-def choose_recipe(model: str, name: str | None = None) -> Recipe:
+def choose_recipe(model: str, name: str | None = None, *, random_start: bool = True) -> Recipe:
     """Return the recipe of a name, by default the network's own.
 
     Args:
         model: name of the network.
         name: name of a network that the paper trains, or "finetune".
+        random_start: whether the weights are random; only finetuning's recipe depends on it.
 
     Raises:
         ValueError: when the recipe does not exist.
     """
-    return FINETUNE if name == "finetune" else recipe_for(name or model)
+    if name == "finetune":
+        return FINETUNE_RANDOM if random_start else FINETUNE
+    return recipe_for(name or model)
 
 
 def _train(
@@ -242,17 +245,6 @@ def _train(
             draw_class_files(output, classes)
         options.say(_closing_lines(output))
     return replace(result, classes=classes, skipped=tuple(loaders.skipped))
-
-
-def _finetuning_recipe(images: int, overrides: dict[str, Any]) -> Recipe:
-    """Return the finetuning recipe. Without a batch size, a small dataset gets smaller batches and steps."""
-    recipe = FINETUNE
-    if "batch_size" not in overrides:
-        batch = recipe.batch_size
-        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
-            batch //= 2
-        recipe = recipe.override(batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
-    return recipe.adapt(**overrides)
 
 
 def _open(

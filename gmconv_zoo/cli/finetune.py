@@ -5,7 +5,8 @@ an interruption the same command with --resume goes on, to the same weights. Sev
 accelerate launch.
 
 Where there are few images and --batch-size is not given, batches are smaller than the default, and so is --lr unless
-it is given.
+it is given. With --no-pretrained, optimizer, learning rate, weight decay and the statistics of batch norms have other
+defaults, those for random weights: sgd, 0.05, 0.0005 and --no-freeze-statistics.
 
 Examples:
     gmconv finetune photos

@@ -125,6 +125,7 @@ def fit(
             batch_loss=task.batch_loss,
             clip_grad=settings.clip_grad,
             clip_sigma=settings.clip_sigma,
+            freeze_statistics=settings.freeze_statistics,
             first_batch_callbacks=[] if probe is None else [revive_dead_units],
             callbacks=[*after_epoch, *task.closing_callbacks],
             update_callbacks=[] if writer is None else [writer.after_update],

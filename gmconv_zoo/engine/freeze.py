@@ -58,10 +58,16 @@ def freeze_backbone(model: nn.Module) -> None:
         parameter.requires_grad_(parameter in own)
 
 
-def set_train_mode(model: nn.Module) -> None:
-    """Set train mode, except for modules whose parameters are all frozen, so that their statistics do not change."""
+def set_train_mode(model: nn.Module, *, freeze_statistics: bool = False) -> None:
+    """Set train mode, except for modules whose parameters are all frozen, so that their statistics do not change.
+
+    Args:
+        model: any network.
+        freeze_statistics: whether all norms with running statistics keep them, and normalise by them.
+    """
     model.train()
     for module in model.modules():
         parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
+        frozen = parameters and not any(parameter.requires_grad for parameter in parameters)
+        if frozen or (freeze_statistics and getattr(module, "running_mean", None) is not None):
             module.eval()

@@ -89,6 +89,7 @@ def run_epochs(
     batch_loss: BatchLoss,
     clip_grad: float | None = None,
     clip_sigma: float | None = None,
+    freeze_statistics: bool = False,
     callbacks: Sequence[EpochCallback] = (),
     first_batch_callbacks: Sequence[BatchCallback] = (),
     update_callbacks: Sequence[UpdateCallback] = (),
@@ -103,6 +104,7 @@ def run_epochs(
         batch_loss: function that computes the loss of a batch; runs in the accelerator's mixed precision.
         clip_grad: largest gradient norm, None for no clipping.
         clip_sigma: largest gradient norm of each dynamic layer's sigma module, clipped first; None for no clipping.
+        freeze_statistics: whether batch norms keep their running statistics, and normalise by them.
         callbacks: functions called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
             "step", "lr" (at the start of the epoch), "train_loss" (the mean over samples), "seconds", and
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
@@ -122,6 +124,7 @@ def run_epochs(
         while state.epoch < epochs and not state.stop:
             bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
             started = time.perf_counter()
+            set_train_mode(state.model, freeze_statistics=freeze_statistics)
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
             waiting = _Waiting()
@@ -154,7 +157,6 @@ def _run_epoch(
     bar: tqdm,
 ) -> float:
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
-    set_train_mode(state.model)
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
     if state.batch:

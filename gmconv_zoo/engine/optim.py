@@ -114,6 +114,8 @@ class TrainSettings(OptimSettings):
 
     Attributes:
         batch_size: images per optimizer update, over all processes.
+        freeze_statistics: whether batch norms keep their running statistics and normalise by them in training too, so
+            that pretrained weights start with the outputs that they were trained for.
         ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
         patience: stop after this many epochs without a better score on the validation set; None to run all epochs.
         epochs, lr, ...: see `OptimSettings`.
@@ -123,6 +125,7 @@ class TrainSettings(OptimSettings):
     """
 
     batch_size: int
+    freeze_statistics: bool = False
     ema_decay: float = 0.0
     patience: int | None = None
 

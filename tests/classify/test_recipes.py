@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe
+from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, finetuning_recipe
 
 
 def test_paper_recipes_are_the_paper_s():
@@ -39,6 +39,22 @@ def test_paper_recipes_are_plain_sgd_that_decays_every_parameter(name):
 def test_finetuning_decays_no_sigma():
     assert FINETUNE.sigma_weight_decay == 0
     assert not FINETUNE.decay_norm_and_bias
+
+
+def test_random_weights_are_trained_with_statistics_of_each_batch_and_at_a_higher_rate():
+    pretrained, random = finetuning_recipe(1000, {}), finetuning_recipe(1000, {}, random_start=True)
+    assert (pretrained, random) == (FINETUNE, FINETUNE_RANDOM)
+    assert (pretrained.freeze_statistics, random.freeze_statistics) == (True, False)
+    assert pretrained.lr < random.lr
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(512, 64), (511, 32), (128, 16), (127, 8), (10, 8)])
+def test_small_datasets_get_small_batches_and_lower_rates(images, batch_size):
+    random = finetuning_recipe(images, {}, random_start=True)
+    assert (random.batch_size, random.lr) == (batch_size, FINETUNE_RANDOM.lr * batch_size / 64)
+    recipe = finetuning_recipe(images, {})
+    assert (recipe.batch_size, recipe.lr) == (batch_size, FINETUNE.lr * (batch_size / 64) ** 0.5)
+    assert finetuning_recipe(images, {"batch_size": 48}) == FINETUNE.override(batch_size=48)
 
 
 def test_recipe_survives_json():

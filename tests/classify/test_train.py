@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gmconv_zoo.classify.evaluate import score
-from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine import epochs
 from gmconv_zoo.engine.checkpoint import load_weights
@@ -13,7 +13,7 @@ from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from tests.engine.nets import tiny_net, train
 
-RECIPE = FINETUNE.override(epochs=2, batch_size=8, warmup_epochs=0.5)
+RECIPE = FINETUNE_RANDOM.override(epochs=2, batch_size=8, warmup_epochs=0.5)
 
 
 def loaders(count=21, batch_size=8, shuffle=True):

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from gmconv_zoo.classify.recipes import FINETUNE, PAPER_RECIPES, Recipe, recipe_for
+from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
 from tests.data.image_folders import make_folder
 
@@ -37,7 +37,8 @@ def test_network_without_a_recipe_is_refused_and_may_borrow_one():
     with pytest.raises(ValueError, match=r"convnext_tiny: the paper has recipes for cifar_resnet20.*--recipe"):
         choose_recipe("convnext_tiny")
     assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
-    assert choose_recipe("convnext_tiny", "finetune") is FINETUNE
+    assert choose_recipe("convnext_tiny", "finetune") is FINETUNE_RANDOM
+    assert choose_recipe("convnext_tiny", "finetune", random_start=False) is FINETUNE
 
 
 def test_shorter_run_moves_the_milestones():

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.fit import default_accelerator
 from tests.engine.nets import tiny_net, train
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     net[3] = nn.GroupNorm(2, 4)  # batch norm takes its statistics from each process's own part of a batch
     if accelerator.is_main_process:
         write(net, folder / "start.safetensors")
-    recipe = FINETUNE.override(epochs=4, batch_size=8, class_weights=True)
+    recipe = FINETUNE_RANDOM.override(epochs=4, batch_size=8, class_weights=True)
     loader = tensor_loader(images(45, crop_padding=1, flip=True), 8 // int(sys.argv[2]), shuffle=True)
     weights = torch.tensor([0.5, 1.0, 1.5])
     options = {"output": folder, "accelerator": accelerator, "checkpoints": True, "overwrite": True, "save_every": 2}

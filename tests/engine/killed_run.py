@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.state_file import read_state
 
 from .nets import tiny_net, train
 
-RECIPE = FINETUNE.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
+RECIPE = FINETUNE_RANDOM.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
 
 
 def loaders():

@@ -43,6 +43,14 @@ def test_what_cannot_be_frozen_is_named(names, said):
         freeze_parts(timm.create_model("gmconv_cifar_resnet20"), names)
 
 
+def test_norms_learn_while_their_statistics_stay():
+    net = timm.create_model("gmconv_cifar_resnet20", num_classes=3)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    train(net, *loaders(), RECIPE.override(freeze_statistics=True), progress=False)
+    same = {key for key, value in net.state_dict().items() if torch.equal(value, before[key])}
+    assert same == {key for key in before if key.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+
+
 def test_network_without_a_frozen_part_trains_as_a_whole():
     net = tiny_net().eval()
     set_train_mode(net)

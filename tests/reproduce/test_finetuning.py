@@ -1,0 +1,50 @@
+"""The finetuning study: every run a row, runs that are recorded are not repeated, and a table of them."""
+
+import pytest
+
+from gmconv_zoo.cli.command import run
+from reproduce.experiments.finetuning import add_options, main
+from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table, read_finetuning
+from tests.data.image_folders import make_folder
+
+
+def study(*options):
+    with pytest.raises(SystemExit) as ended:
+        run("finetuning", "", add_options, main, options)
+    return ended.value.code
+
+
+def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
+    make_folder(tmp_path / "photos" / "train", 24)
+    make_folder(tmp_path / "photos" / "val", 12)
+    results = tmp_path / "results.csv"
+    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos:4", "--image-size", "16", "--families"]
+    options += ["plain", "gmconv", "--epochs", "2", "--results", str(results)]
+    assert study(*options) == 0
+    rows = results.read_text()
+    runs = read_finetuning(results)
+    assert [(one.family, one.batch, one.count, len(one.curve.split())) for one in runs] == [
+        ("gmconv", 8, 12, 2),
+        ("plain", 8, 12, 2),
+    ]
+    assert all(f"{one.best_epoch}:{one.correct}" in one.curve.split() for one in runs)
+    capsys.readouterr()
+    assert study(*options) == 0
+    assert (results.read_text(), capsys.readouterr().out) == (rows, "")
+
+
+def test_images_without_a_folder_are_refused(tmp_path):
+    said = study("--sets", "photos", "--results", str(tmp_path / "results.csv"))
+    assert "the folder of photos is unknown: pass it with --data photos=FOLDER" in str(said)
+
+
+def test_seeds_share_a_line_of_the_table():
+    values = {"net": "cifar_resnet20", "family": "gmconv", "start": "pretrained", "dataset": "digits", "per_class": 5}
+    values |= {"image_size": 32, "statistics": "kept", "optimizer": "adamw", "lr": 0.001, "batch": 8, "epochs": 4}
+    runs = [
+        FinetuningRun(**values, seed=seed, precision="no", best_epoch=2, correct=40 + seed, count=50, curve="2:40 4:35")
+        for seed in (0, 1)
+    ]
+    line = finetuning_table(runs).splitlines()[-1]
+    shown = "| cifar_resnet20 | GMConv | digits, 5 of each class, 32 px | 8 | adamw | kept | 0.001 "
+    assert line == f"{shown}| 80.0, 82.0 | 70.0, 70.0 | 2 of 4, 2 of 4 |"

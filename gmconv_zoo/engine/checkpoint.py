@@ -234,8 +234,10 @@ def _check_tensors(path: str | Path, weights: dict[str, Tensor], model: nn.Modul
         raise ValueError(f"{path} is of another network: {'; '.join(differences[:3])}. Nothing was changed.")
 
 
-def _given(identity: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in identity.items() if value or (value is not False and value == 0)}
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is None, False or empty, also in the recipe: a field that is newer than a checkpoint."""
+    plain = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in plain.items() if value or (value is not False and value == 0)}
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> list[str]:

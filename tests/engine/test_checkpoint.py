@@ -190,3 +190,14 @@ def test_checkpoints_within_an_epoch_come_every_so_many_updates(tmp_path, monkey
     assert written == steps
     with pytest.raises(ValueError, match="every=0"):
         Checkpoints(tmp_path, {}, every=0)
+
+
+def test_checkpoint_of_a_recipe_without_a_newer_field_goes_on(tmp_path):
+    run(tmp_path)
+    path = tmp_path / "checkpoints" / "last.safetensors"
+    content = read_state(path)
+    assert content["identity"]["recipe"].pop("freeze_statistics") is False
+    write_state(path, content)
+    assert len(run(tmp_path).rows) == 4
+    with pytest.raises(ValueError, match=r"recipe\.freeze_statistics is None there and True here"):
+        run(tmp_path, recipe=RECIPE.override(freeze_statistics=True))

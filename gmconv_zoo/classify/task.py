@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from ..data.pixels import naming_unreadable
 from ..engine.extras import needs_extra
-from ..engine.fit import FitOptions, Task, best_row, default_accelerator, fit
+from ..engine.fit import FitOptions, Task, default_accelerator, fit
 from ..engine.loop import EpochCallback
 from ..visualize.classes import draw_curves
 from .evaluate import Answers, Score, not_above_chance
@@ -102,11 +102,12 @@ def fit_classifier(
             run={"dataset": "", **(run or {})},
             identity=identity,
         )
-    best = best_row(result.rows, "top1")
-    poor = not_above_chance(Score(best["val_count"], best["val_top1"], best["val_top5"]), classes or 0)
+    # not the best one: with wrong labels that is often one of the first, before much was learned
+    last = next(row for row in reversed(result.rows) if "val_top1" in row)
+    poor = not_above_chance(Score(last["val_count"], last["val_top1"], last["val_top5"]), classes or 0)
     if poor:
         _logger.warning(
-            "in the best epoch %s. Check that the labels belong to the images; then try another "
+            "in the last epoch %s. Check that the labels belong to the images; then try another "
             "learning rate (--lr), or more epochs.",
             poor,
         )

@@ -46,6 +46,22 @@ def test_run_that_stays_at_chance_says_so(caplog):
         assert caplog.text.count("7 of 21 images are correct, which is not above chance (1 in 3)") == said
 
 
+def test_labels_shifted_by_one_are_said_although_an_early_epoch_was_above_chance(caplog):
+    train_loader, val_loader = loaders()[0], loaders()[1]
+    shifted = val_loader.dataset
+    shifted.labels = (shifted.labels + 1) % 3
+    shifted.labels[:2] = 2
+    net = tiny_net()
+    net.num_classes = 3
+    with torch.no_grad():
+        net[-1].bias.copy_(torch.tensor([0.0, 0.0, 3.0]))
+    result = train(
+        net, train_loader, val_loader, RECIPE.override(epochs=25, warmup_epochs=4, patience=None), progress=False
+    )
+    assert result.rows[0]["val_top1"] == 8
+    assert "images are correct, which is not above chance (1 in 3)" in caplog.text
+
+
 def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tmp_path):
     recipe = RECIPE.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
     net, saved = tiny_net(), {"checkpoints": True, "end_with_best": True}

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
-from gmconv_zoo.classify.networks import build_network
+from gmconv_zoo.classify.networks import start_network
 from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.classify.validation_settings import PRECISIONS
@@ -32,7 +32,7 @@ from gmconv_zoo.conversion import convert
 from gmconv_zoo.data.digits import digits
 from gmconv_zoo.data.image_source import ImageSource, PartReader
 from gmconv_zoo.data.sources import ImageData, open_data
-from gmconv_zoo.engine.fit import default_accelerator
+from gmconv_zoo.engine.fit import best_row, default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
 from gmconv_zoo.engine.records import environment
 from gmconv_zoo.engine.task import FitOptions
@@ -70,15 +70,15 @@ def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None,
     freeze_parts(net, (), backbone=wanted.start == "frozen")
     accelerator = default_accelerator(mixed_precision=wanted.precision)
     loaders = make_loaders(net, images, recipe, seed=wanted.seed, drop_last=True, device=accelerator.device)
-    options = FitOptions(seed=wanted.seed, val_every=val_every, end_with_best=True, progress=False)
+    options = FitOptions(seed=wanted.seed, val_every=val_every, progress=False)
     began = time.perf_counter()
     result = fit_classifier(net, loaders.train, loaders.val, recipe, options, accelerator=accelerator)
-    found = environment()
+    best, found = best_row(result.rows, "top1"), environment()
     return replace(
         wanted,
         batch=recipe.batch_size,
-        best_epoch=result.epoch,
-        correct=result.score.top1,
+        best_epoch=best["epoch"],
+        correct=best["val_top1"],
         count=result.score.count,
         curve=" ".join(f"{row['epoch']}:{row['val_top1']}" for row in result.rows if "val_top1" in row),
         seconds=round(time.perf_counter() - began, 1),
@@ -102,10 +102,10 @@ def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
 
 
 def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Module:
-    build = partial(build_network, classes=classes, image_size=wanted.image_size)
+    build = partial(start_network, classes=classes, image_size=wanted.image_size)
     if wanted.net == "cifar_resnet20":
         name = _CIFAR[wanted.family]
-        return build(name.partition(".")[0] if wanted.start == "random" else name)
+        return build(name.partition(".")[0], pretrained=False) if wanted.start == "random" else build(name)
     if wanted.start == "random":
         name = "mobilenetv2_100" if wanted.family == "plain" else f"{wanted.family}_mobilenetv2"
         return build(name, pretrained=False)

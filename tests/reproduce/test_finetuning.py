@@ -27,10 +27,34 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
         ("gmconv", 8, 12, 2),
         ("plain", 8, 12, 2),
     ]
-    assert all(f"{one.best_epoch}:{one.correct}" in one.curve.split() for one in runs)
     capsys.readouterr()
     assert study(*options) == 0
     assert (results.read_text(), capsys.readouterr().out) == (rows, "")
+
+
+def test_best_epoch_is_the_first_of_the_highest_accuracy(tmp_path):
+    make_folder(tmp_path / "photos", 30)
+    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos", "--image-size", "16", "--families"]
+    assert study(*options, "plain", "--epochs", "2", "--rates", "0", "--results", str(tmp_path / "results.csv")) == 0
+    (found,) = read_finetuning(tmp_path / "results.csv")
+    assert found.best_epoch == 1, "nothing was learned, so no later epoch is better"
+    assert found.curve == f"1:{found.correct} 2:{found.correct}"
+
+
+def test_random_start_takes_no_pretrained_weights(tmp_path, caplog):
+    make_folder(tmp_path / "photos", 30)
+    options = [
+        "--data",
+        f"photos={tmp_path / 'photos'}",
+        "--sets",
+        "photos",
+        "--image-size",
+        "16",
+        "--families",
+        "plain",
+    ]
+    study(*options, "--epochs", "2", "--start", "random", "--results", str(tmp_path / "results.csv"))
+    assert "stdconv_cifar_resnet20 starts from random weights" in caplog.text
 
 
 def test_images_without_a_folder_are_refused(tmp_path):

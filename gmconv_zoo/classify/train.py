@@ -15,7 +15,7 @@ from ..data.sources import ImageData
 from ..data.statistics import dataset_statistics
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.extras import needs_extra
-from ..engine.fit import FitOptions, check_run_folder, default_accelerator
+from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
 from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
@@ -203,7 +203,8 @@ def _train(
     set_seed(options.seed)
     net = start_network(model, len(classes), **built)
     freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
-    options.say(_starting_line(model, net, recipe, accelerator))
+    height, width = resolve_model_data_config(net)["input_size"][1:]
+    options.say(f"{model}: image size {height}x{width}, {described_run(recipe, accelerator)}")
     loaders = _loaders(net, images, recipe, options, accelerator, drop_last=finetuning)
     described = {
         "start": str(model),
@@ -282,27 +283,6 @@ def _counts(images: ImageData | StreamData) -> str:
         return f"{images.train.count} training images in {len(images.train.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"
-
-
-def _starting_line(model: str, net: nn.Module, recipe: Recipe, accelerator: Accelerator) -> str:
-    """Describe a training before it starts: network, images, recipe and device.
-
-    Args:
-        model: the name that the user gave.
-        net: the network.
-        recipe: recipe of the training.
-        accelerator: device, precision, processes and batches per update.
-    """
-    height, width = resolve_model_data_config(net)["input_size"][1:]
-    parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
-    divided = f" ({parts} parts)" if parts > 1 else ""
-    shared = f", {processes} processes" if processes > 1 else ""
-    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-    return (
-        f"{model}: image size {height}x{width}, batch size {recipe.batch_size}{divided}, learning rate {recipe.lr:g} "
-        f"({recipe.optimizer}, {recipe.schedule}), epochs {recipe.epochs}, device {accelerator.device}{shared}, "
-        f"precision {precision}"
-    )
 
 
 def _closing_lines(output: Path) -> str:

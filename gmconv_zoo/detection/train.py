@@ -16,7 +16,7 @@ from ..data.coco_folder import read_split
 from ..data.coco_images import CocoImages, coco_loader
 from ..data.pixels import naming_unreadable
 from ..engine.extras import needs_extra
-from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, fit
+from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, described_run, fit
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
@@ -126,7 +126,11 @@ def train(
     chosen.say(f"{len(categories)} classes, {len(images)} training images and {len(val.images)} validation images")
     set_seed(chosen.seed)
     detector = _build(preset, categories, chosen)
-    chosen.say(_starting_line(preset, detector, recipe, accelerator))
+    plan = detector.gmconv_plan
+    chosen.say(
+        f"{preset or plan['head']} on {plan['backbone']}: shorter side {plan['min_size']} pixels, batch norm "
+        f"{plan['parity']['batch_norm']}, frozen stages {plan['frozen_stages']}, {described_run(recipe, accelerator)}"
+    )
     described = {
         "model": preset or "detector",
         "detector": _json_ready(detector.gmconv_plan),
@@ -247,18 +251,6 @@ def _json_ready(values: dict[str, Any]) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     return f"{path.name}, digest {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-
-
-def _starting_line(preset: str | None, detector: Any, recipe: DetectionRecipe, accelerator: Accelerator) -> str:
-    plan, processes = detector.gmconv_plan, accelerator.num_processes
-    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
-    shared = f", {processes} processes" if processes > 1 else ""
-    return (
-        f"{preset or plan['head']} on {plan['backbone']}: shorter side {plan['min_size']} pixels, batch norm "
-        f"{plan['parity']['batch_norm']}, frozen stages {plan['frozen_stages']}, batch size {recipe.batch_size}, "
-        f"learning rate {recipe.lr:g} ({recipe.optimizer}, {recipe.schedule}, warm-up {recipe.warmup_epochs:.2g} "
-        f"epochs), epochs {recipe.epochs}, device {accelerator.device}{shared}, precision {precision}"
-    )
 
 
 def _closing_lines(output: Path) -> str:

@@ -97,8 +97,8 @@ def _batches(loader: Iterable[Any], accelerator: "Accelerator | None") -> Iterat
         if accelerator is None or accelerator.num_processes == 1:
             raise
         raise LoaderError(
-            f"process {accelerator.process_index} of {accelerator.num_processes} got no images, so all of them end; "
-            f"models evaluated before are kept. The reason: {type(error).__name__}: {error}"
+            f"process {accelerator.process_index} of {accelerator.num_processes} got no batch, so all of them end. "
+            f"The reason: {type(error).__name__}: {error}"
         ) from error
 
 

@@ -29,7 +29,16 @@ with needs_extra("train"):
     from accelerate.utils import DataLoaderConfiguration, DynamoBackend, set_seed
     from timm.utils import ModelEmaV3
 
-__all__ = ["FitOptions", "FitResult", "Task", "best_row", "check_run_folder", "default_accelerator", "fit"]
+__all__ = [
+    "FitOptions",
+    "FitResult",
+    "Task",
+    "best_row",
+    "check_run_folder",
+    "default_accelerator",
+    "described_run",
+    "fit",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -170,6 +179,25 @@ def default_accelerator(*, mixed_precision: str = "float32", compile: bool = Fal
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("precision fp16 needs a GPU; on a CPU pass bf16 or float32.")
     return accelerator
+
+
+def described_run(settings: TrainSettings, accelerator: Accelerator) -> str:
+    """Describe in one line how a training is carried out: batch, learning rate, epochs, device and precision.
+
+    Args:
+        settings: of the training.
+        accelerator: device, precision, processes and batches per update.
+    """
+    parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
+    divided = f" ({parts} parts)" if parts > 1 else ""
+    warmup = f", warm-up epochs {settings.warmup_epochs:.2g}" if settings.warmup_epochs else ""
+    shared = f", {processes} processes" if processes > 1 else ""
+    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    return (
+        f"batch size {settings.batch_size}{divided}, learning rate {settings.lr:g} ({settings.optimizer}, "
+        f"{settings.schedule}{warmup}), epochs {settings.epochs}, device {accelerator.device}{shared}, precision "
+        f"{precision}"
+    )
 
 
 def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> None:

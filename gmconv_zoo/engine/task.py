@@ -68,3 +68,5 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.val_every < 1:
             raise ValueError(f"val_every={self.val_every}: pass at least 1 epoch (--val-every).")
+        if self.end_with_best and not self.checkpoints:
+            raise ValueError("end_with_best=True takes the weights of the best checkpoint: pass checkpoints=True.")

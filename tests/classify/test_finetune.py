@@ -232,7 +232,8 @@ def test_any_class_name_is_written_and_drawn(odd):
 
 def test_run_says_what_it_starts_with_and_what_comes_next(odd):
     out, said = odd
-    line = f"{NET}: image size 12x12, batch size 8, learning rate 0.01 (sgd, cosine), epochs 1, device cpu, precision"
+    recipe = "batch size 8, learning rate 0.01 (sgd, cosine, warm-up epochs 0.5), epochs 1"
+    line = f"{NET}: image size 12x12, {recipe}, device cpu, precision"
     assert line in said
     assert f"pictures: {out}/classes.png, {out}/confusion.png, {out}/curves.png\n" in said
     for command in ("predict", "validate", "publish"):

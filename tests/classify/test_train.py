@@ -73,6 +73,11 @@ def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tm
     assert all(torch.equal(value, best.state_dict()[name]) for name, value in net.state_dict().items())
 
 
+def test_the_best_epoch_is_not_taken_without_a_checkpoint_of_it(tmp_path):
+    with pytest.raises(ValueError, match="end_with_best=True takes the weights of the best checkpoint"):
+        train(tiny_net(), *loaders(), RECIPE, output=tmp_path, end_with_best=True)
+
+
 def test_same_seed_gives_the_same_weights():
     nets = [tiny_net(), tiny_net(), tiny_net()]
     for net, seed in zip(nets, (0, 0, 1), strict=True):

@@ -129,6 +129,6 @@ def test_reader_that_fails_in_one_process_ends_all(folders, kind, failing):
     """No row is kept and no model follows: the processes would wait for different things."""
     done = launch(2, "-m", "tests.classify.failing_loader_run", folders[0], kind, failing)
     assert done.returncode != 0
-    assert f"process {failing} of 2 got no images, so all of them end" in done.stderr
+    assert f"process {failing} of 2 got no batch, so all of them end" in done.stderr
     assert "The reason: KeyError: 'the disk is gone'" in done.stderr
     assert "top-1" not in done.stdout

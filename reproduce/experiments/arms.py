@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gmconv_zoo.classify.recipes import recipe_for
-
-from .records import RunRecord, recipe_changes
+from .records import RunRecord, base_recipe, recipe_changes
 
 __all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "Run", "dataset_of", "plan_runs"]
 
 NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
+# The network whose convolutions are depthwise; the paper does not train it.
+DEPTHWISE_NET = "convnext_atto"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Arm:
 
     Attributes:
         label: what the table calls it.
-        family: "stdconv", "sgmconv" or "gmconv".
+        family: "stdconv", "sgmconv" or "gmconv"; "" for timm's own network.
         options: of `timm.create_model`.
         changes: of the paper's recipe.
     """
@@ -90,11 +90,13 @@ class Experiment:
         title: what is compared; says so where the paper's experiment was another one.
         arms: in the order of the table.
         against: label of the arm that the others are compared with, seed by seed.
+        net: the network, where the experiment is about this one; "" for those that are asked for.
     """
 
     title: str
     arms: tuple[Arm, ...]
     against: str
+    net: str = ""
 
 
 # Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
@@ -127,6 +129,19 @@ def _standard_settings(size: int) -> Experiment:
     ]
     title = f"The standard network of {size}x{size} kernels at other learning rates and weight decays"
     return Experiment(title, tuple(arms), "lr 0.1, weight decay 0.0001")
+
+
+def _depthwise(size: int) -> Experiment:
+    """Static masks from several sigmas in a small ConvNeXt, whose large kernels are depthwise.
+
+    Its stem has kernels of 2x2, whose mask is 1 at every tap: a dynamic stem would have nothing to say.
+    """
+    network = {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": size}
+    starts = {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
+    masked = [Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": at}) for start, at in starts.items()]
+    standard = Arm("standard", "", network)
+    title = f"Depthwise kernels of {size}x{size} in a small ConvNeXt"
+    return Experiment(title, (standard, *masked), "standard", DEPTHWISE_NET)
 
 
 _UNDECAYED = {"sigma_weight_decay": 0.0}
@@ -167,6 +182,16 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
+    **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
+    "depthwise7-standard": Experiment(
+        "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",
+        tuple(
+            Arm(f"lr {lr:g}", "", {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": 7}, {"lr": lr})
+            for lr in (0.0007, 0.002, 0.006)
+        ),
+        "lr 0.002",
+        DEPTHWISE_NET,
+    ),
 }
 
 
@@ -197,12 +222,12 @@ class Run:
         """A folder's name."""
         changed = sorted({**self.options, **self.changes}.items())
         settings = [f"{key}={value}".replace(" ", "") for key, value in changed]
-        epochs = recipe_for(self.model).epochs if self.epochs is None else self.epochs
+        epochs = base_recipe(self.model).epochs if self.epochs is None else self.epochs
         return "-".join([self.dataset.replace(":", "_"), self.model, *settings, f"{epochs}epochs", f"seed{self.seed}"])
 
     def record(self, precision: str, **outcome: Any) -> RunRecord:
         """The row for a run in some precision."""
-        recipe = recipe_for(self.model).adapt(**self.overrides)
+        recipe = base_recipe(self.model).adapt(**self.overrides)
         dataset, images = dataset_of(self.dataset)
         return RunRecord(
             model=self.model,
@@ -257,8 +282,10 @@ def plan_runs(
     for dataset in datasets:
         for net in nets:
             for seed in seeds:
-                for arm in (arm for name in experiments for arm in EXPERIMENTS[name].arms):
-                    wanted = {**(changes or {}), **arm.changes}
-                    run = Run(f"{arm.family}_{net}", arm.options, wanted, dataset, seed, epochs)
-                    runs.setdefault(run.record("no").key, run)
+                for experiment in (EXPERIMENTS[name] for name in experiments):
+                    for arm in experiment.arms:
+                        wanted = {**(changes or {}), **arm.changes}
+                        model = "_".join(filter(None, [arm.family, experiment.net or net]))
+                        run = Run(model, arm.options, wanted, dataset, seed, epochs)
+                        runs.setdefault(run.record("no").key, run)
     return list(runs.values())

@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gmconv_zoo.classify.recipes import recipe_for
+from gmconv_zoo.classify.recipes import PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, write_csv
+from gmconv_zoo.models._names import net_of
 
-__all__ = ["RunRecord", "add_record", "read_records", "record_of_folder", "recipe_changes"]
+__all__ = ["RunRecord", "add_record", "base_recipe", "read_records", "record_of_folder", "recipe_changes"]
 
 DONE = "done"
 
@@ -24,7 +25,7 @@ class RunRecord:
         dataset: the validation images, e.g. "CIFAR-10 test".
         train_images: size of the training subset; None for all images of the dataset.
         epochs: in all.
-        changes: fields of the recipe that differ from the paper's for this network, ``epochs`` aside.
+        changes: fields of the recipe that differ from `base_recipe`'s for this network, ``epochs`` aside.
         seed: of weights, order and augmentation.
         precision: "no" for float32, "bf16" or "fp16".
         status: "done", or why the run ended early.
@@ -37,6 +38,7 @@ class RunRecord:
         seconds: spent training, without evaluation.
         device: GPU or processor; threads: of torch on a CPU.
         date, commit, gmconv_zoo, torch, timm: when, and with which code.
+        compiled: "yes" for a run with `torch.compile`.
     """
 
     model: str
@@ -63,6 +65,7 @@ class RunRecord:
     gmconv_zoo: str = ""
     torch: str = ""
     timm: str = ""
+    compiled: str = ""
 
     @property
     def key(self) -> str:
@@ -85,14 +88,35 @@ _FLOATS = ("stem_spread", "stem_mask_spread", "seconds")
 _DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
 
 
+# Of the depthwise network, which the paper does not train: what ConvNeXts are trained with, for a few epochs.
+_DEPTHWISE = PAPER_RECIPES["cifar_resnet20"].adapt(
+    optimizer="adamw",
+    lr=0.002,
+    weight_decay=0.05,
+    sigma_weight_decay=0.0,
+    decay_norm_and_bias=False,
+    schedule="cosine",
+    warmup_epochs=2.0,
+)
+
+
+def base_recipe(model: str) -> Recipe:
+    """Return the recipe that the changes of a run are of: the paper's for a network, or that of the depthwise one.
+
+    Args:
+        model: the network's name.
+    """
+    return _DEPTHWISE if net_of(model) == "convnext_atto" else recipe_for(model)
+
+
 def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    """The fields in which a recipe differs from the paper's for a network, run to the same number of epochs.
+    """The fields in which a recipe differs from `base_recipe`'s for a network, run to the same number of epochs.
 
     Args:
         model: the network's name.
         recipe: as `Recipe.to_dict` gives it.
     """
-    usual = recipe_for(model).adapt(epochs=recipe["epochs"]).to_dict()
+    usual = base_recipe(model).adapt(epochs=recipe["epochs"]).to_dict()
     return {name: value for name, value in recipe.items() if value != usual[name]}
 
 
@@ -133,6 +157,7 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
         sigmas=" ".join(f"{float(sigma):.3g}" for sigma in sigmas),
         seconds=results["seconds"],
         date=results["date"],
+        compiled="yes" if results.get("compiled") else "",
         **described_environment(environment),
     )
 

@@ -18,7 +18,7 @@ from gmconv_zoo.engine.records import environment
 
 from .arms import Run, dataset_of
 from .datasets import experiment_data
-from .records import RunRecord, add_record, described_environment, read_records, record_of_folder
+from .records import RunRecord, add_record, base_recipe, described_environment, read_records, record_of_folder
 
 __all__ = ["RunSettings", "run_all"]
 
@@ -119,7 +119,8 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             run.model,
             experiment_data(run.dataset, settings.data_dir, settings.output),
             output=folder,
-            overrides=run.overrides,
+            recipe="cifar_resnet20",
+            overrides=base_recipe(run.model).adapt(**run.overrides).to_dict(),
             model_options=run.options,
             data_dir=settings.data_dir,
             dataset=dataset_of(run.dataset)[0].label,

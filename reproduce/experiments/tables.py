@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from gmconv_zoo.classify.recipes import recipe_for
 from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.models._names import net_of
 from gmconv_zoo.sigmas import DYNAMIC_SPREAD
 
 from ..markdown import table
 from .arms import EXPERIMENTS, Arm, Experiment
-from .records import RunRecord
+from .records import RunRecord, base_recipe
 
 with needs_extra("train"):
     from scipy.stats import t as student
@@ -206,17 +206,17 @@ def _described(setting: _Setting) -> str:
 
 
 def _net(record: RunRecord) -> str:
-    return record.model.partition("_")[2]
+    return net_of(record.model)
 
 
 def _is_of(record: RunRecord, arm: Arm) -> bool:
-    """Whether a run is one of an arm; the family is compared up to the first underscore."""
-    same_model = record.model.partition("_")[0] == arm.family
-    return same_model and record.options == arm.options and record.changes == arm.changes
+    """Whether a run is one of an arm."""
+    family = record.model.removesuffix(net_of(record.model)).removesuffix("_")
+    return family == arm.family and record.options == arm.options and record.changes == arm.changes
 
 
 def _length(net: str, epochs: int) -> str:
-    whole = recipe_for(net).epochs
+    whole = base_recipe(net).epochs
     return f"the paper's {whole} epochs" if epochs == whole else f"short schedule: {epochs} epochs instead of {whole}"
 
 

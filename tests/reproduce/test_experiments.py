@@ -13,7 +13,7 @@ from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
 from reproduce.experiments.figure import draw_gains
-from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
+from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import differences, experiment_tables, paired_difference
 from tests.data.image_folders import make_folder
@@ -337,3 +337,12 @@ def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path)
         draw_gains(records, tmp_path / "gain.png")
     with pytest.raises(ValueError, match="no setting has runs with two kernel sizes yet"):
         draw_gains([r for r in records if r.options["kernel_size"] == 7], tmp_path / "other.png")
+
+
+def test_depthwise_experiment_names_its_own_network_and_recipe():
+    runs = plan_runs(["depthwise7"], seeds=[0], epochs=24)
+    assert [run.model for run in runs] == ["convnext_atto"] + 3 * ["sgmconv_convnext_atto"]
+    assert all(run.options["kernel_sizes"] == 7 for run in runs)
+    recipe = base_recipe("sgmconv_convnext_atto")
+    assert (recipe.optimizer, recipe.schedule, recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
+    assert runs[0].record("no").changes == {}

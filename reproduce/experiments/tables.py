@@ -121,7 +121,7 @@ _HIGHLIGHTS = (
 
 
 def highlights(records: Sequence[RunRecord]) -> str:
-    """Return the README's table: for each experiment, the setting in which S-GMConv has the most pairs of seeds.
+    """Return the README's table: for each experiment, the setting with most images that has three pairs of seeds.
 
     Args:
         records: from `read_records`.
@@ -133,7 +133,7 @@ def highlights(records: Sequence[RunRecord]) -> str:
         ]
         if not found:
             continue
-        setting, by_arm = max(found, key=lambda pair: len(_scores(pair[1][static])))
+        setting, by_arm = max(found, key=lambda pair: _weight(pair[0], len(_scores(pair[1][static]))))
         against = _scores(by_arm[EXPERIMENTS[name].against])
         compared = [paired_difference(_scores(by_arm[label]), against) for label in (static, dynamic)]
         images = f"{setting[2]:,} images" if setting[2] else "all images"
@@ -143,6 +143,11 @@ def highlights(records: Sequence[RunRecord]) -> str:
     rows.append(("ResNet-50: ImageNet", "not trained here", "-", "-", "+0.85 (90 epochs)"))
     columns = ("network and data", "standard", "S-GMConv, points", "GMConv, points", "GMConv in the paper, points")
     return table(columns, rows, right=(1,))
+
+
+def _weight(setting: "_Setting", seeds: int) -> tuple[float, ...]:
+    """How much a setting says: with three seeds or more, first by the number of images; then by seeds and epochs."""
+    return min(seeds, 3), setting[2] or math.inf, seeds, setting[3]
 
 
 def differences(records: Sequence[RunRecord], experiment: Experiment) -> dict[str, dict[str, Difference]]:
@@ -212,7 +217,9 @@ def _net(record: RunRecord) -> str:
 def _is_of(record: RunRecord, arm: Arm) -> bool:
     """Whether a run is one of an arm."""
     family = record.model.removesuffix(net_of(record.model)).removesuffix("_")
-    return family == arm.family and record.options == arm.options and record.changes == arm.changes
+    usual = base_recipe(record.model).to_dict()
+    changes = {name: value for name, value in arm.changes.items() if value != usual[name]}  # as records have them
+    return family == arm.family and record.options == arm.options and record.changes == changes
 
 
 def _length(net: str, epochs: int) -> str:

@@ -15,7 +15,7 @@ from reproduce.experiments.datasets import check_recorded, experiment_data
 from reproduce.experiments.figure import draw_gains
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
-from reproduce.experiments.tables import differences, experiment_tables, paired_difference
+from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
 from tests.data.image_folders import make_folder
 
 TINY = {"epochs": 2, "changes": {"batch_size": 8}}
@@ -316,6 +316,25 @@ def test_short_schedules_have_tables_of_their_own_and_say_so():
         "the paper's 160 epochs",
         "short schedule: 10 epochs instead of 160",
     ]
+
+
+def test_an_arm_that_names_the_recipe_s_own_values_is_found_among_the_records():
+    arms = {arm.label: arm for arm in EXPERIMENTS["kernel7-standard"].arms}
+    runs = plan_runs(["kernel7-standard"], seeds=[0], epochs=24)
+    records = [run.record("no", correct=900 + place, top5=999, count=1000) for place, run in enumerate(runs)]
+    table = experiment_tables(records)
+    assert all(f"| {label} | 1 | 90." in table for label in arms)
+
+
+def test_readme_prefers_all_images_once_three_seeds_are_recorded():
+    def runs(seeds, **options):
+        return [
+            a_record(f"{f}_cifar_resnet20", seed=s, **options) for f in ("stdconv", "sgmconv") for s in range(seeds)
+        ]
+
+    few = runs(5, train_images=1000)
+    assert "1,000 images" in highlights([*few, *runs(2)])
+    assert "all images" in highlights([*few, *runs(3)])
 
 
 def test_nothing_recorded_is_said():

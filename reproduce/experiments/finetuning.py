@@ -1,12 +1,14 @@
 """Finetune several networks on several datasets at several learning rates; every run becomes a row of a CSV file.
 
-Runs that are recorded already are not repeated. Images and weights of your own are named on the command line; the
-digits and the networks for CIFAR-10 come with the package.
+Runs that are recorded already are not repeated. The digits and the networks for CIFAR-10 come with the package. For
+any other network, pass the weights of the plain one: it is converted for the families with masks.
 
 Example:
     python -m reproduce.experiments.finetuning --net mobilenetv2 --weights FOLDER --data flowers=FOLDER \\
         --sets flowers:50 flowers --rates 0.003 0.01 0.03 --image-size 128
     python -m reproduce.experiments.finetuning --net cifar_resnet20 --sets digits:30 --families plain gmconv
+    python -m reproduce.experiments.finetuning --net convnext_atto --weights FOLDER --data flowers=FOLDER \\
+        --sets flowers:5 flowers:50 --image-size 128 --seeds 0 1 2
 """
 
 import argparse
@@ -36,12 +38,12 @@ from gmconv_zoo.engine.fit import best_row, default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
 from gmconv_zoo.engine.records import environment
 from gmconv_zoo.engine.task import FitOptions
+from gmconv_zoo.models._names import plain_name
 
 from .finetuning_records import FinetuningRun, read_finetuning, write_finetuning
 
 __all__ = ["finetune_once", "main"]
 
-NETS = ("cifar_resnet20", "mobilenetv2")
 FAMILIES = ("plain", "sgmconv", "gmconv")
 STATISTICS = ("kept", "batch")
 DECAYS = {"sgd": 5e-4, "adamw": 0.05}
@@ -59,7 +61,7 @@ def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None,
     Args:
         wanted: what to train; its batch size is replaced by that of the recipe.
         images: training images, of which ``per_class`` are drawn, and validation images.
-        weights: folder or name of the plain MobileNetV2 to start from.
+        weights: folder or name of the plain network to start from; None for the package's own CIFAR network.
         val_every: evaluate after so many epochs, and after the last one.
     """
     if wanted.per_class is not None:
@@ -103,14 +105,13 @@ def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
 
 def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Module:
     build = partial(start_network, classes=classes, image_size=wanted.image_size)
-    if wanted.net == "cifar_resnet20":
-        name = _CIFAR[wanted.family]
-        return build(name.partition(".")[0], pretrained=False) if wanted.start == "random" else build(name)
     if wanted.start == "random":
-        name = "mobilenetv2_100" if wanted.family == "plain" else f"{wanted.family}_mobilenetv2"
+        name = plain_name(wanted.net) if wanted.family == "plain" else f"{wanted.family}_{wanted.net}"
         return build(name, pretrained=False)
+    if weights is None and wanted.net == "cifar_resnet20":
+        return build(_CIFAR[wanted.family])
     if weights is None:
-        raise ValueError("mobilenetv2 needs weights to start from: pass a folder or a name of timm's (--weights).")
+        raise ValueError(f"{wanted.net} needs weights to start from: pass a folder or a name of timm's (--weights).")
     net = build(weights)
     stem = {"sgmconv": "static", "gmconv": "dynamic"}.get(wanted.family)
     return net if stem is None else convert(net, stem=stem)
@@ -162,12 +163,12 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--net", default=NETS[0], choices=NETS, help="network (default: %(default)s)")
+    add("--net", default="cifar_resnet20", help="network, without the family (default: %(default)s)")
     add("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES, help="masks (default: all)")
     add("--statistics", default="kept", choices=STATISTICS, help="of batch norms, as they are or of each batch")
     add("--optimizer", default=FINETUNE.optimizer, choices=tuple(DECAYS), help="optimizer (default: %(default)s)")
     add("--start", default=STARTS[0], choices=STARTS, help="weights, and what is trained (default: %(default)s)")
-    add("--weights", metavar="MODEL", help="folder or name of a plain MobileNetV2 with ImageNet weights")
+    add("--weights", metavar="MODEL", help="folder or name of the plain network with its weights")
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")
     add("--sets", nargs="+", default=["digits"], metavar="SET", help="digits or NAME, or NAME:IMAGES of each class")
     add("--rates", nargs="+", type=float, default=[None], metavar="R", help="learning rates (default: the recipe's)")

@@ -1,7 +1,9 @@
 """The finetuning study: every run a row, runs that are recorded are not repeated, and a table of them."""
 
 import pytest
+import timm
 
+import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments.finetuning import add_options, main
 from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table, read_finetuning
@@ -55,6 +57,19 @@ def test_random_start_takes_no_pretrained_weights(tmp_path, caplog):
     ]
     study(*options, "--epochs", "2", "--start", "random", "--results", str(tmp_path / "results.csv"))
     assert "stdconv_cifar_resnet20 starts from random weights" in caplog.text
+
+
+def test_any_network_starts_from_weights_of_its_plain_form(tmp_path):
+    plain = timm.create_model("stdconv_cifar_resnet20", layers=[1, 1, 1], kernel_size=5)
+    saved = gmconv_zoo.save(plain, tmp_path / "plain")
+    make_folder(tmp_path / "photos", 30)
+    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos", "--image-size", "16", "--epochs", "1"]
+    options += ["--net", "resnet8", "--rates", "0", "--results", str(tmp_path / "results.csv")]
+    assert "resnet8 needs weights to start from" in str(study(*options))
+    assert study(*options, "--weights", str(saved)) == 0
+    runs = read_finetuning(tmp_path / "results.csv")
+    assert [one.family for one in runs] == ["gmconv", "plain", "sgmconv"]
+    assert len({one.curve for one in runs}) == 1, "converted networks predict as the plain one does"
 
 
 def test_images_without_a_folder_are_refused(tmp_path):

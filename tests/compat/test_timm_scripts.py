@@ -31,7 +31,9 @@ def run(script: str, *args, registered: bool = False, cwd: Path) -> str:
     if not os.environ.get("TIMM_SCRIPTS"):
         pytest.skip("TIMM_SCRIPTS names no checkout of timm")
     # started by path, a script would import the timm of its checkout instead of the installed one
-    start = f"import runpy, sys; sys.argv[0] = {script!r}; runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')"
+    start = (
+        f"import runpy, sys; sys.argv[0] = {script!r}; runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')"
+    )
     command = [sys.executable, "-c", start if registered else f"import gmconv_zoo; {start}"]
     done = subprocess.run([*command, *map(str, args)], cwd=cwd, **RUN)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -20,6 +20,7 @@ from gmconv_zoo.cli import main
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+NOTEBOOKS = sorted(DOCS.rglob("*.ipynb"))
 TEXTS = {path: path.read_text(encoding="utf-8") for path in (*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md")}
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 # their snippets run in tests of their own: consumers.md with other people's software, detect.md with smaller images
@@ -51,7 +52,7 @@ def anchors(text: str) -> set[str]:
 
 
 def test_every_page_is_in_the_navigation_once():
-    files = [path.relative_to(DOCS).as_posix() for path in (*PAGES, *DOCS.rglob("*.ipynb"))]
+    files = [path.relative_to(DOCS).as_posix() for path in (*PAGES, *NOTEBOOKS)]
     assert sorted(listed(SITE["nav"])) == sorted(files)
 
 
@@ -64,17 +65,20 @@ def test_a_page_begins_with_a_command(path):
     assert re.match(r"# .+\n\n```(bash|python)\n", TEXTS[path])
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*TEXTS, *NOTEBOOKS], ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
-    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[path]):
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         local = link.removeprefix(f"{REPOSITORY}/blob/main/")
         if re.match(r"\w+://", local):
             continue
         name, _, anchor = local.partition("#")
         target = ((path.parent if local == link else ROOT) / name).resolve() if name else path
         assert target.exists(), link
-        if path.parent == DOCS and local == link:
+        if DOCS in path.parents and local == link:
             assert DOCS in target.parents, f"{link}: the site has docs/ only; name other files by {REPOSITORY}"
+            assert path.suffix == ".md", (
+                f"{link}: the site does not rewrite links of notebooks; begin with {REPOSITORY}"
+            )
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 

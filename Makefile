@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # waiting threads sleep instead of spinning: on a busy machine several times faster, on an idle one the same
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test test-slow test-timm test-compat test-browser lint format dist release-check clean
+.PHONY: help demo docs test test-slow test-timm test-compat test-browser lint format dist release-check clean
 
 help:
 	@echo "make demo       finetune, fuse, save, reload and draw a GMConv network on real images (offline, about 2 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-timm  timm's own model tests over our models (fetches timm's source distribution)"
 	@echo "make test-compat  exports and other people's software over our models; writes docs/compatibility.md"
 	@echo "make test-browser  pages and the app of demo/ in headless Chromium, which is installed with apt where it is missing"
+	@echo "make docs       the site of docs/ in build/site; a broken link or reference is an error"
 	@echo "make lint       ruff and mypy"
 	@echo "make dist       the wheel and the sdist, checked with twine"
 	@echo "make release-check  make dist, then the wheel's demo and the sdist's tests, each in an environment of its own"
@@ -36,6 +37,17 @@ $(VENV)/app/ready: $(VENV)/ready demo/requirements.txt
 
 demo: $(VENV)/ready
 	$(BIN)/gmconv demo --overwrite
+
+# the site needs none of the package's dependencies: its environment has the packages of the extra alone
+$(VENV)/docs/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/docs/bin/python -m pip install --quiet $(shell sed -n 's/^docs = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
+	touch $@
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/docs/ready
+	$(VENV)/docs/bin/mkdocs build --strict
 
 # two processes of one thread each; a file's tests stay in one of them, as they share its fixtures
 test test-slow: export OMP_NUM_THREADS := 1

@@ -95,14 +95,14 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "models", models_table()),
         ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
-        ("docs/training.md", "finetuning", finetuning_table(read_finetuning(ROOT / "results" / "finetune.csv"))),
+        ("docs/finetuning.md", "finetuning", finetuning_table(read_finetuning(ROOT / "results" / "finetune.csv"))),
         ("docs/results.md", "summary", summary_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),
         ("docs/findings.md", "undecayed", undecayed_table(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
-        ("docs/detection.md", "presets", detectors_table()),
-        ("docs/performance.md", "benchmark", full_table(speed)),
+        ("docs/detect.md", "presets", detectors_table()),
+        ("docs/performance-figures.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),
     ):
         yield ROOT / name, part, with_block(ROOT / name, part, content)

@@ -1,4 +1,4 @@
-"""docs/compatibility.md holds the rows and columns that `make test-compat` writes, and no failure."""
+"""docs/compatibility.md holds the rows and columns that `make test-compat` writes, all measured."""
 
 from .compat.models import MODELS
 from .compat.page import PAGE, consumers, read_cells, write_cells
@@ -10,9 +10,9 @@ def test_the_page_has_every_consumer_and_model():
     assert len(set(consumers())) == len(consumers())
 
 
-def test_the_page_holds_no_failure():
+def test_every_cell_of_the_page_was_measured():
     cells = read_cells(PAGE.read_text(encoding="utf-8"))
-    assert not [key for key, cell in cells.items() if cell == "FAILED"]
+    assert set(cells.values()) == {"pass", "no BatchNorm in this network"}, "run make test-compat with TIMM_SCRIPTS"
 
 
 def test_a_run_replaces_the_cells_it_ran_and_no_other(tmp_path):

@@ -88,8 +88,12 @@ def build(
         pretrained: whether to load the backbone's weights; not done when ``weights`` are given.
         weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
             package's. Weights of a standard detector keep their outputs when masks or deformable convolution are added.
-        stem, body, stages, sigma_init, sigma_design: as in `gmconv_zoo.convert`; None leaves the convolutions as they
-            are, and "none" takes the masks of a registered GMConv network away.
+        stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
+            takes the masks of a registered GMConv network away.
+        body: the same for all other convolutions.
+        stages: stages that the body setting reaches, as in `gmconv_zoo.convert`.
+        sigma_init: initial sigma, as in `gmconv_zoo.convert`.
+        sigma_design: what a dynamic layer predicts, as in `gmconv_zoo.convert`.
         dcn_stages: stages, counted from 1, whose 3x3 convolutions become deformable.
         dcn_version: 1, or 2 for the modulated deformable convolution.
         batch_norm: "frozen" (constants), "eval" (stored statistics, trainable weight and bias), "sync" or "train"
@@ -98,8 +102,8 @@ def build(
             in frozen stages do not learn.
         norm_eps: replaces the epsilon of all batch norms; torchvision's own COCO weights need 0.
         parity: "torchvision", "mmdet_paper" or a `Parity`.
-        min_size, max_size: length in pixels of the shorter side, and the most for the longer one, to which images are
-            resized.
+        min_size: length in pixels to which the shorter side of an image is resized.
+        max_size: largest length in pixels of the longer side of a resized image.
         categories: names of the labels from 1, in their order, each with the id of its category in annotation files;
             saved with the detector.
 

@@ -129,7 +129,14 @@ class DGMConv2d(nn.Conv2d):
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: height and width in taps, each at least 1 and not both 1.
-        stride, padding, dilation, groups, bias, padding_mode, device, dtype: as in `torch.nn.Conv2d`.
+        stride: step in pixels, as in `torch.nn.Conv2d`.
+        padding: pixels added on each side, "same" or "valid".
+        dilation: distance of the taps in pixels.
+        groups: number of groups of channels.
+        bias: whether a bias is added to the output.
+        padding_mode: as in `torch.nn.Conv2d`.
+        device: device of the parameters.
+        dtype: data type of the parameters.
         sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper), or "kernel" for half
             the kernel's width, see `initial_sigma`.
         sigma_design: what is predicted (Table IV): "ratio" (sigma1 and sigma2 / sigma1), "pair" or "single".

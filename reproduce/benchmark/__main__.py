@@ -2,13 +2,13 @@
 
 With --record everything is measured and kept in results/benchmark, which takes an hour on two cores that have nothing
 else to do and four minutes on a CUDA device; with --plan too, only those parts of the record are measured anew.
-`python -m reproduce.tables` then renews the tables of README.md and docs/performance.md.
+`python -m reproduce.tables` then renews the tables of README.md and docs/performance*.md.
 
 Examples:
     python -m reproduce.benchmark --record
     python -m reproduce.benchmark --plan stem cifar
     python -m reproduce.benchmark --record --device cuda --precision bf16
-    python -m reproduce.benchmark --scaling results/benchmark/scaling.png --overwrite
+    python -m reproduce.benchmark --scaling docs/images/scaling.png --overwrite
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Tables of a recorded benchmark for the README and docs/performance.md."""
+"""Tables of a recorded benchmark for the README and docs/performance*.md."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from .models import consumer, side
 
 SCRIPTS = Path(os.environ.get("TIMM_SCRIPTS", ""))
+pytestmark = pytest.mark.skipif(not os.environ.get("TIMM_SCRIPTS"), reason="TIMM_SCRIPTS names no checkout of timm")
 RUN = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "text": True}
 
 
@@ -28,13 +29,11 @@ def photos(tmp_path_factory) -> Path:
 
 
 def run(script: str, *args, registered: bool = False, cwd: Path) -> str:
-    if not os.environ.get("TIMM_SCRIPTS"):
-        pytest.skip("TIMM_SCRIPTS names no checkout of timm")
-    path = SCRIPTS / script
-    hook = (
-        f"import gmconv_zoo, runpy, sys; sys.argv[0] = {script!r}; runpy.run_path({str(path)!r}, run_name='__main__')"
+    # started by path, a script would import the timm of its checkout instead of the installed one
+    start = (
+        f"import runpy, sys; sys.argv[0] = {script!r}; runpy.run_path({str(SCRIPTS / script)!r}, run_name='__main__')"
     )
-    command = [sys.executable, path] if registered else [sys.executable, "-c", hook]
+    command = [sys.executable, "-c", start if registered else f"import gmconv_zoo; {start}"]
     done = subprocess.run([*command, *map(str, args)], cwd=cwd, **RUN)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr

@@ -17,12 +17,17 @@ from tests.weights.faults import MODEL, World
 
 __all__ = ["can_fill_a_disk", "render", "run_faults"]
 
-INTRO = """# What you read when weights cannot be loaded
+INTRO = """# Errors when weights are loaded
+
+```bash
+gmconv verify
+```
+
+This checks every pretrained weight in the cache, without the network ([pretrained weights](weights.md)).
 
 Nothing is loaded in part: `timm.create_model(..., pretrained=True)` either returns a model whose every tensor was
 checked, or raises an error. For this package's own tags those below are all
 `gmconv_zoo.weights.errors.WeightsError`, a `RuntimeError`.
-What is checked, and where files lie, is in [weights.md](weights.md).
 
 COMMIT, SHA256, CACHE and SERVER stand for what differs from one time to the next.
 

@@ -78,8 +78,10 @@ def form_table(record: dict[str, Any]) -> str:
     for row in _rows(record, stem_only=True):
         cells.setdefault(_cell(row), {})[row["kind"]] = row
     lines = [
-        (net, str(batch), memory_format, task, f"{kinds[STANDARD]['milliseconds']:.1f}")
-        + tuple(f"{kinds[kind]['ratio']:.2f}" for kind in ("gmconv", *_FORM_KINDS))
+        (
+            *(net, str(batch), memory_format, task, f"{kinds[STANDARD]['milliseconds']:.1f}"),
+            *(f"{kinds[kind]['ratio']:.2f}" for kind in ("gmconv", *_FORM_KINDS)),
+        )
         for (net, task, batch, memory_format), kinds in cells.items()
         if set(_FORM_KINDS) <= set(kinds)
     ]

@@ -1,11 +1,12 @@
 """Gaussian receptive-field masks as pure functions of sigma (paper Sec. III, Eq. 3-6).
 
-A Gaussian of both offsets is the product of one per axis, which takes fewer and smaller operations: a mask is made in
-every forward pass of every layer, so they count at small batches.
+A mask is made in every forward pass of every layer, so its operations count at small batches and on a GPU. They are
+one exponential of a quotient, because its backward pass has the fewest of the forms that were tried.
 """
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = ["circular_mask", "elliptical_mask", "kernel_sigma", "smallest_mask_value"]
 
@@ -21,13 +22,9 @@ def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
         (kH, kW) in [0, 1], in sigma's dtype but at least float32; 1 at the tap or taps nearest the centre.
     """
     sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
-    exponent = -0.5 / _floored_square(sigma)
-    vertical = torch.exp(exponent * _squared_offsets(kernel_size[0], sigma))
-    if kernel_size[0] == kernel_size[1]:
-        horizontal = vertical
-    else:
-        horizontal = torch.exp(exponent * _squared_offsets(kernel_size[1], sigma))
-    return vertical.unsqueeze(1) * horizontal
+    vertical = _half_squares(kernel_size[0], sigma)
+    horizontal = vertical if kernel_size[0] == kernel_size[1] else _half_squares(kernel_size[1], sigma)
+    return torch.exp((vertical.unsqueeze(1) + horizontal) / _floored_square(sigma))
 
 
 def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]) -> Tensor:
@@ -43,11 +40,9 @@ def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]
     """
     dtype = torch.promote_types(sigma1.dtype, torch.float32)
     sigma1, sigma2 = sigma1.to(dtype), sigma2.to(dtype)
-    dy2 = _squared_offsets(kernel_size[0], sigma2)
-    dx2 = _squared_offsets(kernel_size[1], sigma1)
-    vertical = torch.exp((-0.5 / _floored_square(sigma2)).unsqueeze(1) * dy2)
-    horizontal = torch.exp((-0.5 / _floored_square(sigma1)).unsqueeze(1) * dx2)
-    return vertical.unsqueeze(2) * horizontal.unsqueeze(1)
+    vertical = _half_squares(kernel_size[0], sigma2) / _floored_square(sigma2).unsqueeze(1)
+    horizontal = _half_squares(kernel_size[1], sigma1) / _floored_square(sigma1).unsqueeze(1)
+    return torch.exp(vertical.unsqueeze(2) + horizontal.unsqueeze(1))
 
 
 def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
@@ -77,18 +72,20 @@ def kernel_sigma(kernel_size: tuple[int, int]) -> float:
     return (corner / 2) ** 0.5
 
 
-def _squared_offsets(size: int, like: Tensor) -> Tensor:
-    """(size,) squared distances in taps from the geometric centre, less the smallest of them.
+def _half_squares(size: int, like: Tensor) -> Tensor:
+    """(size,) minus half the squared distances in taps from the geometric centre, less the largest of them.
 
-    Subtracting the smallest is the max normalisation of Eq. 4 and 6: an even kernel has no tap at its centre.
+    Subtracting the largest is the max normalisation of Eq. 4 and 6: an even kernel has no tap at its centre.
     """
     offsets = torch.arange(-(size - 1) / 2, size / 2, device=like.device, dtype=like.dtype)
-    return offsets * offsets if size % 2 else offsets * offsets - 0.25
+    half_squares = offsets * (-0.5 * offsets)
+    return half_squares if size % 2 else half_squares + 0.125
 
 
 def _floored_square(sigma: Tensor, floor: float = 1e-6) -> Tensor:
     """sigma squared, floored so that the division and its gradient stay finite.
 
     Below a sigma of 1e-3 taps every value off the centre underflows to 0 anyway: 0 gives the centre tap alone.
+    The backward pass of `threshold` is one operation, that of `clamp` three.
     """
-    return (sigma * sigma).clamp(min=floor)
+    return F.threshold(sigma * sigma, floor, floor)

@@ -20,13 +20,13 @@ _PEERS = ("condconv stem", "deformable stem")
 PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
     "stem": (
         BenchmarkSettings(
-            nets=("resnet18",),
-            kinds=(*_TRAINED, *_FORMS, "condconv stem"),
+            nets=("mobilenetv2", "resnet18", "alexnet"),
+            kinds=("sgmconv", "gmconv", *_FORMS, "condconv stem"),
+            batches=_SIZES,
             stem_only=True,
-            seconds=15.0,
+            seconds=10.0,
             rounds=7,
         ),
-        BenchmarkSettings(nets=("mobilenetv2", "alexnet"), kinds=("gmconv",), stem_only=True, seconds=8.0, rounds=7),
     ),
     "cifar": (
         BenchmarkSettings(

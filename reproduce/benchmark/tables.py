@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+from gmconv_zoo.layers import FORMS
+
 from ..markdown import table
 from .subjects import STANDARD
 
-__all__ = ["full_table", "network_table", "stem_table"]
+__all__ = ["form_table", "full_table", "network_table", "stem_table"]
 
 Row = dict[str, Any]
+_FORM_KINDS = tuple(f"gmconv {form}" for form in FORMS)
 
 
 def network_table(record: dict[str, Any]) -> str:
@@ -34,13 +37,15 @@ def network_table(record: dict[str, Any]) -> str:
 
 
 def full_table(record: dict[str, Any]) -> str:
-    """Every row that was measured, with quartiles."""
+    """Every row that was measured, with quartiles, but the forms of the stems, which `form_table` has."""
     lines = [
         "| what | batch | memory format | task | kind | ms | speed | quartiles | fastest | rounds | memory |",
         "|---|---:|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for part in record["parts"]:
         for row in part["rows"]:
+            if part["settings"]["stem_only"] and row["kind"] in _FORM_KINDS:
+                continue
             what = f"{row['net']} stem" if part["settings"]["stem_only"] else row["net"]
             low, high = row["ratio_quartiles"]
             spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
@@ -65,6 +70,23 @@ def stem_table(record: dict[str, Any]) -> str:
             lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
     columns = ("network", "batch", "memory format", "task", "stem adds (ms)", "standard network (ms)", "speed by that")
     return table(columns, lines, right=(1, 4, 5, 6)) if lines else "No stem was timed alone."
+
+
+def form_table(record: dict[str, Any]) -> str:
+    """The dynamic stems alone in every form: time of the standard stem, then the speed of each form relative to it."""
+    cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
+    for row in _rows(record, stem_only=True):
+        cells.setdefault(_cell(row), {})[row["kind"]] = row
+    lines = [
+        (
+            *(net, str(batch), memory_format, task, f"{kinds[STANDARD]['milliseconds']:.1f}"),
+            *(f"{kinds[kind]['ratio']:.2f}" for kind in ("gmconv", *_FORM_KINDS)),
+        )
+        for (net, task, batch, memory_format), kinds in cells.items()
+        if set(_FORM_KINDS) <= set(kinds)
+    ]
+    columns = ("stem of", "batch", "memory format", "task", "standard (ms)", "chosen form", *FORMS)
+    return table(columns, lines, right=(1, *range(4, len(columns)))) if lines else "No form was timed alone."
 
 
 def _rows(record: dict[str, Any], *, stem_only: bool) -> list[Row]:

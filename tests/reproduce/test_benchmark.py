@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from gmconv_zoo.engine.allocator import keep_freed_memory
-from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d
 from reproduce.benchmark import BenchmarkSettings, plans, run_benchmark
 from reproduce.benchmark.record import make_record, merge_record
 from reproduce.benchmark.scaling import _draw, scaling_rows
 from reproduce.benchmark.startup import startup_times
 from reproduce.benchmark.subjects import KINDS, STANDARD, build_subject
-from reproduce.benchmark.tables import full_table, network_table, stem_table
+from reproduce.benchmark.tables import form_table, full_table, network_table, stem_table
 
 TINY = BenchmarkSettings(
     nets=("cifar_resnet20",), kinds=("sgmconv", "gmconv"), batches=(1,), image_size=8, seconds=0, rounds=1
@@ -129,6 +129,18 @@ def test_what_a_stem_adds_is_told_beside_its_network(record):
     lines = stem_table({**record, "parts": [part, alone]}).splitlines()
     assert len(lines) == 2 + 4
     assert "| cifar_resnet20 | 1 | channels_last | training | 25.0 | 100 | 0.800 |" in lines
+
+
+def test_the_forms_of_a_stem_have_a_table_of_their_own(record):
+    assert form_table(record) == "No form was timed alone."
+    (part,) = json.loads(json.dumps(record))["parts"]
+    standard = part["rows"][0]
+    kinds = {STANDARD: 1.0, "gmconv": 0.7, **{f"gmconv {form}": 0.4 + 0.1 * i for i, form in enumerate(FORMS)}}
+    rows = [{**standard, "milliseconds": 12.0, "kind": kind, "ratio": ratio} for kind, ratio in kinds.items()]
+    stems = {**record, "parts": [{"settings": {**part["settings"], "stem_only": True}, "rows": rows}]}
+    line = "| cifar_resnet20 | 1 | contiguous | inference | 12.0 | 0.70 | 0.40 | 0.50 | 0.60 | 0.70 |"
+    assert form_table(stems).splitlines()[2:] == [line]
+    assert full_table(stems).count("| cifar_resnet20 stem |") == 2  # standard and gmconv
 
 
 def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):

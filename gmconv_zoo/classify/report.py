@@ -22,6 +22,7 @@ from ..engine.records import RESULTS_NAME, SUMMARY_NAME, environment
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
+from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
 from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
@@ -99,6 +100,7 @@ def report(
     check_target(output, inputs=[place, *([] if data is None else [data])], overwrite=overwrite)
     source = None if data is None else open_eval_data(data, root=data_dir, split=split, labels=labels)
     net = _open(model, place)
+    refuse_detector(net)
     folder = place.parent.parent if place.is_file() else place
     name, record = place.resolve().name if place.exists() else model, _record(folder)
     networks = {name: net}

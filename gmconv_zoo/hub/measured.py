@@ -123,8 +123,8 @@ def _detection_metric(folder: str | Path, dataset: str, *, given: bool) -> Detec
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} records no average precision ({error!r}): write it with gmconv detect-eval MODEL DATA --output, "
-            'or pass --no-metric, and the card will read "not measured".'
+            f"{path} records no average precision ({error!r}): copy the {RESULTS_NAME} there that gmconv detect-eval "
+            'MODEL DATA --output writes, or pass --no-metric, and the card will read "not measured".'
         ) from error
 
 

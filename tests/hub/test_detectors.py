@@ -99,7 +99,9 @@ def test_what_does_not_belong_to_a_detector_is_refused(folder, tmp_path):
         (bare / name).symlink_to(folder / name)
     with pytest.raises(ValueError, match="holds a detector: leave out --top1"):
         choose_measured(folder, top1=90.0)
-    with pytest.raises(ValueError, match=r"records no average precision .* gmconv detect-eval MODEL DATA --output"):
+    with pytest.raises(
+        ValueError, match=r"records no average precision .* gmconv detect-eval MODEL DATA --output writes"
+    ):
         choose_measured(bare)
     assert choose_measured(bare, absent=True) is None
     out = {"out": tmp_path / "out", "repo_id": REPO}

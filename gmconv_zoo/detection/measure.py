@@ -166,4 +166,4 @@ def read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFil
 
 
 def _write(output: str | Path, data: str | Path, split: str, result: dict[str, Any], **described: Any) -> None:
-    write_results(output, {"dataset": f"{data}, {split}", **described, "score": result})
+    write_results(output, {"dataset": f"{Path(data).resolve().name}, {split}", **described, "score": result})

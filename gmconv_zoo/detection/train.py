@@ -136,7 +136,7 @@ def train(
         "detector": _json_ready(detector.gmconv_plan),
         "network_options": _json_ready(chosen.model_options),
         "start": str(chosen.weights or (_backbone_name(detector) if chosen.pretrained else "random weights")),
-        "dataset": str(data),
+        "dataset": f"{Path(data).resolve().name}, val",  # the record is published, and has no path of the machine
         "training_set": _digest(images.coco.path),
         "validation_set": _digest(val.path),
     }

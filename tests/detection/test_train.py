@@ -47,6 +47,7 @@ def test_a_run_keeps_the_best_epoch_with_its_records_predictions_and_pictures(da
         *("model.safetensors", "predictions.json", "predictions.csv", "predictions.png"),
     }
     results, rows = json.loads((tmp_path / "results.json").read_text()), rows_of(tmp_path)
+    assert results["dataset"] == f"{data.name}, val"
     assert results["score"].keys() >= {"AP", "AP50", "APs", "per_class", "images"}
     assert results["detector"]["categories"] == {"circle": 1, "square": 2, "triangle": 3}
     assert rows[0]["val_per_class/circle"] == "0"

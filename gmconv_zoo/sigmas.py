@@ -1,6 +1,7 @@
 """Read the sigmas and masks of a network, and keep them learning: optimizer settings, clipping, revival."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from .layers import DGMConv2d, SGMConv2d, elliptical_mask
 __all__ = [
     "DYNAMIC_SPREAD",
     "DynamicMask",
+    "are_different",
     "clip_sigma_grad",
     "dynamic_masks",
     "param_groups",
@@ -58,13 +60,12 @@ class DynamicMask:
 
 
 @torch.no_grad()
-def sigmas(model: nn.Module, images: Tensor | None = None) -> dict[str, Tensor]:
+def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) -> dict[str, Tensor]:
     """The sigmas of a network's masks, in kernel taps.
 
     Args:
         model: any network.
-        images: (B, C, H, W) input for the dynamic layers, whose sigmas depend on it. The network is run once on
-            it, in eval mode.
+        images: input for the dynamic layers, whose sigmas depend on it, see `dynamic_masks`.
 
     Returns:
         Module name -> (1,) sigma of a static layer; with images also module name -> (B, 2) horizontal and
@@ -81,30 +82,32 @@ def sigmas(model: nn.Module, images: Tensor | None = None) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def dynamic_masks(model: nn.Module, images: Tensor) -> dict[str, DynamicMask]:
+def dynamic_masks(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, DynamicMask]:
     """Return the masks of the dynamic layers for a batch of images, on the CPU and in float32.
 
     Args:
-        model: any network. It is run once on the images, in eval mode.
-        images: (B, C, H, W) input of the network.
+        model: any network. It is run on the images in eval mode, as far as its last dynamic layer.
+        images: (B, C, H, W) input of the network, or for a detector a list of B images (C, H, W) of any sizes, each of
+            which is run by itself.
 
     Returns:
         Module name -> masks of a dynamic layer; empty for a network without one.
     """
     found: dict[str, DynamicMask] = {}
-
-    def keep(name: str, layer: DGMConv2d, x: Tensor) -> None:
+    for name, (layer, x) in _dynamic_layers(model, images).items():
         sigma = torch.stack(layer.sigma_module(x), dim=1).abs().float().cpu()
         mask = elliptical_mask(sigma[:, 0], sigma[:, 1], layer.kernel_size)
         found[name] = DynamicMask(sigma, mask, layer.sigma_module.hidden(x).cpu() > 0)
-
-    _visit_dynamic_layers(model, images, keep)
     return found
 
 
 @torch.no_grad()
 def revive(
-    model: nn.Module, images: Tensor, *, optimizer: Optimizer | None = None, generator: torch.Generator | None = None
+    model: nn.Module,
+    images: Tensor | Sequence[Tensor],
+    *,
+    optimizer: Optimizer | None = None,
+    generator: torch.Generator | None = None,
 ) -> dict[str, list[int]]:
     """Replace the dead hidden units of a network's dynamic layers, without changing any output.
 
@@ -112,8 +115,8 @@ def revive(
     same mask. Call this on a batch before training, and once in a while during it.
 
     Args:
-        model: any network; it is run once on the images, in eval mode. Layers that are frozen are left as they are.
-        images: (B, C, H, W) input of the network, at least two different images.
+        model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
+        images: as `dynamic_masks` takes them, at least two different images.
         optimizer: the optimizer of these parameters, whose momentum for the replaced weights is set to 0.
         generator: source of the new weights, on the CPU; None for torch's default one.
 
@@ -123,23 +126,24 @@ def revive(
     Raises:
         ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them.
     """
-    if images.ndim != 4 or len(images) < 2 or bool((images == images[:1]).all()):
-        raise ValueError(
-            f"images of shape {tuple(images.shape)}: pass a batch (B, C, H, W) of at least two different images."
-        )
+    if not are_different(images):
+        received = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a list of {len(images)}"
+        raise ValueError(f"images: {received}: pass a batch (B, C, H, W) of at least two different images.")
     revived: dict[str, list[int]] = {}
-
-    def replace(name: str, layer: DGMConv2d, x: Tensor) -> None:
+    for name, (layer, x) in _dynamic_layers(model, images).items():
         module = layer.sigma_module
         if not all(parameter.requires_grad for parameter in module.parameters()):
-            return
+            continue
         if units := module.revive(x, generator=generator):
             revived[name] = units
             for parameter, axis in ((module.fc_max.weight, 0), (module.fc_avg.weight, 0), (module.fc.weight, 1)):
                 _forget(optimizer, parameter, axis, units)
-
-    _visit_dynamic_layers(model, images, replace)
     return revived
+
+
+def are_different(images: Tensor | Sequence[Tensor]) -> bool:
+    """Tell whether a batch, as `dynamic_masks` takes it, holds at least two images that differ."""
+    return any(image.ndim == 3 and not torch.equal(image, images[0]) for image in images)
 
 
 def clip_sigma_grad(model: nn.Module, max_norm: float = 0.02) -> None:
@@ -229,26 +233,49 @@ def param_groups(
     return groups
 
 
-def _visit_dynamic_layers(model: nn.Module, images: Tensor, visit: Callable[[str, DGMConv2d, Tensor], None]) -> None:
-    """Call ``visit(name, layer, input)`` for every dynamic layer while the network runs on images, in eval mode."""
+class _AllSeenError(Exception):
+    """Every dynamic layer has had its input, so the rest of the network need not be run."""
+
+
+def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, tuple[DGMConv2d, Tensor]]:
+    """Return the dynamic layers that images reach, in eval mode, and what their sigma modules see of each image.
+
+    That is the largest and the mean value of each channel: the tensor of a layer is (B, C, 1, 2), images of two pixels
+    with the same ones, whatever the sizes of the layer's inputs.
+    """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}
     if not layers:
-        return
+        return {}
+    seen: list[dict[str, Tensor]] = []
     modes = {module: module.training for module in model.modules()}
     handles = []
     for name, layer in layers.items():
 
-        def before(_module: nn.Module, inputs: tuple[Tensor], name: str = name, layer: DGMConv2d = layer) -> None:
-            visit(name, layer, inputs[0] if inputs[0].ndim == 4 else inputs[0].unsqueeze(0))
+        def before(_module: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
+            seen[-1][name] = _two_pixels(inputs[0] if inputs[0].ndim == 4 else inputs[0].unsqueeze(0))
+            if len(seen[-1]) == len(layers):
+                raise _AllSeenError
 
         handles.append(layer.register_forward_pre_hook(before))
+    device = next(iter(layers.values())).weight.device
     try:
-        model.eval()(images)
+        model.eval()
+        for batch in [images.to(device)] if isinstance(images, Tensor) else ([image.to(device)] for image in images):
+            seen.append({})
+            with suppress(_AllSeenError):
+                model(batch)
     finally:
         for module, training in modes.items():
             module.training = training
         for handle in handles:
             handle.remove()
+    return {name: (layers[name], torch.cat([found[name] for found in seen])) for name in seen[0]}
+
+
+def _two_pixels(x: Tensor) -> Tensor:
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    largest, mean = x.amax((2, 3), keepdim=True), x.mean((2, 3), keepdim=True)
+    return torch.cat([largest, 2 * mean - largest], dim=3)
 
 
 def _forget(optimizer: Optimizer | None, parameter: Tensor, axis: int, units: list[int]) -> None:

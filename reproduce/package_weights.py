@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from gmconv_zoo import weights
 from gmconv_zoo.cli.command import run
-from gmconv_zoo.hub.measured import choose_measured
+from gmconv_zoo.hub.measured import DetectionMetric, choose_measured
 from gmconv_zoo.hub.publish import spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving import WEIGHTS_NAME, load
@@ -95,6 +95,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _main(args: argparse.Namespace) -> None:
     measured = choose_measured(args.folder, dataset=args.dataset)
+    assert not isinstance(measured, DetectionMetric)  # the package holds classifiers
     effect = None if args.data is None else measure_stem(load(args.folder), args.data)
     stem = None if effect is None else Stem(effect.mask_spread, effect.live, effect.count, effect.changed)
     described = {"stem": stem, "source": args.source, "recipe": args.recipe, "overwrite": args.overwrite}

@@ -112,6 +112,22 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert not dynamic_masks(net, images[:1])["0"].is_dynamic
 
 
+class OfLists(nn.Sequential):
+    def forward(self, images):
+        return super().forward(torch.stack(images))
+
+
+def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
+    net = OfLists(*stem_with_a_dead_unit()[0])
+    images = [torch.rand(3, 9, 9), 4 * torch.rand(3, 12, 7)]
+    found = dynamic_masks(net, images)["0"]
+    expected = torch.cat([net[0].mask(image.unsqueeze(0)).detach() for image in images])
+    torch.testing.assert_close(found.mask, expected)
+    assert revive(net, images) == {"0": [1]}
+    with pytest.raises(ValueError, match="images: a list of 2: pass a batch"):
+        revive(net, [images[0], images[0]])
+
+
 def test_dynamic_masks_of_a_static_network_are_none():
     assert dynamic_masks(timm.create_model("sgmconv_cifar_resnet20"), torch.rand(2, 3, 32, 32)) == {}
 
@@ -213,8 +229,8 @@ def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
 
 
 def test_failed_run_leaves_no_hook_and_the_mode():
-    net = nn.Sequential(DGMConv2d(3, 4, 3), nn.Linear(2, 2)).train()
+    net = nn.Sequential(nn.Linear(2, 2), DGMConv2d(3, 4, 3)).train()
     with pytest.raises(RuntimeError):
         sigmas(net, torch.ones(1, 3, 8, 8))
-    assert not net[0].sigma_module._forward_hooks
+    assert not net[1]._forward_pre_hooks
     assert net.training

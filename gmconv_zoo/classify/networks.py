@@ -12,6 +12,7 @@ from torch import nn
 
 from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
 from ..engine.extras import needs_extra
+from ..saving.detectors import refuse_detector
 from ..saving.named import check_model_name, is_timm_name, open_model
 
 with needs_extra("train"):
@@ -69,6 +70,7 @@ def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
 
 def _opened(model: str, classes: int) -> nn.Module:
     net = open_model(model)
+    refuse_detector(net)
     reset = getattr(net, "reset_classifier", None)
     if not callable(reset):
         raise ValueError(f"{model}: {type(net).__name__} has no classifier to replace.")
@@ -162,6 +164,7 @@ def open_together(name: str, weights: str | None = None) -> nn.Module:
     own: dict[str, Any] = {} if weights is None else {"weights": weights}
     try:
         model = open_checkpoint(name) if checkpoint else open_model(name, **own)
+        refuse_detector(model)
     except Exception as caught:  # raised again once all processes know of it
         error = caught
     read = _checksum(model) if checkpoint and model is not None else 0

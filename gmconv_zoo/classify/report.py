@@ -1,6 +1,5 @@
 """A report about a classifier in one HTML file: what it is, its masks, and how well and fast it works."""
 
-import csv
 import datetime
 import json
 import os
@@ -18,16 +17,17 @@ from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
 from ..engine.evaluate import evaluate
-from ..engine.records import RESULTS_NAME, SUMMARY_NAME, environment
+from ..engine.records import RESULTS_NAME, environment
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
+from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
 from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..visualize.classes import draw_curves
 from ..visualize.masks import has_masks
-from ..visualize.report import field_section, mask_sections, network_section
+from ..visualize.report import curve_section, field_section, mask_sections, network_section
 from ..visualize.report_page import Section, write_page
 from ..weights.specs import SPECS, specs_of
 from .evaluate import Answers
@@ -99,6 +99,7 @@ def report(
     check_target(output, inputs=[place, *([] if data is None else [data])], overwrite=overwrite)
     source = None if data is None else open_eval_data(data, root=data_dir, split=split, labels=labels)
     net = _open(model, place)
+    refuse_detector(net)
     folder = place.parent.parent if place.is_file() else place
     name, record = place.resolve().name if place.exists() else model, _record(folder)
     networks = {name: net}
@@ -122,7 +123,14 @@ def report(
         fields = field_section(networks, _sample(images, answers.index, _FIELD_IMAGES), progress=progress)
         seen = [fields, answered.accuracy_section(), answered.confusion_section(), answered.mistake_section(mistakes)]
         seen[1].text += [_CAUTION] * bool(record.get("split_made"))
-    sections = [network_section(net, about), *mask_sections(net, sample), *seen, _curves(folder), _speed(net, device)]
+    columns = ("epoch", "train_loss", "val_top1_percent")
+    curves = curve_section(
+        folder,
+        columns,
+        draw_curves,
+        "Training loss and validation accuracy over {} epochs; the highest accuracy is {:.1f} %.",
+    )
+    sections = [network_section(net, about), *mask_sections(net, sample), *seen, curves, _speed(net, device)]
     made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."
     kind = "with" if has_masks(net) else "without"
     return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections, made)
@@ -189,26 +197,6 @@ def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
 
 def _needs_images(title: str) -> Section:
     return Section(title, ["This needs labelled images: pass validation data (--data)."])
-
-
-def _curves(folder: Path) -> Section:
-    section, path = Section("Training curves"), folder / SUMMARY_NAME
-    columns = ("epoch", "train_loss", "val_top1_percent")
-    rows: list[dict[str, float]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: float(row[key]) for key in columns if row.get(key)} for row in csv.DictReader(file)]
-    if not any(len(row) == len(columns) for row in rows):
-        section.text.append("There are curves where the model is the folder of a training with an evaluated epoch.")
-        return section
-    best = max(row.get("val_top1_percent", 0.0) for row in rows)
-    alt = f"Training loss and validation accuracy over {len(rows)} epochs; the highest accuracy is {best:.1f} %."
-    section.draw(lambda path: draw_curves(rows, path), alt)
-    section.tables["Every epoch"] = [
-        columns,
-        *([f"{row[key]:g}" if key in row else "" for key in columns] for row in rows),
-    ]
-    return section
 
 
 def _speed(net: nn.Module, device: str) -> Section:

@@ -34,7 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"row of the paper's Table V: {', '.join(names)}; or none, for a standard Faster R-CNN and what "
         "--model-options say (default: %(default)s)",
     )
-    add("--weights", metavar="FILE", help="weights of a whole detector to start from (default: the backbone's)")
+    add(
+        "--weights",
+        metavar="FILE",
+        help="weights of a whole detector to start from, a file, folder or hf-hub:ORG/NAME (default: the backbone's)",
+    )
     add("--no-pretrained", action="store_true", help="start the backbone from random weights")
     add_model_options(parser, "gmconv_zoo.detection.build", "backbone=resnet18 batch_norm=train frozen_stages=1")
     add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: 800)")

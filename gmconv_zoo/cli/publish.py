@@ -1,6 +1,7 @@
 """Publish a folder that gmconv_zoo.save wrote on the Hugging Face Hub, and print its row for weights/specs.py.
 
-The folder is loaded and compared first; the accuracy is read from its results.json or given here. Pushing needs a
+The folder is loaded and compared first; the accuracy is read from its results.json or given here. A detector is
+published in the same way, with the average precision of its results.json. Pushing needs a
 token that may write, in HF_TOKEN or from `hf auth login`. An interrupted call is resumed by repeating it.
 
 Example:
@@ -41,6 +42,7 @@ def main(args: argparse.Namespace) -> None:
     from ..hub.measured import choose_measured
     from ..hub.publish import publish, spec_row
     from ..hub.stage import stage
+    from ..saving.detectors import holds_detector
 
     output = args.output or Path("output/publish", args.repo.rpartition("/")[2])
     score = {"top1": args.top1, "top5": args.top5, "origin": args.origin, "absent": args.no_metric}
@@ -55,7 +57,9 @@ def main(args: argparse.Namespace) -> None:
             return
         spec = publish(staged, tag=args.tag, force=args.force, private=args.private)
     print(f"Published {args.repo}, tag {args.tag}, commit {spec.revision}: every file was read back and is the same.")
-    if args.fused:
+    if holds_detector(args.folder):
+        print(f"Use it: gmconv detect {args.repo} IMAGES")
+    elif args.fused:
         print(f'It loads without gmconv_zoo: timm.create_model("hf-hub:{args.repo}", pretrained=True)')
     elif staged.no_tag:
         print(f"No row for gmconv_zoo/weights/specs.py: {staged.no_tag}")

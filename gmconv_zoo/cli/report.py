@@ -1,12 +1,16 @@
-"""Write a report about a classifier into one HTML file: its masks, receptive fields, accuracy, mistakes and speed.
+"""Write a report about a network into one HTML file: its masks, receptive fields, accuracy, mistakes and speed.
 
 MODEL is a timm name with pretrained weights, a folder that gmconv_zoo.save or a training wrote, a checkpoint, or a Hub
 repository. Pass --data, labelled images that the network was not trained on, for everything that depends on images.
 The file opens in a browser without a connection.
 
+MODEL can also be a detector. DATA is then a folder with annotations in COCO's format, --split is val or train, and
+--mistakes is the number of images that are shown with their true and their detected boxes.
+
 Example:
     gmconv report output/finetune --data photos/val
     gmconv report gmconv_cifar_resnet20.gm_cifar10 --data torch/cifar10 --data-dir data --output report.html
+    gmconv report output/detect-train --data boxes --split val
 """
 
 import argparse
@@ -16,13 +20,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of a report."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="name, folder, checkpoint or Hub repository")
-    add("--data", help="folder of images, tar file, or torch/NAME or hfds/NAME (default: none)")
+    add("--data", help="folder of images, tar file, torch/NAME or hfds/NAME; of a detector a folder (default: none)")
     add("--data-dir", help="folder that holds a named dataset (default: none)")
-    add("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add("--split", help="split of the dataset (default: validation, of a detector val)")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
     add("--twin", metavar="MODEL", help="network for comparison (default: the standard twin, if it is packaged)")
-    add("--mistakes", type=int, default=12, help="worst mistakes to show as pictures (default: %(default)s)")
-    add("--batch-size", type=int, default=64, help="images per forward pass (default: %(default)s)")
+    add("--mistakes", type=int, metavar="N", help="pictures of mistakes (default: 12, of a detector 6)")
+    add("--batch-size", type=int, help="images per forward pass of a classifier (default: 64)")
     add("--workers", type=int, default=0, help="loader processes (default: %(default)s)")
     add("--skip-bad", action="store_true", help="leave unreadable images out, and name them on the page")
     add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
@@ -32,6 +36,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Report as the options say."""
-    from ..classify.report import report
+    from ..saving.detectors import holds_detector
 
-    print(report(**vars(args), progress=True))
+    options = {name: value for name, value in vars(args).items() if value is not None}
+    if not holds_detector(args.model):
+        from ..classify.report import report
+
+        print(report(**options, progress=True))
+        return
+    from ..detection.report import report as report_detector
+
+    for name in ("data_dir", "labels", "skip_bad", "batch_size"):
+        if options.pop(name, False):
+            raise ValueError(f"{args.model} is a detector: leave out --{name.replace('_', '-')}.")
+    options |= {"pictures": options.pop("mistakes")} if "mistakes" in options else {}
+    print(report_detector(**options, progress=True))

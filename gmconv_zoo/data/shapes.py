@@ -14,7 +14,13 @@ SHAPES = ("circle", "square", "triangle")
 
 
 def write_shapes(
-    folder: str | Path, split: str = "train", *, images: int = 12, size: int = 128, seed: int = 0
+    folder: str | Path,
+    split: str = "train",
+    *,
+    images: int = 12,
+    size: int = 128,
+    smallest: int | None = None,
+    seed: int = 0,
 ) -> tuple[Path, Path]:
     """Write images with one to three shapes in random colours on noise.
 
@@ -23,6 +29,7 @@ def write_shapes(
         split: name of the split.
         images: number of images; every other one is higher than wide.
         size: longer side of the images in pixels; the shorter one is three quarters of it.
+        smallest: side of the smallest shape in pixels; None for an eighth of the size. The largest is a third of it.
         seed: seed of the images; other splits need another one.
 
     Returns:
@@ -39,7 +46,7 @@ def write_shapes(
         image = Image.fromarray(random.integers(96, 160, (height, width, 3), dtype=np.uint8))
         boxes: list[tuple[int, int, int]] = []
         for _ in range(random.integers(1, 4)):
-            side = int(random.integers(size // 8, size // 3 + 1))
+            side = int(random.integers(size // 8 if smallest is None else smallest, size // 3 + 1))
             x, y = int(random.integers(width - side + 1)), int(random.integers(height - side + 1))
             if any(x < a + s and a < x + side and y < b + s and b < y + side for a, b, s in boxes):
                 continue  # shapes do not cover each other

@@ -13,6 +13,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from ..conversion import Conversion, convert
 from ..layers import DGMConv2d, SGMConv2d
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
+from ..saving.detectors import is_detector
 from .backbone import PyramidBackbone, create_body, module_stages
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
@@ -87,7 +88,8 @@ def build(
             COCO's 91.
         pretrained: whether to load the backbone's weights; not done when ``weights`` are given.
         weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
-            package's. Weights of a standard detector keep their outputs when masks or deformable convolution are added.
+            package's, or the folder or Hub repository ("hf-hub:ORG/NAME") of a saved detector. Weights of a standard
+            detector keep their outputs when masks or deformable convolution are added.
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
@@ -155,8 +157,8 @@ def categories_of(detector: nn.Module) -> dict[str, int]:
     Raises:
         ValueError: for a network that is not a detector.
     """
-    plan: Any = getattr(detector, "gmconv_plan", None) or {}
-    if plan.get("kind") != "detector":
+    plan: Any = getattr(detector, "gmconv_plan", None)
+    if not is_detector(detector):
         raise ValueError(f"a {type(detector).__name__} is not a detector: pass one that detect-train or build made.")
     return plan.get("categories") or {str(label): label for label in range(1, plan["num_classes"])}
 

@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
+from ..saving import WEIGHTS_NAME
+from ..saving.named import hub_file
 from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.errors import WeightsError
 
@@ -28,16 +30,16 @@ def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
 
     Args:
         weights: a state dict, or a .pth or .safetensors file of one; a training checkpoint may hold it under "model".
+            Also a folder or Hub repository ("hf-hub:ORG/NAME") of a saved detector.
 
     Raises:
         ValueError: for a file that does not exist or is not a state dict.
+        RuntimeError: when the Hub does not give the file.
     """
     if isinstance(weights, Mapping):
         tensors: StateDict = dict(weights)
     else:
-        path = Path(weights)
-        if not path.is_file():
-            raise ValueError(f"weights={str(path)!r}: the file does not exist. Pass a .pth or .safetensors file.")
+        path = _file_of(str(weights))
         try:
             tensors = dict(load_state_dict(str(path), weights_only=True))
         except (UnpicklingError, SafetensorError, RuntimeError, EOFError, AttributeError, TypeError) as error:
@@ -48,6 +50,22 @@ def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
     for pattern, name in _OLD_NAMES:
         tensors = {pattern.sub(name, key): value for key, value in tensors.items()}
     return tensors
+
+
+def _file_of(weights: str) -> Path:
+    if weights.startswith("hf-hub:"):
+        try:
+            return hub_file(weights, WEIGHTS_NAME)
+        except Exception as error:  # the Hub's answers and, from each transport, types of its own
+            said = " ".join(str(error).split())
+            raise RuntimeError(f"weights={weights!r}: the Hub does not give them ({said}).") from error
+    path = Path(weights, WEIGHTS_NAME) if Path(weights).is_dir() else Path(weights)
+    if not path.is_file():
+        raise ValueError(
+            f"weights={weights!r}: the file does not exist. Pass a .pth or .safetensors file, the folder of a saved "
+            "detector, or a Hub repository, hf-hub:ORG/NAME."
+        )
+    return path
 
 
 def classes_of(tensors: Mapping[str, Tensor]) -> int | None:

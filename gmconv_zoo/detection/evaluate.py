@@ -80,7 +80,7 @@ class CocoEvaluator:
         Raises:
             ValueError: when images of the file were not evaluated.
         """
-        return _measure(self.coco, self._detections())
+        return _measure(self.coco, self.detections())
 
     def write_predictions(self, path: str | Path) -> Path:
         """Write all detections as a result file of COCO's format, which `evaluate_file` reads.
@@ -88,7 +88,7 @@ class CocoEvaluator:
         Raises:
             ValueError: when images of the file were not evaluated.
         """
-        return write_json(path, self._detections())
+        return write_json(path, self.detections())
 
     def _row(self, output: Mapping[str, Tensor], image_id: int) -> dict[str, Any]:
         boxes, scores = output["boxes"].detach().double().cpu(), output["scores"].detach().double().cpu()
@@ -110,7 +110,12 @@ class CocoEvaluator:
         ]
         return {"image_id": image_id, "detections": detections}
 
-    def _detections(self) -> list[dict[str, Any]]:
+    def detections(self) -> list[dict[str, Any]]:
+        """Return all detections in the format of a COCO result file.
+
+        Raises:
+            ValueError: when images of the file were not evaluated.
+        """
         if missing := [str(image.id) for image in self.coco.images if image.id not in self._rows]:
             raise ValueError(
                 f"{len(missing)} of the {len(self.coco.images)} images of {self.coco.path} were not evaluated (image "

@@ -25,7 +25,7 @@ from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, pe
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = ["evaluate_detector", "measure", "resize_to", "result_table"]
+__all__ = ["evaluate_detector", "measure", "read_for", "resize_to", "result_table"]
 
 # What is written into an output folder.
 _FILES = (RESULTS_NAME, PREDICTIONS_NAME, PICTURE_NAME, "predictions.csv")
@@ -76,7 +76,7 @@ def measure(
     accelerator = accelerator or default_accelerator()
     detector = open_model(model)
     resize_to(detector, image_size)
-    coco = _read_for(detector, data, split, clip)
+    coco = read_for(detector, data, split, clip)
     evaluator = evaluate_detector(detector, coco, accelerator=accelerator, **evaluation)
     result = evaluator.result()
     if output is not None and accelerator.is_main_process:
@@ -142,8 +142,17 @@ def result_table(result: dict[str, Any]) -> str:
     return "\n".join([f"{result['images']} images; AP is the mean over IoU 0.5 to 0.95, then by class", *lines])
 
 
-def _read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFile:
-    """Read a split with a detector's labels; of a detector without names they are the ids of the categories."""
+def read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFile:
+    """Read a split with a detector's labels; of a detector without names they are the ids of the categories.
+
+    Args:
+        detector: a detector of this package.
+        data: folder, see `read_split`.
+        split, clip: see `read_split`.
+
+    Raises:
+        ValueError: when the detector does not know the file's categories, and as `read_split`.
+    """
     categories = categories_of(detector)
     if detector.gmconv_plan["categories"]:
         return read_split(data, split, classes=tuple(categories), clip=clip)
@@ -157,4 +166,4 @@ def _read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFi
 
 
 def _write(output: str | Path, data: str | Path, split: str, result: dict[str, Any], **described: Any) -> None:
-    write_results(output, {"dataset": f"{data}, {split}", **described, "score": result})
+    write_results(output, {"dataset": f"{Path(data).resolve().name}, {split}", **described, "score": result})

@@ -56,7 +56,7 @@ class DetectionOptions(FitOptions):
         overrides: fields of the recipe to change, see `recipe_for`.
         model_options: arguments of `build`, which replace those of the preset.
         pretrained: whether the backbone starts from its pretrained weights.
-        weights: whole detector to start from, a file, see `build`; None to start from the backbone.
+        weights: whole detector to start from, see `build`; None to start from the backbone.
         image_size: length in pixels of the shorter side of the images; None for 800.
         workers: loader processes of each process; None for a number that suits the machine.
         clip: clip boxes that leave their image, instead of refusing them.
@@ -135,8 +135,8 @@ def train(
         "model": preset or "detector",
         "detector": _json_ready(detector.gmconv_plan),
         "network_options": _json_ready(chosen.model_options),
-        "start": str(chosen.weights or ("pretrained backbone" if chosen.pretrained else "random")),
-        "dataset": str(data),
+        "start": str(chosen.weights or (_backbone_name(detector) if chosen.pretrained else "random weights")),
+        "dataset": f"{Path(data).resolve().name}, val",  # the record is published, and has no path of the machine
         "training_set": _digest(images.coco.path),
         "validation_set": _digest(val.path),
     }
@@ -221,6 +221,12 @@ def _build(preset: str | None, categories: dict[str, int], options: DetectionOpt
             "(--no-pretrained), pass weights (--weights), or batch_norm='train' (--model-options batch_norm=train)."
         )
     return detector
+
+
+def _backbone_name(detector: Any) -> str:
+    """Return timm's name of the weights that a backbone was built with."""
+    config = detector.backbone.body.pretrained_cfg
+    return ".".join(filter(None, (config["architecture"], config.get("tag"))))
 
 
 def _loaders(

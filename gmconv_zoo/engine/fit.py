@@ -17,7 +17,7 @@ from .allocator import keep_freed_memory
 from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, load_weights
 from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
 from .extras import needs_extra
-from .loop import EpochCallback, TrainState, run_epochs
+from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
 from .records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
 from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
@@ -51,8 +51,8 @@ _RUN_FILES = frozenset(
         *("predictions.json", "predictions.csv", "predictions.png"),
     ]
 )
-# Images that the sigmas of dynamic layers are logged on.
-PROBE_IMAGES = 256
+# Images that the sigmas of dynamic layers are logged on. Those of a list are of any size, and large ones on COCO.
+PROBE_IMAGES, LISTED_PROBE_IMAGES = 256, 64
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def fit(
             clip_grad=settings.clip_grad,
             clip_sigma=settings.clip_sigma,
             freeze_statistics=settings.freeze_statistics,
-            first_batch_callbacks=[] if probe is None else [revive_dead_units],
+            first_batch_callbacks=[_revival(probe)],
             callbacks=[*after_epoch, *task.closing_callbacks],
             update_callbacks=[] if writer is None else [writer.after_update],
             progress=options.progress,
@@ -145,13 +145,13 @@ def fit(
             state.model, keep_fp32_wrapper=False, keep_torch_compile=False
         )  # mixed precision patches forward
     row = _final_weights(model, state, writer if options.end_with_best else None, task.metric)
-    if accelerator.is_main_process and probe is not None and len(probe) > 1:
+    if accelerator.is_main_process and len(probe) > 1:
         warn_of_static_layers(model, row)
     if summary.path is not None and task.draw is not None:
         task.draw(state.rows, summary.path.with_name(CURVES_NAME))
     chosen = settings.patience is not None or options.end_with_best
     results = described | _outcome(row, summary, chosen, accelerator)
-    if probe is not None and (stem := stem_record(row, len(probe))):
+    if stem := stem_record(row, len(probe)):
         results["stem"] = stem
     if options.output is not None and accelerator.is_main_process:
         write_results(options.output, results)
@@ -234,12 +234,24 @@ def _check_batch_size(loader: DataLoader[Any], settings: TrainSettings, accelera
         )
 
 
-def _probe_images(loader: DataLoader[Any]) -> Tensor | None:
-    """The first images of the validation set; None where they are not of one size."""
+def _probe_images(loader: DataLoader[Any]) -> Tensor | list[Tensor]:
+    """Return the first images of the validation set, as a list where a batch holds a list of them."""
     if getattr(loader, "persistent_workers", False):  # not to be started for one batch
         loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
-    images = next(iter(loader))[0]
-    return images[:PROBE_IMAGES] if isinstance(images, Tensor) else None
+    batches = iter(loader)
+    images = next(batches)[0]
+    if isinstance(images, Tensor):
+        return images[:PROBE_IMAGES]
+    for more, _ in batches:
+        if len(images) >= LISTED_PROBE_IMAGES:
+            break
+        images = [*images, *more]
+    return images[:LISTED_PROBE_IMAGES]
+
+
+def _revival(probe: Tensor | list[Tensor]) -> BatchCallback:
+    """Revive by the batch, or by the probe where a batch is a list: it has few images, on which many units are 0."""
+    return revive_dead_units if isinstance(probe, Tensor) else lambda state, _: revive_dead_units(state, (probe, None))
 
 
 def _prepare(

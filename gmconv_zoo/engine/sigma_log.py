@@ -5,12 +5,13 @@ kernel, and neither loss nor accuracy shows it. Every epoch's row therefore has 
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..sigmas import DYNAMIC_SPREAD, dynamic_masks, revive, sigmas
+from ..sigmas import DYNAMIC_SPREAD, are_different, dynamic_masks, revive, sigmas
 from .extras import needs_extra
 from .loop import TrainState
 
@@ -26,23 +27,22 @@ class SigmaLog:
     """Add `sigma_row` to the row of every epoch, as an epoch callback.
 
     Args:
-        images: (B, C, H, W) images on which the dynamic layers are measured, the same ones every epoch; None to log the
-            static layers only.
+        images: images on which the dynamic layers are measured, the same ones every epoch, see `dynamic_masks`.
     """
 
-    def __init__(self, images: Tensor | None) -> None:
+    def __init__(self, images: Tensor | Sequence[Tensor]) -> None:
         self.images = images
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         row.update(sigma_row(state.network, self.images))
 
 
-def sigma_row(model: nn.Module, images: Tensor | None) -> dict[str, Any]:
+def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, Any]:
     """Return every sigma of a network, and the statistics of its dynamic masks, as one row.
 
     Args:
-        model: any network; it is run once on the images, in eval mode.
-        images: (B, C, H, W) images, on any device; None to leave the dynamic layers out.
+        model: any network, run as `dynamic_masks` does.
+        images: as `dynamic_masks` takes them, on any device.
 
     Returns:
         "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"
@@ -51,10 +51,7 @@ def sigma_row(model: nn.Module, images: Tensor | None) -> dict[str, Any]:
         which it is above 0).
     """
     row: dict[str, Any] = {f"sigma/{name}": sigma.item() for name, sigma in sigmas(model).items()}
-    if images is None:
-        return row
-    device = next(model.parameters()).device
-    for name, found in dynamic_masks(model, images.to(device)).items():
+    for name, found in dynamic_masks(model, images).items():
         means, spreads = found.sigma.mean(0).tolist(), found.sigma.std(0, correction=0).tolist()
         for axis, mean, spread in zip(("horizontal", "vertical"), means, spreads, strict=True):
             row[f"sigma/{name}.{axis}"] = mean
@@ -71,12 +68,12 @@ def revive_dead_units(state: TrainState, batch: Any) -> None:
 
     Args:
         state: training state, whose network and optimizer are changed in place.
-        batch: pair of images and labels.
+        batch: its first part are the images: (B, C, H, W), or a list of images that is the same in every process.
     """
     images = batch[0]
-    if state.accelerator.num_processes > 1:
+    if state.accelerator.num_processes > 1 and isinstance(images, Tensor):
         images = broadcast(images.contiguous())
-    if len(images) < 2 or bool((images == images[:1]).all()):
+    if not are_different(images):
         return
     network = state.network
     generator = torch.Generator().manual_seed(state.step)
@@ -121,8 +118,8 @@ def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
             _logger.warning(
                 "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), and its hidden "
                 "units are live on the shares %s of them. Train longer, start from a smaller sigma "
-                "(sigma_init='kernel'; --model-options sigma_init=kernel), or use the sgmconv_ network, which costs "
-                "less.",
+                "(sigma_init='kernel'; --model-options sigma_init=kernel), or use a static stem (stem='static'; "
+                "--model-options stem=static), which costs less.",
                 name or type(model).__name__,
                 spread,
                 DYNAMIC_SPREAD,

@@ -11,6 +11,7 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from ..saving.detectors import refuse_detector
 from .metadata import metadata_of
 from .prepare import example_images, prepare
 from .torch_files import read_exported, read_torchscript, write_exported, write_torchscript
@@ -80,6 +81,7 @@ def export(
         raise ValueError(f"format={format!r}: pass one of {tuple(FORMATS)}.")
     if opset is not None and format != "onnx":
         raise ValueError(f"opset={opset} belongs to ONNX: leave it out with format={format!r}.")
+    refuse_detector(model)
     net, input_size = prepare(model, fuse=fuse), _input_size(model, image_size)
     _check_runs(net, input_size)
     described = metadata_of(net, input_size)

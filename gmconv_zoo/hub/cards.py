@@ -7,13 +7,26 @@ from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
+from timm.models import get_pretrained_cfg
 
 from .._version import REPOSITORY
+from ..saving.named import is_timm_name
 from ..sigmas import DYNAMIC_SPREAD
 from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
-__all__ = ["ALLOWED_LICENCES", "CardSubject", "Kind", "check_cards", "render_card", "subject_of", "write_cards"]
+__all__ = [
+    "ALLOWED_LICENCES",
+    "CardSubject",
+    "Kind",
+    "base_model",
+    "check_cards",
+    "check_licence",
+    "render_card",
+    "stem_line",
+    "subject_of",
+    "write_cards",
+]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
 ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
@@ -166,8 +179,7 @@ def _names(spec: WeightSpec) -> str:
 
 def _metadata(subject: CardSubject) -> ModelCardData:
     spec = subject.spec
-    if spec.licence not in ALLOWED_LICENCES:
-        raise ValueError(f"{spec.name}: licence {spec.licence!r} is not one of {', '.join(ALLOWED_LICENCES)}.")
+    check_licence(spec)
     known = spec.measured or spec.upstream or spec.paper
     return ModelCardData(
         license=spec.licence,
@@ -175,21 +187,37 @@ def _metadata(subject: CardSubject) -> ModelCardData:
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "gmconv"],
         datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
-        base_model=_base_model(subject),
+        base_model=base_model(spec, subject.start),
         model_name=spec.name if spec.measured else None,
         eval_results=_eval_results(spec.measured) if spec.measured else None,
     )
 
 
-def _base_model(subject: CardSubject) -> str | None:
-    """The Hub's name of the weights that these were made or trained from; None where they are not on the Hub."""
-    spec = subject.spec
+def check_licence(spec: WeightSpec) -> None:
+    """Refuse a licence under which derived weights may not be passed on, or that is not known."""
+    if spec.licence not in ALLOWED_LICENCES:
+        raise ValueError(
+            f"{spec.name}: licence {spec.licence!r} is not one of {', '.join(ALLOWED_LICENCES)}: pass that of the "
+            "weights as licence (--licence)."
+        )
+
+
+def base_model(spec: WeightSpec, start: str) -> str | None:
+    """Return the Hub's name of the weights that others were made or trained from; None where they are not on the Hub.
+
+    Args:
+        spec: the weights.
+        start: name of the weights that their training started from; empty where it is not known or there are none.
+    """
     if spec.conversion == "standard":
         return spec.hf_hub_id or None
-    started = SPECS.get(subject.start)
+    started = SPECS.get(start)
     if started is not None:
         return started.hf_hub_id or None
-    hub_id = subject.start.removeprefix("hf-hub:").partition("@")[0]
+    if is_timm_name(start):
+        hub_id = getattr(get_pretrained_cfg(start), "hf_hub_id", None) or ""
+        return f"timm/{start}" if hub_id.startswith("timm/") else None
+    hub_id = start.removeprefix("hf-hub:").partition("@")[0]
     return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 
 
@@ -239,12 +267,12 @@ def _details(subject: CardSubject) -> dict[str, str]:
     if spec.recipe:
         details["Recipe"] = spec.recipe
     if spec.stem is not None:
-        details["Dynamic stem"] = _stem(spec.stem)
+        details["Dynamic stem"] = stem_line(spec.stem)
     return details
 
 
-def _stem(stem: Stem) -> str:
-    """What a dynamic stem does, in one line, and whether it is nearly static."""
+def stem_line(stem: Stem) -> str:
+    """Say in one line what a dynamic stem does, and whether it is nearly static."""
     live = ", ".join(f"{100 * share:.0f}" for share in stem.live)
     said = (
         f"its mask varies by {stem.mask_spread:.2g} over {stem.count:,} validation images (standard deviation of the "

@@ -2,14 +2,36 @@
 
 import datetime
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
 
-__all__ = ["RESULTS_NAME", "choose_measured", "read_measured", "read_start", "read_stem"]
+__all__ = ["RESULTS_NAME", "DetectionMetric", "choose_measured", "read_measured", "read_start", "read_stem"]
 
 RESULTS_NAME = "results.json"
+_AVERAGE_PRECISIONS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+@dataclass(frozen=True)
+class DetectionMetric:
+    """Average precision of a detector in percent, and where the numbers come from.
+
+    Attributes:
+        values: AP, AP50, AP75, APs, APm and APl; None where there is no such object.
+        per_class: AP by the name of the class.
+        images: number of images.
+        dataset, origin, date: as in `Metric`.
+    """
+
+    values: dict[str, float | None]
+    per_class: dict[str, float | None]
+    images: int
+    dataset: str
+    origin: str
+    date: str = ""
 
 
 def choose_measured(
@@ -20,8 +42,8 @@ def choose_measured(
     dataset: str = "",
     origin: str = "",
     absent: bool = False,
-) -> Metric | None:
-    """The metric to publish with a folder's weights.
+) -> Metric | DetectionMetric | None:
+    """The metric to publish with a folder's weights: of a detector, what results.json says.
 
     Args:
         folder: what is to be published.
@@ -40,6 +62,8 @@ def choose_measured(
         raise ValueError(f"there is no folder {folder}: pass one that gmconv_zoo.save or training wrote.")
     if absent:
         return None
+    if holds_detector(folder):
+        return _detection_metric(folder, dataset, given=top1 is not None or top5 is not None or bool(origin))
     if top1 is not None:
         if not 0 <= top1 <= 100:
             raise ValueError(f"top1={top1:g}: pass an accuracy in percent, 0 to 100.")
@@ -82,6 +106,30 @@ def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
         raise ValueError(f'{path} does not say what was measured: pass dataset, e.g. "CIFAR-10 test".')
     top5 = None if top5 is None else round(float(top5), 3)
     return Metric(round(top1, 3), top5, named, _origin(record.get("environment", {})), record.get("date", ""))
+
+
+def _detection_metric(folder: str | Path, dataset: str, *, given: bool) -> DetectionMetric:
+    path = Path(folder) / RESULTS_NAME
+    if given:
+        raise ValueError(f"{folder} holds a detector: leave out --top1, --top5 and --origin, {path} has its precision.")
+    record = _record(path)
+    try:
+        score = record["score"]
+        values, per_class = {name: _percent(score[name]) for name in _AVERAGE_PRECISIONS}, score["per_class"]
+        named = dataset or Path(record["dataset"]).name
+        origin, date = _origin(record.get("environment", {})), record.get("date", "")
+        return DetectionMetric(
+            values, {name: _percent(value) for name, value in per_class.items()}, score["images"], named, origin, date
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} records no average precision ({error!r}): copy the {RESULTS_NAME} there that gmconv detect-eval "
+            'MODEL DATA --output writes, or pass --no-metric, and the card will read "not measured".'
+        ) from error
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * float(share), 2)
 
 
 def read_start(folder: str | Path) -> str | None:

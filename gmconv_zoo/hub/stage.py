@@ -9,16 +9,20 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ..conversion import fuse
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
+from ..saving.detectors import is_detector, main_network
+from ..saving.named import is_timm_name
 from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .measured import RESULTS_NAME, read_start, read_stem
+from .detectors import check_detector, detector_card
+from .measured import RESULTS_NAME, DetectionMetric, read_start, read_stem
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -57,7 +61,7 @@ def stage(
     out: str | Path,
     *,
     repo_id: str,
-    measured: Metric | None,
+    measured: Metric | DetectionMetric | None,
     licence: str = "",
     source: str = "",
     fused: bool = False,
@@ -69,8 +73,9 @@ def stage(
         folder: what `gmconv_zoo.save` wrote, with results.json where training recorded one.
         out: folder to write, created when missing; it must not be ``folder``, nor hold other files.
         repo_id: "ORG/NAME" it will be published as; with NAME = "<model>.<tag>" the spec gets that tag.
-        measured: the accuracy measured with these weights; None makes the card say "not measured".
-        licence: in the Hub's spelling; that of the network's configuration by default.
+        measured: what was measured with these weights, see `choose_measured`; None makes the card say "not measured".
+        licence: in the Hub's spelling; that of the network's configuration by default, and of a detector that of the
+            weights that results.json says training started from.
         source: what the weights are derived from, in words; by default what results.json says that training started
             from.
         fused: fold the static masks in and publish timm's plain network.
@@ -99,12 +104,24 @@ def stage(
 
 
 def _write(
-    folder: Path, out: Path, repo_id: str, measured: Metric | None, licence: str, source: str, fused: bool
+    folder: Path,
+    out: Path,
+    repo_id: str,
+    measured: Metric | DetectionMetric | None,
+    licence: str,
+    source: str,
+    fused: bool,
 ) -> tuple[WeightSpec, Kind, str]:
     """Write and check the files of a publication in an empty folder; gives the fields of `Staged`."""
     model = load(folder)
     _check_finite(model)
-    trained = _masks_are_trained(model)
+    trained = _masks_are_trained(main_network(model))
+    if is_detector(model) and fused:
+        raise ValueError("fused (--fused) makes a plain network of timm, which a detector is not: leave it out.")
+    if is_detector(model) and not isinstance(measured, Metric):
+        return _write_detector(model, folder, out, repo_id, measured, licence, source, trained)
+    if is_detector(model) or isinstance(measured, DetectionMetric):
+        raise ValueError(f"measured={measured} is not of this kind of network: pass choose_measured({str(folder)!r}).")
     published = _fused(model) if fused else model
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
@@ -112,22 +129,64 @@ def _write(
     if fused and not config.get("folded_masks"):
         raise ValueError(f"{folder} holds no masks, folded or not: there is nothing to publish as fused.")
     _check_same(model, published, out, config)
-    if (folder / RESULTS_NAME).is_file():
-        shutil.copyfile(folder / RESULTS_NAME, out / RESULTS_NAME)
     kind: Kind = "fused" if fused else _kind(config["architecture"], trained)
-    notes = []
-    if (out / RESULTS_NAME).exists():
-        notes.append(f"How these weights were trained and measured is recorded in {RESULTS_NAME}.")
+    notes = _copy_record(folder, out)
     if fused and measured:
         notes.append("The accuracy was measured before the masks were folded in; outputs agree up to rounding.")
     start = read_start(folder)
-    source = source or ("not recorded" if start is None else f"trained from {start or 'random weights'}")
+    source = source or _source(start)
     spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
     spec = replace(spec, stem=None if fused else read_stem(folder))
     counts = profile(published.to("meta"), spec.input_size)
     card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}", start or ""))
     (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
     return spec, kind, "" if fused else _no_tag(model, config["architecture"])
+
+
+def _write_detector(
+    model: nn.Module,
+    folder: Path,
+    out: Path,
+    repo_id: str,
+    measured: DetectionMetric | None,
+    licence: str,
+    source: str,
+    trained: bool,
+) -> tuple[WeightSpec, Kind, str]:
+    save(model, out)
+    check_detector(model, out)
+    notes, start = _copy_record(folder, out), read_start(folder)
+    masked = any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
+    kind: Kind = "plain" if not masked else "mask-trained" if trained else "untrained"
+    if not licence and start and is_timm_name(start):
+        licence = getattr(get_pretrained_cfg(start), "license", None) or ""
+    name, _, tag = repo_id.rpartition("/")[2].partition(".")
+    spec = WeightSpec(
+        name,
+        tag or "untagged",
+        "native",
+        licence=licence,
+        source=source or _source(start),
+        hf_hub_id=repo_id,
+        filename=WEIGHTS_NAME,
+        stem=read_stem(folder),
+        notes=tuple(notes),
+    )
+    card = detector_card(model, spec, kind, measured, start=start or "")
+    (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
+    return spec, kind, "a detector is loaded from its repository, and timm has no name for it."
+
+
+def _copy_record(folder: Path, out: Path) -> list[str]:
+    """Copy a run's record, and return the notes about it."""
+    if not (folder / RESULTS_NAME).is_file():
+        return []
+    shutil.copyfile(folder / RESULTS_NAME, out / RESULTS_NAME)
+    return [f"How these weights were trained and measured is recorded in {RESULTS_NAME}."]
+
+
+def _source(start: str | None) -> str:
+    return "not recorded" if start is None else f"trained from {start or 'random weights'}"
 
 
 def _check_finite(model: nn.Module) -> None:

@@ -3,11 +3,14 @@
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 
+from .detectors import refuse_detector
+
 __all__ = ["best_classes", "check_classifier", "label_names", "recorded_names"]
 
 
 def check_classifier(model: nn.Module) -> int:
     """Return the number of a classifier's outputs; raises `ValueError` for a network without a classifier."""
+    refuse_detector(model)
     if count := int(getattr(model, "num_classes", 0) or 0):
         return count
     raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")

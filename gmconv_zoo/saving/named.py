@@ -15,7 +15,7 @@ from torch import nn
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
 
-__all__ = ["check_model_name", "did_you_mean", "is_timm_name", "open_model", "with_weights"]
+__all__ = ["check_model_name", "did_you_mean", "hub_config", "hub_file", "is_timm_name", "open_model", "with_weights"]
 
 _HUB_PREFIX = "hf-hub:"
 
@@ -74,10 +74,20 @@ def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
     return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
 
 
+def hub_config(name: str) -> dict[str, Any]:
+    """Return the config.json of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
+    return json.loads(hub_file(name, CONFIG_NAME).read_text())
+
+
+def hub_file(name: str, file: str) -> Path:
+    """Return a file of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
+    repo_id, _, revision = name.removeprefix(_HUB_PREFIX).partition("@")
+    return Path(hf_hub_download(repo_id, file, revision=revision or None))
+
+
 def _from_hub(hub_id: str) -> nn.Module:
     repo_id, _, revision = hub_id.partition("@")
-    config = json.loads(Path(hf_hub_download(repo_id, CONFIG_NAME, revision=revision or None)).read_text())
-    if config.get("gmconv"):  # converted after it was built, which timm cannot repeat
+    if hub_config(hub_id).get("gmconv"):  # converted after it was built, which timm cannot repeat
         files = [CONFIG_NAME, WEIGHTS_NAME]
         return load(snapshot_download(repo_id, revision=revision or None, allow_patterns=files))
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()

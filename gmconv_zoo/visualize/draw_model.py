@@ -8,6 +8,7 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .images import ImageFile, network_input
@@ -30,7 +31,7 @@ def draw_model(
     output: str | Path,
     images: Tensor | Sequence[ImageFile] | None = None,
     *,
-    twin: nn.Module | str | None = None,
+    twins: Sequence[nn.Module | str] = (),
     layer: str | int | None = None,
     batch_size: int = 8,
     overwrite: bool = False,
@@ -40,11 +41,11 @@ def draw_model(
 
     Args:
         model_or_name: a network, or a name that `open_model` takes. A network without masks gets the figure of its
-            receptive field only.
+            receptive field only. Of a detector, its backbone without the pyramid is drawn.
         output: folder, created when missing. Every picture has its numbers next to it as CSV.
         images: see `network_input`. Needed for a dynamic layer, whose mask depends on the image; without images, the
             receptive field is measured on noise.
-        twin: another network whose receptive field is drawn next to it, for instance the one without masks.
+        twins: other networks whose receptive fields are drawn next to it, for instance the one without masks.
         layer: layer or stage of the receptive field, see `target_layer`.
         batch_size: images per forward pass of the receptive field.
         overwrite: whether existing files may be replaced.
@@ -60,9 +61,9 @@ def draw_model(
     output = Path(output)
     check_target(output, writes=(), overwrite=True)
     networks: dict[str, nn.Module] = {}
-    for net in (model_or_name, *([] if twin is None else [twin])):
+    for net in (model_or_name, *twins):
         name, module = (net, open_model(net)) if isinstance(net, str) else (_name(net), net)
-        networks[name if name not in networks else f"{name} (twin)"] = module
+        networks[name if name not in networks else f"{name} (twin)"] = main_network(module)
     model = next(iter(networks.values()))
     masked = has_masks(model)
     figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from .figures import COLOURS, STYLES, plain_axes, save_figure
 from .receptive_field import SHARES, ReceptiveField
 
 with needs_extra("train"):
+    from matplotlib.axes import Axes
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
-__all__ = ["draw_receptive_fields"]
+__all__ = ["draw_field", "draw_receptive_fields", "field_row"]
 
 _FAINTEST = 1e-4  # as a part of the largest gradient
 
@@ -41,30 +43,16 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
     reach = max(field.side(0.99) for field in fields.values()) * 0.6 + 2
     rows = []
     for number, (name, field) in enumerate(fields.items()):
-        height, width = field.map.shape
         shown = name.replace("$", r"\$")  # no formula
-        axes, values = maps[number], (field.map / field.map.max()).clamp(min=_FAINTEST)
-        left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
-        picture = axes.imshow(
-            values.numpy(), cmap="viridis", norm=LogNorm(_FAINTEST, 1), extent=(left, left + width, top + height, top)
-        )
-        for share, style in ((0.5, "-"), (0.99, "--")):
-            side = field.side(share)
-            square = Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor="white", linestyle=style)
-            square.set_path_effects([withStroke(linewidth=2.6, foreground="black")])  # visible on any colour
-            axes.add_patch(square)
-        axes.set_xlim(max(left, -reach), min(left + width, reach))
-        axes.set_ylim(min(top + height, reach), max(top, -reach))
-        axes.set_title(
-            f"{shown}\n{field.layer or 'output'}: 50 % in {field.side(0.5)} px, 99 % in {field.side(0.99)} px",
-            fontsize=9,
-        )
+        axes, halves = maps[number], f"50 % in {field.side(0.5)} px, 99 % in {field.side(0.99)} px"
+        title = f"{shown}\n{field.layer or 'output'}: {halves}"
+        picture = draw_field(axes, field, reach=reach, title=title, shares={0.5: "-", 0.99: "--"})
         axes.set_xlabel("pixels from the centre")
         axes.set_ylabel("pixels from the centre" if number == 0 else "")
         sides = 2 * np.arange(len(field.held)) + 1
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
         curve.plot(sides, 100 * field.held.numpy(), label=shown, **look)
-        rows += [_row(name, field, share) for share in SHARES]
+        rows += [field_row(name, field, share) for share in SHARES]
     figure.colorbar(picture, ax=maps, label="gradient, relative to the largest", shrink=0.85)
     plain_axes(curve, x="side of the centred square in pixels", y="share of the gradient in %")
     curve.set_xlim(0, min(2 * reach, max(2 * len(field.held) for field in fields.values())))
@@ -74,7 +62,37 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
     return save_figure(figure, path, rows, values_by_name)
 
 
-def _row(name: str, field: ReceptiveField, share: float) -> dict[str, object]:
+def draw_field(axes: Axes, field: ReceptiveField, *, reach: float, title: str, shares: Mapping[float, str]) -> Any:
+    """Draw one map, brighter for larger gradients, and the squares that hold shares of it.
+
+    Args:
+        axes: matplotlib axes to draw in.
+        field: the map, with its centre at 0.
+        reach: largest distance from the centre that is shown, in pixels.
+        title: text above it.
+        shares: line style of the square of each share.
+
+    Returns:
+        The picture, for a colour bar.
+    """
+    height, width = field.map.shape
+    left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
+    values = (field.map / field.map.max()).clamp(min=_FAINTEST).numpy()
+    extent = (left, left + width, top + height, top)
+    picture = axes.imshow(values, cmap="viridis", norm=LogNorm(_FAINTEST, 1), extent=extent)
+    for share, style in shares.items():
+        side = field.side(share)
+        square = Rectangle((-side / 2, -side / 2), side, side, fill=False, edgecolor="white", linestyle=style)
+        square.set_path_effects([withStroke(linewidth=2.6, foreground="black")])  # visible on any colour
+        axes.add_patch(square)
+    axes.set_xlim(max(left, -reach), min(left + width, reach))
+    axes.set_ylim(min(top + height, reach), max(top, -reach))
+    axes.set_title(title, fontsize=9)
+    return picture
+
+
+def field_row(name: str, field: ReceptiveField, share: float) -> dict[str, object]:
+    """Return the numbers of a field and of one share of it, as a row of a table."""
     height, width = field.map.shape
     sigma_x, sigma_y = field.gaussian
     return {

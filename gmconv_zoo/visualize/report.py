@@ -1,18 +1,22 @@
 """The sections of a report about the network itself: what it is, its masks, its sigmas, its receptive fields."""
 
+import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from ..conversion import conversion_report
+from ..engine.records import SUMMARY_NAME
 from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from .masks import has_masks, layer_masks
 from .receptive_field import SHARES, receptive_field, target_layer
 from .receptive_field_figure import draw_receptive_fields
 from .report_page import Section
 
-__all__ = ["field_section", "mask_sections", "network_section"]
+__all__ = ["curve_section", "field_section", "mask_sections", "network_section"]
 
 
 def network_section(model: nn.Module, about: Mapping[str, str]) -> Section:
@@ -76,6 +80,34 @@ def mask_sections(model: nn.Module, images: Tensor | None) -> list[Section]:
     sizes = "Effective kernel sizes"
     sigmas.draw(lambda path: draw_kernel_sizes(found, path), f"{sizes} by depth of {alt}", numbers=sizes)
     return [masks, sigmas]
+
+
+def curve_section(
+    folder: Path, columns: Sequence[str], draw: Callable[[list[dict[str, float]], Path], Any], alt: str
+) -> Section:
+    """Draw the curves of a training from its summary.csv.
+
+    Args:
+        folder: folder of the training; of another one, a sentence says so.
+        columns: those that are drawn and listed, "epoch" first and the one that is compared last.
+        draw: draws rows of these columns into a picture.
+        alt: what the curves show, with "{}" for the number of epochs and then for the largest value of the last column.
+    """
+    section, path = Section("Training curves"), folder / SUMMARY_NAME
+    rows: list[dict[str, float]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{key: float(row[key]) for key in columns if row.get(key)} for row in csv.DictReader(file)]
+    if not any(len(row) == len(columns) for row in rows):
+        section.text.append("There are curves where the model is the folder of a training with an evaluated epoch.")
+        return section
+    largest = max(row.get(columns[-1], 0.0) for row in rows)
+    section.draw(lambda path: draw(rows, path), alt.format(len(rows), largest))
+    section.tables["Every epoch"] = [
+        columns,
+        *([f"{row[key]:g}" if key in row else "" for key in columns] for row in rows),
+    ]
+    return section
 
 
 def field_section(networks: Mapping[str, nn.Module], images: Tensor, *, progress: bool = False) -> Section:

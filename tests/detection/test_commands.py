@@ -112,6 +112,23 @@ def test_a_detector_without_names_is_measured_by_the_ids_of_categories(tmp_path,
     assert "categories with the ids 8, but" in command("detect-eval", tmp_path / "net", data, status="")
 
 
+def test_a_detector_is_drawn_and_reported_by_its_backbone_its_boxes_and_its_precision(tmp_path, command, net):
+    data = shapes(tmp_path / "data", images=1, val=3)
+    command("draw", net, "--images", data / "val", "--output", tmp_path / "drawn")
+    assert f"\n{net},layer4,3," in (tmp_path / "drawn" / "receptive_field.csv").read_text()
+    page = tmp_path / "report.html"
+    command("report", net, "--data", data, "--mistakes", "2", "--workers", "0", "--output", page)
+    text = page.read_text()
+    for title in ("Effective receptive fields", "Average precision", "Predictions next to the truth"):
+        assert f">{title}</h2>" in text
+    assert "2 images with their true boxes" in text
+    assert "3 of data, val" in text
+    assert ">circle</" in text
+    command("report", net, "--output", page, "--overwrite")
+    assert "This needs images with boxes: pass --data." in page.read_text()
+    assert "is a detector: leave out --labels." in command("report", net, "--labels", "x.csv", status="")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -122,6 +139,8 @@ def test_a_detector_without_names_is_measured_by_the_ids_of_categories(tmp_path,
         (["detect", "NET", "nothing.png"], "'nothing.png' names no image"),
         (["detect", "NET", "IMAGE", "--score", "2"], "least=2.0: pass a score in [0, 1] (--score)"),
         (["detect", "gmconv_cifar_resnet20.gm_cifar10", "IMAGE"], "is not a detector"),
+        (["draw", "NET", "--boxes", "DATA", "--layer", "1"], "leave out --images and --layer"),
+        (["draw", "gmconv_cifar_resnet20.gm_cifar10", "--boxes", "DATA"], "is not a detector"),
         (["detect-train", "IMAGE"], "is not a folder: pass one that holds annotations/instances_train*.json or train"),
     ],
 )

@@ -13,6 +13,7 @@ import gmconv_zoo
 from gmconv_zoo.detection import build, train
 from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.recipe import recipe_for
+from gmconv_zoo.engine import loop
 from gmconv_zoo.engine.freeze import set_train_mode
 
 from .detectors import FROM_SCRATCH, SMALL, images
@@ -46,6 +47,7 @@ def test_a_run_keeps_the_best_epoch_with_its_records_predictions_and_pictures(da
         *("model.safetensors", "predictions.json", "predictions.csv", "predictions.png"),
     }
     results, rows = json.loads((tmp_path / "results.json").read_text()), rows_of(tmp_path)
+    assert results["dataset"] == f"{data.name}, val"
     assert results["score"].keys() >= {"AP", "AP50", "APs", "per_class", "images"}
     assert results["detector"]["categories"] == {"circle": 1, "square": 2, "triangle": 3}
     assert rows[0]["val_per_class/circle"] == "0"
@@ -182,8 +184,30 @@ def test_names_of_classes_are_saved_with_a_detector(tmp_path, caplog):
         categories_of(torch.nn.Linear(2, 2))
 
 
-def test_masks_of_a_preset_are_trained(data, tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
-        run(data, tmp_path, epochs=1)
+def test_masks_of_a_preset_are_trained_and_the_stems_units_are_logged_and_revived(data, tmp_path, caplog, monkeypatch):
+    smaller = train.build
+
+    def with_a_dead_unit(*args, **options):
+        detector = smaller(*args, **options)
+        module = next(m.sigma_module for m in detector.modules() if isinstance(m, gmconv_zoo.DGMConv2d))
+        with torch.no_grad():
+            for layer in (module.fc_max, module.fc_avg):
+                layer.weight.fill_(0.5)[2] = 0.0
+        return detector
+
+    monkeypatch.setattr(train, "build", with_a_dead_unit)
+    clipped = []
+    monkeypatch.setattr(loop, "clip_sigma_grad", lambda model, most: clipped.append(most))
+    with caplog.at_level(logging.INFO):
+        run(data, tmp_path, epochs=1, overrides={"clip_sigma": 0.03})
     assert "freezes every Gaussian mask" not in caplog.text
-    assert json.loads((tmp_path / "results.json").read_text())["detector"]["frozen_stages"] == -1
+    assert "backbone.body.conv1.0: hidden units 2 were 0 for a whole batch and get new weights" in caplog.text
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["detector"]["frozen_stages"] == -1
+    assert results["stem"]["images"] == 3
+    row = rows_of(tmp_path)[0]
+    assert len(row["sigma/backbone.body.conv1.0.live"].split()) == 4
+    assert float(row["sigma/backbone.body.conv1.0.mask_spread"]) == pytest.approx(
+        results["stem"]["mask_spread"], rel=1e-4
+    )
+    assert clipped == [0.03] * 3

@@ -128,12 +128,6 @@ def test_row_of_a_static_network_needs_no_run():
     assert sigma_row(net, images()) == {"sigma/2": 5.0}
 
 
-def test_without_images_the_static_layers_are_logged():
-    row = {"epoch": 1}
-    SigmaLog(None)(state(tiny_net()), row)
-    assert row == {"epoch": 1, "sigma/2": 5.0}
-
-
 def test_modes_are_kept():
     net = spread_out(tiny_net()).train()
     net[3].eval()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
 import gmconv_zoo
@@ -44,16 +44,6 @@ def staged(run_folder, tmp_path_factory):
 def changed(run_folder, tmp_path):
     """The same publication with another card."""
     return stage(run_folder, tmp_path / "changed", repo_id=REPO, measured=None)
-
-
-@pytest.fixture
-def loopback(hub, monkeypatch):
-    """The Hub as this process's publishing reaches it."""
-    monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=hub.url, token=hub.token))
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    return hub
 
 
 def tags(hub) -> dict[str, str]:

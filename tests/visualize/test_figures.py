@@ -92,7 +92,7 @@ def test_profiles_and_construction_are_equations_3_to_6(tmp_path):
 
 def test_network_is_drawn_next_to_its_twin(tmp_path):
     twin = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
-    pictures = draw_model(dynamic_net(), tmp_path / "out", images(), twin=twin)
+    pictures = draw_model(dynamic_net(), tmp_path / "out", images(), twins=[twin])
     names = ["masks", "sigmas", "kernel_sizes", "profiles", "construction", "receptive_field"]
     assert [path.name for path in pictures] == [f"{name}.png" for name in names]
     assert all(path.is_file() and rows_of(path) for path in pictures)

@@ -1,0 +1,163 @@
+"""Effective receptive fields of detectors at small, medium and large objects (Fig. 8 of the paper)."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.ops.poolers import LevelMapper
+
+from ..data.coco import CocoFile
+from ..data.coco_folder import read_split
+from ..data.coco_images import CocoImages
+from ..engine.extras import needs_extra
+from ..saving.named import open_model
+from ..saving.targets import check_target
+from ..visualize.box_field_figure import BoxField, draw_box_fields
+from ..visualize.receptive_field import ReceptiveField, differentiable, rectified_gradient
+from .backbone import STRIDES
+from .build import categories_of
+
+with needs_extra("train"):
+    from tqdm import tqdm
+
+__all__ = ["box_fields", "draw_fields_at_boxes"]
+
+_logger = logging.getLogger(__name__)
+
+# COCO's bounds of an object's area in pixels
+_SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}
+_FIRST_LEVEL = 2  # a level's stride is 2 to this power, and so on
+
+
+def draw_fields_at_boxes(
+    detectors: Sequence[str],
+    data: str | Path,
+    path: str | Path,
+    *,
+    split: str = "val",
+    count: int = 16,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Draw the receptive fields of detectors at the boxes of a dataset: a row for each of them, a column for each size.
+
+    Args:
+        detectors: names that `open_model` takes, e.g. one detector without masks and one with.
+        data: folder of annotations in COCO's format, see `read_split`.
+        path: file of the picture; its numbers are written next to it as CSV.
+        split: "train" or "val".
+        count: most boxes of each size.
+        overwrite: whether an existing file may be replaced.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: when the file exists, a name is not that of a detector, or for data that cannot be used.
+    """
+    check_target(path, overwrite=overwrite)
+    coco = read_split(data, split)
+    fields = {}
+    for name in detectors:
+        shown = Path(name).resolve().name if Path(name).exists() else name
+        shown = name if shown in fields else shown
+        fields[shown] = box_fields(open_model(name), coco, count=count, progress=progress)
+    return draw_box_fields(fields, path)
+
+
+def box_fields(
+    detector: nn.Module, coco: CocoFile, *, count: int = 16, through_sigma: bool = False, progress: bool = False
+) -> dict[str, BoxField]:
+    """Measure the effective receptive field of a detector at the centres of true boxes.
+
+    A box is pooled from one level of the pyramid, which its size decides. The field is the rectified gradient of the
+    sum over that level's channels, at the centre of the box, with respect to the resized image. The fields of boxes of
+    one size are divided by their sums, laid over each other by the centres of their boxes, and averaged.
+
+    Args:
+        detector: it is run in eval mode, on its device, one image at a time.
+        coco: annotations, read with the folder of the images.
+        count: most boxes of each size, spread evenly over the file; at least 1.
+        through_sigma: whether the gradient also runs through the sigmas of dynamic layers, see `receptive_field`.
+        progress: whether to show a progress bar.
+
+    Returns:
+        "small", "medium" and "large", by COCO's bounds of the area, without the sizes that the file has no box of.
+
+    Raises:
+        ValueError: for a network that is not a detector, or when no box has a gradient.
+    """
+    categories_of(detector)
+    if count < 1:
+        raise ValueError(f"count={count}: pass at least 1 box.")
+    images = CocoImages(coco, without_boxes=False)
+    chosen = {size: _chosen(images, bounds, count) for size, bounds in _SIZES.items()}
+    if missing := [size for size, boxes in chosen.items() if not boxes]:
+        _logger.warning("%s has no %s boxes: their fields are left out.", coco.path, " and no ".join(missing))
+    found = {}
+    bar = tqdm(total=sum(map(len, chosen.values())), desc="receptive fields", unit="box", disable=not progress)
+    with differentiable(detector, through_sigma=through_sigma), bar:
+        for size, boxes in chosen.items():
+            parts = []
+            for place, index in boxes:
+                parts.append(_field_of_a_box(detector, images, place, index))
+                bar.update()
+            if parts := [part for part in parts if part[0].sum() > 0]:
+                found[size] = _mean(parts)
+    if not found:
+        raise ValueError(f"{coco.path}: at no box does a gradient reach the image. Pass images with boxes.")
+    return found
+
+
+def _chosen(images: CocoImages, bounds: tuple[float, float], count: int) -> list[tuple[int, int]]:
+    """Return the place of the image and of the box in it, for boxes of one size."""
+    fitting = [
+        (place, index)
+        for place, image in enumerate(images.indices)
+        for index, area in enumerate(images.areas[images.starts[image] : images.starts[image + 1]].tolist())
+        if bounds[0] <= area < bounds[1]
+    ]
+    places = np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int)
+    return [fitting[place] for place in places]
+
+
+def _field_of_a_box(
+    detector: Any, images: CocoImages, place: int, index: int
+) -> tuple[Tensor, tuple[int, int], tuple[float, float], int]:
+    """Return the map, the centre's column and row in it, width and height of the box, and the level."""
+    image, target = images[place]
+    device = next(detector.parameters()).device
+    described = [{"boxes": target["boxes"][index : index + 1].to(device), "labels": target["labels"][:1].to(device)}]
+    resized, targets = detector.transform([image.to(device)], described)
+    box = targets[0]["boxes"]
+    left, top, right, bottom = box[0].tolist()
+    height, width = resized.image_sizes[0]
+    column, row = min(int((left + right) / 2), width - 1), min(int((top + bottom) / 2), height - 1)
+    level = int(LevelMapper(_FIRST_LEVEL, _FIRST_LEVEL + len(STRIDES) - 1)([box])[0])
+    pixels, stride = resized.tensors.detach().requires_grad_(), STRIDES[level]
+    feature = detector.backbone(pixels)[str(level)]
+    # the output at i looks at the pixels around i * stride
+    i, j = min(round(row / stride), feature.shape[2] - 1), min(round(column / stride), feature.shape[3] - 1)
+    return (
+        rectified_gradient(feature[0, :, i, j].sum(), pixels)[:height, :width],
+        (column, row),
+        (right - left, bottom - top),
+        level,
+    )
+
+
+def _mean(parts: list[tuple[Tensor, tuple[int, int], tuple[float, float], int]]) -> BoxField:
+    reach = max(max(field.shape) for field, *_ in parts)
+    total = torch.zeros(2 * reach + 1, 2 * reach + 1, dtype=torch.float64)
+    for field, (column, row), *_ in parts:
+        height, width = field.shape
+        total[reach - row : reach - row + height, reach - column : reach - column + width] += field / field.sum()
+    levels = ", ".join(f"P{level + _FIRST_LEVEL}" for level in sorted({level for *_, level in parts}))
+    sides = np.mean([size for *_, size, _ in parts], axis=0)
+    return BoxField(ReceptiveField(levels, len(parts), total / len(parts)), float(sides[0]), float(sides[1]))

@@ -1,0 +1,144 @@
+"""What is published of a detector: its card, made from what it records of itself, and a check of the folder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from torch import nn
+
+from .._version import REPOSITORY
+from ..conversion import present_conversion
+from ..saving import load
+from ..saving.detectors import main_network
+from ..weights.specs import WeightSpec
+from .cards import Kind, base_model, check_licence, stem_line
+from .measured import DetectionMetric
+
+__all__ = ["check_detector", "detector_card"]
+
+_TEMPLATE = Path(__file__).with_name("detector_card_template.md.jinja")
+_HEADS = {
+    "faster_rcnn": ("Faster R-CNN", "https://arxiv.org/abs/1506.01497"),
+    "cascade_rcnn": ("Cascade R-CNN", "https://arxiv.org/abs/1712.00726"),
+}
+_MASKS: dict[Kind, str] = {
+    "plain": "no Gaussian masks",
+    "untrained": "Gaussian masks that were not trained: every sigma still has its initial value",
+    "mask-trained": "Gaussian masks that were trained",
+}
+_NORMS = {
+    "frozen": "constants",
+    "eval": "stored statistics, weight and bias trained",
+    "train": "trained",
+    "sync": "trained, with the statistics of all processes",
+}
+
+
+def detector_card(
+    detector: Any, spec: WeightSpec, kind: Kind, metric: DetectionMetric | None, *, start: str = ""
+) -> str:
+    """Return the card of a detector as Markdown with the Hub's metadata block.
+
+    Args:
+        detector: the network.
+        spec: where the weights are, their source and licence.
+        kind: what its masks are: "plain" for none, "untrained" or "mask-trained".
+        metric: average precision measured with these weights; None makes the card say "not measured".
+        start: name of the weights that training started from, empty where it is not known or there are none.
+
+    Returns:
+        The text, ending in one newline.
+
+    Raises:
+        ValueError: when the licence is not one that lets derived weights be passed on.
+    """
+    check_licence(spec)
+    plan = detector.gmconv_plan
+    data = ModelCardData(
+        license=spec.licence,
+        library_name="gmconv_zoo",
+        pipeline_tag="object-detection",
+        tags=["object-detection", "gmconv"],
+        base_model=base_model(spec, start),
+        model_name=spec.name if metric else None,
+        eval_results=_eval_results(metric) if metric else None,
+    )
+    head, _ = _HEADS[plan["head"]]
+    card = ModelCard.from_template(
+        data,
+        template_path=str(_TEMPLATE),
+        repo=spec.hf_hub_id,
+        title=f"hf-hub:{spec.hf_hub_id}: {head} on {plan['backbone']}",
+        headline=f"{head} with a feature pyramid on {plan['backbone']}, with {_MASKS[kind]}. Source of the weights: "
+        f"{spec.source}.",
+        details=_details(detector, spec),
+        licence=spec.licence,
+        metric=metric,
+        notes=spec.notes,
+        repository=REPOSITORY,
+    )
+    return str(card).rstrip() + "\n"
+
+
+@torch.inference_mode()
+def check_detector(detector: nn.Module, folder: Path) -> None:
+    """Load a folder as a user will, and compare it with the detector in memory.
+
+    Raises:
+        RuntimeError: when tensors or detections differ.
+    """
+    reloaded = load(folder)
+    expected, found = detector.state_dict(), reloaded.state_dict()
+    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
+        raise RuntimeError(f"{folder}: the tensors read back from the staged folder are not those that were written.")
+    images = [torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0))]
+    (own,), (other,) = detector.eval()(images), reloaded(images)
+    if not all(torch.equal(own[key], other[key]) for key in own):
+        raise RuntimeError(f"{folder}: the detector read back from the staged folder finds other boxes.")
+
+
+def _details(detector: Any, spec: WeightSpec) -> dict[str, str]:
+    plan, conversion = detector.gmconv_plan, present_conversion(main_network(detector))
+    head, paper = _HEADS[plan["head"]]
+    deformed = ", ".join(map(str, plan["dcn_stages"]))
+    details = {
+        "Detector": f"{head}, {paper}, with a feature pyramid",
+        "Backbone": plan["backbone"],
+        "GMConv": _masks(conversion.to_dict() if conversion is not None and conversion.masks_anything else {}),
+        "Deformable convolution": f"version {plan['dcn_version']} in stages {deformed}" if deformed else "none",
+        "Batch norms of the backbone": _NORMS[plan["parity"]["batch_norm"]],
+        "Image size": f"shorter side {plan['min_size']} pixels, longer side at most {plan['max_size']}",
+        "Classes": ", ".join(plan["categories"]) or f"{plan['num_classes'] - 1}, whose names are not recorded",
+        "Parameters": f"{sum(parameter.numel() for parameter in detector.parameters()):,}",
+        "Method": "GMConv: Modulating Effective Receptive Fields for Convolutional Kernels, "
+        "https://arxiv.org/abs/2302.04544",
+        "Original weights": spec.source,
+    }
+    if spec.stem is not None:
+        details["Dynamic stem"] = stem_line(spec.stem)
+    return details
+
+
+def _masks(conversion: dict[str, Any]) -> str:
+    if not conversion:
+        return "none"
+    stages = conversion["stages"]
+    where = "all stages" if stages is None else f"stage{'s' * (len(stages) > 1)} {', '.join(map(str, stages))}"
+    parts = {"the stem": conversion["stem"], where: conversion["body"]}
+    return ", ".join(f"{kind} in {place}" for place, kind in parts.items() if kind)
+
+
+def _eval_results(metric: DetectionMetric) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="object-detection",
+            dataset_type="imagefolder",  # the Hub's word for anybody's own images
+            dataset_name=metric.dataset,
+            metric_type="mAP",
+            metric_name=name,
+            metric_value=value,
+        )
+        for name, value in metric.values.items()
+        if value is not None
+    ]

@@ -1,0 +1,53 @@
+"""Tell detectors from other networks, by what a saved one records of itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .describe import CONFIG_NAME
+from .named import hub_config, is_timm_name
+
+__all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector"]
+
+_KIND = "detector"
+
+
+def is_detector(model: nn.Module) -> bool:
+    """Tell whether a network is a detector of this package."""
+    return (vars(model).get("gmconv_plan") or {}).get("kind") == _KIND
+
+
+def holds_detector(name: str | Path) -> bool:
+    """Tell whether a name, as `open_model` takes it, is that of a saved detector; False where that is not known."""
+    folder = Path(str(name).removeprefix("local-dir:"))
+    try:
+        if folder.exists():
+            config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+        else:
+            config = {} if is_timm_name(str(name)) else hub_config(str(name))
+        return ((config.get("gmconv") or {}).get("plan") or {}).get("kind") == _KIND
+    except Exception:  # whatever is wrong with the name, opening the network says it
+        return False
+
+
+def main_network(model: nn.Module) -> nn.Module:
+    """Return the network that holds the masks: a detector's backbone without its pyramid, or the network itself."""
+    if not is_detector(model):
+        return model
+    backbone: Any = model.backbone
+    return backbone.body
+
+
+def refuse_detector(model: nn.Module) -> None:
+    """Refuse a detector where a classifier is needed.
+
+    Raises:
+        ValueError: for a detector, naming the commands that take one.
+    """
+    if is_detector(model):
+        raise ValueError(
+            "this network is a detector, not a classifier: gmconv detect finds objects with it, gmconv detect-eval "
+            "measures it, gmconv detect-train --weights trains it further, and gmconv draw and gmconv report show it."
+        )

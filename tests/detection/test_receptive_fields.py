@@ -1,0 +1,111 @@
+"""Receptive fields of detectors at boxes: the level and the place that a box chooses, and the picture of them."""
+
+import csv
+import math
+import sys
+
+import pytest
+import torch
+
+import gmconv_zoo
+from gmconv_zoo.cli import main
+from gmconv_zoo.data.coco_folder import read_split
+from gmconv_zoo.data.shapes import write_shapes
+from gmconv_zoo.detection import build
+from gmconv_zoo.detection.receptive_fields import box_fields
+
+from .detectors import FROM_SCRATCH, SMALL, weights_of
+
+WEIGHTS = {"backbone": "resnet18", "num_classes": 5, "min_size": 96, "max_size": 128}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Images with boxes of all three sizes, 12 to 106 pixels wide."""
+    folder = tmp_path_factory.mktemp("shapes")
+    write_shapes(folder, "val", images=6, size=320, smallest=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def standard(data):
+    detector = build(weights=weights_of(), **WEIGHTS)
+    return detector, box_fields(detector, read_split(data, "val"), count=1)
+
+
+class Averages(torch.nn.Module):
+    """A backbone whose fields are squares: 4 x 4 pixels at the first level, 8 x 8 at the second, and so on."""
+
+    def forward(self, x):
+        return {str(level): torch.nn.functional.avg_pool2d(x, 4 * 2**level) for level in range(4)}
+
+
+def test_a_box_chooses_the_output_at_its_centre(tmp_path):
+    write_shapes(tmp_path, "val", images=1, size=96)
+    coco = read_split(tmp_path, "val")
+    detector = build(weights=weights_of(), **{**WEIGHTS, "min_size": 72, "max_size": 96})
+    detector.backbone = Averages()
+    found = box_fields(detector, coco)
+    assert found.keys() == {"small"}
+    box = found["small"]
+    assert (box.field.layer, box.field.images) == ("P2", len(coco.boxes))
+    assert (box.width, box.height) == pytest.approx(tuple((coco.boxes[:, 2:] - coco.boxes[:, :2]).mean(0).tolist()))
+    assert box.field.side(0.99) <= 2 * (4 + 2) + 1
+    assert box.field.map.sum() == pytest.approx(1)
+
+
+def test_large_boxes_choose_higher_levels(data):
+    detector = build(weights=weights_of(), **{**WEIGHTS, "min_size": 480, "max_size": 640})
+    detector.backbone = Averages()
+    found = box_fields(detector, read_split(data, "val"), count=1)
+    sizes = ("small", "medium", "large")
+    for size in sizes:  # torchvision's rule: level 4 for 224 pixels, one more for twice as many
+        assert found[size].field.layer == f"P{max(2, int(4 + math.log2(found[size].width / 224)))}"
+    assert found["small"].field.layer < found["large"].field.layer
+    assert [found[size].width for size in sizes] == sorted(found[size].width for size in sizes)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"stem": "dynamic", "body": "static", "stages": (1, 2)}, {"dcn_stages": (2, 3, 4)}],
+    ids=["masks", "dcn"],
+)
+def test_fields_stay_where_conversion_keeps_outputs(data, standard, options):
+    found = box_fields(build(weights=weights_of(), **WEIGHTS, **options), read_split(data, "val"), count=1)
+    assert found.keys() == standard[1].keys() == {"small", "medium", "large"}
+    for size, box in found.items():
+        torch.testing.assert_close(box.field.map, standard[1][size].field.map, rtol=1e-2, atol=1e-6)
+
+
+def test_narrow_masks_narrow_the_field(data, standard):
+    detector = build(weights=weights_of(), **WEIGHTS, stem="static", body="static")
+    with torch.no_grad():
+        for module in detector.modules():
+            if isinstance(module, gmconv_zoo.SGMConv2d):
+                module.sigma.mul_(0.2)
+    narrow = box_fields(detector, read_split(data, "val"), count=1)
+    for size, box in standard[1].items():
+        assert narrow[size].field.side(0.5) < box.field.side(0.5)
+
+
+def test_detectors_are_drawn_next_to_each_other(data, tmp_path, monkeypatch):
+    for name in ("std", "other"):
+        gmconv_zoo.save(build(backbone="test_resnet", **FROM_SCRATCH, **SMALL), tmp_path / name)
+    arguments = ["draw", tmp_path / "std", "--twin", tmp_path / "other", "--boxes", data, "--output", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, arguments)])
+    main()
+    picture = tmp_path / "out" / "box_fields.png"
+    assert picture.stat().st_size > 20_000
+    with picture.with_suffix(".csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["network"], row["size"]) for row in rows} == {
+        (name, size) for name in ("std", "other") for size in ("small", "medium", "large")
+    }
+
+
+def test_counts_and_networks_that_cannot_be_used_are_refused(data, standard):
+    coco = read_split(data, "val")
+    with pytest.raises(ValueError, match="count=0: pass at least 1 box"):
+        box_fields(standard[0], coco, count=0)
+    with pytest.raises(ValueError, match="is not a detector"):
+        box_fields(torch.nn.Linear(2, 2), coco)

@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 START_SIGMA = 1.0
 # Nearly all of a digit's pooled pixels is common to all digits, so smaller steps keep the stem's mask dynamic.
 DEMO_RECIPE = FINETUNE_RANDOM.override(
-    epochs=15, crop_padding=4, sigma_lr_scale=10.0, clip_sigma=0.01, crop_scale=1.0, flip=False, patience=None
+    epochs=15, crop_padding=4, sigma_lr_scale=10.0, clip_sigma=0.005, crop_scale=1.0, flip=False, patience=None
 )
 # Fusing reorders roundings and no more; logits are of the order of 10.
 LARGEST_FUSED_DIFFERENCE = 1e-3

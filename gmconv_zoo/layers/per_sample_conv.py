@@ -7,7 +7,7 @@ The dynamic layer needs it: its mask, and so its kernel, differs from sample to 
   patches are small, and to train on small channels_last images on a CPU, where the loop pays more for its launches than
   for its sums; on contiguous ones "matmul" is.
 * ``"grouped"``: one convolution with a group per sample. A single launch, for `torch.compile`, for accelerators where
-  patches are large, for inference on small images, and to train small kernels on large contiguous images on a CPU.
+  patches are large, and for inference on small images.
 * ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
   that scripts, traces and exports with a dynamic batch.
 """
@@ -91,11 +91,8 @@ def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
         small = x.shape[2] * x.shape[3] <= SMALL_OUTPUT * stride[0] * stride[1]
         if x.shape[0] == 1 or (small and not torch.is_grad_enabled()):
             return "grouped"  # for one sample an ordinary convolution
-        if weight.shape[2:].numel() <= SMALL_PATCH:
-            if small:  # whose backward pass in groups is slow
-                return "patches" if is_channels_last(x) else "matmul"
-            if torch.is_grad_enabled() and not is_channels_last(x):
-                return "grouped"  # threads wait for each other in every weight gradient of a loop
+        if small and weight.shape[2:].numel() <= SMALL_PATCH:  # whose backward pass in groups is slow
+            return "patches" if is_channels_last(x) else "matmul"
     return "loop"
 
 

@@ -1,10 +1,19 @@
 """Parts of messages that several rooms word alike."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Container, Sequence, Set
 
-__all__ = ["listed", "printable"]
+__all__ = ["distinct", "listed", "printable"]
 
 MOST = 5
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken yet: the name itself, or one with a number."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} ({number})"
+    return found
 
 
 def listed(names: Sequence[str] | Set[str], *, separator: str = ", ") -> str:

@@ -95,7 +95,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _main(args: argparse.Namespace) -> None:
     measured = choose_measured(args.folder, dataset=args.dataset)
-    assert not isinstance(measured, DetectionMetric)  # the package holds classifiers
+    if isinstance(measured, DetectionMetric):
+        raise ValueError(f"{args.folder} holds a detector, and the package holds classifiers: use gmconv publish.")
     effect = None if args.data is None else measure_stem(load(args.folder), args.data)
     stem = None if effect is None else Stem(effect.mask_spread, effect.live, effect.count, effect.changed)
     described = {"stem": stem, "source": args.source, "recipe": args.recipe, "overwrite": args.overwrite}

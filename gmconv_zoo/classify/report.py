@@ -30,6 +30,7 @@ from ..visualize.masks import has_masks
 from ..visualize.report import curve_section, field_section, mask_sections, network_section
 from ..visualize.report_page import Section, write_page
 from ..weights.specs import SPECS, specs_of
+from ..wording import distinct
 from .evaluate import Answers
 from .networks import find_checkpoints, open_checkpoint
 from .report_sections import AnswerSections
@@ -104,7 +105,7 @@ def report(
     name, record = place.resolve().name if place.exists() else model, _record(folder)
     networks = {name: net}
     if twin := twin or _packaged_twin(net):
-        networks[twin] = open_model(twin)
+        networks[distinct(twin, networks)] = open_model(twin)
     about, sample, seen = _about(model, net, record), None, [*map(_needs_images, _SEEN)]
     if source is not None:
         images = eval_images(source, net, resolve_model_data_config(net))

@@ -36,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--layer", help="layer or number of a stage of the receptive field (default: the last stage)")
     add("--film", metavar="FILE", help="GIF or WebP file of the masks by epoch (default: none)")
     add("--boxes", metavar="DATA", help="folder with annotations in COCO's format, split val (default: none)")
+    add("--clip-boxes", action="store_true", help="accept boxes of --boxes that leave their image")
     add("--overwrite", action="store_true", help="replace files that exist")
 
 
@@ -45,6 +46,8 @@ def main(args: argparse.Namespace) -> None:
     from ..visualize.draw_model import draw_model
     from ..visualize.film import draw_film
 
+    if args.film and args.boxes:
+        raise ValueError("--film and --boxes draw different files: pass one of them.")
     if args.film:
         print(draw_film(args.model, args.film, overwrite=args.overwrite))
         return
@@ -55,7 +58,9 @@ def main(args: argparse.Namespace) -> None:
             raise ValueError("--boxes names the images, and the level of each box: leave out --images and --layer.")
         path = Path(args.output, "box_fields.png")
         names = [args.model, *args.twin]
-        print(draw_fields_at_boxes(names, args.boxes, path, overwrite=args.overwrite, progress=True))
+        print(
+            draw_fields_at_boxes(names, args.boxes, path, clip=args.clip_boxes, overwrite=args.overwrite, progress=True)
+        )
         return
     images = find_images(args.images) or None
     layer = int(args.layer) if args.layer and args.layer.isdigit() else args.layer

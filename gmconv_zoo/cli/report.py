@@ -29,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, help="images per forward pass of a classifier (default: 64)")
     add("--workers", type=int, default=0, help="loader processes (default: %(default)s)")
     add("--skip-bad", action="store_true", help="leave unreadable images out, and name them on the page")
+    add("--clip-boxes", action="store_true", help="of a detector: accept boxes that leave their image")
     add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
     add("--output", metavar="FILE", default="output/report.html", help="HTML file to write (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a file that exists")
@@ -39,9 +40,12 @@ def main(args: argparse.Namespace) -> None:
     from ..saving.detectors import holds_detector
 
     options = {name: value for name, value in vars(args).items() if value is not None}
+    clip = options.pop("clip_boxes")
     if not holds_detector(args.model):
         from ..classify.report import report
 
+        if clip:
+            raise ValueError(f"{args.model} is a classifier: leave out --clip-boxes.")
         print(report(**options, progress=True))
         return
     from ..detection.report import report as report_detector
@@ -50,4 +54,4 @@ def main(args: argparse.Namespace) -> None:
         if options.pop(name, False):
             raise ValueError(f"{args.model} is a detector: leave out --{name.replace('_', '-')}.")
     options |= {"pictures": options.pop("mistakes")} if "mistakes" in options else {}
-    print(report_detector(**options, progress=True))
+    print(report_detector(**options, clip=clip, progress=True))

@@ -58,7 +58,10 @@ def _file_of(weights: str) -> Path:
             return hub_file(weights, WEIGHTS_NAME)
         except Exception as error:  # the Hub's answers and, from each transport, types of its own
             said = " ".join(str(error).split())
-            raise RuntimeError(f"weights={weights!r}: the Hub does not give them ({said}).") from error
+            raise RuntimeError(
+                f"weights={weights!r}: the Hub does not give them ({said}). Check the name and the connection, and set "
+                "HF_TOKEN for a private or gated repository."
+            ) from error
     path = Path(weights, WEIGHTS_NAME) if Path(weights).is_dir() else Path(weights)
     if not path.is_file():
         raise ValueError(

@@ -15,10 +15,15 @@ from torchvision.ops.poolers import LevelMapper
 from .backbone import CHANNELS, STRIDES
 from .parity import Parity
 
-__all__ = ["BoxHeads", "ProposalNetwork", "RoIPool", "Sample"]
+__all__ = ["BoxHeads", "ProposalNetwork", "RoIPool", "Sample", "level_mapper"]
 
 _ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # one per level of the pyramid
 _BINS, _HIDDEN = 7, 1024
+
+
+def level_mapper() -> LevelMapper:
+    """Return the rule by which a box is pooled from a level of the pyramid, 0 being the one of stride 4."""
+    return LevelMapper(2, 5)
 
 
 class RoIPool(MultiScaleRoIAlign):
@@ -31,7 +36,7 @@ class RoIPool(MultiScaleRoIAlign):
         super().__init__([str(level) for level in range(len(STRIDES))], _BINS, parity.sampling_ratio)
         self.aligned = parity.aligned
         self.scales = [1 / stride for stride in STRIDES]
-        self.map_levels = LevelMapper(2, 5)
+        self.map_levels = level_mapper()
 
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """Features of N boxes as (N, 256, 7, 7)."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.ops.poolers import LevelMapper
 
 from ..data.coco import CocoFile
 from ..data.coco_folder import read_split
@@ -19,8 +18,10 @@ from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.box_field_figure import BoxField, draw_box_fields
 from ..visualize.receptive_field import ReceptiveField, differentiable, rectified_gradient
+from ..wording import distinct
 from .backbone import STRIDES
 from .build import categories_of
+from .heads import level_mapper
 
 with needs_extra("train"):
     from tqdm import tqdm
@@ -40,6 +41,7 @@ def draw_fields_at_boxes(
     path: str | Path,
     *,
     split: str = "val",
+    clip: bool = False,
     count: int = 16,
     overwrite: bool = False,
     progress: bool = False,
@@ -51,6 +53,7 @@ def draw_fields_at_boxes(
         data: folder of annotations in COCO's format, see `read_split`.
         path: file of the picture; its numbers are written next to it as CSV.
         split: "train" or "val".
+        clip: accept boxes that leave their image.
         count: most boxes of each size.
         overwrite: whether an existing file may be replaced.
         progress: whether to show a progress bar.
@@ -62,18 +65,15 @@ def draw_fields_at_boxes(
         ValueError: when the file exists, a name is not that of a detector, or for data that cannot be used.
     """
     check_target(path, overwrite=overwrite)
-    coco = read_split(data, split)
-    fields = {}
+    coco = read_split(data, split, clip=clip)
+    fields: dict[str, dict[str, BoxField]] = {}
     for name in detectors:
         shown = Path(name).resolve().name if Path(name).exists() else name
-        shown = name if shown in fields else shown
-        fields[shown] = box_fields(open_model(name), coco, count=count, progress=progress)
+        fields[distinct(shown, fields)] = box_fields(open_model(name), coco, count=count, progress=progress)
     return draw_box_fields(fields, path)
 
 
-def box_fields(
-    detector: nn.Module, coco: CocoFile, *, count: int = 16, through_sigma: bool = False, progress: bool = False
-) -> dict[str, BoxField]:
+def box_fields(detector: nn.Module, coco: CocoFile, *, count: int = 16, progress: bool = False) -> dict[str, BoxField]:
     """Measure the effective receptive field of a detector at the centres of true boxes.
 
     A box is pooled from one level of the pyramid, which its size decides. The field is the rectified gradient of the
@@ -84,7 +84,6 @@ def box_fields(
         detector: it is run in eval mode, on its device, one image at a time.
         coco: annotations, read with the folder of the images.
         count: most boxes of each size, spread evenly over the file; at least 1.
-        through_sigma: whether the gradient also runs through the sigmas of dynamic layers, see `receptive_field`.
         progress: whether to show a progress bar.
 
     Returns:
@@ -102,7 +101,7 @@ def box_fields(
         _logger.warning("%s has no %s boxes: their fields are left out.", coco.path, " and no ".join(missing))
     found = {}
     bar = tqdm(total=sum(map(len, chosen.values())), desc="receptive fields", unit="box", disable=not progress)
-    with differentiable(detector, through_sigma=through_sigma), bar:
+    with differentiable(detector), bar:
         for size, boxes in chosen.items():
             parts = []
             for place, index in boxes:
@@ -139,7 +138,7 @@ def _field_of_a_box(
     left, top, right, bottom = box[0].tolist()
     height, width = resized.image_sizes[0]
     column, row = min(int((left + right) / 2), width - 1), min(int((top + bottom) / 2), height - 1)
-    level = int(LevelMapper(_FIRST_LEVEL, _FIRST_LEVEL + len(STRIDES) - 1)([box])[0])
+    level = int(level_mapper()([box])[0])
     pixels, stride = resized.tensors.detach().requires_grad_(), STRIDES[level]
     feature = detector.backbone(pixels)[str(level)]
     # the output at i looks at the pixels around i * stride

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data.coco import CocoFile
 from ..engine.fit import default_accelerator
@@ -18,6 +19,7 @@ from ..visualize.images import network_input
 from ..visualize.masks import has_masks
 from ..visualize.report import curve_section, field_section, mask_sections, network_section
 from ..visualize.report_page import Section, write_page
+from ..wording import distinct
 from .build import categories_of
 from .measure import evaluate_detector, read_for
 from .train import percent
@@ -65,12 +67,12 @@ def report(
     """
     if pictures < 0:
         raise ValueError(f"pictures={pictures}: pass at least 0 (--mistakes).")
-    folder = Path(model)
+    folder = Path(model.removeprefix("local-dir:"))
     check_target(output, inputs=[folder, *([] if data is None else [data])], overwrite=overwrite)
     detector, name = open_model(model), folder.resolve().name if folder.exists() else model
     networks = {name: main_network(detector)}
     if twin is not None:
-        networks[twin] = main_network(open_model(twin))
+        networks[distinct(twin, networks)] = main_network(open_model(twin))
     about, images = _about(detector, folder), None
     found = [Section("Average precision", ["This needs images with boxes: pass --data."])]
     fields = Section("Effective receptive fields", ["This needs images: pass --data."])
@@ -79,6 +81,8 @@ def report(
         assert coco.root is not None
         about["Images"] = f"{len(coco.images):,} of {Path(data).resolve().name}, {split}"
         accelerator = default_accelerator(cpu=True) if device == "cpu" else default_accelerator()
+        if accelerator.device.type != torch.device(device).type:
+            raise ValueError(f"device={device!r}: this machine computes on {accelerator.device} (--device).")
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
         detector.cpu()

@@ -135,7 +135,7 @@ def train(
         "model": preset or "detector",
         "detector": _json_ready(detector.gmconv_plan),
         "network_options": _json_ready(chosen.model_options),
-        "start": str(chosen.weights or (_backbone_name(detector) if chosen.pretrained else "random weights")),
+        "start": _start(detector, {"pretrained": chosen.pretrained, "weights": chosen.weights, **chosen.model_options}),
         "dataset": f"{Path(data).resolve().name}, val",  # the record is published, and has no path of the machine
         "training_set": _digest(images.coco.path),
         "validation_set": _digest(val.path),
@@ -223,8 +223,12 @@ def _build(preset: str | None, categories: dict[str, int], options: DetectionOpt
     return detector
 
 
-def _backbone_name(detector: Any) -> str:
-    """Return timm's name of the weights that a backbone was built with."""
+def _start(detector: Any, arguments: dict[str, Any]) -> str:
+    """Return the weights that a detector was built with: timm's name of the backbone's where it has no others."""
+    if arguments["weights"] is not None:
+        return str(arguments["weights"])
+    if not arguments["pretrained"]:
+        return "random weights"
     config = detector.backbone.body.pretrained_cfg
     return ".".join(filter(None, (config["architecture"], config.get("tag"))))
 

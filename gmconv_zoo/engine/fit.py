@@ -89,7 +89,7 @@ def fit(
     Args:
         model: a network; it is moved to the accelerator's device.
         loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. A
-            batch has two parts: the images, (B, C, H, W) or whatever else the network takes, and their targets.
+            batch has two parts: the images, (B, C, H, W) or a list of (C, H, W), and their targets.
         task: loss, evaluation and what else belongs to the task.
         settings: of the training.
         options: how the run is carried out.
@@ -111,6 +111,7 @@ def fit(
     _check_batch_size(loaders[0], settings, accelerator)
     set_seed(options.seed)
     probe = _probe_images(loaders[1])
+    revival = _revival(probe, loaders[0])
     described = {**_described(model, loaders[0], settings, options, accelerator), **run}
     state, train_loader, val_loader = _prepare(model, *loaders, settings, accelerator, options.channels_last)
     writer = None
@@ -135,7 +136,7 @@ def fit(
             clip_grad=settings.clip_grad,
             clip_sigma=settings.clip_sigma,
             freeze_statistics=settings.freeze_statistics,
-            first_batch_callbacks=[_revival(probe)],
+            first_batch_callbacks=[revival],
             callbacks=[*after_epoch, *task.closing_callbacks],
             update_callbacks=[] if writer is None else [writer.after_update],
             progress=options.progress,
@@ -235,7 +236,7 @@ def _check_batch_size(loader: DataLoader[Any], settings: TrainSettings, accelera
 
 
 def _probe_images(loader: DataLoader[Any]) -> Tensor | list[Tensor]:
-    """Return the first images of the validation set, as a list where a batch holds a list of them."""
+    """Return the first images of a loader, as a list where a batch holds a list of them."""
     if getattr(loader, "persistent_workers", False):  # not to be started for one batch
         loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
     batches = iter(loader)
@@ -249,9 +250,12 @@ def _probe_images(loader: DataLoader[Any]) -> Tensor | list[Tensor]:
     return images[:LISTED_PROBE_IMAGES]
 
 
-def _revival(probe: Tensor | list[Tensor]) -> BatchCallback:
-    """Revive by the batch, or by the probe where a batch is a list: it has few images, on which many units are 0."""
-    return revive_dead_units if isinstance(probe, Tensor) else lambda state, _: revive_dead_units(state, (probe, None))
+def _revival(probe: Tensor | list[Tensor], loader: DataLoader[Any]) -> BatchCallback:
+    """Revive by the batch, or by more training images where a batch is a list: on its few, many units are 0."""
+    if isinstance(probe, Tensor):
+        return revive_dead_units
+    images = _probe_images(DataLoader(loader.dataset, 1, collate_fn=loader.collate_fn))
+    return lambda state, _: revive_dead_units(state, (images, None))
 
 
 def _prepare(

@@ -216,7 +216,7 @@ def base_model(spec: WeightSpec, start: str) -> str | None:
         return started.hf_hub_id or None
     if is_timm_name(start):
         hub_id = getattr(get_pretrained_cfg(start), "hf_hub_id", None) or ""
-        return f"timm/{start}" if hub_id.startswith("timm/") else None
+        return hub_id if hub_id.startswith("timm/") else None
     hub_id = start.removeprefix("hf-hub:").partition("@")[0]
     return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 

@@ -1,5 +1,6 @@
 """What is published of a detector: its card, made from what it records of itself, and a check of the folder."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ def check_detector(detector: nn.Module, folder: Path) -> None:
     expected, found = detector.state_dict(), reloaded.state_dict()
     if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
         raise RuntimeError(f"{folder}: the tensors read back from the staged folder are not those that were written.")
+    plans = [json.dumps(net.gmconv_plan, sort_keys=True) for net in (detector, reloaded)]
+    if plans[0] != plans[1]:
+        raise RuntimeError(f"{folder}: the settings read back from the staged folder are not those that were written.")
     images = [torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0))]
     (own,), (other,) = detector.eval()(images), reloaded(images)
     if not all(torch.equal(own[key], other[key]) for key in own):

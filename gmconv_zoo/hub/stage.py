@@ -178,11 +178,24 @@ def _write_detector(
 
 
 def _copy_record(folder: Path, out: Path) -> list[str]:
-    """Copy a run's record, and return the notes about it."""
+    """Copy a run's record without the folders of this machine, and return the notes about it."""
     if not (folder / RESULTS_NAME).is_file():
         return []
-    shutil.copyfile(folder / RESULTS_NAME, out / RESULTS_NAME)
+    record = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
+    text = json.dumps(_without_folders(record), indent=2)
+    (out / RESULTS_NAME).write_text(f"{text}\n", encoding="utf-8")
     return [f"How these weights were trained and measured is recorded in {RESULTS_NAME}."]
+
+
+def _without_folders(value: Any) -> Any:
+    """Shorten every absolute path, and every path that exists, to its last part."""
+    if isinstance(value, dict):
+        return {key: _without_folders(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part) for part in value]
+    if isinstance(value, str) and "/" in value and (Path(value).is_absolute() or Path(value).exists()):
+        return Path(value).name
+    return value
 
 
 def _source(start: str | None) -> str:

@@ -76,7 +76,7 @@ def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
 
 def hub_config(name: str) -> dict[str, Any]:
     """Return the config.json of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
-    return json.loads(hub_file(name, CONFIG_NAME).read_text())
+    return json.loads(hub_file(name, CONFIG_NAME).read_text(encoding="utf-8"))
 
 
 def hub_file(name: str, file: str) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
+from ..wording import distinct
 from .images import ImageFile, network_input
 from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from .masks import has_masks, layer_masks
@@ -63,7 +64,7 @@ def draw_model(
     networks: dict[str, nn.Module] = {}
     for net in (model_or_name, *twins):
         name, module = (net, open_model(net)) if isinstance(net, str) else (_name(net), net)
-        networks[name if name not in networks else f"{name} (twin)"] = main_network(module)
+        networks[distinct(name, networks)] = main_network(module)
     model = next(iter(networks.values()))
     masked = has_masks(model)
     figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}

@@ -88,17 +88,18 @@ def summary_table(records: Sequence[RunRecord]) -> str:
 
     Args:
         records: from `read_records`. A cell has the difference to the standard network in points, paired by seed, of
-            the first arm of each family.
+            the arm of each family that starts at half the kernel's width, else of its first arm.
     """
     rows = []
     for experiment, setting, by_arm in _recorded(records):
-        standard = next((arm for arm in experiment.arms if arm.family == "stdconv"), None)
+        standard = next((arm for arm in experiment.arms if arm.family in ("stdconv", "")), None)
         if standard is None or experiment.against != standard.label:
             continue
         scores = {label: _scores(runs) for label, runs in by_arm.items()}
         cells = []
         for family in ("sgmconv", "gmconv"):
-            label = next((arm.label for arm in experiment.arms if arm.family == family), None)
+            labels = [arm.label for arm in experiment.arms if arm.family == family]
+            label = next((one for one in labels if one.endswith(_HALF)), labels[0] if labels else None)
             found = None if label is None else paired_difference(scores[label], scores[standard.label])
             cells.append("-" if found is None else str(found))
         base = scores[standard.label].values()

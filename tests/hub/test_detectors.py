@@ -57,7 +57,7 @@ def test_a_card_says_what_a_detector_is_and_what_was_measured(folder, tmp_path):
     assert "| 41.2 | 62.0 | 44.0 | 10.0 | 50.0 | - | " in lines
     assert "| circle | 50.0 |" in lines
     assert "- Measured: shapes, 4 images, results.json." in lines
-    assert "/home/me" not in card.text
+    assert "/home/me" not in card.text + (staged.folder / "results.json").read_text()
     assert (card.data.license, card.data.base_model) == ("apache-2.0", "timm/resnet18.a1_in1k")
     assert [result.metric_value for result in card.data.eval_results] == [41.25, 62, 44, 10, 50]
     assert card.data.pipeline_tag == "object-detection"

@@ -99,6 +99,7 @@ def test_the_first_snippet_of_a_card_names_the_most_probable_classes(classes, na
     ("record", "said", "base"),
     [
         ({"start": "gmconv_resnet18.from_a1_in1k"}, "gmconv_resnet18.from_a1_in1k", "timm/resnet18.a1_in1k"),
+        ({"start": "resnet18"}, "resnet18", "timm/resnet18.a1_in1k"),
         ({"start": "hf-hub:someone/net@v1"}, "hf-hub:someone/net@v1", "someone/net"),
         ({"start": "/home/me/secret/run"}, "run", None),
         ({"model_options": {}}, "random weights", None),

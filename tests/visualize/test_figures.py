@@ -96,7 +96,7 @@ def test_network_is_drawn_next_to_its_twin(tmp_path):
     names = ["masks", "sigmas", "kernel_sizes", "profiles", "construction", "receptive_field"]
     assert [path.name for path in pictures] == [f"{name}.png" for name in names]
     assert all(path.is_file() and rows_of(path) for path in pictures)
-    assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (twin)"}
+    assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (2)"}
 
 
 def test_network_without_masks_is_told_so_and_gets_its_receptive_field(tmp_path, caplog):

@@ -26,13 +26,10 @@ gmconv verify
 This checks every pretrained weight in the cache, without the network ([pretrained weights](weights.md)).
 
 Nothing is loaded in part: `timm.create_model(..., pretrained=True)` either returns a model whose every tensor was
-checked, or raises an error. For this package's own tags those below are all
-`gmconv_zoo.weights.errors.WeightsError`, a `RuntimeError`.
+checked, or raises an error. For tags of this package, every error below is a
+`gmconv_zoo.weights.errors.WeightsError`, which is a `RuntimeError`.
 
-COMMIT, SHA256, CACHE and SERVER stand for what differs from one time to the next.
-
-This table is written by `python -m tests.weights.fault_table > docs/loading-errors.md`, which makes every fault happen;
-a test compares it.
+COMMIT, SHA256, CACHE and SERVER are placeholders. "(it loads)" means that no error is raised.
 
 | what went wrong | what you read |
 |---|---|

@@ -1,5 +1,6 @@
 """The figures of a network's masks, and the numbers next to them."""
 
+import copy
 import csv
 import math
 
@@ -92,11 +93,11 @@ def test_profiles_and_construction_are_equations_3_to_6(tmp_path):
 
 def test_network_is_drawn_next_to_its_twin(tmp_path):
     twin = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
-    pictures = draw_model(dynamic_net(), tmp_path / "out", images(), twins=[twin])
+    pictures = draw_model(dynamic_net(), tmp_path / "out", images(), twins=[twin, copy.deepcopy(twin)])
     names = ["masks", "sigmas", "kernel_sizes", "profiles", "construction", "receptive_field"]
     assert [path.name for path in pictures] == [f"{name}.png" for name in names]
     assert all(path.is_file() and rows_of(path) for path in pictures)
-    assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (2)"}
+    assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (2)", "Sequential (3)"}
 
 
 def test_network_without_masks_is_told_so_and_gets_its_receptive_field(tmp_path, caplog):

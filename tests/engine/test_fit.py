@@ -1,0 +1,65 @@
+"""A run whose batches are lists of images, as detectors take them."""
+
+import logging
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from gmconv_zoo.engine.fit import FitOptions, Task, default_accelerator, fit
+from gmconv_zoo.engine.optim import TrainSettings
+
+from .nets import tiny_net
+
+
+class OfLists(nn.Module):
+    """Takes a list of images."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = tiny_net()
+
+    def forward(self, images):
+        return self.net(torch.stack(list(images)))
+
+
+class Nothing:
+    """An evaluator that counts batches."""
+
+    def __init__(self):
+        self.count = 0
+
+    def rows(self, outputs, targets):
+        return torch.zeros(len(outputs), 1)
+
+    def update(self, rows):
+        self.count += 1
+
+    def result(self):
+        return {"batches": float(self.count)}
+
+
+def loader(brightness):
+    samples = [(torch.full((3, 8, 8), brightness) * torch.rand(3, 8, 8), number) for number in range(4)]
+    return DataLoader(samples, 2, collate_fn=lambda batch: tuple(map(list, zip(*batch, strict=True))))
+
+
+def test_units_that_only_the_validation_images_leave_dead_are_not_revived(caplog):
+    model = OfLists()
+    module = model.net[0].sigma_module
+    with torch.no_grad():
+        module.fc_max.weight.fill_(1.0)  # above 0 on bright images, 0 on black ones
+        module.fc_avg.weight.zero_()
+    task = Task(lambda net, batch: (net(batch[0]).square().mean(), 2), Nothing, "batches", lambda row: "")
+    settings = TrainSettings(epochs=1, batch_size=2, lr=1e-4, schedule="constant")
+    with caplog.at_level(logging.INFO):
+        fit(
+            model,
+            (loader(1.0), loader(0.0)),
+            task,
+            settings,
+            FitOptions(progress=False),
+            accelerator=default_accelerator(),
+            run={},
+        )
+    assert "get new weights" not in caplog.text

@@ -48,14 +48,14 @@ def test_units_that_only_the_validation_images_leave_dead_are_not_revived(caplog
     model = OfLists()
     module = model.net[0].sigma_module
     with torch.no_grad():
-        module.fc_max.weight.fill_(1.0)  # above 0 on bright images, 0 on black ones
+        module.fc_max.weight.fill_(1.0)  # above 0 on positive images, 0 on negative ones
         module.fc_avg.weight.zero_()
     task = Task(lambda net, batch: (net(batch[0]).square().mean(), 2), Nothing, "batches", lambda row: "")
     settings = TrainSettings(epochs=1, batch_size=2, lr=1e-4, schedule="constant")
     with caplog.at_level(logging.INFO):
         fit(
             model,
-            (loader(1.0), loader(0.0)),
+            (loader(1.0), loader(-1.0)),
             task,
             settings,
             FitOptions(progress=False),

@@ -33,7 +33,13 @@ from .tables import experiment_tables
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("experiments", metavar="EXPERIMENT", nargs="*", help=", ".join(EXPERIMENTS))
-    add("--nets", nargs="+", default=NETS[:1], metavar="NET", help=f"of {', '.join(NETS)} (default: {NETS[0]})")
+    add(
+        "--nets",
+        nargs="+",
+        default=NETS[:1],
+        metavar="NET",
+        help=f"of {', '.join(NETS)}; depthwise experiments have their own (default: {NETS[0]})",
+    )
     add("--sets", nargs="+", default=["cifar10"], metavar="SET", help=f"of {', '.join(DATASETS)} (default: cifar10)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="seeds of every arm (default: 0 1 2)")
     add(

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .records import RunRecord, base_recipe, recipe_changes
+from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
 
 __all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "Run", "dataset_of", "plan_runs"]
 
 NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
-# The network whose convolutions are depthwise; the paper does not train it.
-DEPTHWISE_NET = "convnext_atto"
 
 
 @dataclass(frozen=True)

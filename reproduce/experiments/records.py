@@ -10,7 +10,15 @@ from gmconv_zoo.classify.recipes import PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, write_csv
 from gmconv_zoo.models._names import net_of
 
-__all__ = ["RunRecord", "add_record", "base_recipe", "read_records", "record_of_folder", "recipe_changes"]
+__all__ = [
+    "DEPTHWISE_NET",
+    "RunRecord",
+    "add_record",
+    "base_recipe",
+    "read_records",
+    "record_of_folder",
+    "recipe_changes",
+]
 
 DONE = "done"
 
@@ -88,7 +96,9 @@ _FLOATS = ("stem_spread", "stem_mask_spread", "seconds")
 _DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
 
 
-# Of the depthwise network, which the paper does not train: what ConvNeXts are trained with, for a few epochs.
+# The network whose convolutions are depthwise; the paper does not train it.
+DEPTHWISE_NET = "convnext_atto"
+# Its recipe: what ConvNeXts are trained with, for a few epochs.
 _DEPTHWISE = PAPER_RECIPES["cifar_resnet20"].adapt(
     optimizer="adamw",
     lr=0.002,
@@ -106,7 +116,7 @@ def base_recipe(model: str) -> Recipe:
     Args:
         model: the network's name.
     """
-    return _DEPTHWISE if net_of(model) == "convnext_atto" else recipe_for(model)
+    return _DEPTHWISE if net_of(model) == DEPTHWISE_NET else recipe_for(model)
 
 
 def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,8 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
     except NonFiniteError as error:
         _logger.warning("%s: %s", run.name, error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return run.record(settings.precision, status=reason, **described_environment(environment()))
+        about = {"compiled": "yes" if settings.compile else "", **described_environment(environment())}
+        return run.record(settings.precision, status=reason, **about)
     return replace(record_of_folder(folder), options=run.options, train_images=dataset_of(run.dataset)[1])
 
 

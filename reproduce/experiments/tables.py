@@ -11,7 +11,7 @@ from gmconv_zoo.sigmas import DYNAMIC_SPREAD
 
 from ..markdown import table
 from .arms import EXPERIMENTS, Arm, Experiment
-from .records import RunRecord, base_recipe
+from .records import DEPTHWISE_NET, RunRecord, base_recipe
 
 with needs_extra("train"):
     from scipy.stats import t as student
@@ -224,6 +224,8 @@ def _is_of(record: RunRecord, arm: Arm) -> bool:
 
 
 def _length(net: str, epochs: int) -> str:
+    if net == DEPTHWISE_NET:  # not the paper's
+        return f"{epochs} epochs"
     whole = base_recipe(net).epochs
     return f"the paper's {whole} epochs" if epochs == whole else f"short schedule: {epochs} epochs instead of {whole}"
 

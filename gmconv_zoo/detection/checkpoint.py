@@ -10,7 +10,7 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from ..saving import WEIGHTS_NAME
-from ..saving.named import hub_file
+from ..saving.named import hub_file, naming_hub_errors
 from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.errors import WeightsError
 
@@ -54,14 +54,8 @@ def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
 
 def _file_of(weights: str) -> Path:
     if weights.startswith("hf-hub:"):
-        try:
+        with naming_hub_errors(f"weights={weights}"):
             return hub_file(weights, WEIGHTS_NAME)
-        except Exception as error:  # the Hub's answers and, from each transport, types of its own
-            said = " ".join(str(error).split())
-            raise RuntimeError(
-                f"weights={weights!r}: the Hub does not give them ({said}). Check the name and the connection, and set "
-                "HF_TOKEN for a private or gated repository."
-            ) from error
     path = Path(weights, WEIGHTS_NAME) if Path(weights).is_dir() else Path(weights)
     if not path.is_file():
         raise ValueError(

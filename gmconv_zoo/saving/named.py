@@ -3,7 +3,8 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from torch import nn
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
 
-__all__ = ["check_model_name", "did_you_mean", "hub_config", "hub_file", "is_timm_name", "open_model", "with_weights"]
+__all__ = [
+    "check_model_name",
+    "did_you_mean",
+    "hub_config",
+    "hub_file",
+    "is_timm_name",
+    "naming_hub_errors",
+    "open_model",
+    "with_weights",
+]
 
 _HUB_PREFIX = "hf-hub:"
 
@@ -44,8 +54,19 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
     if is_timm_name(name):
         return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
     hub_id = name.removeprefix(_HUB_PREFIX)
-    try:
+    with naming_hub_errors(name):
         return _from_hub(hub_id)
+
+
+@contextmanager
+def naming_hub_errors(name: str) -> Iterator[None]:
+    """Turn whatever the Hub and its transports raise into a RuntimeError that says what to do; others pass.
+
+    Args:
+        name: of the repository, as the user gave it.
+    """
+    try:
+        yield
     except (ValueError, RuntimeError):
         raise
     except Exception as error:  # the Hub's answers and, from each transport, types of its own

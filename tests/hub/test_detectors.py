@@ -89,7 +89,7 @@ def test_a_published_detector_is_opened_by_its_name_and_trained_further(folder, 
     for weights in (f"hf-hub:{REPO}@v1", folder):
         further = build(backbone="test_resnet", weights=weights, batch_norm="train", frozen_stages=-1, **masks)
         assert all(torch.equal(value, own.state_dict()[key]) for key, value in further.state_dict().items())
-    with pytest.raises(RuntimeError, match="weights='hf-hub:gmconv/none': the Hub does not give them"):
+    with pytest.raises(RuntimeError, match="weights=hf-hub:gmconv/none: the Hub does not give it"):
         build(backbone="test_resnet", weights="hf-hub:gmconv/none", batch_norm="train", frozen_stages=-1)
 
 

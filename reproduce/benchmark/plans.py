@@ -34,8 +34,8 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         ),
     ),
     "networks": (
-        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), batches=_SIZES, seconds=50.0, rounds=5),
-        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), batches=_SIZES, seconds=60.0, rounds=5),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), batches=_SIZES, seconds=15.0, rounds=15),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), batches=_SIZES, seconds=20.0, rounds=15),
     ),
     "convnext": tuple(
         BenchmarkSettings(nets=("convnext_atto",), kinds=kinds, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7)

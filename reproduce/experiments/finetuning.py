@@ -97,6 +97,7 @@ def _recipe(images: int, wanted: FinetuningRun) -> Recipe:
         "freeze_statistics": wanted.statistics == "kept",
         "optimizer": wanted.optimizer,
         "weight_decay": DECAYS[wanted.optimizer],
+        "layer_decay": wanted.layer_decay,
         **({} if wanted.lr is None else {"lr": wanted.lr}),
         **({"flip": False} if wanted.dataset == "digits" else {}),
     }
@@ -154,6 +155,7 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
             statistics=args.statistics,
             optimizer=args.optimizer,
             lr=rate,
+            layer_decay=args.layer_decay,
             batch=0,
             epochs=args.epochs,
             seed=seed,
@@ -172,6 +174,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")
     add("--sets", nargs="+", default=["digits"], metavar="SET", help="digits or NAME, or NAME:IMAGES of each class")
     add("--rates", nargs="+", type=float, default=[None], metavar="R", help="learning rates (default: the recipe's)")
+    add("--layer-decay", type=float, default=FINETUNE.layer_decay, help="of the learning rate (default: %(default)s)")
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds (default: 0)")
     add("--epochs", type=int, default=FINETUNE.epochs, help="epochs (default: %(default)s)")
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")

@@ -26,6 +26,7 @@ class FinetuningRun:
         statistics: "kept" when batch norms keep their running statistics, "batch" when they take those of each batch.
         optimizer: timm's name of the optimizer.
         lr: largest learning rate; None for that of the recipe, before the run.
+        layer_decay: ratio of each layer's learning rate to that of the next layer.
         batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
         precision: "no" for float32, or "bf16".
         best_epoch: first epoch of the highest accuracy, of those after which the network was evaluated.
@@ -43,6 +44,7 @@ class FinetuningRun:
     statistics: str
     optimizer: str
     lr: float | None
+    layer_decay: float = 1.0
     batch: int
     epochs: int
     seed: int
@@ -62,7 +64,8 @@ class FinetuningRun:
         start = {"frozen": ", classifier alone", "random": ", from random weights"}.get(self.start, "")
         few = f", {self.per_class} of each class" if self.per_class else ""
         images = f"{self.dataset}{few}, {self.image_size} px"
-        return self.net, f"{family}{start}", images, str(self.batch), self.optimizer, self.statistics
+        decay = "" if self.layer_decay == 1 else f", layer decay {self.layer_decay:g}"
+        return self.net, f"{family}{start}", images, str(self.batch), f"{self.optimizer}{decay}", self.statistics
 
     @property
     def last_correct(self) -> int:
@@ -73,7 +76,7 @@ class FinetuningRun:
     def key(self) -> tuple[object, ...]:
         """What makes it this run and no other."""
         rate = None if self.lr is None else f"{self.lr:.6g}"  # as it is written
-        return (*(getattr(self, field.name) for field in fields(self)[:13] if field.name != "lr"), rate)
+        return (*(getattr(self, field.name) for field in fields(self)[:14] if field.name != "lr"), rate)
 
 
 def read_finetuning(path: str | Path) -> list[FinetuningRun]:
@@ -83,6 +86,7 @@ def read_finetuning(path: str | Path) -> list[FinetuningRun]:
     kinds: dict[str, Callable[[str], Any]] = {
         "per_class": lambda text: int(text) if text else None,
         "lr": float,
+        "layer_decay": float,
         "seconds": float,
     }
     kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)

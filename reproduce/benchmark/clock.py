@@ -4,7 +4,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -36,6 +37,13 @@ class Timing:
     ratio_quartiles: tuple[float, float]
     best_ratio: float
     rounds: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields, times and ratios with four decimals."""
+        return {
+            name: [round(number, 4) for number in value] if isinstance(value, tuple) else round(value, 4)
+            for name, value in asdict(self).items()
+        }
 
 
 def time_together(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -87,7 +86,7 @@ def measure(
     return [
         {
             "kind": kind,
-            **{key: _rounded(value) for key, value in asdict(timings[kind]).items()},
+            **timings[kind].to_dict(),
             "peak_mib": round(peaks[kind] / 2**20, 2),
             "memory_ratio": round(peaks[kind] / reference, 4),
             "masked_kernel_mib": round(_masked_kernel_bytes(held[kind][0]) / 2**20, 2),
@@ -157,7 +156,3 @@ def _masked_kernel_bytes(model: nn.Module) -> int:
         for name, parameter in module.named_parameters(recurse=False)
         if name == "weight"
     )
-
-
-def _rounded(value: Any) -> Any:
-    return tuple(round(number, 4) for number in value) if isinstance(value, tuple) else round(value, 4)

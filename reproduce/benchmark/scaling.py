@@ -1,4 +1,4 @@
-"""How the cost of a training step grows with batch, image, kernel and number of masked layers, beside standard."""
+"""How the cost grows with batch, image, kernel, number of masked layers and processes, beside the standard network."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,10 +13,11 @@ from gmconv_zoo.engine.extras import needs_extra
 from gmconv_zoo.engine.records import environment, write_json
 
 from .measure import measure
+from .processes import process_rows
 from .settings import BenchmarkSettings
 from .subjects import STANDARD, build_subject
 
-__all__ = ["AXES", "run_scaling", "scaling_rows"]
+__all__ = ["AXES", "PROCESSES", "run_scaling", "scaling_rows", "shared_rows"]
 
 AXES: dict[str, tuple[int, ...]] = {
     "batch": (1, 4, 16, 64, 256),
@@ -24,12 +25,13 @@ AXES: dict[str, tuple[int, ...]] = {
     "kernel size": (3, 5, 7, 9, 11),
     "masked layers": (1, 2, 4, 8, 16, 32),
 }
+PROCESSES = (1, 2)
 _KINDS = ("sgmconv", "gmconv")
 _logger = logging.getLogger(__name__)
 
 
 def run_scaling(path: str | Path, *, device: str = "cpu", busy: bool = False) -> Path:
-    """Measure along every axis and draw it; a few minutes on two cores.
+    """Measure along every axis and draw it; a few minutes on two cores, which processes that share the work need.
 
     Args:
         path: the picture, ending in .png; a JSON file of the same name is written beside it.
@@ -50,6 +52,8 @@ def run_scaling(path: str | Path, *, device: str = "cpu", busy: bool = False) ->
         import matplotlib  # noqa: F401  before anything is measured in vain
     settings = BenchmarkSettings(kinds=_KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
     rows = scaling_rows(settings)
+    if device == "cpu":
+        rows += shared_rows(settings)
     write_json(path.with_suffix(".json"), {"environment": environment(), "settings": settings.to_dict(), "rows": rows})
     _draw(rows, path)
     return path
@@ -73,6 +77,25 @@ def scaling_rows(settings: BenchmarkSettings, axes: dict[str, tuple[int, ...]] =
             rows += [{"axis": axis, "value": value, **row} for row in found]
             speeds = ", ".join(f"{row['kind']} {row['milliseconds']:.1f} ms" for row in found)
             _logger.info("%s %d: %s", axis, value, speeds)
+    return rows
+
+
+def shared_rows(settings: BenchmarkSettings, counts: tuple[int, ...] = PROCESSES) -> list[dict[str, Any]]:
+    """Training steps and validation batches that several processes share; in the clock's time.
+
+    Args:
+        settings: how long to measure each point.
+        counts: numbers of processes.
+
+    Returns:
+        One row per number, task and kind, with "axis", "value" and "task".
+    """
+    rows = []
+    for count in counts:
+        found = process_rows((STANDARD, *_KINDS), count, seconds=settings.seconds, rounds=settings.rounds)
+        rows += [{"axis": "processes", "value": count, **row} for row in found]
+        for row in found:
+            _logger.info("processes %d, %s: %s %.1f ms", *(count, row["task"], row["kind"], row["milliseconds"]))
     return rows
 
 
@@ -107,6 +130,11 @@ def _chain(depth: int, *, kernel: int, width: int = 32) -> nn.Module:
     return nn.Sequential(*layers(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
 
 
+# What the upper and the lower plot of an axis show: key of a row, its unit, and the task where rows have one.
+_MEASURES = (("milliseconds", "training step (ms)", "training"), ("peak_mib", "peak memory (MiB)", None))
+_SHARED = (("milliseconds", "training step (ms)", "training"), ("milliseconds", "validation batch (ms)", "validation"))
+
+
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure  # only where a picture is wanted
 
@@ -114,21 +142,21 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(3.4 * len(axes), 5.6), layout="constrained")
     grid = figure.subplots(2, len(axes), squeeze=False)
     for column, axis in enumerate(axes):
-        for line, (key, label) in enumerate(
-            (("milliseconds", "training step (ms)"), ("peak_mib", "peak memory (MiB)"))
-        ):
+        here = [row for row in rows if row["axis"] == axis]
+        for line, (key, label, task) in enumerate(_SHARED if axis == "processes" else _MEASURES):
             plot = grid[line][column]
             for kind, style in ((STANDARD, "k-"), ("sgmconv", "C0--"), ("gmconv", "C1:")):
-                points = [(row["value"], row[key]) for row in rows if row["axis"] == axis and row["kind"] == kind]
+                chosen = [row for row in here if row["kind"] == kind and row.get("task", task) == task]
+                points = [(row["value"], row[key]) for row in chosen]
                 plot.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=kind)
-            plot.set(xscale="log", xlabel=axis, xticks=[row["value"] for row in rows if row["axis"] == axis])
+            plot.set(xscale="log", xlabel=axis, xticks=[row["value"] for row in here])
             plot.get_xaxis().set_major_formatter("{x:.0f}")
             plot.minorticks_off()
-            if key == "milliseconds":
+            if line == 0 and axis != "processes":
                 plot.set_yscale("log")
             else:
                 plot.set_ylim(bottom=0)
-            if column == 0:
+            if column == 0 or axis == "processes":
                 plot.set_ylabel(label)
     grid[0][0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)

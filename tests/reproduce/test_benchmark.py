@@ -6,6 +6,7 @@ import platform
 import runpy
 import sys
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from torch import nn
 from gmconv_zoo.engine.allocator import keep_freed_memory
 from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d
 from reproduce.benchmark import BenchmarkSettings, plans, run_benchmark
+from reproduce.benchmark.processes import TASKS as PROCESS_TASKS
+from reproduce.benchmark.processes import process_rows
 from reproduce.benchmark.record import make_record, merge_record
 from reproduce.benchmark.scaling import _draw, scaling_rows
 from reproduce.benchmark.startup import startup_times
@@ -152,8 +155,22 @@ def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):
         ("kernel size", 5),
     ]
     pytest.importorskip("matplotlib")
+    rows += [{**rows[0], "axis": "processes", "task": task} for task in PROCESS_TASKS]
     _draw(rows, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_work_that_processes_share_is_measured(processes):
+    rows = process_rows((STANDARD, "gmconv"), processes, seconds=0, rounds=1)
+    assert [(row["task"], row["kind"]) for row in rows] == list(product(PROCESS_TASKS, (STANDARD, "gmconv")))
+    assert all(row["milliseconds"] > 0 and row["rounds"] == 1 for row in rows)
+
+
+def test_images_that_processes_cannot_share_are_named():
+    with pytest.raises(ValueError, match="processes=3: pass a divisor of 32"):
+        process_rows((STANDARD,), 3, seconds=0, rounds=1)
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ import argparse
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +46,16 @@ def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False)
         One JSON-ready row per detector, and one for a second standard one, which shows the error of the measurement.
     """
     longer = round(side * _ASPECT)
-    size: dict[str, int] = {"min_size": side, "max_size": longer}
+    size: dict[str, Any] = {"min_size": side, "max_size": longer}
     ours = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, trainable_backbone_layers=5, **size)
     with torch.no_grad():
         for module in ours.modules():  # without this, outputs of random weights grow from block to block
             if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)):
                 module.weight.fill_(0.5)
     weights = ours.state_dict()
-    build = partial(build_preset, parity="torchvision", weights=weights, frozen_stages=-1, **size)
-    detectors = {name: build(name) for name in _PRESETS}
-    detectors |= {"faster_std again": build(_STANDARD), TORCHVISION: _frozen(ours)}
+    like: dict[str, Any] = {"parity": "torchvision", "weights": weights, "frozen_stages": -1, **size}
+    detectors = {name: build_preset(name, **like) for name in _PRESETS}
+    detectors |= {"faster_std again": build_preset(_STANDARD, **like), TORCHVISION: _frozen(ours)}
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(3, side, longer, generator=generator)
     boxes = torch.tensor([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]]) * torch.tensor([longer, side, longer, side])

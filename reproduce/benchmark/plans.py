@@ -35,11 +35,13 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
     ),
     "networks": (
         BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("inference",), batches=_SIZES, seconds=15.0, rounds=15),
-        BenchmarkSettings(nets=_IMAGENET, kinds=_TRAINED, tasks=("training",), batches=_SIZES, seconds=20.0, rounds=15),
+        BenchmarkSettings(nets=_IMAGENET, kinds=_MASKED, tasks=("training",), batches=_SIZES, seconds=20.0, rounds=15),
     ),
     "convnext": tuple(
-        BenchmarkSettings(nets=("convnext_atto",), kinds=kinds, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7)
-        for task, kinds in (("inference", _MASKED), ("training", _TRAINED))
+        BenchmarkSettings(
+            nets=("convnext_atto",), kinds=_MASKED, tasks=(task,), batches=(8, 32), seconds=20.0, rounds=7
+        )
+        for task in ("inference", "training")
     ),
     "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=30.0, rounds=7),),
     "single": (

@@ -20,8 +20,8 @@ from ..data.pixels import UnreadableImageError, mode_for
 from ..data.sources import ImageData, open_data
 from ..data.streams import StreamData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
-from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
+from ..extras import needs_extra
 from ..wording import listed
 from .recipes import Recipe
 

@@ -17,9 +17,9 @@ from ..data.shards import Shards
 from ..data.stream_images import LostImages, loader_part, stream_images
 from ..data.streams import StreamData
 from ..data.tensors import mix_seed
-from ..engine.extras import needs_extra
 from ..engine.loop import TrainState
 from ..engine.rng import drawing_from
+from ..extras import needs_extra
 from .loading import Loaders, eval_batch, image_mode, training_transform
 from .recipes import Recipe
 

@@ -14,9 +14,9 @@ from torch import nn
 from ..data.sources import ImageData
 from ..data.statistics import dataset_statistics
 from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
-from ..engine.extras import needs_extra
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
+from ..extras import needs_extra
 from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
 from .class_files import draw_class_files, write_class_files

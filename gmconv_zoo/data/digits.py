@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 
 with needs_extra("demo"):
     from sklearn.datasets import load_digits

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..engine.extras import needs_extra
 from ..engine.rng import drawing_from
+from ..extras import needs_extra
 from .image_source import ImageSource
 from .pixels import UnreadableImageError
 from .tensors import mix_seed

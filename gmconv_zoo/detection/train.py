@@ -15,8 +15,8 @@ from ..data.coco import CocoFile, read_results
 from ..data.coco_folder import read_split
 from ..data.coco_images import CocoImages, coco_loader
 from ..data.pixels import naming_unreadable
-from ..engine.extras import needs_extra
 from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, described_run, fit
+from ..extras import needs_extra
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes

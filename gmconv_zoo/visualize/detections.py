@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.coco import CocoFile
 from ..data.pixels import read_image
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .class_names import ClassLabels
 from .figures import COLOURS, STYLES, plain_axes, save_figure
 from .training import draw_loss

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..engine.extras import needs_extra
 from ..engine.records import SUMMARY_NAME, write_rows
+from ..extras import needs_extra
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .figures import COLOURS, plain_axes

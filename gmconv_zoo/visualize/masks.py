@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..conversion import conversion_report
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..layers import DGMConv2d, SGMConv2d, elliptical_mask
 from ..sigmas import sigmas
 

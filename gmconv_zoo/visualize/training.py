@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .masks import LayerMask, draw_mask, short_name
 
 with needs_extra("train"):

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.extras import needs_extra
 
 
 def test_missing_module_says_which_extra_to_install():

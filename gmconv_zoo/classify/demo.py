@@ -13,7 +13,7 @@ from ..conversion import fuse
 from ..data.digits import Digits, digits
 from ..data.tensors import TensorImages, tensor_loader
 from ..engine.fit import FitOptions
-from ..engine.records import RESULTS_NAME, SUMMARY_NAME
+from ..files.records import RESULTS_NAME, SUMMARY_NAME
 from ..models._names import MASKED_FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, save
 from ..visualize.masks import layer_masks

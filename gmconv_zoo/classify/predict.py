@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..data.listing import image_endings, is_image_name, list_images
 from ..data.pixels import UnreadableImageError, mode_for, read_image
-from ..engine.records import write_csv, write_json
+from ..files.records import write_csv, write_json
 from ..saving.label_names import best_classes, check_classifier, label_names
 from ..wording import printable
 

@@ -17,7 +17,7 @@ from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
 from ..engine.evaluate import evaluate
-from ..engine.records import RESULTS_NAME, environment
+from ..files.records import RESULTS_NAME, environment
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME

@@ -22,8 +22,8 @@ from ..data.image_source import ImageSource
 from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
 from ..engine.evaluate import LoaderError, evaluate
-from ..engine.records import Summary, environment, write_results
 from ..extras import needs_extra
+from ..files.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
 from .evaluate import Answers, BadImagesError, not_above_chance
 from .networks import find_checkpoints, open_together

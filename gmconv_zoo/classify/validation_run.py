@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ..data.image_source import ImageSource
-from ..engine.records import RESULTS_NAME, SUMMARY_NAME
 from ..extras import needs_extra
+from ..files.records import RESULTS_NAME, SUMMARY_NAME
 from . import documented
 from .validate import find_models, validate
 from .validation_settings import ValidationRow, ValidationSettings

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     from ..detection.build import categories_of
     from ..detection.detect import detect, detection_table
     from ..detection.measure import resize_to
-    from ..engine.records import write_json
+    from ..files.records import write_json
     from ..saving.named import open_model
     from ..saving.targets import check_target
     from ..visualize.detections import draw_boxes

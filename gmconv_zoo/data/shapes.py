@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..engine.records import write_json
+from ..files.records import write_json
 
 __all__ = ["SHAPES", "write_shapes"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..data.coco import CocoFile, read_coco, read_results
-from ..engine.records import write_json
 from ..extras import needs_extra
+from ..files.records import write_json
 from ..wording import listed
 
 with needs_extra("detection"):

@@ -12,8 +12,8 @@ from ..data.coco_images import CocoImages, coco_loader
 from ..data.pixels import naming_unreadable
 from ..engine.evaluate import evaluate
 from ..engine.fit import default_accelerator
-from ..engine.records import RESULTS_NAME, write_results
 from ..extras import needs_extra
+from ..files.records import RESULTS_NAME, write_results
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes

@@ -10,7 +10,7 @@ import torch
 
 from ..data.coco import CocoFile
 from ..engine.fit import default_accelerator
-from ..engine.records import RESULTS_NAME, environment
+from ..files.records import RESULTS_NAME, environment
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target

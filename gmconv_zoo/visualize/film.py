@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..engine.records import SUMMARY_NAME, write_rows
 from ..extras import needs_extra
+from ..files.records import SUMMARY_NAME, write_rows
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .figures import COLOURS, plain_axes

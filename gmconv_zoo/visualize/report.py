@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..conversion import conversion_report
-from ..engine.records import SUMMARY_NAME
+from ..files.records import SUMMARY_NAME
 from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from .masks import has_masks, layer_masks
 from .receptive_field import SHARES, receptive_field, target_layer

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from ..engine.records import replace_text
+from ..files.records import replace_text
 from ..wording import printable
 
 __all__ = ["Picture", "Section", "write_page"]

@@ -23,7 +23,7 @@ from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.fit import default_accelerator
-from gmconv_zoo.engine.state_file import read_state
+from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
 from tests.data.image_folders import make_folder

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from gmconv_zoo.engine.records import Summary, write_csv, write_results
+from gmconv_zoo.files.records import Summary, write_csv, write_results
 
 
 def test_summary_file_holds_all_rows_after_each(tmp_path):

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from ..data.coco import CocoFile, read_results
-from ..data.coco_folder import read_split
-from ..data.coco_images import CocoImages, coco_loader
+from ..coco.file import CocoFile, read_results
+from ..coco.folder import read_split
+from ..coco.images import CocoImages, coco_loader
 from ..data.pixels import naming_unreadable
 from ..engine.evaluate import evaluate
 from ..engine.fit import default_accelerator

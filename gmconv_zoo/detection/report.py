@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.coco import CocoFile
+from ..coco.file import CocoFile
 from ..engine.fit import default_accelerator
 from ..files.records import RESULTS_NAME, environment
 from ..saving.detectors import main_network

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.coco import CocoFile
+from ..coco.file import CocoFile
 from ..data.pixels import read_image
 from ..extras import needs_extra
 from .class_names import ClassLabels

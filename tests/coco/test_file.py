@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 
-from gmconv_zoo.data.coco import read_coco, read_results
+from gmconv_zoo.coco.file import read_coco, read_results
 
 from .coco_files import content, write_coco
 

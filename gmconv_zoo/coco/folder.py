@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .coco import CocoFile, read_coco
+from .file import CocoFile, read_coco
 
 __all__ = ["read_split"]
 

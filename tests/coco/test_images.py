@@ -5,10 +5,10 @@ import torch
 from accelerate.data_loader import BatchSamplerShard
 from PIL import Image
 
-from gmconv_zoo.data.coco import read_coco
-from gmconv_zoo.data.coco_images import AspectRatioSampler, CocoImages, coco_loader
+from gmconv_zoo.coco.file import read_coco
+from gmconv_zoo.coco.images import AspectRatioSampler, CocoImages, coco_loader
+from gmconv_zoo.coco.shapes import SHAPES, write_shapes
 from gmconv_zoo.data.pixels import UnreadableImageError
-from gmconv_zoo.data.shapes import SHAPES, write_shapes
 
 from .coco_files import content, write_coco
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from gmconv_zoo.data.coco_folder import read_split
+from gmconv_zoo.coco.folder import read_split
 
 from .coco_files import write_coco
 

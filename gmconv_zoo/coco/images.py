@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from ..data.lazy_images import loader_processes
+from ..data.pixels import UnreadableImageError, read_image
+from ..data.tensors import EpochSampler, mix_seed
 from ..engine.rng import drawing_from
-from .coco import CocoFile
-from .lazy_images import loader_processes
-from .pixels import UnreadableImageError, read_image
-from .tensors import EpochSampler, mix_seed
+from .file import CocoFile
 
 __all__ = ["AspectRatioSampler", "CocoImages", "coco_loader"]
 

@@ -38,7 +38,7 @@ _LAZY = {
     "export_model": (".export.export", "export"),
     "finetune": (".classify.train", "finetune"),
     "predict": (".classify.predict", "predict"),
-    "report": (".classify.report", "report"),
+    "report": (".reports.classifier", "report"),
     "validate": (".classify.validation_run", "run_validation"),
 }
 

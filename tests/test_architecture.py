@@ -37,7 +37,6 @@ MAY_IMPORT = {
         "wording",
         "extras",
         "files",
-        "layers",
         "conversion",
         "weights",
         "models",
@@ -60,9 +59,36 @@ MAY_IMPORT = {
         "coco",
         "visualize",
     },
+    "reports": {
+        "wording",
+        "files",
+        "layers",
+        "conversion",
+        "weights",
+        "models",
+        "saving",
+        "engine",
+        "data",
+        "coco",
+        "visualize",
+        "classify",
+        "detection",
+    },
     "export": {"_version", "extras", "layers", "conversion", "saving"},
     "hub": {"_version", "layers", "conversion", "sigmas", "weights", "models", "saving"},
-    "cli": {"_version", "files", "saving", "engine", "data", "visualize", "classify", "detection", "export", "hub"},
+    "cli": {
+        "_version",
+        "files",
+        "saving",
+        "engine",
+        "data",
+        "visualize",
+        "classify",
+        "detection",
+        "reports",
+        "export",
+        "hub",
+    },
     "__main__": {"cli"},
 }
 
@@ -166,7 +192,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         "from gmconv_zoo.hub.cards import render_card, subject_of; from gmconv_zoo.weights.specs import SPECS;"
         "assert version('gmconv_zoo') == gmconv_zoo.__version__;"
         "timm.create_model('gmconv_cifar_resnet20');"
-        "from gmconv_zoo.visualize.report_page import write_page; write_page('page.html', 't', 's', [], 'f');"
+        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', [], 'f');"
         "print(gmconv_zoo.__file__, len(str(render_card(subject_of(next(iter(SPECS.values())))))))"
     )
     env = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.visualize.report_run import write_report
+from tests.reports.report_run import write_report
 
 BROWSER = shutil.which("chromium")
 pytestmark = [

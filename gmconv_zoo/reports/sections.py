@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ..conversion import conversion_report
 from ..files.records import SUMMARY_NAME
-from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
-from .masks import has_masks, layer_masks
-from .receptive_field import SHARES, receptive_field, target_layer
-from .receptive_field_figure import draw_receptive_fields
-from .report_page import Section
+from ..visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
+from ..visualize.masks import has_masks, layer_masks
+from ..visualize.receptive_field import SHARES, receptive_field, target_layer
+from ..visualize.receptive_field_figure import draw_receptive_fields
+from .page import Section
 
 __all__ = ["curve_section", "field_section", "mask_sections", "network_section"]
 

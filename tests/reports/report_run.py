@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.classify import report as module
+from gmconv_zoo.reports import classifier as module
 
 CLASSES = ["<script>alert(1)", "b & $c$", "d"]
 FILE = '"><img src=x onerror=alert(2)>.png'

@@ -11,13 +11,13 @@ from scipy.stats import binomtest
 from torch import nn
 
 import gmconv_zoo
-from gmconv_zoo.classify import report as module
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError
-from gmconv_zoo.classify.report_sections import AnswerSections
-from gmconv_zoo.visualize.report import field_section
-from gmconv_zoo.visualize.report_page import Section, write_page
+from gmconv_zoo.reports import classifier as module
+from gmconv_zoo.reports.answers import AnswerSections
+from gmconv_zoo.reports.page import Section, write_page
+from gmconv_zoo.reports.sections import field_section
 from gmconv_zoo.weights.specs import SPECS
-from tests.visualize.report_run import CLASSES, FILE, noise, save_images, save_run, write_report
+from tests.reports.report_run import CLASSES, FILE, noise, save_images, save_run, write_report
 
 
 class Page(HTMLParser):

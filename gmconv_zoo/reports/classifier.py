@@ -13,6 +13,9 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..classify.evaluate import Answers
+from ..classify.networks import find_checkpoints, open_checkpoint
+from ..classify.validate import eval_images
 from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
@@ -27,14 +30,11 @@ from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..visualize.classes import draw_curves
 from ..visualize.masks import has_masks
-from ..visualize.report import curve_section, field_section, mask_sections, network_section
-from ..visualize.report_page import Section, write_page
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
-from .evaluate import Answers
-from .networks import find_checkpoints, open_checkpoint
-from .report_sections import AnswerSections
-from .validate import eval_images
+from .answers import AnswerSections
+from .page import Section, write_page
+from .sections import curve_section, field_section, mask_sections, network_section
 
 __all__ = ["report"]
 

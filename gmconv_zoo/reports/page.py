@@ -17,7 +17,7 @@ from ..wording import printable
 
 __all__ = ["Picture", "Section", "write_page"]
 
-_TEMPLATE = Path(__file__).with_name("report_template.html.jinja")
+_TEMPLATE = Path(__file__).with_name("page_template.html.jinja")
 
 
 class Picture:

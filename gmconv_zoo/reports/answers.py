@@ -6,11 +6,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..classify.documented import wilson_interval
+from ..classify.evaluate import Answers, not_above_chance
 from ..data.image_source import ImageSource
 from ..visualize.classes import draw_confusion
-from ..visualize.report_page import Picture, Section
-from .documented import wilson_interval
-from .evaluate import Answers, not_above_chance
+from .page import Picture, Section
 
 __all__ = ["AnswerSections"]
 

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 
 from ..coco.file import CocoFile
+from ..detection.build import categories_of
+from ..detection.measure import evaluate_detector, read_for
+from ..detection.train import percent
 from ..engine.fit import default_accelerator
 from ..files.records import RESULTS_NAME, environment
 from ..saving.detectors import main_network
@@ -17,12 +20,9 @@ from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from ..visualize.images import network_input
 from ..visualize.masks import has_masks
-from ..visualize.report import curve_section, field_section, mask_sections, network_section
-from ..visualize.report_page import Section, write_page
 from ..wording import distinct
-from .build import categories_of
-from .measure import evaluate_detector, read_for
-from .train import percent
+from .page import Section, write_page
+from .sections import curve_section, field_section, mask_sections, network_section
 
 __all__ = ["report"]
 

@@ -39,7 +39,7 @@ _LAZY = {
     "finetune": (".classify.train", "finetune"),
     "predict": (".classify.predict", "predict"),
     "report": (".reports.classifier", "report"),
-    "validate": (".classify.validation_run", "run_validation"),
+    "validate": (".validation.run", "run_validation"),
 }
 
 PLAN_BUILDERS["detector"] = lambda plan: import_module(".detection.build", __name__).rebuild(plan)

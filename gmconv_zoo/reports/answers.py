@@ -6,9 +6,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..classify.documented import wilson_interval
 from ..classify.evaluate import Answers, not_above_chance
 from ..data.image_source import ImageSource
+from ..validation.documented import wilson_interval
 from ..visualize.classes import draw_confusion
 from .page import Picture, Section
 

@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 
 from ..classify.evaluate import Answers
 from ..classify.networks import find_checkpoints, open_checkpoint
-from ..classify.validate import eval_images
 from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
@@ -28,6 +27,7 @@ from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
 from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
+from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
 from ..visualize.masks import has_masks
 from ..weights.specs import SPECS, specs_of

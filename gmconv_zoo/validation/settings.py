@@ -3,14 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
+from ..classify.evaluate import Score
+from ..engine.precision import PRECISIONS
 
-from .evaluate import Score
-
-__all__ = ["PRECISIONS", "ValidationRow", "ValidationSettings"]
-
-# Name of a precision to the type of autocast
-PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+__all__ = ["ValidationRow", "ValidationSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)

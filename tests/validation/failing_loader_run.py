@@ -6,11 +6,11 @@ import sys
 from itertools import islice
 
 import gmconv_zoo  # noqa: F401  registers the models
-from gmconv_zoo.classify.validation_run import run_validation
-from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data import eval_images
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.stream_images import stream_images
+from gmconv_zoo.validation.run import run_validation
+from gmconv_zoo.validation.settings import ValidationSettings
 
 from .counted_run import shard
 from .linear import NAME

@@ -51,7 +51,7 @@ def alone(folders):
 
 
 def counted(folders, processes: int) -> dict:
-    done = launch(processes, "-m", "tests.classify.counted_run", *folders[:2])
+    done = launch(processes, "-m", "tests.validation.counted_run", *folders[:2])
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -127,7 +127,7 @@ def test_failure_is_said_once_and_ends_all_processes(folders):
 @pytest.mark.parametrize(("kind", "failing"), [("folder", 0), ("folder", 1), ("stream", 0)])
 def test_reader_that_fails_in_one_process_ends_all(folders, kind, failing):
     """No row is kept and no model follows: the processes would wait for different things."""
-    done = launch(2, "-m", "tests.classify.failing_loader_run", folders[0], kind, failing)
+    done = launch(2, "-m", "tests.validation.failing_loader_run", folders[0], kind, failing)
     assert done.returncode != 0
     assert f"process {failing} of 2 got no batch, so all of them end" in done.stderr
     assert "The reason: KeyError: 'the disk is gone'" in done.stderr

@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 
 from gmconv_zoo.classify import networks
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
-from gmconv_zoo.classify.validate import validate
-from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages, EvalStream
 from gmconv_zoo.engine.evaluate import evaluate
+from gmconv_zoo.validation.settings import ValidationSettings
+from gmconv_zoo.validation.validate import validate
 
 from .linear import NAME, fixture_linear, image_bytes
 

@@ -18,18 +18,18 @@ from torch.utils.data import DataLoader
 import gmconv_zoo
 from gmconv_zoo.classify import networks
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
-from gmconv_zoo.classify.validate import find_models, validate
-from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
 from gmconv_zoo.data.image_source import ImageSource
 from gmconv_zoo.engine.evaluate import evaluate
+from gmconv_zoo.validation.settings import ValidationSettings
+from gmconv_zoo.validation.validate import find_models, validate
 from tests.data.hugging_face import make_set
 from tests.data.image_folders import make_folder
 
+from ..classify.tiny_model import TINY
 from .linear import NAME, fixture_linear, image_bytes
-from .tiny_model import TINY
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
 WNIDS = timm.data.ImageNetInfo().label_names()

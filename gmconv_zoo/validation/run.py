@@ -11,8 +11,8 @@ from ..data.image_source import ImageSource
 from ..extras import needs_extra
 from ..files.records import RESULTS_NAME, SUMMARY_NAME
 from . import documented
+from .settings import ValidationRow, ValidationSettings
 from .validate import find_models, validate
-from .validation_settings import ValidationRow, ValidationSettings
 
 with needs_extra("train"):
     from accelerate import Accelerator

@@ -9,8 +9,8 @@ from typing import Literal
 from ..data.class_order import check_imagenet_classes
 from ..data.image_source import ImageSource
 from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
+from .settings import ValidationRow, ValidationSettings
 from .validate import find_models, is_pattern
-from .validation_settings import ValidationRow, ValidationSettings
 
 __all__ = [
     "IMAGENET_IMAGES",

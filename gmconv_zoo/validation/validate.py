@@ -15,6 +15,8 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..classify.evaluate import Answers, BadImagesError, not_above_chance
+from ..classify.networks import find_checkpoints, open_together
 from ..conversion import fuse
 from ..data.class_order import class_outputs
 from ..data.eval_images import EvalImages, EvalStream
@@ -22,12 +24,11 @@ from ..data.image_source import ImageSource
 from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
 from ..engine.evaluate import LoaderError, evaluate
+from ..engine.precision import PRECISIONS
 from ..extras import needs_extra
 from ..files.records import Summary, environment, write_results
 from ..saving import CONFIG_NAME
-from .evaluate import Answers, BadImagesError, not_above_chance
-from .networks import find_checkpoints, open_together
-from .validation_settings import PRECISIONS, ValidationRow, ValidationSettings
+from .settings import ValidationRow, ValidationSettings
 
 with needs_extra("train"):
     from accelerate import Accelerator

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import timm
 
-from gmconv_zoo.classify import documented
 from gmconv_zoo.classify.evaluate import Score
-from gmconv_zoo.classify.validation_run import run_validation
-from gmconv_zoo.classify.validation_settings import ValidationRow, ValidationSettings
 from gmconv_zoo.data.class_order import check_imagenet_classes
 from gmconv_zoo.data.image_source import ImageSource
+from gmconv_zoo.validation import documented
+from gmconv_zoo.validation.run import run_validation
+from gmconv_zoo.validation.settings import ValidationRow, ValidationSettings
 from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
 
 from .linear import NAME, image_bytes

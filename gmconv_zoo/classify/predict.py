@@ -12,9 +12,9 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
-from ..data.listing import image_endings, is_image_name, list_images
-from ..data.pixels import UnreadableImageError, mode_for, read_image
 from ..files.records import write_csv, write_json
+from ..images.listing import image_endings, is_image_name, list_images
+from ..images.pixels import UnreadableImageError, mode_for, read_image
 from ..saving.label_names import best_classes, check_classifier, label_names
 from ..wording import printable
 

@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..data.lazy_images import loader_processes
-from ..data.pixels import UnreadableImageError
 from ..data.shards import Shards
 from ..data.stream_images import LostImages, loader_part, stream_images
 from ..data.streams import StreamData
-from ..data.tensors import mix_seed
 from ..engine.loop import TrainState
-from ..engine.rng import drawing_from
+from ..engine.rng import drawing_from, mix_seed
 from ..extras import needs_extra
+from ..images.pixels import UnreadableImageError
 from .loading import Loaders, eval_batch, image_mode, training_transform
 from .recipes import Recipe
 

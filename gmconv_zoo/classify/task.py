@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.pixels import naming_unreadable
 from ..engine.fit import FitOptions, Task, default_accelerator, fit
 from ..engine.loop import EpochCallback
 from ..extras import needs_extra
+from ..images.pixels import naming_unreadable
 from ..visualize.classes import draw_curves
 from .evaluate import Answers, Score, not_above_chance
 from .loss import make_batch_loss

@@ -13,9 +13,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ..data.lazy_images import loader_processes
-from ..data.pixels import UnreadableImageError, read_image
-from ..data.tensors import EpochSampler, mix_seed
-from ..engine.rng import drawing_from
+from ..data.tensors import EpochSampler
+from ..engine.rng import drawing_from, mix_seed
+from ..images.pixels import UnreadableImageError, read_image
 from .file import CocoFile
 
 __all__ = ["AspectRatioSampler", "CocoImages", "coco_loader"]

@@ -13,9 +13,9 @@ from unicodedata import normalize
 from PIL import Image
 from timm.data import create_dataset
 
+from ..images.hub_datasets import find_columns, is_text
+from ..images.pixels import UnreadableImageError
 from ..wording import listed
-from .hub_datasets import find_columns, is_text
-from .pixels import UnreadableImageError
 
 __all__ = ["Sample", "Shards", "described", "open_shards"]
 

@@ -8,7 +8,7 @@ from multiprocessing import SimpleQueue, Value
 from PIL import Image
 from torch.utils.data import get_worker_info
 
-from .pixels import UnreadableImageError, read_image
+from ..images.pixels import UnreadableImageError, read_image
 from .shards import Sample, Shards, described
 
 __all__ = ["LostImages", "loader_part", "stream_images"]

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .hub_datasets import held_out_split
-from .label_files import read_class_names
+from ..images.hub_datasets import held_out_split
+from ..images.label_files import read_class_names
 from .shards import Shards, open_shards
 
 __all__ = ["StreamData", "StreamOptions", "is_stream", "open_stream"]

@@ -9,11 +9,11 @@ from torch import nn
 from ..coco.file import CocoFile, read_results
 from ..coco.folder import read_split
 from ..coco.images import CocoImages, coco_loader
-from ..data.pixels import naming_unreadable
 from ..engine.evaluate import evaluate
 from ..engine.fit import default_accelerator
 from ..extras import needs_extra
 from ..files.records import RESULTS_NAME, write_results
+from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes

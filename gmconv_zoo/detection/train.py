@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from ..coco.file import CocoFile, read_results
 from ..coco.folder import read_split
 from ..coco.images import CocoImages, coco_loader
-from ..data.pixels import naming_unreadable
 from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, described_run, fit
 from ..extras import needs_extra
+from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes

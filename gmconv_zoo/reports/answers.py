@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..classify.evaluate import Answers, not_above_chance
-from ..data.image_source import ImageSource
+from ..images.image_source import ImageSource
 from ..validation.documented import wilson_interval
 from ..visualize.classes import draw_confusion
 from .page import Picture, Section

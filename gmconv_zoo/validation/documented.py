@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..data.class_order import check_imagenet_classes
-from ..data.image_source import ImageSource
+from ..images.image_source import ImageSource
 from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
 from .settings import ValidationRow, ValidationSettings
 from .validate import find_models, is_pattern

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ..data.image_source import ImageSource
 from ..extras import needs_extra
 from ..files.records import RESULTS_NAME, SUMMARY_NAME
+from ..images.image_source import ImageSource
 from . import documented
 from .settings import ValidationRow, ValidationSettings
 from .validate import find_models, validate

@@ -20,13 +20,13 @@ from ..classify.networks import find_checkpoints, open_together
 from ..conversion import fuse
 from ..data.class_order import class_outputs
 from ..data.eval_images import EvalImages, EvalStream
-from ..data.image_source import ImageSource
-from ..data.pixels import mode_for
 from ..engine.allocator import keep_freed_memory
 from ..engine.evaluate import LoaderError, evaluate
 from ..engine.precision import PRECISIONS
 from ..extras import needs_extra
 from ..files.records import Summary, environment, write_results
+from ..images.image_source import ImageSource
+from ..images.pixels import mode_for
 from ..saving import CONFIG_NAME
 from .settings import ValidationRow, ValidationSettings
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..coco.file import CocoFile
-from ..data.pixels import read_image
 from ..extras import needs_extra
+from ..images.pixels import read_image
 from .class_names import ClassLabels
 from .figures import COLOURS, STYLES, plain_axes, save_figure
 from .training import draw_loss

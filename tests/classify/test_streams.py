@@ -19,9 +19,9 @@ from torchvision.transforms.functional import to_tensor
 from gmconv_zoo.classify.stream_loading import HeldOutStream, TrainStream
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.data.eval_data import open_eval_data
-from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.stream_images import stream_images
 from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
+from gmconv_zoo.images.pixels import UnreadableImageError
 from tests.data.hugging_face import make_set
 from tests.data.shards import STEP, make_shards, numbers
 

@@ -8,7 +8,7 @@ from PIL import Image
 from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.coco.images import AspectRatioSampler, CocoImages, coco_loader
 from gmconv_zoo.coco.shapes import SHAPES, write_shapes
-from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.images.pixels import UnreadableImageError
 
 from .coco_files import content, write_coco
 

@@ -14,7 +14,7 @@ import timm
 
 from gmconv_zoo.classify.evaluate import Score
 from gmconv_zoo.data.class_order import check_imagenet_classes
-from gmconv_zoo.data.image_source import ImageSource
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.validation import documented
 from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationRow, ValidationSettings

@@ -21,8 +21,8 @@ from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
-from gmconv_zoo.data.image_source import ImageSource
 from gmconv_zoo.engine.evaluate import evaluate
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models, validate
 from tests.data.hugging_face import make_set

@@ -6,8 +6,8 @@ import os
 import pytest
 from PIL import Image
 
-from gmconv_zoo.data.listing import image_endings, list_images, refuse_inside
-from gmconv_zoo.data.pixels import UnreadableImageError, read_image
+from gmconv_zoo.images.listing import image_endings, list_images, refuse_inside
+from gmconv_zoo.images.pixels import UnreadableImageError, read_image
 
 
 def fill(root, *names):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from gmconv_zoo.data import pixels
-from gmconv_zoo.data.folder import LabelledFiles
-from gmconv_zoo.data.image_source import FileReader, ImageSource
-from gmconv_zoo.data.pixels import UnreadableImageError, mode_for, read_image, to_mode
+from gmconv_zoo.images import pixels
+from gmconv_zoo.images.folder import LabelledFiles
+from gmconv_zoo.images.image_source import FileReader, ImageSource
+from gmconv_zoo.images.pixels import UnreadableImageError, mode_for, read_image, to_mode
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

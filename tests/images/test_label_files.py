@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.label_files import read_class_names, read_labels
+from gmconv_zoo.images.label_files import read_class_names, read_labels
 
 FILES = [Path(f"ILSVRC2012_val_{number:08}.JPEG") for number in (1, 2, 3)]
 KIT = "n02119789 1 kit_fox\nn02100735 2 English_setter\nn02110185 3 Siberian_husky\n"

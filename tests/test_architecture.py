@@ -85,6 +85,7 @@ MAY_IMPORT = {
         "files",
         "saving",
         "engine",
+        "images",
         "data",
         "visualize",
         "classify",

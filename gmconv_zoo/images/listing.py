@@ -1,9 +1,10 @@
-"""List the images below a folder: one rule for training, validation and prediction."""
+"""List the images below a folder or named by patterns: one rule for training, validation and prediction."""
 
+import glob
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ..wording import listed
 
-__all__ = ["Listing", "image_endings", "is_image_name", "list_images", "refuse_inside"]
+__all__ = ["Listing", "find_images", "image_endings", "is_image_name", "list_images", "refuse_inside"]
 
 _logger = logging.getLogger(__name__)
 
@@ -77,6 +78,30 @@ def list_images(root: str | Path) -> Listing:
     walk.run()
     walk.log()
     return Listing(root, _sorted(walk.images), _sorted(walk.folders), frozenset(walk.seen))
+
+
+def find_images(patterns: Iterable[str | Path]) -> list[Path]:
+    """Return the image files that are named by paths, folders and patterns.
+
+    Args:
+        patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
+
+    Returns:
+        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
+        links lead to it.
+
+    Raises:
+        ValueError: when a pattern does not match any image.
+    """
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        files = _matching(pattern)
+        if not files:
+            raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
+        for file in files:
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
 
 
 def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
@@ -191,3 +216,14 @@ class _Walk:
 
 def _sorted(paths: list[str]) -> tuple[Path, ...]:
     return tuple(map(Path, sorted(paths, key=lambda path: path.split(os.sep))))
+
+
+def _matching(pattern: str | Path) -> Sequence[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        return list_images(path).images
+    if path.exists():
+        return [path]
+    endings = image_endings()
+    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    return [file for file in files if is_image_name(file.name, endings) and file.is_file()]

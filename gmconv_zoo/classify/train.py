@@ -13,12 +13,12 @@ from torch import nn
 
 from ..data.sources import ImageData
 from ..data.statistics import dataset_statistics
-from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
 from ..extras import needs_extra
 from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
+from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing

@@ -15,8 +15,8 @@ from ..images.image_source import FileReader, ImageSource, TorchReader
 from ..images.label_files import read_class_names, read_labels
 from ..images.listing import list_images, refuse_inside
 from ..images.tar_reader import TarReader
+from ..streams.shards import open_shards
 from ..wording import listed
-from .shards import open_shards
 
 __all__ = ["open_eval_data", "open_named"]
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError
-from .stream_images import LostImages, loader_part, stream_images
+from ..streams.read import LostImages, loader_part, stream_images
 
 __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 

@@ -4,8 +4,8 @@ import pytest
 from datasets import ClassLabel, Image, List, Value
 
 from gmconv_zoo.data.sources import open_data
-from gmconv_zoo.data.streams import StreamOptions, open_stream
 from gmconv_zoo.images.hub_datasets import find_columns, index_labels
+from gmconv_zoo.streams.open import StreamOptions, open_stream
 from tests.data.hugging_face import make_columns
 from tests.data.test_sources import numbers
 

@@ -8,7 +8,7 @@ from itertools import islice
 import gmconv_zoo  # noqa: F401  registers the models
 from gmconv_zoo.data import eval_images
 from gmconv_zoo.data.eval_data import open_eval_data
-from gmconv_zoo.data.stream_images import stream_images
+from gmconv_zoo.streams.read import stream_images
 from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
 

@@ -16,16 +16,16 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
-from gmconv_zoo.classify.stream_loading import HeldOutStream, TrainStream
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.data.eval_data import open_eval_data
-from gmconv_zoo.data.stream_images import stream_images
-from gmconv_zoo.data.streams import StreamOptions, is_stream, open_stream
 from gmconv_zoo.images.pixels import UnreadableImageError
+from gmconv_zoo.streams.datasets import HeldOutStream, TrainStream
+from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
+from gmconv_zoo.streams.read import stream_images
 from tests.data.hugging_face import make_set
-from tests.data.shards import STEP, make_shards, numbers
+from tests.streams.shards import STEP, make_shards, numbers
 
-from .tiny_model import TINY
+from ..classify.tiny_model import TINY
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "train-{0..3}.tar"
@@ -140,7 +140,7 @@ def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
 
 
 def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr("gmconv_zoo.data.streams.find_spec", lambda name: None)
+    monkeypatch.setattr("gmconv_zoo.streams.open.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
         open_stream("wds/made")
 

@@ -15,7 +15,7 @@ def test_package_and_recipes_import_without_the_extras():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['accelerate', 'matplotlib', 'pycocotools', 'sklearn']));"
         "import gmconv_zoo, gmconv_zoo.classify.recipes, gmconv_zoo.classify.evaluate, gmconv_zoo.files.records\n"
-        "for name in ('classify.train', 'engine.loop', 'visualize.masks', 'data.digits', 'detection.evaluate'):\n"
+        "for name in ('classify.train', 'engine.loop', 'visualize.masks', 'demo.digits', 'detection.evaluate'):\n"
         "    try: __import__('gmconv_zoo.' + name)\n"
         "    except ImportError as error: assert 'pip install' in str(error), error\n"
         "    else: raise SystemExit(name)\n"

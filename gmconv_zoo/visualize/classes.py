@@ -6,7 +6,7 @@ from typing import Any
 
 from ..extras import needs_extra
 from .class_names import ClassLabels
-from .training import ACCURACY_COLOUR, draw_accuracy, draw_loss
+from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

@@ -13,8 +13,7 @@ from ..files.records import SUMMARY_NAME, write_rows
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .figures import COLOURS, plain_axes
-from .masks import LayerMask, describe_layers, draw_mask, short_name
-from .training import MOST_LAYERS
+from .masks import MOST_LAYERS, LayerMask, describe_layers, draw_mask, short_name
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

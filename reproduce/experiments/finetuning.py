@@ -30,8 +30,8 @@ from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.conversion import convert
-from gmconv_zoo.data.digits import digits
 from gmconv_zoo.data.sources import ImageData, open_data
+from gmconv_zoo.demo.digits import digits
 from gmconv_zoo.engine.fit import best_row, default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
 from gmconv_zoo.engine.precision import PRECISIONS

@@ -6,9 +6,9 @@ import pytest
 import timm
 import torch
 
-from gmconv_zoo.classify.demo import run_demo
 from gmconv_zoo.cli import main
-from gmconv_zoo.data.digits import digits
+from gmconv_zoo.demo.digits import digits
+from gmconv_zoo.demo.run import run_demo
 
 FILES = {"curves.png", "config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from gmconv_zoo.data.digits import HELD_OUT_IMAGES, digits
+from gmconv_zoo.demo.digits import HELD_OUT_IMAGES, digits
 
 
 def test_split_is_stratified_disjoint_and_complete():

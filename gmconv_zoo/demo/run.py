@@ -9,18 +9,18 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from ..classify.evaluate import Score, score
+from ..classify.recipes import FINETUNE_RANDOM, Recipe
+from ..classify.task import Loader, fit_classifier
 from ..conversion import fuse
-from ..data.digits import Digits, digits
 from ..data.tensors import TensorImages, tensor_loader
 from ..engine.fit import FitOptions
 from ..files.records import RESULTS_NAME, SUMMARY_NAME
 from ..models._names import MASKED_FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, save
 from ..visualize.masks import layer_masks
-from ..visualize.training import draw_training
-from .evaluate import Score, score
-from .recipes import FINETUNE_RANDOM, Recipe
-from .task import Loader, fit_classifier
+from .digits import Digits, digits
+from .picture import draw_training
 
 __all__ = ["DEMO_FILES", "DEMO_RECIPE", "DemoResult", "run_demo"]
 

@@ -22,11 +22,10 @@ from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
-from .loss import balanced_weights
 from .networks import start_network, starts_random
 from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, finetuning_recipe, paper_start, recipe_for
 from .stream_loading import make_stream_loaders
-from .task import TrainResult, fit_classifier
+from .task import TrainResult, balanced_weights, fit_classifier
 
 with needs_extra("train"):
     from accelerate import Accelerator

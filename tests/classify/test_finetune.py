@@ -14,9 +14,9 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo import convert
 from gmconv_zoo.classify.loading import make_loaders
-from gmconv_zoo.classify.loss import balanced_weights
 from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.task import balanced_weights
 from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data

@@ -6,8 +6,8 @@ import torch
 from timm.data import Mixup
 from torch import nn
 
-from gmconv_zoo.classify.loss import balanced_weights, make_batch_loss
 from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.task import balanced_weights, make_batch_loss
 
 RECIPE = FINETUNE.override(label_smoothing=0.0)
 BATCH = (torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1, 0]))

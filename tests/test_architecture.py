@@ -17,6 +17,8 @@ from gmconv_zoo._version import REPOSITORY
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gmconv_zoo"
+# Lines of Python in a folder of the package, and files of the largest one
+MOST_LINES, MOST_CLASSIFY_FILES = 2000, 10
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
@@ -140,6 +142,15 @@ def test_the_table_has_no_cycle_and_no_leftover():
         assert ready, f"cycle among {set(MAY_IMPORT) - set(order)}"
         order += ready
     assert {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in files()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    "room", sorted(path for path in PACKAGE.iterdir() if any(path.glob("*.py"))), ids=lambda room: room.name
+)
+def test_rooms_stay_small(room):
+    found = list(room.rglob("*.py"))
+    assert sum(len(path.read_text().splitlines()) for path in found) <= MOST_LINES
+    assert room.name != "classify" or len(found) <= MOST_CLASSIFY_FILES
 
 
 def test_specs_need_the_standard_library_only():

@@ -38,8 +38,8 @@ _LAZY = {
     "export_model": (".export.export", "export"),
     "finetune": (".classify.train", "finetune"),
     "predict": (".classify.predict", "predict"),
-    "report": (".classify.report", "report"),
-    "validate": (".classify.validation_run", "run_validation"),
+    "report": (".reports.classifier", "report"),
+    "validate": (".validation.run", "run_validation"),
 }
 
 PLAN_BUILDERS["detector"] = lambda plan: import_module(".detection.build", __name__).rebuild(plan)

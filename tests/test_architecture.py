@@ -17,34 +17,79 @@ from gmconv_zoo._version import REPOSITORY
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gmconv_zoo"
+# The most lines of Python in a folder of the package, and the most files in classify
+MOST_LINES, MOST_CLASSIFY_FILES = 2000, 10
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
     "wording": set(),
+    "extras": set(),
+    "files": {"_version"},
     "layers": set(),
     "conversion": {"layers"},
     "sigmas": {"layers"},
-    "saving": {"wording", "layers", "conversion", "models"},
     "weights": {"wording"},
     "models": {"conversion", "sigmas", "weights"},
-    "engine": {"_version", "sigmas", "conversion", "saving"},
-    "data": {"wording", "engine", "saving"},
-    "classify": {
+    "saving": {"wording", "layers", "conversion", "models"},
+    "engine": {"extras", "files", "conversion", "sigmas", "saving"},
+    "images": {"wording"},
+    "streams": {"wording", "engine", "images"},
+    "data": {"wording", "extras", "saving", "engine", "images", "streams"},
+    "coco": {"wording", "files", "engine", "images", "data"},
+    "visualize": {"wording", "extras", "files", "layers", "conversion", "sigmas", "saving", "images", "coco"},
+    "classify": {"wording", "extras", "files", "models", "saving", "engine", "images", "streams", "data", "visualize"},
+    "validation": {"extras", "files", "conversion", "weights", "saving", "engine", "images", "data", "classify"},
+    "detection": {
         "wording",
+        "extras",
+        "files",
         "layers",
         "conversion",
-        "saving",
         "weights",
         "models",
+        "saving",
         "engine",
-        "data",
+        "images",
+        "coco",
         "visualize",
     },
-    "detection": {"wording", "layers", "conversion", "saving", "weights", "models", "engine", "data", "visualize"},
-    "export": {"_version", "layers", "conversion", "engine", "saving"},
-    "visualize": {"wording", "layers", "sigmas", "conversion", "engine", "saving", "data"},
-    "hub": {"_version", "layers", "conversion", "sigmas", "saving", "weights", "models"},
-    "cli": {"_version", "engine", "saving", "data", "classify", "detection", "export", "visualize", "hub"},
+    "reports": {
+        "wording",
+        "files",
+        "layers",
+        "conversion",
+        "weights",
+        "models",
+        "saving",
+        "engine",
+        "images",
+        "data",
+        "coco",
+        "visualize",
+        "classify",
+        "validation",
+        "detection",
+    },
+    "demo": {"extras", "files", "conversion", "models", "saving", "engine", "data", "visualize", "classify"},
+    "export": {"_version", "extras", "layers", "conversion", "saving"},
+    "hub": {"_version", "layers", "conversion", "sigmas", "weights", "models", "saving"},
+    "cli": {
+        "_version",
+        "files",
+        "saving",
+        "engine",
+        "images",
+        "streams",
+        "data",
+        "visualize",
+        "classify",
+        "validation",
+        "detection",
+        "reports",
+        "demo",
+        "export",
+        "hub",
+    },
     "__main__": {"cli"},
 }
 
@@ -99,6 +144,13 @@ def test_the_table_has_no_cycle_and_no_leftover():
     assert {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in files()} == set(MAY_IMPORT)
 
 
+@pytest.mark.parametrize("room", sorted({path.parent for path in files()} - {PACKAGE}), ids=lambda room: room.name)
+def test_rooms_stay_small(room):
+    found = list(room.rglob("*.py"))
+    assert sum(len(path.read_text().splitlines()) for path in found) <= MOST_LINES
+    assert room.name != "classify" or len(found) <= MOST_CLASSIFY_FILES
+
+
 def test_specs_need_the_standard_library_only():
     tree = ast.parse((PACKAGE / "weights" / "specs.py").read_text())
     names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -148,7 +200,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         "from gmconv_zoo.hub.cards import render_card, subject_of; from gmconv_zoo.weights.specs import SPECS;"
         "assert version('gmconv_zoo') == gmconv_zoo.__version__;"
         "timm.create_model('gmconv_cifar_resnet20');"
-        "from gmconv_zoo.visualize.report_page import write_page; write_page('page.html', 't', 's', [], 'f');"
+        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', [], 'f');"
         "print(gmconv_zoo.__file__, len(str(render_card(subject_of(next(iter(SPECS.values())))))))"
     )
     env = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..engine.records import write_csv
+from ..files.records import write_csv
 from ..visualize.classes import draw_class_table, draw_confusion
 
 __all__ = ["class_table", "draw_class_files", "write_class_files"]

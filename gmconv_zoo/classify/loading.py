@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from ..data.image_source import ImageSource
 from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
-from ..data.pixels import UnreadableImageError, mode_for
 from ..data.sources import ImageData, open_data
-from ..data.streams import StreamData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
-from ..engine.extras import needs_extra
 from ..engine.loop import EpochCallback
+from ..extras import needs_extra
+from ..images.image_source import ImageSource
+from ..images.pixels import UnreadableImageError, mode_for
+from ..streams.open import StreamData
 from ..wording import listed
 from .recipes import Recipe
 

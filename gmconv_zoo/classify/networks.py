@@ -11,7 +11,7 @@ from timm.models import is_model_pretrained
 from torch import nn
 
 from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..saving.detectors import refuse_detector
 from ..saving.named import check_model_name, is_timm_name, open_model
 

@@ -1,9 +1,7 @@
 """Classify image files: the most probable classes of each, with their names, as a table, as CSV and as JSON."""
 
-import glob
 import logging
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,14 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
-from ..data.listing import image_endings, is_image_name, list_images
-from ..data.pixels import UnreadableImageError, mode_for, read_image
-from ..engine.records import write_csv, write_json
+from ..files.records import write_csv, write_json
+from ..images.pixels import UnreadableImageError, mode_for, read_image
 from ..saving.label_names import best_classes, check_classifier, label_names
 from ..wording import printable
 
 __all__ = [
     "ClassScore",
     "Prediction",
-    "find_images",
     "predict",
     "prediction_table",
     "write_predictions_csv",
@@ -59,41 +55,6 @@ class Prediction:
     image: Path
     classes: tuple[ClassScore, ...] = ()
     error: str = ""
-
-
-def find_images(patterns: Iterable[str | Path]) -> list[Path]:
-    """Return the image files that are named by paths, folders and patterns.
-
-    Args:
-        patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
-            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
-
-    Returns:
-        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
-        links lead to it.
-
-    Raises:
-        ValueError: when a pattern does not match any image.
-    """
-    found: dict[str, Path] = {}
-    for pattern in patterns:
-        files = _matching(pattern)
-        if not files:
-            raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
-        for file in files:
-            found.setdefault(os.path.realpath(file), file)
-    return list(found.values())
-
-
-def _matching(pattern: str | Path) -> Sequence[Path]:
-    path = Path(pattern)
-    if path.is_dir():
-        return list_images(path).images
-    if path.exists():
-        return [path]
-    endings = image_endings()
-    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    return [file for file in files if is_image_name(file.name, endings) and file.is_file()]
 
 
 @torch.inference_mode()

@@ -13,20 +13,19 @@ from torch import nn
 
 from ..data.sources import ImageData
 from ..data.statistics import dataset_statistics
-from ..data.streams import StreamData, StreamOptions, is_stream, open_stream
-from ..engine.extras import needs_extra
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
+from ..extras import needs_extra
 from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
+from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
-from .loss import balanced_weights
 from .networks import start_network, starts_random
 from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, finetuning_recipe, paper_start, recipe_for
 from .stream_loading import make_stream_loaders
-from .task import TrainResult, fit_classifier
+from .task import TrainResult, balanced_weights, fit_classifier
 
 with needs_extra("train"):
     from accelerate import Accelerator

@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Run the demo as the options say."""
-    from ..classify.demo import DEMO_FILES, run_demo
+    from ..demo.run import DEMO_FILES, run_demo
     from ..saving.targets import check_target
 
     started = time.perf_counter()

@@ -37,11 +37,11 @@ def main(args: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    from ..classify.predict import find_images
     from ..detection.build import categories_of
     from ..detection.detect import detect, detection_table
     from ..detection.measure import resize_to
-    from ..engine.records import write_json
+    from ..files.records import write_json
+    from ..images.listing import find_images
     from ..saving.named import open_model
     from ..saving.targets import check_target
     from ..visualize.detections import draw_boxes

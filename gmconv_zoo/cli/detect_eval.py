@@ -13,7 +13,7 @@ Examples:
 import argparse
 import logging
 
-from ..classify.validation_settings import PRECISIONS
+from ..engine.precision import PRECISIONS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Draw as the options say."""
-    from ..classify.predict import find_images
+    from ..images.listing import find_images
     from ..visualize.draw_model import draw_model
     from ..visualize.film import draw_film
 

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Explain as the options say."""
-    from ..classify.predict import find_images
+    from ..images.listing import find_images
     from ..saving.named import open_model
     from ..saving.targets import check_target
     from ..visualize.explain import explain

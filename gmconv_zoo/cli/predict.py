@@ -35,7 +35,8 @@ def main(args: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    from ..classify.predict import find_images, predict, prediction_table, write_predictions_csv, write_predictions_json
+    from ..classify.predict import predict, prediction_table, write_predictions_csv, write_predictions_json
+    from ..images.listing import find_images
     from ..saving.named import open_model
     from ..saving.targets import check_target
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
-from ..classify.validation_settings import PRECISIONS
-from ..data.streams import StreamOptions
 from ..engine.optim import SCHEDULES, TrainSettings
+from ..engine.precision import PRECISIONS
+from ..streams.open import StreamOptions
 
 __all__ = [
     "add_classifier_options",

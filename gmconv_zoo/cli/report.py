@@ -42,13 +42,13 @@ def main(args: argparse.Namespace) -> None:
     options = {name: value for name, value in vars(args).items() if value is not None}
     clip = options.pop("clip_boxes")
     if not holds_detector(args.model):
-        from ..classify.report import report
+        from ..reports.classifier import report
 
         if clip:
             raise ValueError(f"{args.model} is a classifier: leave out --clip-boxes.")
         print(report(**options, progress=True))
         return
-    from ..detection.report import report as report_detector
+    from ..reports.detector import report as report_detector
 
     for name in ("data_dir", "labels", "skip_bad", "batch_size"):
         if options.pop(name, False):

@@ -20,7 +20,8 @@ from typing import Any
 
 from torch import distributed
 
-from ..classify.validation_settings import PRECISIONS, ValidationSettings
+from ..engine.precision import PRECISIONS
+from ..validation.settings import ValidationSettings
 from .recipe_options import add_column_options
 
 __all__ = ["add_validation_options", "validation_settings"]
@@ -52,9 +53,9 @@ def main(args: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    from ..classify.validation_run import REPORT_FILES, run_validation
     from ..data.eval_data import open_eval_data
     from ..saving.targets import check_target
+    from ..validation.run import REPORT_FILES, run_validation
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
     where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}

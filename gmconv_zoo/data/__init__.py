@@ -1,5 +1,4 @@
-"""Image sets to train and evaluate on: folders, sets by timm's names, streams, COCO files, images held in memory.
+"""Datasets to train and evaluate on: folders, datasets by timm's names, images in memory, their classes' order.
 
-Import from the modules themselves, e.g. ``from gmconv_zoo.data.sources import open_data``; the digits need the "demo"
-extra.
+Import from the modules themselves, e.g. ``from gmconv_zoo.data.sources import open_data``.
 """

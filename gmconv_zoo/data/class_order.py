@@ -6,9 +6,9 @@ from unicodedata import normalize
 from timm.data import ImageNetInfo
 from torch import nn
 
+from ..images.image_source import ImageSource
+from ..images.label_files import is_wnid
 from ..saving.label_names import check_classifier, recorded_names
-from .image_source import ImageSource
-from .label_files import is_wnid
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
 

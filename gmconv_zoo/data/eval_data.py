@@ -9,14 +9,14 @@ from typing import Any
 
 from timm.data import create_dataset
 
+from ..images.folder import LabelledFiles, read_split
+from ..images.hub_datasets import HubReader
+from ..images.image_source import FileReader, ImageSource, TorchReader
+from ..images.label_files import read_class_names, read_labels
+from ..images.listing import list_images, refuse_inside
+from ..images.tar_reader import TarReader
+from ..streams.shards import open_shards
 from ..wording import listed
-from .folder import LabelledFiles, read_split
-from .hub_datasets import HubReader
-from .image_source import FileReader, ImageSource, TorchReader
-from .label_files import read_class_names, read_labels
-from .listing import list_images, refuse_inside
-from .shards import open_shards
-from .tar_reader import TarReader
 
 __all__ = ["open_eval_data", "open_named"]
 

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from .image_source import ImageSource
-from .pixels import UnreadableImageError
-from .stream_images import LostImages, loader_part, stream_images
+from ..images.image_source import ImageSource
+from ..images.pixels import UnreadableImageError
+from ..streams.read import LostImages, loader_part, stream_images
 
 __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 

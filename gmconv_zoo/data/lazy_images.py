@@ -10,11 +10,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..engine.extras import needs_extra
-from ..engine.rng import drawing_from
-from .image_source import ImageSource
-from .pixels import UnreadableImageError
-from .tensors import mix_seed
+from ..engine.rng import drawing_from, mix_seed
+from ..extras import needs_extra
+from ..images.image_source import ImageSource
+from ..images.pixels import UnreadableImageError
 
 with needs_extra("train"):
     from tqdm import tqdm

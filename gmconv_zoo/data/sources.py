@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..images.folder import read_folder, split_indices
+from ..images.hub_datasets import held_out_split
+from ..images.image_source import FileReader, ImageSource, PartReader
+from ..images.listing import refuse_inside
 from .eval_data import open_named
-from .folder import read_folder, split_indices
-from .hub_datasets import held_out_split
-from .image_source import FileReader, ImageSource, PartReader
-from .listing import refuse_inside
 
 __all__ = ["ImageData", "open_data"]
 

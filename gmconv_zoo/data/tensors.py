@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-__all__ = ["EpochSampler", "TensorImages", "mix_seed", "tensor_loader"]
+from ..engine.rng import mix_seed
+
+__all__ = ["EpochSampler", "TensorImages", "tensor_loader"]
 
 
 class TensorImages(Dataset[tuple[Tensor, Tensor]]):
@@ -145,11 +147,6 @@ def tensor_loader(
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def mix_seed(seed: int, epoch: int, stream: int) -> int:
-    """One generator seed per (seed, epoch, stream), far apart for neighbours."""
-    return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % (1 << 63)
 
 
 def _crop_and_flip(images: Tensor, offsets: Tensor, padding: int) -> Tensor:

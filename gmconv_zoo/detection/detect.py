@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.transforms.v2 import functional as F
 
-from ..data.pixels import UnreadableImageError, read_image
+from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of

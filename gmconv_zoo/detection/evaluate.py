@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.coco import CocoFile, read_coco, read_results
-from ..engine.extras import needs_extra
-from ..engine.records import write_json
+from ..coco.file import CocoFile, read_coco, read_results
+from ..extras import needs_extra
+from ..files.records import write_json
 from ..wording import listed
 
 with needs_extra("detection"):

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from ..data.coco import CocoFile, read_results
-from ..data.coco_folder import read_split
-from ..data.coco_images import CocoImages, coco_loader
-from ..data.pixels import naming_unreadable
+from ..coco.file import CocoFile, read_results
+from ..coco.folder import read_split
+from ..coco.images import CocoImages, coco_loader
 from ..engine.evaluate import evaluate
-from ..engine.extras import needs_extra
 from ..engine.fit import default_accelerator
-from ..engine.records import RESULTS_NAME, write_results
+from ..extras import needs_extra
+from ..files.records import RESULTS_NAME, write_results
+from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes

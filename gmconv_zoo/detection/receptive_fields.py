@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.coco import CocoFile
-from ..data.coco_folder import read_split
-from ..data.coco_images import CocoImages
-from ..engine.extras import needs_extra
+from ..coco.file import CocoFile
+from ..coco.folder import read_split
+from ..coco.images import CocoImages
+from ..extras import needs_extra
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.box_field_figure import BoxField, draw_box_fields

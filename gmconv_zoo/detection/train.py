@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.coco import CocoFile, read_results
-from ..data.coco_folder import read_split
-from ..data.coco_images import CocoImages, coco_loader
-from ..data.pixels import naming_unreadable
-from ..engine.extras import needs_extra
+from ..coco.file import CocoFile, read_results
+from ..coco.folder import read_split
+from ..coco.images import CocoImages, coco_loader
 from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, described_run, fit
+from ..extras import needs_extra
+from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .extras import needs_extra
+from ..extras import needs_extra
 
 with needs_extra("train"):
     from accelerate import Accelerator

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..conversion import fit_sigma_modules
+from ..files.state_file import read_state, write_state
 from .loop import TrainState
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
-from .state_file import read_state, write_state
 
 __all__ = ["BEST_NAME", "CHECKPOINTS_FOLDER", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
 

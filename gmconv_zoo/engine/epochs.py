@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..files.records import Summary
 from .evaluate import evaluate
 from .loop import TrainState
-from .records import Summary
 from .task import FitOptions, Task
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..extras import needs_extra
+from ..files.records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
 from ..saving import CONFIG_NAME, WEIGHTS_NAME
 from ..saving.targets import check_target
 from .allocator import keep_freed_memory
 from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, load_weights
 from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
-from .extras import needs_extra
 from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
-from .records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
 from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
 from .task import FitOptions, Task
 

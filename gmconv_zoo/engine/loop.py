@@ -15,9 +15,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from ..extras import needs_extra
 from ..sigmas import clip_sigma_grad
 from .accumulation import UpdateParts
-from .extras import needs_extra
 from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
 from .rng import set_rng_state

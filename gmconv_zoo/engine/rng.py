@@ -1,4 +1,4 @@
-"""The state of every random generator that a training run may draw from."""
+"""Random numbers: the state of every generator that a training run may draw from, and seeds of one's own."""
 
 import random
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["drawing_from", "rng_state", "set_rng_state"]
+__all__ = ["drawing_from", "mix_seed", "rng_state", "set_rng_state"]
 
 
 def rng_state() -> dict[str, Any]:
@@ -49,3 +49,8 @@ def drawing_from(seed: int) -> Iterator[None]:
         yield
     finally:
         set_rng_state({**state, "cuda": None})
+
+
+def mix_seed(seed: int, epoch: int, stream: int) -> int:
+    """One generator seed per (seed, epoch, stream), far apart for neighbours."""
+    return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % (1 << 63)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..extras import needs_extra
 from ..sigmas import DYNAMIC_SPREAD, are_different, dynamic_masks, revive, sigmas
-from .extras import needs_extra
 from .loop import TrainState
 
 with needs_extra("train"):

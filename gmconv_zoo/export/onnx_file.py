@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .metadata import metadata_strings
 
 with needs_extra("export"):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .prepare import prepare
 
 with needs_extra("quant"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .figures import save_figure
 from .receptive_field import SHARES, ReceptiveField
 from .receptive_field_figure import draw_field, field_row

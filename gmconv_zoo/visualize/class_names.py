@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..wording import printable
 
 with needs_extra("train"):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .class_names import ClassLabels
-from .training import ACCURACY_COLOUR, draw_accuracy, draw_loss
+from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data.coco import CocoFile
-from ..data.pixels import read_image
-from ..engine.extras import needs_extra
+from ..coco.file import CocoFile
+from ..extras import needs_extra
+from ..images.pixels import read_image
 from .class_names import ClassLabels
+from .curves import draw_loss
 from .figures import COLOURS, STYLES, plain_axes, save_figure
-from .training import draw_loss
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..saving.targets import check_target
 from .explain import Explanation
 from .figures import COLOURS, plain_axes, save_figure

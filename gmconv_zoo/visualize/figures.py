@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..engine.extras import needs_extra
-from ..engine.records import write_rows
+from ..extras import needs_extra
+from ..files.records import write_rows
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..engine.extras import needs_extra
-from ..engine.records import SUMMARY_NAME, write_rows
+from ..extras import needs_extra
+from ..files.records import SUMMARY_NAME, write_rows
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .figures import COLOURS, plain_axes
-from .masks import LayerMask, describe_layers, draw_mask, short_name
-from .training import MOST_LAYERS
+from .masks import MOST_LAYERS, LayerMask, describe_layers, draw_mask, short_name
 
 with needs_extra("train"):
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
-from ..data.pixels import UnreadableImageError, mode_for, read_image
+from ..images.pixels import UnreadableImageError, mode_for, read_image
 
 __all__ = ["ImageFile", "network_input"]
 

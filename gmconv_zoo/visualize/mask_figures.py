@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .figures import COLOURS, STYLES, plain_axes, save_figure
 from .masks import LayerMask, draw_mask, effective_size, short_name, stage_masks
 

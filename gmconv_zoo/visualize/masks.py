@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..conversion import conversion_report
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..layers import DGMConv2d, SGMConv2d, elliptical_mask
 from ..sigmas import sigmas
 
@@ -14,6 +14,7 @@ with needs_extra("train"):
     from matplotlib.axes import Axes
 
 __all__ = [
+    "MOST_LAYERS",
     "LayerMask",
     "describe_layers",
     "draw_mask",
@@ -23,6 +24,9 @@ __all__ = [
     "short_name",
     "stage_masks",
 ]
+
+# More layers than this are thinned out evenly: their masks would be too small to see.
+MOST_LAYERS = 24
 
 
 @dataclass(frozen=True)

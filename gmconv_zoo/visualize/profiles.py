@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..layers import elliptical_mask
 from .figures import COLOURS, STYLES, plain_axes, save_figure
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..conversion.plan import convolutions
 from ..conversion.stages import stage_of_modules, stem_names
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from ..layers import DGMConv2d
 
 with needs_extra("train"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.extras import needs_extra
+from ..extras import needs_extra
 from .figures import COLOURS, STYLES, plain_axes, save_figure
 from .receptive_field import SHARES, ReceptiveField
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gmconv_zoo.engine.allocator import keep_freed_memory
-from gmconv_zoo.engine.records import environment, write_json
+from gmconv_zoo.files.records import environment, write_json
 
 from .measure import compare
 from .settings import BenchmarkSettings

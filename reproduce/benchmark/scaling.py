@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from gmconv_zoo.conversion import convert
-from gmconv_zoo.engine.extras import needs_extra
-from gmconv_zoo.engine.records import environment, write_json
+from gmconv_zoo.extras import needs_extra
+from gmconv_zoo.files.records import environment, write_json
 
 from .measure import measure
 from .processes import process_rows

@@ -18,9 +18,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from gmconv_zoo.classify.validation_settings import PRECISIONS
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
+from gmconv_zoo.engine.precision import PRECISIONS
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
 from .datasets import check_recorded

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from gmconv_zoo.data.sources import ImageData, open_data
-from gmconv_zoo.engine.records import RESULTS_NAME
+from gmconv_zoo.files.records import RESULTS_NAME
 from gmconv_zoo.saving import CONFIG_NAME
 
 from .arms import DATASETS, Dataset, dataset_of

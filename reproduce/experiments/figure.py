@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from statistics import mean
 
-from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.extras import needs_extra
 from gmconv_zoo.saving.targets import check_target
 from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figure
 

@@ -28,16 +28,16 @@ from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.networks import start_network
 from gmconv_zoo.classify.recipes import FINETUNE, Recipe, finetuning_recipe
 from gmconv_zoo.classify.task import fit_classifier
-from gmconv_zoo.classify.validation_settings import PRECISIONS
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.conversion import convert
-from gmconv_zoo.data.digits import digits
-from gmconv_zoo.data.image_source import ImageSource, PartReader
 from gmconv_zoo.data.sources import ImageData, open_data
+from gmconv_zoo.demo.digits import digits
 from gmconv_zoo.engine.fit import best_row, default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
-from gmconv_zoo.engine.records import environment
+from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.engine.task import FitOptions
+from gmconv_zoo.files.records import environment
+from gmconv_zoo.images.image_source import ImageSource, PartReader
 from gmconv_zoo.models._names import plain_name
 
 from .finetuning_records import FinetuningRun, read_finetuning, write_finetuning

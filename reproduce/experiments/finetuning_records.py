@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gmconv_zoo.engine.records import write_rows
+from gmconv_zoo.files.records import write_rows
 
 from ..markdown import table
 

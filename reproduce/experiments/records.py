@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gmconv_zoo.classify.recipes import PAPER_RECIPES, Recipe, recipe_for
-from gmconv_zoo.engine.records import RESULTS_NAME, SUMMARY_NAME, write_csv
+from gmconv_zoo.files.records import RESULTS_NAME, SUMMARY_NAME, write_csv
 from gmconv_zoo.models._names import net_of
 
 __all__ = [
@@ -173,7 +173,7 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
 
 
 def described_environment(environment: dict[str, Any]) -> dict[str, Any]:
-    """The columns that tell machine and versions, from `engine.records.environment`."""
+    """The columns that tell machine and versions, from `gmconv_zoo.files.records.environment`."""
     return {
         "device": environment.get("gpu") or f"{environment.get('processor')}, {environment.get('cores')} cores",
         "threads": None if environment.get("gpu") else environment.get("threads"),

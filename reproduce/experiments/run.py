@@ -14,7 +14,7 @@ import torch
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
-from gmconv_zoo.engine.records import environment
+from gmconv_zoo.files.records import environment
 
 from .arms import Run, dataset_of
 from .datasets import experiment_data

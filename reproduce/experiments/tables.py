@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from gmconv_zoo.engine.extras import needs_extra
+from gmconv_zoo.extras import needs_extra
 from gmconv_zoo.models._names import net_of
 from gmconv_zoo.sigmas import DYNAMIC_SPREAD
 

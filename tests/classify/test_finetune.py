@@ -14,18 +14,18 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo import convert
 from gmconv_zoo.classify.loading import make_loaders
-from gmconv_zoo.classify.loss import balanced_weights
 from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.task import balanced_weights
 from gmconv_zoo.classify.train import finetune
-from gmconv_zoo.classify.validate import validate
-from gmconv_zoo.classify.validation_settings import ValidationSettings
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.fit import default_accelerator
-from gmconv_zoo.engine.state_file import read_state
+from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
+from gmconv_zoo.validation.settings import ValidationSettings
+from gmconv_zoo.validation.validate import validate
 from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]

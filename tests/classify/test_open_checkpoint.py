@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from gmconv_zoo.classify.networks import find_checkpoints, open_checkpoint
 from gmconv_zoo.classify.train import finetune, train_by_recipe
-from gmconv_zoo.classify.validate import find_models
-from gmconv_zoo.engine.state_file import read_state, write_state
+from gmconv_zoo.files.state_file import read_state, write_state
 from gmconv_zoo.saving.label_names import recorded_names
 from gmconv_zoo.saving.named import open_model
+from gmconv_zoo.validation.validate import find_models
 from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.classify.predict import find_images, predict
+from gmconv_zoo.classify.predict import predict
+from gmconv_zoo.images.listing import find_images
 from gmconv_zoo.saving import named
 from gmconv_zoo.saving.label_names import label_names
 from gmconv_zoo.saving.named import open_model

@@ -7,7 +7,7 @@ import pyarrow as arrow
 from PIL import Image
 from pyarrow import parquet
 
-from .shards import STEP
+from ..streams.shards import STEP
 
 CLASSES = ("cat", "dog", "owl")
 

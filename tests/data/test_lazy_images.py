@@ -3,7 +3,7 @@
 import torch
 
 from gmconv_zoo.data.lazy_images import find_unreadable
-from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.images.pixels import UnreadableImageError
 
 
 class Source:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.hub_datasets import held_out_split
-from gmconv_zoo.data.image_source import ImageSource, TorchReader
-from gmconv_zoo.data.pixels import UnreadableImageError
 from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.images.hub_datasets import held_out_split
+from gmconv_zoo.images.image_source import ImageSource, TorchReader
+from gmconv_zoo.images.pixels import UnreadableImageError
 from tests.data.hugging_face import CLASSES, make_set
-from tests.data.shards import STEP
+from tests.streams.shards import STEP
 
 
 def opened(folder, **options):

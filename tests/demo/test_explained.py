@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.images.pixels import UnreadableImageError
 
 DEMO = Path(__file__).parents[2] / "demo"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gmconv_zoo.data.shapes import write_shapes
+from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import heads, train
 
 SCRATCH = {"backbone": "test_resnet", "batch_norm": "train"}

@@ -10,7 +10,7 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from gmconv_zoo.data.coco import read_coco
+from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.detection.evaluate import CocoEvaluator, evaluate_file
 
 CLASSES = ("cat", "dog")

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from gmconv_zoo.data.shapes import write_shapes
+from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import train
 
 from .runs import few_boxes

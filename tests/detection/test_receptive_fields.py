@@ -9,8 +9,8 @@ import torch
 
 import gmconv_zoo
 from gmconv_zoo.cli import main
-from gmconv_zoo.data.coco_folder import read_split
-from gmconv_zoo.data.shapes import write_shapes
+from gmconv_zoo.coco.folder import read_split
+from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import build
 from gmconv_zoo.detection.receptive_fields import box_fields
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
-from gmconv_zoo.engine.state_file import read_state
+from gmconv_zoo.files.state_file import read_state
 
 from .nets import tiny_net, train
 

@@ -9,7 +9,7 @@ import torch
 
 from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
 from gmconv_zoo.engine.nonfinite import NonFiniteError
-from gmconv_zoo.engine.state_file import read_state, write_state
+from gmconv_zoo.files.state_file import read_state, write_state
 
 from .killed_run import RECIPE, loaders, network
 from .nets import tiny_net, train

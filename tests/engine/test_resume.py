@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gmconv_zoo.engine.state_file import read_state
+from gmconv_zoo.files.state_file import read_state
 
 ROOT = Path(__file__).parents[2]
 

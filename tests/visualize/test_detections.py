@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gmconv_zoo.data.coco import read_coco
+from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_ap_curves, draw_boxes
 
-from ..data.coco_files import write_coco
+from ..coco.coco_files import write_coco
 
 
 def test_true_and_detected_boxes_of_images_with_boxes(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.data.pixels import UnreadableImageError
+from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.visualize.explanation_figure import draw_explanation
 
 

@@ -1,0 +1,229 @@
+"""List the images below a folder or named by patterns: one rule for training, validation and prediction."""
+
+import glob
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from ..wording import listed
+
+__all__ = ["Listing", "find_images", "image_endings", "is_image_name", "list_images", "refuse_inside"]
+
+_logger = logging.getLogger(__name__)
+
+# Formats that Pillow can only write, or recognise without decoding them
+_NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
+
+_HIDDEN = "the name begins with a dot"
+_ENDING = "Pillow does not read images with this file ending"
+_SAME = "a link to a file that is listed under another name"
+_LOOP = "a link to a folder that contains it"
+_SPECIAL = "not a regular file"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images and folders below a folder.
+
+    Attributes:
+        root: the folder.
+        images: every image file once, sorted by the parts of its path.
+        folders: folders that may hold images, however deep, empty ones included.
+        real_folders: the same and the root, without symbolic links.
+    """
+
+    root: Path
+    images: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    real_folders: frozenset[str]
+
+
+def image_endings() -> frozenset[str]:
+    """Return the endings of files that Pillow reads, in lower case and with their dot."""
+    known = Image.registered_extensions()
+    return frozenset(ending for ending, form in known.items() if form not in _NOT_DECODED)
+
+
+def is_image_name(name: str, endings: frozenset[str]) -> bool:
+    """Return whether a file of this name counts as an image.
+
+    Args:
+        name: without the folder.
+        endings: see `image_endings`.
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
+
+
+def list_images(root: str | Path) -> Listing:
+    """Find every image below a folder.
+
+    Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
+    skipped. Symbolic links are followed, but every file is listed once: under its own name if it is stored below the
+    root, otherwise under the first link to it. Links to a folder that contains them are skipped. One log line counts
+    and names the files that are left out, with the reasons. A broken link is listed as an image that cannot be read.
+
+    Args:
+        root: an existing folder; its own name may begin with a dot.
+
+    Raises:
+        OSError: when the root cannot be opened.
+    """
+    root = Path(root)
+    walk = _Walk(root, os.path.realpath(root), image_endings())
+    walk.run()
+    walk.log()
+    return Listing(root, _sorted(walk.images), _sorted(walk.folders), frozenset(walk.seen))
+
+
+def find_images(patterns: Iterable[str | Path]) -> list[Path]:
+    """Return the image files that are named by paths, folders and patterns.
+
+    Args:
+        patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
+
+    Returns:
+        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
+        links lead to it.
+
+    Raises:
+        ValueError: when a pattern does not match any image.
+    """
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        files = _matching(pattern)
+        if not files:
+            raise ValueError(f"{str(pattern)!r} names no image: pass files, folders or patterns like 'photos/*.jpg'.")
+        for file in files:
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
+
+
+def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
+    """Refuse an output inside a folder in which images are searched for.
+
+    Args:
+        output: folder or file that will be written.
+        root: folder of the images, for the message.
+        real_folders: see `Listing`.
+
+    Raises:
+        ValueError: when the output is one of the folders, or inside one; the message says where to put it.
+    """
+    place = Path(output).resolve()
+    if real_folders.intersection(map(str, (place, *place.parents))):
+        home = Path(root).resolve()
+        raise ValueError(
+            f"output={str(output)!r} is inside the data folder {root}, where its pictures would be read as images. "
+            f"Choose another output (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there "
+            "first."
+        )
+
+
+@dataclass
+class _Walk:
+    """One walk through a folder: first what it holds itself, then linked folders, then linked files."""
+
+    root: Path
+    real_root: str
+    endings: frozenset[str]
+    images: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    linked_folders: deque[tuple[str, str]] = field(default_factory=deque)
+    linked_files: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self) -> None:
+        self._descend(str(self.root), self.real_root)
+        while self.linked_folders:
+            path, real = self.linked_folders.popleft()
+            if self._is_new(path, real):
+                self._descend(path, real)
+        linked = set()
+        for path, real in self.linked_files:
+            folder, name = os.path.split(real)
+            if real in linked or (folder in self.seen and is_image_name(name, self.endings) and os.path.isfile(real)):
+                self._leave_out(_SAME, path)
+            else:
+                linked.add(real)
+                self.images.append(path)
+
+    def log(self) -> None:
+        """Log what was left out: hidden names as information, everything else as a warning."""
+        if self.left_out:
+            reasons = "; ".join(f"{len(names)}: {why} ({listed(names)})" for why, names in self.left_out.items())
+            level = logging.INFO if set(self.left_out) == {_HIDDEN} else logging.WARNING
+            _logger.log(level, "%s: left out %s", self.root, reasons)
+
+    def _descend(self, path: str, real: str) -> None:
+        waiting = [(path, real)]
+        while waiting:
+            path, real = waiting.pop()
+            self.seen.add(real)
+            inner = []
+            for entry in self._entries(path):
+                place = os.path.join(real, entry.name)
+                if entry.name.startswith("."):
+                    self._leave_out(_HIDDEN, entry.path)
+                elif entry.is_symlink():
+                    self._link(entry.path, os.path.realpath(place), real)
+                elif entry.is_dir():
+                    inner += [(entry.path, place)] if self._is_new(entry.path, place) else []
+                elif self._is_image(entry.path, regular=entry.is_file()):
+                    self.images.append(entry.path)
+            waiting += reversed(inner)
+
+    def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                yield from sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if path == str(self.root):
+                raise
+            self._leave_out(f"the folder cannot be opened, {error.strerror}", path)
+
+    def _is_new(self, path: str, real: str) -> bool:
+        if real in self.seen:
+            self._leave_out(_SAME, path)
+            return False
+        self.folders.append(path)
+        return True
+
+    def _link(self, path: str, real: str, folder: str) -> None:
+        if not os.path.isdir(real):
+            if self._is_image(path, regular=os.path.isfile(real) or not os.path.exists(real)):
+                self.linked_files.append((path, real))
+        elif any(f"{place}{os.sep}".startswith(f"{real.rstrip(os.sep)}{os.sep}") for place in (folder, self.real_root)):
+            self._leave_out(_LOOP, path)
+        else:
+            self.linked_folders.append((path, real))
+
+    def _is_image(self, path: str, *, regular: bool) -> bool:
+        named = is_image_name(os.path.basename(path), self.endings)
+        if not (named and regular):
+            self._leave_out(_SPECIAL if named else _ENDING, path)
+        return named and regular
+
+    def _leave_out(self, why: str, path: str) -> None:
+        self.left_out.setdefault(why, []).append(os.path.relpath(path, self.root))
+
+
+def _sorted(paths: list[str]) -> tuple[Path, ...]:
+    return tuple(map(Path, sorted(paths, key=lambda path: path.split(os.sep))))
+
+
+def _matching(pattern: str | Path) -> Sequence[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        return list_images(path).images
+    if path.exists():
+        return [path]
+    endings = image_endings()
+    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    return [file for file in files if is_image_name(file.name, endings) and file.is_file()]

@@ -1,0 +1,142 @@
+"""A report about a detector in one HTML file: what it is, its masks, its receptive fields, and what it finds."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..coco.file import CocoFile
+from ..detection.build import categories_of
+from ..detection.measure import evaluate_detector, read_for
+from ..detection.train import percent
+from ..engine.fit import default_accelerator
+from ..files.records import RESULTS_NAME, environment
+from ..saving.detectors import main_network
+from ..saving.named import open_model
+from ..saving.targets import check_target
+from ..visualize.detections import compared, draw_ap_curves, draw_boxes
+from ..visualize.images import network_input
+from ..visualize.masks import has_masks
+from ..wording import distinct
+from .page import Section, write_page
+from .sections import curve_section, field_section, mask_sections, network_section
+
+__all__ = ["report"]
+
+# Images, evenly spread over the dataset, that the sigmas of dynamic layers and the receptive fields are averaged over
+_SIGMA_IMAGES, _FIELD_IMAGES = 64, 16
+
+
+def report(
+    model: str,
+    data: str | Path | None = None,
+    *,
+    output: str | Path = "output/report.html",
+    split: str = "val",
+    clip: bool = False,
+    twin: str | None = None,
+    pictures: int = 6,
+    workers: int | None = None,
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Write what can be seen of a detector into one HTML file, which opens without a connection.
+
+    Args:
+        model: what `open_model` takes; of the folder of a training, the curves are added.
+        data: folder of annotations in COCO's format, see `read_split`; None for a report without average precision,
+            pictures and receptive fields.
+        output: the file.
+        split, clip: see `read_split`.
+        twin: name of a detector whose receptive fields are drawn next to those of the model.
+        pictures: number of images that are shown with their true and their detected boxes; 0 for none.
+        workers: loader processes; None for a number that suits the machine.
+        device: where objects are detected, "cpu" or that of accelerate, e.g. "cuda".
+        overwrite: whether an existing file may be replaced.
+        progress: whether to show progress bars.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: when the file exists, or for a model, data or a setting that cannot be used.
+    """
+    if pictures < 0:
+        raise ValueError(f"pictures={pictures}: pass at least 0 (--mistakes).")
+    folder = Path(model.removeprefix("local-dir:"))
+    check_target(output, inputs=[folder, *([] if data is None else [data])], overwrite=overwrite)
+    detector, name = open_model(model), folder.resolve().name if folder.exists() else model
+    networks = {name: main_network(detector)}
+    if twin is not None:
+        networks[distinct(twin, networks)] = main_network(open_model(twin))
+    about, images = _about(detector, folder), None
+    found = [Section("Average precision", ["This needs images with boxes: pass --data."])]
+    fields = Section("Effective receptive fields", ["This needs images: pass --data."])
+    if data is not None:
+        coco = read_for(detector, data, split, clip)
+        assert coco.root is not None
+        about["Images"] = f"{len(coco.images):,} of {Path(data).resolve().name}, {split}"
+        accelerator = default_accelerator(cpu=True) if device == "cpu" else default_accelerator()
+        if accelerator.device.type != torch.device(device).type:
+            raise ValueError(f"device={device!r}: this machine computes on {accelerator.device} (--device).")
+        evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
+        found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
+        detector.cpu()
+        places = np.unique(np.linspace(0, len(coco.images) - 1, min(len(coco.images), _SIGMA_IMAGES)).astype(int))
+        images = network_input(networks[name], [coco.root / coco.images[place].name for place in places])
+        fields = field_section(networks, images[:: -(-len(images) // _FIELD_IMAGES)], progress=progress)
+    curves = curve_section(
+        folder,
+        ("epoch", "train_loss", "val_AP50", "val_AP"),
+        draw_ap_curves,
+        "Training loss and average precision over {} epochs; the highest is {:.3f}.",
+    )
+    body = network_section(networks[name], about)
+    body.title = "What the detector is, and which convolutions of its backbone have a mask"
+    sections = [body, *mask_sections(networks[name], images), fields, *found, curves]
+    made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."
+    kind = "with" if has_masks(detector) else "without"
+    return write_page(output, name, f"A report about a detector {kind} Gaussian masks.", sections, made)
+
+
+def _about(detector: Any, folder: Path) -> dict[str, str]:
+    """Return what a detector records of itself, and its training of it, in words."""
+    plan, path = detector.gmconv_plan, folder / RESULTS_NAME
+    deformed = ", ".join(map(str, plan["dcn_stages"]))
+    about = {
+        "Detector": f"{plan['head']} on {plan['backbone']}",
+        "Deformable convolution": f"in stages {deformed}" if deformed else "none",
+        "Image size": f"shorter side {plan['min_size']} pixels, longer side at most {plan['max_size']}",
+        "Classes": ", ".join(categories_of(detector)),
+        "Parameters of the detector": f"{sum(parameter.numel() for parameter in detector.parameters()):,}",
+    }
+    if path.is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        about["Recorded precision"] = f"AP {percent(record['score']['AP'])}, epoch {record.get('epoch', 'unknown')}"
+    return about
+
+
+def _found_sections(
+    coco: CocoFile, result: dict[str, Any], detections: list[dict[str, Any]], pictures: int
+) -> list[Section]:
+    precision = Section("Average precision")
+    precision.text.append(
+        "As COCO measures it: the mean over IoU 0.5 to 0.95, at 0.5, at 0.75, and for objects below 32², up to 96² and "
+        "above."
+    )
+    values = {name: value for name, value in result.items() if name not in ("per_class", "images")}
+    precision.facts |= {name: percent(value) for name, value in values.items()}
+    precision.tables["AP by class"] = [
+        ("class", "AP"),
+        *((name, percent(value)) for name, value in result["per_class"].items()),
+    ]
+    shown = Section("Predictions next to the truth")
+    if pictures:
+        rows = compared(coco, detections, count=pictures)
+        alt = f"{sum(len(row) for row in rows) // 2} images with their true boxes, and with those that were detected."
+        shown.draw(lambda path: draw_boxes(rows, path, classes=coco.classes), alt)
+    return [precision, *([shown] if pictures else [])]

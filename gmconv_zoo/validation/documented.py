@@ -1,0 +1,183 @@
+"""Compare measured accuracies with the documented ones, on the full ImageNet-1k validation set."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..data.class_order import check_imagenet_classes
+from ..images.image_source import ImageSource
+from ..weights.specs import SPECS, Metric, WeightSpec, get_spec
+from .settings import ValidationRow, ValidationSettings
+from .validate import find_models, is_pattern
+
+__all__ = [
+    "IMAGENET_IMAGES",
+    "TOLERANCE",
+    "Comparison",
+    "check_full_imagenet",
+    "compare",
+    "comparison_table",
+    "documented_metric",
+    "documented_models",
+    "test_sized",
+    "wilson_interval",
+]
+
+IMAGENET_IMAGES, TOLERANCE = 50_000, 0.1
+_DATASET = "ImageNet-1k validation"
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One documented number and what was measured.
+
+    Attributes:
+        model: its name.
+        metric: "top1" or "top5".
+        documented: percent.
+        origin: who documents it.
+        measured: percent; None for a model that failed.
+        interval: Wilson's 95 % interval of what was measured, in percent.
+        problem: why it does not agree; empty where it does.
+    """
+
+    model: str
+    metric: Literal["top1", "top5"]
+    documented: float
+    origin: str
+    measured: float | None
+    interval: tuple[float, float] | None
+    problem: str = ""
+
+
+def wilson_interval(correct: int, count: int, *, z: float = _Z95) -> tuple[float, float]:
+    """Wilson's score interval of a share, in percent; 95 % by default."""
+    share, spread = correct / count, z * z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+
+
+def documented_metric(spec: WeightSpec) -> Metric | None:
+    """What a spec documents on ImageNet: its own measurement, else its source's; None for neither."""
+    metric = spec.measured or spec.upstream
+    return metric if metric is not None and metric.dataset == _DATASET else None
+
+
+def documented_models(models: Sequence[str] = ()) -> list[str]:
+    """Return the models that have a documented ImageNet accuracy.
+
+    Args:
+        models: names and timm's patterns of names; empty for all documented models.
+
+    Returns:
+        Names with their tags. Models that match a pattern but are not documented are left out.
+
+    Raises:
+        ValueError: when a name is not documented, or no model that matches a pattern is.
+    """
+    if not models:
+        return [name for name, spec in SPECS.items() if documented_metric(spec) is not None]
+    found: list[str] = []
+    unknown: list[str] = []
+    for model in models:
+        if is_pattern(model):
+            matching = [name for name in find_models(model) if name in SPECS and documented_metric(SPECS[name])]
+            found += matching
+            unknown += [] if matching else [model]
+            continue
+        try:
+            spec = get_spec(model)
+        except ValueError:
+            unknown.append(model)
+            continue
+        (found if documented_metric(spec) is not None else unknown).append(spec.name)
+    if unknown:
+        raise ValueError(
+            f"no ImageNet accuracy is documented for {', '.join(unknown)}: leave it out of --model, or leave "
+            "out --verify."
+        )
+    return list(dict.fromkeys(found))
+
+
+def test_sized(models: Sequence[str]) -> list[str]:
+    """The models whose documented number was measured at their test size, as its origin says ("..., at 224")."""
+    return [name for name in models if _at_test_size(SPECS[name])]
+
+
+def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> str:
+    """Check that documented numbers can be compared with a measurement, before anything is evaluated.
+
+    Returns:
+        How the order of the classes is known.
+
+    Raises:
+        ValueError: for another number of images or other classes, or preprocessing that is not the models' own.
+    """
+    if settings.overrides or settings.test_input_size:
+        names = [*settings.overrides, *(["test_input_size"] if settings.test_input_size else [])]
+        raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
+    if settings.weights is not None:
+        raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
+    if source.count is not None and source.count != IMAGENET_IMAGES:
+        raise ValueError(
+            f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {IMAGENET_IMAGES:,}."
+        )
+    return check_imagenet_classes(source)
+
+
+def compare(rows: Sequence[ValidationRow]) -> list[Comparison]:
+    """Compare every documented number with the measured one.
+
+    Args:
+        rows: results of models that `documented_models` returned.
+
+    Returns:
+        Two comparisons for each model, or one if its top-5 is not documented.
+    """
+    return [
+        _compare(row, metric, name)
+        for row in rows
+        if (metric := documented_metric(SPECS[row.model])) is not None
+        for name in ("top1", "top5")
+        if getattr(metric, name) is not None
+    ]
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> str:
+    """One line per comparison, under a heading."""
+    width = max(len("model"), *(len(item.model) for item in comparisons))
+    lines = [f"{'model':{width}}  metric  documented  measured  95 % interval     verdict"]
+    for item in comparisons:
+        measured = "-" if item.measured is None else f"{item.measured:.3f}"
+        interval = "-" if item.interval is None else f"{item.interval[0]:.3f} - {item.interval[1]:.3f}"
+        verdict = item.problem or "ok"
+        lines.append(
+            f"{item.model:{width}}  {item.metric:6}  {item.documented:10.3f}  {measured:>8}  {interval:16}  {verdict}"
+        )
+    return "\n".join(lines)
+
+
+def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) -> Comparison:
+    documented: float = getattr(metric, name)
+    if row.score is None:
+        return Comparison(row.model, name, documented, metric.origin, None, None, row.error)
+    correct, count = getattr(row.score, name), row.score.count
+    measured = 100 * correct / count
+    off = round(measured - documented, 6)
+    problem = f"off by {off:+.3f} points" if abs(off) > TOLERANCE else ""
+    if count != IMAGENET_IMAGES:
+        problem = f"{count:,} images instead of {IMAGENET_IMAGES:,}"
+    interval = wilson_interval(correct, count)
+    return Comparison(row.model, name, documented, metric.origin, measured, interval, problem)
+
+
+def _at_test_size(spec: WeightSpec) -> bool:
+    metric = documented_metric(spec)
+    said = re.search(r"\bat (\d+)$", metric.origin) if metric is not None else None
+    if said is None or spec.test_input_size is None:
+        return False
+    return int(said[1]) == spec.test_input_size[1] != spec.input_size[1]

@@ -1,0 +1,119 @@
+"""A whole validation: find images and models, evaluate, compare with what is documented, and say how it went."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ..extras import needs_extra
+from ..files.records import RESULTS_NAME, SUMMARY_NAME
+from ..images.image_source import ImageSource
+from . import documented
+from .settings import ValidationRow, ValidationSettings
+from .validate import find_models, validate
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.utils import broadcast_object_list
+
+__all__ = ["REPORT_FILES", "ValidationReport", "result_table", "run_validation"]
+
+# What is written into an output folder.
+REPORT_FILES = (SUMMARY_NAME, RESULTS_NAME)
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """The outcome of `run_validation`.
+
+    Attributes:
+        rows: one per model.
+        text: tables for the terminal; empty in all processes but the first.
+        ok: no model failed and, when verifying, every documented number was met.
+        comparisons: documented numbers and measured ones, when verifying.
+    """
+
+    rows: list[ValidationRow]
+    text: str
+    ok: bool
+    comparisons: list[documented.Comparison] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """Exit status; 0 in all processes but the first, or a launcher would stop it before it has said why."""
+        return int(bool(self.text) and not self.ok)
+
+
+def run_validation(
+    models: Sequence[str],
+    source: ImageSource,
+    settings: ValidationSettings,
+    *,
+    output: str | Path | None = None,
+    verify: bool = False,
+    cpu: bool = False,
+) -> ValidationReport:
+    """Evaluate models, and with ``verify`` compare them with their documented accuracy.
+
+    Args:
+        models: names and patterns, see `find_models`; may be empty when verifying, for all that is documented.
+        source: the images.
+        settings: how to evaluate.
+        output: folder for summary.csv and results.json; None to write nothing.
+        verify: the images are the full ImageNet-1k validation set.
+        cpu: leave GPUs alone.
+
+    Returns:
+        Rows, tables and verdict.
+
+    Raises:
+        ValueError: for names, data or settings that cannot be used.
+        OSError: when the output cannot be written.
+    """
+    if not models and not verify:
+        raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository.")
+    order, sized = "", []
+    if not verify:
+        found = list(dict.fromkeys(name for model in models for name in find_models(model)))
+    else:
+        found = documented.documented_models(models)
+        order, sized = documented.check_full_imagenet(source, settings), documented.test_sized(found)
+    accelerator = _accelerator(cpu)
+    if settings.weights is not None and len(found) != 1:
+        raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
+    (found,) = broadcast_object_list([found])  # a training that goes on may have written a checkpoint in between
+    rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
+    comparisons = documented.compare(rows) if verify else []
+    ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)
+    text = result_table(rows)
+    if verify:
+        text += f"\n\n{documented.comparison_table(comparisons)}\nclass order: {order}"
+    return ValidationReport(rows, text if accelerator.is_main_process else "", ok, comparisons)
+
+
+def result_table(rows: Sequence[ValidationRow]) -> str:
+    """One line per model: counts and percentages, or why it failed."""
+    lines, width = [], max((len(row.model) for row in rows), default=0)
+    for row in rows:
+        if row.score is None:
+            lines.append(f"{row.model:{width}}  failed: {row.error}")
+            continue
+        score = row.score
+        line = (
+            f"{row.model:{width}}  top-1 {score.top1_percent:.3f} % ({score.top1}/{score.count})  "
+            f"top-5 {score.top5_percent:.3f} % ({score.top5}/{score.count})"
+        )
+        lines.append(f"{line}  {row.bad} bad images left out" if row.bad else line)
+        lines += [f"{'':{width}}  left out: {name}" for name in row.details.get("bad_images", ())]
+    return "\n".join(lines)
+
+
+def _accelerator(cpu: bool) -> Accelerator:
+    # without a GPU accelerate joins a launcher's processes only when it is told to use the CPU
+    accelerator = Accelerator(cpu=cpu or not torch.accelerator.is_available())
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise RuntimeError(f"{launched} processes were launched, but only {accelerator.num_processes} work together.")
+    return accelerator

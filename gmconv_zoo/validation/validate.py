@@ -1,0 +1,259 @@
+"""Evaluate any number of models on one set of images; a model that fails keeps its row."""
+
+import dataclasses
+import datetime
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import create_transform, resolve_model_data_config
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..classify.evaluate import Answers, BadImagesError, not_above_chance
+from ..classify.networks import find_checkpoints, open_together
+from ..conversion import fuse
+from ..data.class_order import class_outputs
+from ..data.eval_images import EvalImages, EvalStream
+from ..engine.allocator import keep_freed_memory
+from ..engine.evaluate import LoaderError, evaluate
+from ..engine.precision import PRECISIONS
+from ..extras import needs_extra
+from ..files.records import Summary, environment, write_results
+from ..images.image_source import ImageSource
+from ..images.pixels import mode_for
+from ..saving import CONFIG_NAME
+from .settings import ValidationRow, ValidationSettings
+
+with needs_extra("train"):
+    from accelerate import Accelerator
+    from accelerate.utils.memory import clear_device_cache
+
+__all__ = ["eval_images", "find_models", "is_pattern", "validate"]
+
+_logger = logging.getLogger(__name__)
+
+_VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
+
+
+def find_models(name: str) -> list[str]:
+    """The models that a name means.
+
+    Args:
+        name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
+            in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
+            `open_model` takes.
+
+    Returns:
+        Names for `open_model`, and paths of checkpoints.
+
+    Raises:
+        ValueError: when nothing matches.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        if found := _in_folder(folder) or [name for path in inside for name in _in_folder(path)]:
+            return found
+        raise ValueError(
+            f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
+            "a training wrote."
+        )
+    if not is_pattern(name):
+        return [name]
+    found = timm.list_pretrained(name)
+    if not found:
+        raise ValueError(f"{name!r} matches no pretrained model; timm.list_pretrained() lists them.")
+    return found
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for several of timm's names, as "gmconv_*" does."""
+    return bool(set(name) & set("*?["))
+
+
+def _in_folder(folder: Path) -> list[str]:
+    """The network that a folder holds, or the checkpoints of a run that has not saved one yet."""
+    if (folder / CONFIG_NAME).is_file():
+        return [str(folder)]
+    return [str(path) for path in find_checkpoints(folder)]
+
+
+def validate(
+    models: Sequence[str],
+    source: ImageSource,
+    settings: ValidationSettings,
+    *,
+    output: str | Path | None = None,
+    accelerator: Accelerator | None = None,
+    test_sized: Sequence[str] = (),
+    progress: bool = True,
+) -> list[ValidationRow]:
+    """Evaluate models one after the other.
+
+    Args:
+        models: names for `open_model`.
+        source: the images.
+        settings: the same for all models.
+        output: folder for summary.csv and results.json, written anew after every model; None to write nothing.
+        accelerator: processes and device; None for accelerate's own choice.
+        test_sized: names of models to evaluate at their test size whatever the settings say.
+        progress: show a bar.
+
+    Returns:
+        One row per model, the same in every process.
+
+    Raises:
+        BadImagesError: when an image cannot be read; what was evaluated before is on disk.
+        LoaderError: when one of several processes gets no images, for another reason; likewise.
+        OSError: when the output cannot be written; nothing has been evaluated then.
+    """
+    accelerator = accelerator or Accelerator()
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    writes = output is not None and accelerator.is_main_process
+    summary = Summary(output if writes else None)
+    if output is not None and writes:
+        _write(output, [], source, settings, accelerator)
+    versions = {key: value for key, value in environment().items() if key in _VERSIONS}
+    rows: list[ValidationRow] = []
+    for name in models:
+        own = dataclasses.replace(settings, test_input_size=settings.test_input_size or name in test_sized)
+        rows.append(_validate_one(name, source, own, accelerator, progress))
+        summary.append({**rows[-1].to_dict(), "dataset": source.name, **versions})
+        if output is not None and writes:
+            _write(output, rows, source, settings, accelerator)
+    return rows
+
+
+def _validate_one(
+    name: str, source: ImageSource, settings: ValidationSettings, accelerator: Accelerator, progress: bool
+) -> ValidationRow:
+    details: dict[str, Any] = {}
+    try:
+        model = open_together(name, settings.weights)
+        model = fuse(model) if settings.fuse else model
+        config = _data_config(model, settings)
+        details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}
+        images = eval_images(source, model, config)
+        model = _placed(model, settings, accelerator)
+        bar = name if progress else ""
+        started = time.perf_counter()
+        outputs = int(getattr(model, "num_classes", 0))
+        answers, batch_size = _answers(model, images, settings, accelerator, bar)
+        score, bad = answers.score, answers.bad
+        seconds = time.perf_counter() - started
+        left_out = (source.count or 0) - score.count if source.stream else len(bad)
+        if left_out < 0:
+            raise ValueError(f"{source.name}: {score.count} images came, but {source.count} were announced.")
+        if left_out and not settings.skip_bad:
+            raise ValueError(f"{source.name}: {score.count} images of {source.count} came; is a shard cut short?")
+    except (BadImagesError, LoaderError):
+        raise
+    except Exception as error:  # whatever it is, the other models are still to be evaluated
+        _logger.warning("%s failed: %s", name, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
+        return ValidationRow(name, error=f"{type(error).__name__}: {' '.join(str(error).split())}", details=details)
+    details |= {
+        "precision": settings.precision,
+        "fused": settings.fuse,
+        "batch_size": batch_size,
+        "processes": accelerator.num_processes,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(score.count / seconds, 1),
+    }
+    if accelerator.is_main_process and (poor := not_above_chance(score, outputs)):
+        _logger.warning(
+            "%s: %s. Check that the labels belong to these images and that the classes are in the order of the "
+            "network's outputs (--labels, --classes).",
+            name,
+            poor,
+        )
+    if bad:
+        details["bad_images"] = images.why_unreadable(bad)
+    return ValidationRow(name, score, bad=left_out, details=details)
+
+
+def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
+    args: dict[str, Any] = settings.overrides
+    if side := args.pop("image_size", None):
+        channels = resolve_model_data_config(model)["input_size"][0]
+        args["input_size"] = (channels, side, side)
+    return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)
+
+
+def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
+    """Return the images of a source, prepared as timm's configuration says; labels are outputs of the model."""
+    transform = create_transform(**config, is_training=False)
+    shape, outputs = tuple(config["input_size"]), class_outputs(source, model)
+    mode = mode_for(shape[0])
+    if source.stream:
+        return EvalStream(source, transform, mode=mode, shape=shape, outputs=outputs)
+    return EvalImages(source, transform, mode=mode, shape=shape, outputs=outputs)
+
+
+def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:
+    model = model.eval().to(accelerator.device)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return torch.compile(model) if settings.compile else model  # type: ignore[return-value]
+
+
+def _answers(
+    model: nn.Module,
+    images: EvalImages | EvalStream,
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+    bar: str,
+) -> tuple[Answers, int]:
+    """What the model answers, and the batch size that fitted."""
+    batch_size, dtype = settings.batch_size, PRECISIONS[settings.precision]
+    autocast = nullcontext() if dtype is None else torch.autocast(accelerator.device.type, dtype)
+    while True:
+        answers = Answers(images, skip_bad=settings.skip_bad)
+        loader = accelerator.prepare(DataLoader(images, batch_size, num_workers=settings.workers))
+        try:
+            with autocast:
+                evaluate(
+                    model,
+                    loader,
+                    answers,
+                    accelerator=accelerator,
+                    channels_last=settings.channels_last,
+                    progress=bar,
+                )
+            return answers, batch_size
+        except MemoryError:
+            if not settings.retry or batch_size == 1:
+                raise
+        clear_device_cache(garbage_collection=True)
+        batch_size //= 2
+        _logger.warning("not enough memory: trying again with batch size %d", batch_size)
+
+
+def _write(
+    output: str | Path,
+    rows: list[ValidationRow],
+    source: ImageSource,
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+) -> None:
+    write_results(
+        output,
+        {
+            "dataset": source.name,
+            "date": datetime.date.today().isoformat(),
+            "settings": dataclasses.asdict(settings),
+            "processes": accelerator.num_processes,
+            "device": str(accelerator.device),
+            "results": [row.to_dict() for row in rows],
+        },
+    )
+
+
+def _plain(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value

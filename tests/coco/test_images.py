@@ -1,0 +1,165 @@
+"""Samples and batches from a COCO annotation file."""
+
+import pytest
+import torch
+from accelerate.data_loader import BatchSamplerShard
+from PIL import Image
+
+from gmconv_zoo.coco.file import read_coco
+from gmconv_zoo.coco.images import AspectRatioSampler, CocoImages, coco_loader
+from gmconv_zoo.coco.shapes import SHAPES, write_shapes
+from gmconv_zoo.images.pixels import UnreadableImageError
+
+from .coco_files import content, write_coco
+
+
+def test_a_sample_is_a_float_image_and_targets_without_crowds(tmp_path):
+    image, target = CocoImages(read_coco(*write_coco(tmp_path)))[0]
+    assert type(image) is type(target["boxes"]) is torch.Tensor
+    assert image.shape == (3, 10, 20)
+    assert image.dtype == torch.float32
+    assert image[:, 0, 0].tolist() == [1, 0, 0]
+    assert target["boxes"].tolist() == [[0, 0, 20, 10], [2.5, 1, 6.5, 7]]
+    assert target["labels"].tolist() == [2, 1]
+    assert target["area"].tolist() == [200, 24]
+    assert target["iscrowd"].tolist() == [0, 0]
+    assert target["image_id"] == 7
+
+
+def test_flips_move_the_boxes_with_the_image(tmp_path):
+    image, target = CocoImages(read_coco(*write_coco(tmp_path)), flip=1.0)[0]
+    assert image[:, 0, -1].tolist() == [1, 0, 0]
+    assert target["boxes"].tolist() == [[0, 0, 20, 10], [13.5, 1, 17.5, 7]]
+    assert target["labels"].tolist() == [2, 1]
+
+
+def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
+    coco = read_coco(*write_coco(tmp_path))
+
+    def flipped(seed):
+        images = CocoImages(coco, flip=0.5, seed=seed)
+        torch.manual_seed(seed)
+        keys = [epoch * 3 + index for epoch in range(20) for index in range(2)]
+        return {key: bool(images[key][0][0, 0, 0] == 0) for key in torch.tensor(keys)[torch.randperm(40)].tolist()}
+
+    first, again, other = flipped(0), flipped(0), flipped(1)
+    assert first == again
+    assert first != other
+    assert 10 < sum(first.values()) < 30
+    state = torch.get_rng_state()
+    CocoImages(coco, flip=0.5)[0]
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_images_without_boxes_have_empty_targets_or_are_left_out(tmp_path):
+    described = content()
+    described["annotations"] = described["annotations"][:1] + described["annotations"][3:]  # image 7 has a crowd alone
+    coco = read_coco(*write_coco(tmp_path, described))
+    targets = [target for _, target in map(CocoImages(coco).__getitem__, range(3))]
+    assert [target["boxes"].shape for target in targets] == [(0, 4), (1, 4), (0, 4)]
+    assert targets[0]["labels"].dtype == torch.int64
+    images = CocoImages(coco, without_boxes=False)
+    assert [images[key][1]["image_id"] for key in range(len(images))] == [3]
+    with pytest.raises(ValueError, match="no image with a box"):
+        CocoImages(read_coco(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
+
+
+def test_targets_hold_no_other_boxes_and_no_shared_memory(tmp_path):
+    images = CocoImages(read_coco(*write_coco(tmp_path)))
+    images[0][1]["boxes"].zero_()
+    target = images[0][1]
+    assert target["boxes"].any()
+    assert target["boxes"].untyped_storage().nbytes() == 2 * 4 * 4
+
+
+def test_images_that_cannot_be_used_are_named(tmp_path):
+    file, root = write_coco(tmp_path)
+    images = CocoImages(read_coco(file, root))
+    Image.new("RGB", (10, 20)).save(root / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png is 10x20 pixels.*boxes\.json says 20x10"):
+        images[0]
+    (root / "a.png").write_bytes(b"no image")
+    with pytest.raises(UnreadableImageError, match=r"a\.png \(not an image\)"):
+        images[0]
+    with pytest.raises(ValueError, match="without its images"):
+        CocoImages(read_coco(file))
+
+
+def test_images_of_extreme_shapes_are_read(tmp_path):
+    described = {**content(), "annotations": []}
+    described["images"][0] |= {"height": 200, "width": 4000}
+    file, root = write_coco(tmp_path, described)
+    Image.new("L", (4000, 200)).save(root / "a.png")
+    images = CocoImages(read_coco(file, root))
+    assert images[0][0].shape == (3, 200, 4000)
+    assert images[2][0].shape == (3, 1, 1)
+
+
+def order(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+PORTRAIT = [index % 3 == 0 for index in range(50)]
+
+
+@pytest.mark.parametrize(("batch_size", "multiple"), [(1, 1), (4, 1), (4, 4), (6, 12), (64, 1)])
+def test_batches_hold_one_shape_and_every_image_comes_once(batch_size, multiple):
+    sampler = AspectRatioSampler(PORTRAIT, batch_size, multiple=multiple)
+    keys = order(sampler, 2)
+    assert len(keys) == len(sampler) == len(set(keys))
+    assert len(keys) % multiple == 0
+    assert {key // 50 for key in keys} == {2}
+    batches = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+    mixed = [len({PORTRAIT[key % 50] for key in batch}) > 1 for batch in batches]
+    assert sum(mixed) <= 1
+    assert not any(mixed[:-2])  # the rest of both groups
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    first = AspectRatioSampler(PORTRAIT, 4, seed=1)
+    second = AspectRatioSampler(PORTRAIT, 4, seed=1)
+    order(first, 0)
+    assert order(first, 1) == order(second, 1)
+    plain = [key % 50 for key in order(first, 0)]
+    assert plain != [key % 50 for key in order(first, 1)]
+    assert plain != order(AspectRatioSampler(PORTRAIT, 4, seed=2), 0)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_every_batch(processes, tmp_path):
+    images = CocoImages(read_coco(*write_shapes(tmp_path, images=17, size=32)))
+    loader = coco_loader(images, 6, shuffle=True, workers=0)
+    whole = list(loader.batch_sampler)
+    parts = [
+        list(BatchSamplerShard(loader.batch_sampler, processes, rank, split_batches=True)) for rank in range(processes)
+    ]
+    assert {len(part) for part in parts} == {len(whole)}
+    for number, batch in enumerate(whole):
+        assert [key for part in parts for key in part[number]][: len(batch)] == batch
+
+
+def test_batches_are_lists_and_the_loader_processes_change_nothing(tmp_path):
+    images = CocoImages(read_coco(*write_shapes(tmp_path, images=5, size=32)), flip=0.5)
+    batches = [list(coco_loader(images, 2, shuffle=True, workers=workers)) for workers in (0, 2)]
+    for (first, targets), (second, same) in zip(*batches, strict=True):
+        assert isinstance(first, list)
+        assert len(first) == len(targets)
+        torch.testing.assert_close((first, targets), (second, same), rtol=0, atol=0)
+
+
+def test_shapes_are_written_with_their_boxes_and_again_equal(tmp_path):
+    coco = read_coco(*write_shapes(tmp_path / "first", images=8, seed=3))
+    again = read_coco(*write_shapes(tmp_path / "second", images=8, seed=3))
+    assert coco.classes == SHAPES
+    assert {coco.labels[key] for key in coco.category_ids.tolist()} == {1, 2, 3}
+    assert coco.trained.all()
+    assert CocoImages(coco).portrait == [False, True] * 4
+    for key in range(8):
+        image, target = CocoImages(coco)[key]
+        other, same = CocoImages(again)[key]
+        torch.testing.assert_close((image, target), (other, same), rtol=0, atol=0)
+        for x1, y1, x2, y2 in target["boxes"].int().tolist():
+            colour = image[:, y1 + (y2 - y1) * 3 // 4, (x1 + x2) // 2]
+            shape = (image == colour[:, None, None]).all(0).nonzero()
+            assert [*shape.amin(0).flip(0).tolist(), *(shape.amax(0).flip(0) + 1).tolist()] == [x1, y1, x2, y2]

@@ -1,0 +1,196 @@
+import os
+import shutil
+
+import pytest
+
+from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.images.folder import read_folder
+
+from ..data.image_folders import make_folder
+
+
+def test_split_holds_out_a_share_of_every_class(tmp_path):
+    folder = read_folder(make_folder(tmp_path, 30), seed=1)
+    assert folder.classes == ("cat", "dog", "owl")
+    assert folder.split_made
+    assert [folder.val.labels.count(label) for label in range(3)] == [2, 2, 2]
+    assert len(folder.train.paths) == 24
+    assert not set(folder.train.paths) & set(folder.val.paths)
+    assert all(
+        path.parent.name == folder.classes[label] for path, label in zip(*vars(folder.val).values(), strict=True)
+    )
+
+
+def test_split_depends_on_the_seed_alone(tmp_path):
+    make_folder(tmp_path, 60)
+    splits = [read_folder(tmp_path, seed=seed).val.paths for seed in (0, 0, 1)]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_train_and_val_folders_are_used_as_they_are(tmp_path):
+    make_folder(tmp_path / "train", 12)
+    make_folder(tmp_path / "val", 6)
+    folder = read_folder(tmp_path)
+    assert not folder.split_made
+    assert (len(folder.train.paths), len(folder.val.paths)) == (12, 6)
+
+
+def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
+    make_folder(tmp_path / "train", 12)
+    make_folder(tmp_path / "val", 6)
+    shutil.rmtree(tmp_path / "val" / "owl")
+    assert set(read_folder(tmp_path).val.labels) == {0, 1}
+    assert "no images of the classes owl" in caplog.text
+
+
+def one_class(root):
+    make_folder(root, 4, classes=("cat",))
+
+
+def empty_class(root):
+    make_folder(root)
+    (root / "ape").mkdir()
+
+
+def one_image(root):
+    make_folder(root, 6)
+    make_folder(root, 1, classes=("ape",))
+
+
+def unknown_in_val(root):
+    make_folder(root / "train", 9)
+    make_folder(root / "val", 3, classes=("cat", "ape", "emu"))
+
+
+def no_train(root):
+    make_folder(root / "val")
+
+
+def loose_image(root):
+    make_folder(root)
+    (root / "loose.webp").touch()
+
+
+def loose_in_split(root):
+    make_folder(root / "train")
+    (root / "train" / "cat" / "0.png").rename(root / "train" / "0.png")
+
+
+def two_of_a_kind(root):
+    for name in ("train", "val", "valid"):
+        make_folder(root / name, 6)
+
+
+def empty_val(root):
+    make_folder(root / "train", 6)
+    (root / "val").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda root: None, "no class folders: put the images"),
+        (one_class, "a single class, cat"),
+        (empty_class, "the class folders ape hold no images. Fill or remove"),
+        (one_image, "the classes ape have a single image"),
+        (unknown_in_val, "val has classes that .*train does not have: ape, emu"),
+        (no_train, "has val but no folder train"),
+        (loose_image, r"loose\.webp are stored outside of class folders"),
+        (loose_in_split, r"train: 0\.png are stored outside of class folders"),
+        (two_of_a_kind, "has val and valid, which mean the same split: keep one"),
+        (empty_val, "val has no class folders"),
+    ],
+)
+def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, prepare, message):
+    prepare(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        read_folder(tmp_path)
+
+
+def test_missing_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not a folder"):
+        read_folder(tmp_path / "absent")
+
+
+def touch(root, *names):
+    for name in names:
+        for file in ("0.png", "1.jpg"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            (root / name / file).touch()
+    return root
+
+
+TRAIN, VAL = ("train", "training"), ("val", "valid", "validation", "dev", "eval", "evaluation")
+SPLITS = (*TRAIN, *VAL, "test", "testing")
+
+
+@pytest.mark.parametrize("name", [*SPLITS, "Train", "VAL", "Test"])
+@pytest.mark.parametrize("deep", ["", "/2020"])
+def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path, name, deep):
+    touch(tmp_path, *(f"{kind}{deep}" for kind in ("bus", "car", name)))
+    assert set(read_folder(tmp_path).classes) == {"bus", "car", name}
+    for split in ("validation", "train", "test"):
+        assert open_eval_data(tmp_path, split=split).class_names == list(read_folder(tmp_path).classes)
+
+
+@pytest.mark.parametrize("train", ["train", "training", "Train"])
+@pytest.mark.parametrize("val", [*VAL, "test", "testing", "Val", "TEST"])
+def test_splits_by_any_name_are_found_by_training_and_validation_alike(tmp_path, train, val):
+    touch(tmp_path, f"{train}/bus", f"{train}/car/2020", f"{val}/bus", f"{val}/car")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "list.txt").touch()
+    (tmp_path / "cover.png").touch()
+    folder = read_folder(tmp_path)
+    assert (folder.classes, folder.split_made) == (("bus", "car"), False)
+    for files, split in ((folder.train, "train"), (folder.val, "val")):
+        source = open_eval_data(tmp_path, split=split)
+        assert (tuple(source.reader.paths), tuple(source.labels)) == (files.paths, files.labels)
+    assert {path.parts[-3] for path in folder.val.paths} == {val}
+
+
+def test_the_validation_split_is_preferred_to_the_test_split(tmp_path):
+    touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "val", "test") for kind in ("bus", "car")))
+    assert {path.parts[-3] for path in read_folder(tmp_path).val.paths} == {"val"}
+    assert [open_eval_data(tmp_path, split=split).name for split in ("validation", "test", "testing")] == [
+        str(tmp_path / name) for name in ("val", "test", "test")
+    ]
+
+
+def test_a_split_with_a_name_of_its_own_is_found_when_it_is_asked_for(tmp_path):
+    touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "holdout") for kind in ("bus", "car")))
+    assert open_eval_data(tmp_path, split="holdout").name == str(tmp_path / "holdout")
+
+
+def test_a_file_linked_into_train_and_val_is_in_one_of_them(tmp_path):
+    touch(tmp_path / "store", "bus", "car")
+    for split in ("train", "val"):
+        (tmp_path / "root" / split).mkdir(parents=True)
+        touch(tmp_path / "root" / split, "bus", "car")
+        (tmp_path / "root" / split / "bus" / "more").symlink_to(tmp_path / "store" / "bus")
+    folder = read_folder(tmp_path / "root")
+    assert not {path.resolve() for path in folder.train.paths} & {path.resolve() for path in folder.val.paths}
+    assert (len(folder.train.paths), len(folder.val.paths)) == (6, 4)
+
+
+def test_classes_are_in_natural_order_for_training_and_validation(tmp_path):
+    touch(tmp_path, *map(str, range(11)), "Zebra", "ape")
+    expected = [*map(str, range(11)), "ape", "Zebra"]
+    assert list(read_folder(tmp_path).classes) == open_eval_data(tmp_path).class_names == expected
+
+
+def test_a_class_in_two_unicode_forms_is_one_class(tmp_path):
+    touch(tmp_path, "train/cafe\u0301", "train/tea", "val/caf\u00e9", "val/tea")
+    folder = read_folder(tmp_path)
+    assert folder.classes == ("caf\u00e9", "tea")
+    assert folder.val.labels == (0, 0, 1, 1)
+
+
+def test_a_folder_is_listed_once(tmp_path, monkeypatch):
+    touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "val") for kind in ("bus", "car")))
+    opened, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: opened.append(str(path)) or scandir(path))
+    for call in (read_folder, open_eval_data):
+        opened.clear()
+        call(tmp_path)
+        assert sorted(opened).count(str(tmp_path / "train" / "bus")) == 1
+        assert len(opened) == len(set(opened)) == 7

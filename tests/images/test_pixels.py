@@ -1,0 +1,104 @@
+"""Images of any depth come out with the brightness they have, upright, or with the reason why they cannot be read."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageOps
+
+from gmconv_zoo.images import pixels
+from gmconv_zoo.images.folder import LabelledFiles
+from gmconv_zoo.images.image_source import FileReader, ImageSource
+from gmconv_zoo.images.pixels import UnreadableImageError, mode_for, read_image, to_mode
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_sixteen_bits_become_their_upper_eight(tmp_path, mode):
+    values = np.array([[0, 256, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    image = read_image(tmp_path / "deep.png", mode)
+    assert image.mode == mode
+    assert np.asarray(image.convert("L")).tolist() == [[0, 1, 128, 255]]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N", "I"])
+def test_the_mode_decides_the_scale_and_not_the_brightest_pixel(mode):
+    for brightest in (255, 258, 65535):
+        image = Image.new(mode, (2, 1), brightest)
+        image.putpixel((0, 0), 200)
+        assert np.asarray(to_mode(image, "L")).tolist() == [[0, brightest >> 8]]
+
+
+def test_sixteen_bit_pgm_files_keep_their_brightness(tmp_path):
+    (tmp_path / "deep.pgm").write_bytes(b"P5 2 1 65535\n" + np.array([100, 40000], ">u2").tobytes())
+    assert np.asarray(read_image(tmp_path / "deep.pgm", "L")).tolist() == [[0, 156]]
+
+
+def test_integers_of_thirty_two_bits_end_at_white():
+    image = Image.fromarray(np.array([[-5, 1 << 20]], dtype=np.int32))
+    assert np.asarray(to_mode(image, "L")).tolist() == [[0, 255]]
+
+
+def test_floating_point_images_are_named_as_unreadable(tmp_path):
+    Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "depth.tif")
+    source = ImageSource("made", FileReader(LabelledFiles((tmp_path / "depth.tif",), (0,)), tmp_path), None)
+    with pytest.raises(UnreadableImageError, match=r"depth\.tif .*floating-point"):
+        source.open(0)
+
+
+def test_modes_follow_the_networks_channels():
+    assert [mode_for(channels) for channels in (1, 3, 4, 7)] == ["L", "RGB", "RGBA", "RGB"]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_upright_as_pillow_turns_them(form, orientation):
+    stored = Image.new("RGB", (48, 32))
+    stored.paste((255, 0, 0), (0, 0, 24, 16))
+    stored.paste((0, 255, 0), (24, 0, 48, 16))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.save(file, form, exif=exif)
+    with Image.open(file) as image:
+        expected = ImageOps.exif_transpose(image)
+    image = read_image(file, "RGB")
+    assert np.array_equal(image, expected)
+    assert np.array_equal(read_image(image, "RGB"), expected)  # nothing is left that would turn it again
+
+
+def test_images_of_sixteen_bits_are_turned_upright_too():
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(np.array([[0, 512]], np.uint16)).save(file, "PNG", exif=exif)
+    assert np.asarray(read_image(file, "L")).tolist() == [[0], [2]]
+
+
+def test_damaged_exif_data_of_a_readable_image_are_passed_over():
+    file = io.BytesIO()
+    Image.new("RGB", (4, 2)).save(file, "JPEG", exif=b"Exif\0\0no exif data")
+    assert read_image(file, "RGB").size == (4, 2)
+
+
+def test_every_damaged_byte_of_an_avif_file_is_read_or_named():
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 40, 40)).save(file, "AVIF")
+    whole, named = file.getvalue(), 0
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        try:
+            read_image(io.BytesIO(damaged), "RGB")
+        except UnreadableImageError as error:
+            named += bool(str(error))
+    assert named
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bad\ncode"), IndexError(), Image.DecompressionBombError("large")])
+def test_whatever_pillow_raises_becomes_one_line(monkeypatch, error):
+    def failing(file):
+        raise error
+
+    monkeypatch.setattr(pixels.Image, "open", failing)
+    with pytest.raises(UnreadableImageError) as raised:
+        read_image("a.psd", "RGB")
+    assert str(raised.value) == f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+import pytest
+
+from gmconv_zoo.extras import needs_extra
+
+
+def test_missing_module_says_which_extra_to_install():
+    with pytest.raises(ImportError, match=r'pip install "gmconv_zoo\[train\]"'), needs_extra("train"):
+        import a_module_that_does_not_exist  # noqa: F401
+
+
+def test_package_and_recipes_import_without_the_extras():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['accelerate', 'matplotlib', 'pycocotools', 'sklearn']));"
+        "import gmconv_zoo, gmconv_zoo.classify.recipes, gmconv_zoo.classify.evaluate, gmconv_zoo.files.records\n"
+        "for name in ('classify.train', 'engine.loop', 'visualize.masks', 'demo.digits', 'detection.evaluate'):\n"
+        "    try: __import__('gmconv_zoo.' + name)\n"
+        "    except ImportError as error: assert 'pip install' in str(error), error\n"
+        "    else: raise SystemExit(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

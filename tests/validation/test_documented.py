@@ -1,0 +1,283 @@
+"""Documented accuracies are compared with counts over the full ImageNet validation set, and with nothing else."""
+
+import dataclasses
+import io
+import os
+import random
+import runpy
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import timm
+
+from gmconv_zoo.classify.evaluate import Score
+from gmconv_zoo.data.class_order import check_imagenet_classes
+from gmconv_zoo.images.image_source import ImageSource
+from gmconv_zoo.validation import documented
+from gmconv_zoo.validation.run import run_validation
+from gmconv_zoo.validation.settings import ValidationRow, ValidationSettings
+from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
+
+from .linear import NAME, image_bytes
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
+WNIDS = timm.data.ImageNetInfo().label_names()
+IMAGENET = "ImageNet-1k validation"
+SETTINGS = ValidationSettings(workers=0)
+
+
+def spec(top1=86.0, top5=90.0, **changes) -> WeightSpec:
+    model, _, tag = NAME.partition(".")
+    upstream = Metric(top1, top5, IMAGENET, "computed")
+    return WeightSpec(model, tag, "native", "apache-2.0", "made", **{"packaged": "x", "upstream": upstream, **changes})
+
+
+def source(names=WNIDS, **changes) -> ImageSource:
+    return ImageSource(**{"name": "set", "reader": None, "class_names": names, "count": 50_000, **changes})
+
+
+@pytest.fixture
+def known(monkeypatch):
+    monkeypatch.setitem(SPECS, NAME, spec())
+
+
+def test_interval_is_wilsons():
+    from scipy.stats import binomtest
+
+    for correct, count in [(0, 10), (7, 10), (10, 10), (34876, 50_000)]:
+        expected = binomtest(correct, count).proportion_ci(method="wilson")
+        assert documented.wilson_interval(correct, count) == pytest.approx([100 * end for end in expected])
+
+
+@pytest.mark.parametrize(
+    ("top1", "problem"),
+    [(43_000, ""), (43_050, ""), (42_950, ""), (43_051, "off by +0.102 points"), (42_949, "off by -0.102 points")],
+)
+def test_a_tenth_of_a_point_is_tolerated(known, top1, problem):
+    first, second = documented.compare([ValidationRow(NAME, Score(50_000, top1, 45_000))])
+    assert (first.metric, first.problem, second.metric, second.problem) == ("top1", problem, "top5", "")
+
+
+def test_fewer_counted_images_are_a_problem(known):
+    for item in documented.compare([ValidationRow(NAME, Score(49_999, 43_000, 45_000), bad=1)]):
+        assert item.problem == "49,999 images instead of 50,000"
+
+
+def test_failed_model_is_a_problem(known):
+    first, _ = documented.compare([ValidationRow(NAME, error="OSError: no weights")])
+    assert (first.measured, first.problem) == (None, "OSError: no weights")
+    assert "OSError: no weights" in documented.comparison_table([first])
+
+
+def test_what_was_measured_here_goes_before_what_the_source_says(monkeypatch):
+    measured = Metric(70.0, None, IMAGENET, "here")
+    monkeypatch.setitem(SPECS, NAME, spec(measured=measured))
+    (only,) = documented.compare([ValidationRow(NAME, Score(50_000, 35_000, 40_000))])
+    assert (only.metric, only.documented, only.origin, only.problem) == ("top1", 70.0, "here", "")
+
+
+def test_number_of_another_set_is_not_compared(monkeypatch):
+    other = Metric(91.0, None, "CIFAR-10 test", "here")
+    monkeypatch.setitem(SPECS, NAME, spec(upstream=None, measured=other))
+    assert NAME not in documented.documented_models()
+    with pytest.raises(ValueError, match=r"is documented for fixture_linear\.bits, resnet18"):
+        documented.documented_models([NAME, "resnet18"])
+    with pytest.raises(ValueError, match=r"is documented for resnet18: leave it out of --model"):
+        documented.documented_models(["gmconv_resnet50", "resnet18"])  # not verified in silence
+
+
+def test_pattern_gives_those_of_its_models_that_are_documented_on_imagenet():
+    names = documented.documented_models(["gmconv_*", "gmconv_resnet50"])
+    assert sorted(names) == sorted(n for n in documented.documented_models() if n.startswith("gmconv_")) != []
+    assert "gmconv_cifar_resnet20.gm_cifar10" in timm.list_pretrained("gmconv_*")
+    with pytest.raises(ValueError, match=r"is documented for gmconv_cifar\*: leave it out"):
+        documented.documented_models(["gmconv_cifar*", "gmconv_*"])
+
+
+def test_all_documented_models_are_the_default_and_bare_names_get_their_tag():
+    names = documented.documented_models()
+    assert len(names) == len([s for s in SPECS.values() if (s.measured or s.upstream).dataset == IMAGENET]) >= 15
+    assert documented.documented_models(["gmconv_resnet50"]) == ["gmconv_resnet50.from_tv_in1k"]
+
+
+def test_each_number_is_verified_at_the_size_its_origin_names():
+    sized = documented.test_sized(documented.documented_models())
+    sources = {name.partition("_")[2] for name in sized}
+    assert sources == {
+        "resnet50.from_tv2_in1k", "convnext_atto.from_d2_in1k", "convnext_tiny.from_in12k_ft_in1k"
+    }  # fmt: skip
+    for name, known_spec in SPECS.items():
+        metric = documented.documented_metric(known_spec)
+        if metric is not None and " at " in metric.origin:
+            size = known_spec.test_input_size if name in sized else known_spec.input_size
+            assert metric.origin.endswith(f"at {size[1]}")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (source(count=49_999), "49,999 images; the full ImageNet-1k validation set has 50,000"),
+        (source([*WNIDS[:-1], "n00000000"]), "does not have the 1,000 classes"),
+        (source(WNIDS[:-1]), "does not have the 1,000 classes"),
+        (source([f"class {i}" for i in range(1000)]), "folders named by WordNet id"),
+        (source([*WNIDS[1:], WNIDS[0]], ordered=True), "not in ImageNet-1k's order"),
+    ],
+)
+def test_other_sets_are_refused_before_evaluating(known, made, said):
+    with pytest.raises(ValueError, match=said):
+        run_validation([NAME], made, SETTINGS, verify=True)
+
+
+WORDS = [timm.data.ImageNetInfo().index_to_description(index) for index in range(1000)]
+
+
+def test_order_is_known_by_wordnet_ids_or_words():
+    assert "by WordNet id" in check_imagenet_classes(source())
+    assert check_imagenet_classes(source(WORDS, ordered=True)).startswith("by name, 1,000 as timm.data.ImageNetInfo")
+    first = [words.split(",")[0].upper().replace(" ", "_") for words in WORDS]
+    assert "by name, 1,000" in check_imagenet_classes(source(first, ordered=True))
+    odd = [*WORDS[:517], "crane2", *WORDS[518:]]
+    assert check_imagenet_classes(source(odd, ordered=True)).endswith("1 unknown, e.g. 'crane2'")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([WORDS[1], WORDS[0], *WORDS[2:]], r"not in ImageNet-1k's order, e\.g\. class 0 is 'goldfish.* \(2 differ\)"),
+        ([f"class {index}" for index in range(1000)], r"class 0 is 'class 0' there and 'tench, Tinca tinca' in"),
+        ([*WORDS[:900], *(f"odd {index}" for index in range(100))], r"class 900 is 'odd 0' there.*\(100 differ\)"),
+        (None, r"has numbers as labels and does not name their classes: pass a file .*--classes"),
+    ],
+    ids=["swapped", "none known", "many unknown", "unnamed"],
+)
+def test_order_that_is_another_or_unknown_is_refused(names, said):
+    with pytest.raises(ValueError, match=said):
+        check_imagenet_classes(source(names, ordered=True))
+
+
+@pytest.mark.parametrize("changes", [{"crop_pct": 0.9}, {"image_size": 288}, {"test_input_size": True}], ids=str)
+def test_other_preprocessing_is_refused(changes):
+    with pytest.raises(ValueError, match=f"leave out {next(iter(changes))}"):
+        documented.check_full_imagenet(source(), dataclasses.replace(SETTINGS, **changes))
+
+
+PLACES = {wnid: index for index, wnid in enumerate(WNIDS)}
+KINDS = ["right"] * 43 + ["second"] * 2 + ["last"] * 5
+
+
+@pytest.fixture(scope="module")
+def full_set(tmp_path_factory):
+    """50,000 tiny images: flat as in the development kit, with its numbers, and the same files by WordNet id."""
+    root = tmp_path_factory.mktemp("imagenet")
+    (root / "flat").mkdir()
+    chance = random.Random(0)
+    images = [(label, kind) for label in range(1000) for kind in KINDS]
+    chance.shuffle(images)
+    ids = list(range(1, 1001))
+    chance.shuffle(ids)
+    made = {pair: image_bytes(*pair) for pair in sorted(set(images))}
+    for wnid in WNIDS:
+        (root / "val" / wnid).mkdir(parents=True)
+    for number, pair in enumerate(images, start=1):
+        path = root / "flat" / f"ILSVRC2012_val_{number:08}.JPEG"
+        path.write_bytes(made[pair])
+        os.link(path, root / "val" / WNIDS[pair[0]] / path.name)
+    (root / "map_clsloc.txt").write_text("".join(f"{WNIDS[i]} {ids[i]} word\n" for i in range(1000)))
+    (root / "truth.txt").write_text("".join(f"{ids[label]}\n" for label, _ in images))
+    return root
+
+
+@pytest.fixture(scope="module")
+def shards(full_set):
+    """The same images as five shards with numbers for labels, and what these stand for."""
+    files = sorted((full_set / "val").rglob("*.JPEG"))
+    for number in range(5):
+        with tarfile.open(full_set / f"set-{number}.tar", "w") as tar:
+            for path in files[number::5]:
+                for suffix, content in (("jpg", path.read_bytes()), ("cls", str(PLACES[path.parent.name]).encode())):
+                    entry = tarfile.TarInfo(f"{path.stem}.{suffix}")
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+    (full_set / "classes.txt").write_text("\n".join(WNIDS))
+    return full_set
+
+
+def verify(monkeypatch, capsys, *args) -> tuple[int | str, str]:
+    argv = [
+        "validate.py",
+        *args,
+        "--model",
+        NAME,
+        "--verify",
+        "--workers",
+        "0",
+        "--batch-size",
+        "500",
+        "--device",
+        "cpu",
+    ]
+    monkeypatch.setattr(sys, "argv", list(map(str, argv)))
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return status.value.code, capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["val", "flat"])
+def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatch, capsys):
+    labels = ["--labels", full_set / "truth.txt"] if form == "flat" else []
+    status, out = verify(monkeypatch, capsys, full_set / form, *labels)
+    assert status == 0, out
+    assert "top-1 86.000 % (43000/50000)  top-5 90.000 % (45000/50000)" in out
+    assert "class order: by WordNet id" in out
+    assert out.count(" ok\n") == 2
+
+
+@pytest.mark.slow
+def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, monkeypatch, capsys):
+    named = ["wds/set", "--data-dir", shards, "--split", "set-{0..4}.tar|50000"]
+    status, _ = verify(monkeypatch, capsys, *named)
+    assert "does not name their classes" in status
+    status, out = verify(monkeypatch, capsys, *named, "--classes", shards / "classes.txt")
+    assert status == 0, out
+    assert "class order: by WordNet id" in out
+    (shards / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
+    status, _ = verify(monkeypatch, capsys, *named, "--classes", shards / "turned.txt")
+    assert "not in ImageNet-1k's order" in status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("top1", "top5"), [(86.101, 90.0), (86.0, 89.899)])
+def test_wrong_documented_number_fails(full_set, top1, top5, monkeypatch, capsys):
+    monkeypatch.setitem(SPECS, NAME, spec(top1, top5))
+    status, out = verify(monkeypatch, capsys, full_set / "val")
+    assert status == 1
+    assert (out.count(" ok\n"), out.count("off by ")) == (1, 1)
+
+
+@pytest.mark.slow
+def test_shuffled_labels_fail(full_set, known, monkeypatch, capsys):
+    lines = (full_set / "truth.txt").read_text().splitlines()
+    random.Random(1).shuffle(lines)
+    (full_set / "shuffled.txt").write_text("\n".join(lines))
+    status, out = verify(monkeypatch, capsys, full_set / "flat", "--labels", full_set / "shuffled.txt")
+    assert status == 1
+    assert out.count("off by -8") == 2
+
+
+@pytest.mark.slow
+def test_49999_images_fail(full_set, known, monkeypatch, capsys):
+    one = next((full_set / "val").rglob("*.JPEG"))
+    away = one.rename(full_set / "away")
+    try:
+        status, _ = verify(monkeypatch, capsys, full_set / "val")
+        assert "has 49,999 images" in status
+        one.write_bytes(b"no image")
+        status, out = verify(monkeypatch, capsys, full_set / "val", "--skip-bad")
+    finally:
+        one.unlink(missing_ok=True)
+        away.rename(one)
+    assert status == 1
+    assert out.count("49,999 images instead of 50,000") == 2

@@ -1,0 +1,451 @@
+"""Exact counts whatever the batches, unreadable images, class order, and models that fail."""
+
+import csv
+import dataclasses
+import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import DataLoader
+
+import gmconv_zoo
+from gmconv_zoo.classify import networks
+from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
+from gmconv_zoo.data.class_order import class_outputs
+from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.eval_images import EvalImages
+from gmconv_zoo.engine.evaluate import evaluate
+from gmconv_zoo.images.image_source import ImageSource
+from gmconv_zoo.validation.settings import ValidationSettings
+from gmconv_zoo.validation.validate import find_models, validate
+from tests.data.hugging_face import make_set
+from tests.data.image_folders import make_folder
+
+from ..classify.tiny_model import TINY
+from .linear import NAME, fixture_linear, image_bytes
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
+WNIDS = timm.data.ImageNetInfo().label_names()
+# Some of ImageNet's classes, whose alphabetical place among themselves is not their output
+CLASSES = (999, 17, 500)
+EXPECTED = Score(count=13, top1=8, top5=11)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """13 images in three folders named by WordNet id: 8 are right, 3 have their class second, 2 last."""
+    kinds = ["right"] * 8 + ["second"] * 3 + ["last"] * 2
+    for index, kind in enumerate(kinds):
+        label = CLASSES[index % 3]
+        path = tmp_path / "images" / WNIDS[label] / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image_bytes(label, kind))
+    return tmp_path / "images"
+
+
+def settings(**changes) -> ValidationSettings:
+    return ValidationSettings(**{"workers": 0, "batch_size": 4, **changes})
+
+
+def images_of(source) -> EvalImages:
+    model = fixture_linear()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    return EvalImages(source, transform, mode="RGB", shape=(3, 4, 4), outputs=class_outputs(source, model))
+
+
+def run(monkeypatch, *args) -> int | str:
+    monkeypatch.setattr(sys, "argv", ["validate.py", *map(str, args)])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    return status.value.code
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 13, 64])
+def test_counts_do_not_depend_on_the_batch_size(folder, batch_size):
+    (row,) = validate([NAME], open_eval_data(folder), settings(batch_size=batch_size), progress=False)
+    assert row.error == ""
+    assert row.score == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}],
+    ids=str,
+)
+def test_settings_keep_the_counts(folder, changes):
+    (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
+    assert (row.error, row.score) == ("", EXPECTED)
+
+
+def test_compiled_network_counts_the_same(folder, monkeypatch):
+    compiled = []
+
+    def compile_quickly(model):  # dynamo's own backend compiles nothing
+        compiled.append(model)
+        return torch._dynamo.optimize("eager")(model)
+
+    monkeypatch.setattr(torch, "compile", compile_quickly)
+    (row,) = validate([NAME], open_eval_data(folder), settings(compile=True), progress=False)
+    assert (row.error, row.score, len(compiled)) == ("", EXPECTED, 1)
+
+
+@pytest.mark.slow
+def test_compiled_masked_network_counts_the_same(tmp_path):
+    """By inductor, which needs a C++ compiler on the CPU."""
+    images = make_folder(tmp_path / "images", 24, classes=("0", "1", "2"))
+    source = dataclasses.replace(open_eval_data(images), class_names=None)
+    plain, compiled = (
+        validate(["gmconv_cifar_resnet20"], source, settings(compile=chosen, batch_size=8), progress=False)[0]
+        for chosen in (False, True)
+    )
+    assert (plain.error, compiled.error) == ("", "")
+    assert compiled.score == plain.score
+
+
+class Repeating(Accelerator):
+    """What several processes do wrongly: the images that fill the last batch are counted again."""
+
+    def prepare(self, loader):
+        images = [loader.dataset[index % len(loader.dataset)] for index in range(16)]
+        return DataLoader(images, 4)
+
+    def gather_for_metrics(self, rows):
+        return rows
+
+
+class Losing(Repeating):
+    def prepare(self, loader):
+        return DataLoader([loader.dataset[index] for index in range(12)], 4)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "said"),
+    [(Repeating, "0 images were not counted and 3 more than once"), (Losing, "1 images were not counted and 0 more")],
+)
+def test_repeated_and_lost_images_are_noticed(folder, accelerator, said):
+    images = images_of(open_eval_data(folder))
+    wrong = accelerator(cpu=True)
+    loader = wrong.prepare(DataLoader(images, 4))
+    with pytest.raises(RuntimeError, match=said):
+        evaluate(fixture_linear(), loader, Answers(images), accelerator=wrong)
+
+
+def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
+    lines = []
+    (tmp_path / "flat").mkdir()
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(tmp_path / "flat" / path.name)
+        lines.append(f"{path.name} {path.parent.name}\n")
+    (tmp_path / "labels.txt").write_text("".join(lines))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+    (row,) = validate([NAME], source, settings(), progress=False)
+    assert row.score == EXPECTED
+
+
+def test_labels_that_are_shifted_by_one_are_noticed(tmp_path, caplog):
+    (tmp_path / "flat").mkdir()
+    for index in range(12):
+        (tmp_path / "flat" / f"{index:02}.png").write_bytes(image_bytes(CLASSES[index % 3], "right"))
+    said = []
+    for shift in (0, -1):
+        lines = [f"{index:02}.png {WNIDS[CLASSES[index % 3] + shift]}\n" for index in range(12)]
+        (tmp_path / "labels.txt").write_text("".join(lines))
+        source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+        validate([NAME], source, settings(), progress=False)
+        said.append(caplog.text)
+    assert said[0] == ""
+    assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in said[1]
+
+
+def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        tar.add(folder, "images")
+    for source in (open_eval_data(tmp_path / "images.tar"), open_eval_data("torch/image_folder", root=folder)):
+        (row,) = validate([NAME], source, settings(), progress=False)
+        assert (row.error, row.score) == ("", EXPECTED)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tmp_path, workers):
+    import io
+    import tarfile
+
+    def write(damaged: bytes | None) -> None:
+        for shard in range(3):
+            with tarfile.open(tmp_path / f"set-{shard}.tar", "w") as tar:
+                for path in sorted(folder.rglob("*.png"))[shard::3]:
+                    data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
+                    for ending, content in (("png", data), ("cls", str(WNIDS.index(path.parent.name)).encode())):
+                        info = tarfile.TarInfo(f"{path.stem}.{ending}")
+                        info.size = len(content)
+                        tar.addfile(info, io.BytesIO(content))
+
+    def validated(**changes):
+        source = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13")
+        return validate([NAME], source, settings(workers=workers, **changes), progress=False)[0]
+
+    write(None)
+    assert (validated().error, validated().score) == ("", EXPECTED)
+    (tmp_path / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
+    named = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13", classes=tmp_path / "turned.txt")
+    assert validate([NAME], named, settings(workers=workers), progress=False)[0].score.top1 < EXPECTED.top1
+    with pytest.raises(ValueError, match=r"names its classes, e\.g\. .*: leave classes out"):
+        open_eval_data(folder, classes=tmp_path / "turned.txt")
+    write(b"no image")
+    with pytest.raises(BadImagesError, match=r"cannot be read: .*set-1\.tar, image 04 \(Unidentified.*--skip-bad"):
+        validated()
+    row = validated(skip_bad=True)
+    assert (row.score.count, row.bad) == (12, 1)
+    assert "image 04" in row.details["bad_images"][0]
+    write(None)
+    whole = (tmp_path / "set-2.tar").read_bytes()
+    (tmp_path / "set-2.tar").write_bytes(whole[: len(whole) // 2 + 100])
+    with pytest.raises(BadImagesError, match=r"cannot be read: .*set-2\.tar"):
+        validated()
+    with tarfile.open(tmp_path / "set-2.tar", "w"):
+        pass
+    assert "9 images of 13 came; is a shard cut short?" in validated().error
+
+
+def test_hugging_face_sets_and_streams_count_the_same_and_name_what_is_damaged(tmp_path, monkeypatch):
+    net = timm.create_model(TINY).eval()
+    monkeypatch.setattr(networks, "open_model", lambda name: net)
+
+    def validated(kind, **changes):
+        source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
+        return validate(["tiny"], source, settings(workers=2, batch_size=4, **changes), progress=False)[0]
+
+    make_set(tmp_path / "made", {"test": (13, 3)})
+    rows = {kind: validated(kind) for kind in ("hfds", "hfids")}
+    assert rows["hfds"].error == rows["hfids"].error == ""
+    assert rows["hfds"].score == rows["hfids"].score
+    assert rows["hfds"].score.count == 13
+    make_set(tmp_path / "made", {"test": (13, 3)}, damaged=(6,))
+    for kind, name in (("hfds", "image 6 of hfds|6.png"), ("hfids", "made, 6.png")):
+        with pytest.raises(BadImagesError, match=rf"cannot be read: .*({name}) .*--skip-bad"):
+            validated(kind)
+        row = validated(kind, skip_bad=True)
+        assert (row.score.count, row.bad, len(row.details["bad_images"])) == (12, 1, 1)
+
+
+DAMAGED = {
+    "truncated PNG": image_bytes(3)[:45],
+    "truncated JPEG": image_bytes(3, form="JPEG")[:-20],
+    "another file": b"no image",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_unreadable_image_is_named_and_never_replaced(folder, damaged):
+    broken = sorted(folder.rglob("*.png"))[5]
+    broken.write_bytes(DAMAGED[damaged])
+    source = open_eval_data(folder)
+    with pytest.raises(BadImagesError, match=rf"cannot be read: {broken} \(.+\)\. .*--skip-bad"):
+        validate([NAME], source, settings(), progress=False)
+    (row,) = validate([NAME], source, settings(skip_bad=True), progress=False)
+    assert (row.score.count, row.bad) == (12, 1)
+    assert row.details["bad_images"][0].startswith(f"{broken} (")
+
+
+def test_set_without_a_readable_image_fails(folder):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no image")
+    (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True), progress=False)
+    assert "no images were counted" in row.error
+
+
+def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
+    args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--device", "cpu")
+    assert run(monkeypatch, folder, *args) == 1
+    out = capsys.readouterr().out
+    assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
+    assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
+    with open(tmp_path / "out" / "summary.csv", newline="") as file:
+        failed, good = csv.DictReader(file)
+    assert (failed["model"], failed["top1"], failed["error"][:10]) == ("gmconv_resnet1", "", "ValueError")
+    assert (good["model"], good["count"], good["top1"], good["top5"], good["error"]) == (NAME, "13", "8", "11", "")
+    assert good["torch"] == torch.__version__
+    record = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["error"] != "" for row in record["results"]] == [True, False]
+    assert record["environment"]["timm"] == timm.__version__
+
+
+def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
+    class Failing(type(fixture_linear())):
+        def forward(self, x):
+            raise RuntimeError("this network is broken")
+
+    nets = {"good": fixture_linear, "bad": Failing}
+    monkeypatch.setattr(networks, "open_model", lambda name: nets[name]())
+    bad, good = validate(["bad", "good"], open_eval_data(folder), settings(), progress=False)
+    assert (bad.score, bad.error) == (None, "RuntimeError: this network is broken")
+    assert good.score == EXPECTED
+
+
+class Hungry(nn.Module):
+    """Memory for three images only."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.num_classes, self.pretrained_cfg = model, model.num_classes, model.pretrained_cfg
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.model(x)
+
+
+def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
+    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear()))
+    source = open_eval_data(folder)
+    (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
+    assert failed.error.startswith("MemoryError: a batch does not fit")
+    (row,) = validate(["x"], source, settings(batch_size=9, retry=True), progress=False)
+    assert (row.score, row.details["batch_size"]) == (EXPECTED, 2)
+
+
+def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeypatch):
+    model = fixture_linear()
+    model.pretrained_cfg |= {"test_input_size": (3, 8, 8), "test_crop_pct": 0.9, "crop_pct": 0.8}
+    model.forward = lambda x: torch.zeros(len(x), 1000)
+    monkeypatch.setattr(networks, "open_model", lambda name: model)
+    source = open_eval_data(folder)
+
+    def used(**changes):
+        (row,) = validate(["x"], source, settings(**changes), progress=False)
+        assert row.error == ""
+        return row.details["input_size"], row.details["crop_pct"], row.details["interpolation"]
+
+    assert used() == ("3x4x4", 0.8, "nearest")
+    assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
+    assert used(image_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
+
+
+def test_parts_of_a_folder_are_never_counted_together(folder, tmp_path):
+    """Where there is no held-out part of the usual names, timm would read all parts as one set."""
+    (tmp_path / "photos").mkdir()
+    for part in ("train", "test"):
+        shutil.copytree(folder, tmp_path / "photos" / part)
+    found = {split: open_eval_data(tmp_path / "photos", split=split) for split in ("validation", "test", "train")}
+    assert {split: Path(source.name).name for split, source in found.items()} == {
+        "validation": "test", "test": "test", "train": "train",
+    }  # fmt: skip
+    assert {source.count for source in found.values()} == {13}
+    (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "training")
+    assert open_eval_data(tmp_path / "photos", split="train").count == 13
+    shutil.rmtree(tmp_path / "photos" / "test")
+    with pytest.raises(ValueError, match=r"has no split 'validation', only training: pass one of these .*--split"):
+        open_eval_data(tmp_path / "photos")
+
+
+def test_pattern_and_folder_of_folders_give_their_models(tmp_path):
+    assert find_models("gmconv_resnet18.*") == ["gmconv_resnet18.from_a1_in1k", "gmconv_resnet18.from_tv_in1k"]
+    model = timm.create_model("sgmconv_cifar_resnet20")
+    folders = [str(gmconv_zoo.save(model, tmp_path / name)) for name in ("best", "last")]
+    assert find_models(str(tmp_path)) == folders
+    assert find_models(folders[0]) == folders[:1]
+    with pytest.raises(ValueError, match="matches no pretrained model"):
+        find_models("gmconv_resnet1*x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no config\.json in it"):
+        find_models(str(tmp_path / "empty"))
+
+
+def test_saved_class_names_decide_the_order(folder):
+    model = fixture_linear()
+    model.num_classes = 3
+    model.pretrained_cfg = {"label_names": [WNIDS[999], WNIDS[17], WNIDS[500]]}
+    source = open_eval_data(folder)
+    assert source.class_names == sorted(WNIDS[label] for label in CLASSES)
+    assert class_outputs(source, model) == [model.pretrained_cfg["label_names"].index(n) for n in source.class_names]
+
+
+def test_class_names_match_in_either_form_of_an_accent():
+    model = fixture_linear()
+    model.num_classes, model.pretrained_cfg = 2, {"label_names": ["th\u00e9", "cafe\u0301"]}
+    assert class_outputs(ImageSource("made", None, ["caf\u00e9", "the\u0301"]), model) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "said"),
+    [
+        (["cat", "dog", "fish"], 3, "3 of its 3 classes are unknown to the network"),
+        (None, 7, "has 3 classes, the network has 7 outputs"),
+        (None, 0, "has no classifier"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(folder, names, classes, said):
+    model = fixture_linear()
+    model.num_classes, model.pretrained_cfg = classes, {"label_names": names}
+    with pytest.raises(ValueError, match=said):
+        class_outputs(open_eval_data(folder), model)
+
+
+def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
+    (tmp_path / "labels.txt").write_text("a.png 1000\n")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a.png").write_bytes(image_bytes(1))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
+    (row,) = validate([NAME], source, settings(), progress=False)
+    assert "label 1000: the network has outputs 0 to 999" in row.error
+
+
+def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
+    net = timm.create_model(TINY).eval()
+    monkeypatch.setattr(networks, "open_model", lambda name: net)
+    make_set(tmp_path / "made", {"test": (6, 1)}, label=lambda number: -1)
+    for kind in ("hfds", "hfids"):
+        source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
+        (row,) = validate(["tiny"], source, settings(), progress=False)
+        assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
+
+
+def test_bad_data_is_named(folder, tmp_path, monkeypatch):
+    (folder / "n00000000").mkdir()
+    with pytest.raises(ValueError, match="the class folders n00000000 hold no images"):
+        open_eval_data(folder)
+    (folder / "n00000000").rmdir()
+    (folder / "loose.png").write_bytes(image_bytes(1))
+    with pytest.raises(ValueError, match="are stored outside of class folders"):
+        open_eval_data(folder)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match="has no class folders"):
+        open_eval_data(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"the folder does not exist\. Pass a folder, torch/NAME"):
+        open_eval_data(tmp_path / "missing")
+    with pytest.raises(ValueError, match="pass root"):
+        open_eval_data("torch/cifar10")
+    with pytest.raises(ValueError, match="not found or corrupted"):
+        open_eval_data("torch/cifar10", root=tmp_path)
+    assert "the folder does not exist" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+
+
+def test_output_inside_the_data_is_refused(folder, monkeypatch):
+    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
+    assert f"inside the data folder {folder}" in said
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"precision": "int8"}, {"batch_size": 0}, {"workers": -1}, {"crop_pct": 1.5}, {"image_size": 0}], ids=str
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ValidationSettings(**wrong)
+
+
+def test_unwritable_output_is_found_before_evaluating(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(networks, "open_model", lambda name: pytest.fail("evaluated"))
+    with pytest.raises(OSError, match="file"):
+        validate([NAME], open_eval_data(folder), settings(), output=tmp_path / "file", progress=False)

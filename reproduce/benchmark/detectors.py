@@ -20,7 +20,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.detection import build_preset
-from gmconv_zoo.engine.records import environment, write_json
+from gmconv_zoo.files.records import environment, write_json
 from gmconv_zoo.saving.targets import check_target
 
 from ..markdown import table

@@ -8,7 +8,7 @@ from gmconv_zoo.classify import train as train_module
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.checkpoint import Checkpoints
 from gmconv_zoo.engine.fit import default_accelerator
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 from .tiny_model import TINY
 

@@ -26,7 +26,7 @@ from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import validate
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ["--epochs", "3", "--batch-size", "4", "--save-every", "3"]

@@ -10,7 +10,7 @@ from torch import nn
 from gmconv_zoo.classify.loading import image_mode, make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 
 @pytest.fixture(scope="module")

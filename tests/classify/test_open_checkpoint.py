@@ -17,7 +17,7 @@ from gmconv_zoo.files.state_file import read_state, write_state
 from gmconv_zoo.saving.label_names import recorded_names
 from gmconv_zoo.saving.named import open_model
 from gmconv_zoo.validation.validate import find_models
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}

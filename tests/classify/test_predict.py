@@ -71,30 +71,6 @@ def run(monkeypatch, *args) -> int | str:
     return status.value.code
 
 
-def test_folder_is_searched_and_other_files_are_left(photos):
-    assert [path.name for path in find_images([photos])] == ["0.png", "1.png", "2.png", "3.png"]
-
-
-def test_patterns_files_and_folders_give_each_image_once(photos):
-    found = find_images([photos / "2.png", str(photos / "*.png"), photos])
-    assert [path.name for path in found] == ["2.png", "0.png", "1.png", "3.png"]
-
-
-def test_each_file_is_found_once_whatever_links_lead_to_it(photos, tmp_path):
-    (photos / "deep" / "again").symlink_to(photos)
-    (photos / ".hidden.png").write_bytes(b"")
-    (tmp_path / "link.png").symlink_to(photos / "3.png")
-    (photos / "3.png").symlink_to(photos / "deep" / "3.png")
-    for patterns in ([photos], [photos / "**" / "*"], [photos / "deep", photos, tmp_path / "link.png"]):
-        assert sorted(path.resolve().name for path in find_images(patterns)) == ["0.png", "1.png", "2.png", "3.png"]
-
-
-@pytest.mark.parametrize("pattern", ["missing.jpg", "*.gif"])
-def test_pattern_without_images_is_named(photos, pattern):
-    with pytest.raises(ValueError, match=r"names no image: pass files, folders or patterns"):
-        find_images([photos / pattern])
-
-
 @pytest.mark.parametrize("batch_size", [1, 3, 10])
 def test_each_image_gets_its_own_class_whatever_the_batch_size(photos, batch_size):
     model = ByBrightness()

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"

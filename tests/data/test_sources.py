@@ -7,7 +7,7 @@ from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.hub_datasets import held_out_split
 from gmconv_zoo.images.image_source import ImageSource, TorchReader
 from gmconv_zoo.images.pixels import UnreadableImageError
-from tests.data.hugging_face import CLASSES, make_set
+from tests.images.hugging_face import CLASSES, make_set
 from tests.streams.shards import STEP
 
 

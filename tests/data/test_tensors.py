@@ -8,7 +8,7 @@ from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.data.tensors import EpochSampler, TensorImages, tensor_loader
 
-from .image_folders import make_folder
+from ..images.image_folders import make_folder
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

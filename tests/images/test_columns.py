@@ -6,8 +6,8 @@ from datasets import ClassLabel, Image, List, Value
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.hub_datasets import find_columns, index_labels
 from gmconv_zoo.streams.open import StreamOptions, open_stream
-from tests.data.hugging_face import make_columns
 from tests.data.test_sources import numbers
+from tests.images.hugging_face import make_columns
 
 KINDS = ClassLabel(names=["bus", "car"])
 

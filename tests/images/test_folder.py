@@ -6,7 +6,7 @@ import pytest
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.images.folder import read_folder
 
-from ..data.image_folders import make_folder
+from .image_folders import make_folder
 
 
 def test_split_holds_out_a_share_of_every_class(tmp_path):

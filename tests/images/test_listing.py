@@ -6,7 +6,7 @@ import os
 import pytest
 from PIL import Image
 
-from gmconv_zoo.images.listing import image_endings, list_images, refuse_inside
+from gmconv_zoo.images.listing import find_images, image_endings, list_images, refuse_inside
 from gmconv_zoo.images.pixels import UnreadableImageError, read_image
 
 
@@ -125,3 +125,33 @@ def test_an_output_inside_the_images_is_refused_with_a_better_place(tmp_path, ou
     with pytest.raises(ValueError, match=rf"inside the data folder .*--output\), e\.g\. {tmp_path}/root_output"):
         refuse_inside(tmp_path / output, root, listing.real_folders)
     refuse_inside(tmp_path / "root_output", root, listing.real_folders)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Four images in two folders, and a text file between them."""
+    return fill(tmp_path / "photos", "0.png", "1.png", "2.png", "deep/3.png", "notes.txt")
+
+
+def test_folder_is_searched_and_other_files_are_left(photos):
+    assert [path.name for path in find_images([photos])] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_patterns_files_and_folders_give_each_image_once(photos):
+    found = find_images([photos / "2.png", str(photos / "*.png"), photos])
+    assert [path.name for path in found] == ["2.png", "0.png", "1.png", "3.png"]
+
+
+def test_each_file_is_found_once_whatever_links_lead_to_it(photos, tmp_path):
+    (photos / "deep" / "again").symlink_to(photos)
+    (photos / ".hidden.png").write_bytes(b"")
+    (tmp_path / "link.png").symlink_to(photos / "3.png")
+    (photos / "3.png").symlink_to(photos / "deep" / "3.png")
+    for patterns in ([photos], [photos / "**" / "*"], [photos / "deep", photos, tmp_path / "link.png"]):
+        assert sorted(path.resolve().name for path in find_images(patterns)) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+@pytest.mark.parametrize("pattern", ["missing.jpg", "*.gif"])
+def test_pattern_without_images_is_named(photos, pattern):
+    with pytest.raises(ValueError, match=r"names no image: pass files, folders or patterns"):
+        find_images([photos / pattern])

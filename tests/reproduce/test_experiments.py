@@ -16,7 +16,7 @@ from reproduce.experiments.figure import draw_gains
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 TINY = {"epochs": 2, "changes": {"batch_size": 8}}
 

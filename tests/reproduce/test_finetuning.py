@@ -7,7 +7,7 @@ import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments.finetuning import add_options, main
 from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table, read_finetuning
-from tests.data.image_folders import make_folder
+from tests.images.image_folders import make_folder
 
 
 def study(*options):

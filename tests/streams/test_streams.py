@@ -22,7 +22,7 @@ from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.datasets import HeldOutStream, TrainStream
 from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
 from gmconv_zoo.streams.read import stream_images
-from tests.data.hugging_face import make_set
+from tests.images.hugging_face import make_set
 from tests.streams.shards import STEP, make_shards, numbers
 
 from ..classify.tiny_model import TINY

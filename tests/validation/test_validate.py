@@ -25,8 +25,8 @@ from gmconv_zoo.engine.evaluate import evaluate
 from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models, validate
-from tests.data.hugging_face import make_set
-from tests.data.image_folders import make_folder
+from tests.images.hugging_face import make_set
+from tests.images.image_folders import make_folder
 
 from ..classify.tiny_model import TINY
 from .linear import NAME, fixture_linear, image_bytes

@@ -24,7 +24,7 @@ from gmconv_zoo.hub.listing import listed_models
 from gmconv_zoo.hub.profile import profile_registered
 
 from . import ROOT
-from .benchmark.tables import form_table, full_table, network_table, stem_table
+from .benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
 from .experiments.finetuning_records import finetuning_table, read_finetuning
 from .experiments.records import read_records
 from .experiments.sigmas import decayed_table, undecayed_table
@@ -103,6 +103,8 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/detect.md", "presets", detectors_table()),
         ("docs/performance-figures.md", "benchmark", full_table(speed)),
+        ("docs/performance.md", "compiled", compiled_table(speed)),
+        ("docs/performance.md", "slow", slow_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),
         ("docs/performance-ideas.md", "forms", form_table(speed)),
     ):

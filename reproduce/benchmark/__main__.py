@@ -35,7 +35,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--plan", nargs="+", default=(), choices=tuple(PLANS), help="some of the measurements (default: all)")
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     add("--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (default: %(default)s)")
-    add("--compile", action="store_true", help="time torch.compiled networks")
     add("--busy", action="store_true", help="processor time on one thread, where other work goes on")
     add("--threads", type=int, help="threads of torch (default: torch's choice)")
     add("--return-memory", action="store_true", help="let the C library return freed memory")
@@ -53,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
             check_target(path, "--scaling", overwrite=args.overwrite)
         run_scaling(args.scaling, device=args.device, busy=args.busy)
         return
-    where = {"device": args.device, "precision": args.precision, "compile": args.compile, "busy": args.busy}
+    where = {"device": args.device, "precision": args.precision, "busy": args.busy}
     parts, keep_memory = planned(args.plan or PLANS, **where), not args.return_memory
     if args.record:
         make_record(ROOT / "results" / "benchmark", parts, renew=bool(args.plan), keep_memory=keep_memory)

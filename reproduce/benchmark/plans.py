@@ -44,6 +44,17 @@ PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
         for task in ("inference", "training")
     ),
     "peers": (BenchmarkSettings(nets=("resnet18",), kinds=("gmconv", *_PEERS), batches=(8,), seconds=30.0, rounds=7),),
+    "compiled": (
+        BenchmarkSettings(
+            nets=("resnet18",),
+            kinds=_TRAINED,
+            batches=(8,),
+            formats=("channels_last",),
+            compile=True,
+            seconds=30.0,
+            rounds=15,
+        ),
+    ),
     "single": (
         BenchmarkSettings(
             nets=(*_IMAGENET, "cifar_resnet20"),
@@ -62,14 +73,13 @@ def planned(
     *,
     device: str = "cpu",
     precision: str = "float32",
-    compile: bool = False,
     busy: bool = False,
 ) -> list[BenchmarkSettings]:
     """The settings of some plans; on a CUDA device every comparison takes a thirty-second of the time.
 
     Args:
         names: some of `PLANS`, or `PLANS` itself for all.
-        device, precision, compile, busy: as in `BenchmarkSettings`.
+        device, precision, busy: as in `BenchmarkSettings`.
 
     Returns:
         One or more per plan.
@@ -80,7 +90,7 @@ def planned(
     names = tuple(names)
     if not names or set(names) - set(PLANS):
         raise ValueError(f"plans={names!r}: pass some of {tuple(PLANS)}.")
-    changes = {"device": device, "precision": precision, "compile": compile, "busy": busy}
+    changes = {"device": device, "precision": precision, "busy": busy}
     share = _CUDA_SHARE if device.startswith("cuda") else 1
     parts = [settings for name in names for settings in PLANS[name]]
     return [replace(part, seconds=part.seconds * share, **changes) for part in parts]  # type: ignore[arg-type]

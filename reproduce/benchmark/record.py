@@ -90,7 +90,7 @@ def make_record(
         ValueError: when memory does not suffice, or the record is from another machine.
     """
     first = parts[0]
-    path = Path(folder) / f"{first.device}_{first.precision}{'_compiled' if first.compile else ''}.json"
+    path = Path(folder) / f"{first.device}_{first.precision}.json"
     if renew and not path.is_file():
         raise FileNotFoundError(f"{path}: there is no record yet; measure all plans first (--record without --plan).")
     if renew:

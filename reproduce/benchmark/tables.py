@@ -8,10 +8,12 @@ from gmconv_zoo.layers import FORMS
 from ..markdown import table
 from .subjects import STANDARD
 
-__all__ = ["form_table", "full_table", "network_table", "stem_table"]
+__all__ = ["compiled_table", "form_table", "full_table", "network_table", "slow_table", "stem_table"]
 
 Row = dict[str, Any]
 _FORM_KINDS = tuple(f"gmconv {form}" for form in FORMS)
+# Networks below these speeds are listed by `slow_table`.
+_AIMS = {"inference": 0.97, "training": 0.95}
 
 
 def network_table(record: dict[str, Any]) -> str:
@@ -46,7 +48,8 @@ def full_table(record: dict[str, Any]) -> str:
         for row in part["rows"]:
             if part["settings"]["stem_only"] and row["kind"] in _FORM_KINDS:
                 continue
-            what = f"{row['net']} stem" if part["settings"]["stem_only"] else row["net"]
+            kind = " stem" if part["settings"]["stem_only"] else ", compiled" if _compiled(part) else ""
+            what = row["net"] + kind
             low, high = row["ratio_quartiles"]
             spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
             cells = (
@@ -55,6 +58,59 @@ def full_table(record: dict[str, Any]) -> str:
             )
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, "", _caption(record), *_startup(record)])
+
+
+def compiled_table(record: dict[str, Any]) -> str:
+    """The networks that `torch.compile` compiled, each beside the compiled standard network."""
+    rows = _rows(record, stem_only=False, compiled=True)
+    lines = [
+        (
+            *(row["net"], str(row["batch"]), row["memory_format"], row["task"], row["kind"]),
+            *(f"{row['milliseconds']:.0f}", f"{row['ratio']:.3f}", f"{row['memory_ratio']:.2f}"),
+        )
+        for row in rows
+    ]
+    columns = ("network", "batch", "memory format", "task", "kind", "ms", "speed", "memory")
+    return table(columns, lines, right=(1, 5, 6, 7)) if lines else "No compiled network was timed."
+
+
+def slow_table(record: dict[str, Any]) -> str:
+    """Every masked network that is slower than aimed at, and what its static masks and its dynamic stem add.
+
+    The distance of the fused network's speed from 1, which is the error of the measurement, is subtracted first.
+    """
+    cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
+    for row in _rows(record, stem_only=False):
+        cells.setdefault(_cell(row), {})[row["kind"]] = row
+    lines, count = [], 0
+    for (net, task, batch, memory_format), kinds in cells.items():
+        if not {"sgmconv", "sgmconv fused", "gmconv"} <= set(kinds):
+            continue
+        count += 2
+        error = kinds["sgmconv fused"]["ratio"] - 1
+        speeds = {kind: kinds[kind]["ratio"] - error for kind in ("sgmconv", "gmconv")}
+        if min(speeds.values()) < _AIMS[task]:
+            standard = kinds[STANDARD]["milliseconds"]
+            times = {kind: standard / speed for kind, speed in speeds.items()}
+            lines.append(
+                (
+                    *(net, str(batch), memory_format, task, f"{standard:.0f}"),
+                    *(_marked(speeds[kind], _AIMS[task]) for kind in ("sgmconv", "gmconv")),
+                    *(f"{times['sgmconv'] - standard:.1f}", f"{times['gmconv'] - times['sgmconv']:.1f}"),
+                    f"{error:+.3f}",
+                )
+            )
+    columns = (
+        *("network", "batch", "memory format", "task", "standard (ms)", "S-GMConv", "GMConv"),
+        *("static masks add (ms)", "dynamic stem adds (ms)", "error"),
+    )
+    below = sum(cell.startswith("**") for line in lines for cell in line[5:7])
+    total = f"{below} of {count} speeds are below the aim, in bold."
+    return f"{table(columns, lines, right=(1, *range(4, 10)))}\n\n{total}" if lines else "None is slower."
+
+
+def _marked(speed: float, aim: float) -> str:
+    return f"{speed:.3f}" if speed >= aim else f"**{speed:.3f}**"
 
 
 def stem_table(record: dict[str, Any]) -> str:
@@ -89,8 +145,14 @@ def form_table(record: dict[str, Any]) -> str:
     return table(columns, lines, right=(1, *range(4, len(columns)))) if lines else "No form was timed alone."
 
 
-def _rows(record: dict[str, Any], *, stem_only: bool) -> list[Row]:
-    return [row for part in record["parts"] if part["settings"]["stem_only"] == stem_only for row in part["rows"]]
+def _rows(record: dict[str, Any], *, stem_only: bool, compiled: bool = False) -> list[Row]:
+    wanted = (stem_only, compiled)
+    parts = [part for part in record["parts"] if (part["settings"]["stem_only"], _compiled(part)) == wanted]
+    return [row for part in parts for row in part["rows"]]
+
+
+def _compiled(part: dict[str, Any]) -> bool:
+    return bool(part["settings"].get("compile"))
 
 
 def _cell(row: Row) -> tuple[str, str, int, str]:

@@ -21,7 +21,7 @@ from reproduce.benchmark.record import make_record, merge_record
 from reproduce.benchmark.scaling import _draw, scaling_rows
 from reproduce.benchmark.startup import startup_times
 from reproduce.benchmark.subjects import KINDS, STANDARD, build_subject
-from reproduce.benchmark.tables import form_table, full_table, network_table, stem_table
+from reproduce.benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
 
 TINY = BenchmarkSettings(
     nets=("cifar_resnet20",), kinds=("sgmconv", "gmconv"), batches=(1,), image_size=8, seconds=0, rounds=1
@@ -144,6 +144,23 @@ def test_the_forms_of_a_stem_have_a_table_of_their_own(record):
     line = "| cifar_resnet20 | 1 | contiguous | inference | 12.0 | 0.70 | 0.40 | 0.50 | 0.60 | 0.70 |"
     assert form_table(stems).splitlines()[2:] == [line]
     assert full_table(stems).count("| cifar_resnet20 stem |") == 2  # standard and gmconv
+
+
+def test_networks_below_the_aimed_speed_are_listed_with_what_adds_time():
+    cell = {"net": "resnet18", "task": "inference", "batch": 8, "memory_format": "contiguous"}
+    speeds = {STANDARD: 1.0, "sgmconv": 1.0, "sgmconv fused": 1.02, "gmconv": 0.9}
+    rows = [{**cell, "kind": kind, "ratio": ratio, "milliseconds": 98.0} for kind, ratio in speeds.items()]
+    part = {"settings": {"stem_only": False}, "rows": rows}
+    text = slow_table({"parts": [part]})
+    assert "| resnet18 | 8 | contiguous | inference | 98 | 0.980 | **0.880** | 2.0 | 11.4 | +0.020 |" in text
+    assert text.endswith("1 of 2 speeds are below the aim, in bold.")
+    compiled = {"settings": {"stem_only": False, "compile": True}, "rows": [{**rows[1], "memory_ratio": 1.0}]}
+    assert slow_table({"parts": [part, compiled]}) == text
+    assert "| resnet18 | 8 | contiguous | inference | sgmconv | 98 | 1.000 | 1.00 |" in compiled_table(
+        {"parts": [part, compiled]}
+    )
+    fast = [row for row in rows if row["kind"] != "gmconv"] + [{**rows[1], "kind": "gmconv"}]
+    assert slow_table({"parts": [{**part, "rows": fast}]}) == "None is slower."
 
 
 def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):

@@ -1,11 +1,11 @@
 """Time masked networks beside their standard twins and beside other adaptive stems; write a JSON file.
 
-With --record everything is measured and kept in results/benchmark, which takes an hour on two cores that have nothing
-else to do and four minutes on a CUDA device; with --plan too, only those parts of the record are measured anew.
+With --record everything is measured and kept in results/benchmark, which takes two hours of a core that has nothing
+else to do (--busy) and four minutes on a CUDA device; with --plan too, only those parts of the record are measured anew.
 `python -m reproduce.tables` then renews the tables of README.md and docs/performance*.md.
 
 Examples:
-    python -m reproduce.benchmark --record
+    python -m reproduce.benchmark --record --busy
     python -m reproduce.benchmark --plan stem cifar
     python -m reproduce.benchmark --record --device cuda --precision bf16
     python -m reproduce.benchmark --scaling docs/images/scaling.png --overwrite

@@ -75,13 +75,14 @@ def compiled_table(record: dict[str, Any]) -> str:
 
 
 def slow_table(record: dict[str, Any]) -> str:
-    """Every masked network that is slower than aimed at, and what its static masks and its dynamic stem add.
+    """Every masked network that is slower than aimed at in batches, and what its static masks and its stem add.
 
     The distance of the fused network's speed from 1, which is the error of the measurement, is subtracted first.
     """
     cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
     for row in _rows(record, stem_only=False):
-        cells.setdefault(_cell(row), {})[row["kind"]] = row
+        if row["batch"] > 1:
+            cells.setdefault(_cell(row), {})[row["kind"]] = row
     lines, count = [], 0
     for (net, task, batch, memory_format), kinds in cells.items():
         if not {"sgmconv", "sgmconv fused", "gmconv"} <= set(kinds):

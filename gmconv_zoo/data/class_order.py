@@ -51,8 +51,8 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     others = f"{known[:5]}{' and others' if len(known) > 5 else ''}"
     if known and not (source.ordered and set(place).isdisjoint(names)):
         raise ValueError(
-            f"{source.name}: {len(unknown)} of its {len(names)} classes are unknown to the network, e.g. {unknown[:5]}; "
-            f"it knows {others}. Rename the folders, or correct the names in the file of class names (--classes)."
+            f"{source.name}: {len(unknown)} of its {len(names)} classes are unknown to the network, e.g. "
+            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the names in the file of class names (--classes)."
         )
     if len(names) != count:
         raise ValueError(f"{source.name} has {len(names)} classes, the network has {count} outputs.")

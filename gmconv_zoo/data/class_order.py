@@ -52,7 +52,7 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     if known and not (source.ordered and set(place).isdisjoint(names)):
         raise ValueError(
             f"{source.name}: {len(unknown)} of its {len(names)} classes are unknown to the network, e.g. "
-            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the names in the file of class names (--classes)."
+            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the file of class names (--classes)."
         )
     if len(names) != count:
         raise ValueError(f"{source.name} has {len(names)} classes, the network has {count} outputs.")

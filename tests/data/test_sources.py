@@ -97,9 +97,9 @@ def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
 
     missing = opened(make_set(tmp_path, {"train": (1, 1), "test": (1, 1)}, places=[None])).train
     with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/.* \(the image is missing in the dataset\)"):
-        missing.open(0)
+        missing.read(0)
     with pytest.raises(UnreadableImageError, match=r"image 0 of Failing \(RuntimeError: Failed to decode frame\)"):
-        ImageSource("made", TorchReader(Failing()), None).open(0)
+        ImageSource("made", TorchReader(Failing()), None).read(0)
 
 
 def test_output_inside_a_local_hugging_face_dataset_is_refused(tmp_path):

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import create_transform
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -19,6 +18,7 @@ from ..data.sources import ImageData, open_data
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.loop import EpochCallback
 from ..extras import needs_extra
+from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
 from ..streams.open import StreamData
@@ -33,7 +33,6 @@ __all__ = [
     "decode",
     "described_images",
     "eval_batch",
-    "image_mode",
     "make_loaders",
     "open_images",
     "sharing",
@@ -128,9 +127,9 @@ def make_loaders(
             f"multiple of {accumulate * processes}."
         )
     batch_size = recipe.batch_size // accumulate
-    config = resolve_model_data_config(model)
+    config = data_config(model)
     channels, height, width = config["input_size"]
-    if (mode := image_mode(config)) != "RGB":
+    if (mode := mode_for(channels)) != "RGB":
         data = replace(data, train=replace(data.train, mode=mode), val=replace(data.val, mode=mode))
     needed = channels * height * width * (len(data.train.labels) + len(data.val.labels))
     small = needed <= memory_gb * 2**30
@@ -160,24 +159,6 @@ def make_loaders(
     sampler = EpochSampler(len(train), seed=seed, multiple=multiple)
     loader = _reading_loader(train, batch_size, seed, sampler=sampler)
     return Loaders(loader, _reading_loader(val, eval_batch(processes), seed), labels, False, bad)
-
-
-def image_mode(config: dict[str, Any]) -> str:
-    """Return the mode of Pillow in which a network takes images.
-
-    Args:
-        config: configuration of the network's images, as timm resolves it.
-
-    Raises:
-        ValueError: when no mode has this number of channels.
-    """
-    channels = config["input_size"][0]
-    if Image.getmodebands(mode := mode_for(channels)) != channels:
-        raise ValueError(
-            f"the network takes images with {channels} channels (in_chans), but images are read with 1 (grey), 3 (RGB) "
-            "or 4 (RGBA): choose another network (--model)."
-        )
-    return mode
 
 
 def _normalises_batches(model: nn.Module) -> bool:
@@ -248,7 +229,7 @@ def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tu
     pixels, labels, bad = [], [], []
     for index, label in enumerate(source.labels):
         try:
-            pixels.append(torch.as_tensor(transform(source.open(index))))
+            pixels.append(torch.as_tensor(transform(source.read(index)[0])))
             labels.append(label)
         except UnreadableImageError as error:
             bad.append(str(error))

@@ -1,7 +1,6 @@
 """The network that a training starts from, and that of a checkpoint, in every process of a run or in none."""
 
 import logging
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
 from ..extras import needs_extra
+from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
 from ..saving.named import check_model_name, is_timm_name, open_model
 
@@ -85,7 +85,7 @@ def _opened(model: str, classes: int) -> nn.Module:
 def _take_images_of(net: nn.Module, side: int, model: str) -> None:
     """Write another image size into a network's configuration, after trying one image of that size."""
     config: Any = net.pretrained_cfg
-    channels, height, width = config["input_size"]
+    channels, height, width = data_config(net)["input_size"]
     if side < 1 or (config.get("fixed_input_size") and (height, width) != (side, side)):
         raise ValueError(f"image_size={side}: pass at least 1 pixel; the size of {model} is {height} (--image-size).")
     training = net.training
@@ -156,32 +156,20 @@ def open_together(name: str, weights: str | None = None) -> nn.Module:
         The network in eval mode, on the CPU.
 
     Raises:
-        RuntimeError: when another process could not open it, or read other weights because a training goes on.
+        RuntimeError: when another process could not open it.
         Exception: what opening it raised here.
     """
-    checkpoint = Path(name).is_file()
     model, error = None, None
     own: dict[str, Any] = {} if weights is None else {"weights": weights}
     try:
-        model = open_checkpoint(name) if checkpoint else open_model(name, **own)
+        model = open_checkpoint(name) if Path(name).is_file() else open_model(name, **own)
         refuse_detector(model)
     except Exception as caught:  # raised again once all processes know of it
         error = caught
-    read = _checksum(model) if checkpoint and model is not None else 0
-    opened = gather_object([("" if error is None else str(error), read)])
+    opened = gather_object(["" if error is None else str(error)])
     if error is not None:
         raise error
-    if failed := [text for text, _ in opened if text]:
+    if failed := list(filter(None, opened)):
         raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
-    if len({checksum for _, checksum in opened}) > 1:
-        raise RuntimeError(f"{name} was replaced while the processes read it, as a training goes on: try again.")
     assert model is not None
     return model
-
-
-def _checksum(model: nn.Module) -> int:
-    """Of the bytes of all weights, which reading a file does not change."""
-    checksum = 0
-    for value in model.state_dict().values():
-        checksum = zlib.crc32(value.contiguous().reshape(-1).view(torch.uint8).numpy(), checksum)
-    return checksum

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
 from ..files.records import write_csv, write_json
-from ..images.pixels import UnreadableImageError, mode_for, read_image
+from ..images.pixels import UnreadableImageError
 from ..saving.label_names import best_classes, check_classifier, label_names
+from ..visualize.images import check_several, network_input
 from ..wording import printable
 
 __all__ = [
@@ -74,31 +74,31 @@ def predict(
         One prediction per image, in order. An image that cannot be read has an error instead of classes.
 
     Raises:
-        ValueError: for a topk or batch_size below 1, or a network without a classifier.
+        ValueError: for a topk or batch_size below 1, a single image in place of several, a network without a classifier
+            or with a number of input channels that no image has, or outputs that are not finite.
     """
     for name, value in {"topk": topk, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"{name}={value}: pass at least 1.")
+    check_several(images)
     check_classifier(model)
-    config = resolve_model_data_config(model, use_test_size=True)
-    transform, mode = create_transform(**config, is_training=False), mode_for(config["input_size"][0])
     labels = label_names(model)
     model = model.to(device).eval()
     for start in range(0, len(images), batch_size):
-        batch = [(path, *_read(path, mode, transform)) for path in images[start : start + batch_size]]
+        batch = [(path, *_read(model, path)) for path in images[start : start + batch_size]]
         tensors = [tensor for _, tensor, _ in batch if tensor is not None]
-        scores = iter(model(torch.stack(tensors).to(device)).float().softmax(1).cpu() if tensors else ())
+        scores = iter(model(torch.cat(tensors)).float().softmax(1).cpu() if tensors else ())
         for path, tensor, error in batch:
-            best = () if tensor is None else best_classes(next(scores), labels, topk)
+            best = () if tensor is None else best_classes(next(scores), labels, topk, image=str(path))
             yield Prediction(path, tuple(ClassScore(*found) for found in best), error)
 
 
-def _read(path: Path, mode: str, transform: nn.Module) -> tuple[Tensor | None, str]:
+def _read(model: nn.Module, path: Path) -> tuple[Tensor | None, str]:
     try:
-        return transform(read_image(path, mode)), ""
+        return network_input(model, [path]), ""
     except UnreadableImageError as error:
-        _logger.warning("%s cannot be read: %s", path, error)
-        return None, str(error)
+        _logger.warning("%s", error)
+        return None, str(error.__cause__)  # without the path
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> str:

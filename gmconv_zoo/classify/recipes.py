@@ -6,12 +6,22 @@ train without.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ..engine.optim import TrainSettings
+from ..engine.optim import TrainSettings, smaller_batch
 from ..models._names import net_of
 
-__all__ = ["FINETUNE", "FINETUNE_RANDOM", "PAPER_RECIPES", "Recipe", "finetuning_recipe", "paper_start", "recipe_for"]
+__all__ = [
+    "FINETUNE",
+    "FINETUNE_RANDOM",
+    "PAPER_RECIPES",
+    "Recipe",
+    "dataset_statistics",
+    "finetuning_recipe",
+    "paper_start",
+    "recipe_for",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +92,9 @@ _PAPER_STARTS: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"drop_rate": 0.2},
 }
 
+# Of the 50,000 training images in [0, 1]. By default the CIFAR networks here have those of CIFAR-10.
+_CIFAR100_STATISTICS = {"mean": [0.5071, 0.4865, 0.4409], "std": [0.2673, 0.2564, 0.2762]}
+
 # A few epochs: the masks start wide and no decay narrows them.
 FINETUNE_RANDOM = Recipe(
     epochs=20,
@@ -116,9 +129,7 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
     """
     recipe = FINETUNE_RANDOM if random_start else FINETUNE
     if "batch_size" not in overrides:
-        batch = recipe.batch_size
-        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
-            batch //= 2
+        batch = smaller_batch(recipe.batch_size, images, updates=_UPDATES, smallest=_SMALLEST_BATCH)
         share = batch / recipe.batch_size
         recipe = recipe.override(batch_size=batch, lr=recipe.lr * (share if random_start else share**0.5))
     return recipe.adapt(**overrides)
@@ -149,3 +160,15 @@ def paper_start(model: str) -> dict[str, Any]:
         model: name of a network of any family; a network that the paper does not train keeps timm's defaults.
     """
     return dict(_PAPER_STARTS.get(net_of(model), {}))
+
+
+def dataset_statistics(data: str | Path) -> dict[str, Any]:
+    """Return the mean and standard deviation that images of a dataset are normalized with.
+
+    Args:
+        data: a dataset's name or folder; CIFAR-100 is known as "torch/cifar100" or as a folder called "cifar100".
+
+    Returns:
+        "mean" and "std" by channel, for images in [0, 1]; empty if the network's own statistics are to be used.
+    """
+    return dict(_CIFAR100_STATISTICS) if Path(data).name.lower() in ("cifar100", "cifar-100") else {}

@@ -4,16 +4,18 @@ import logging
 from typing import Any
 
 import torch
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.lazy_images import loader_processes
 from ..engine.loop import TrainState
 from ..extras import needs_extra
+from ..images.data_config import data_config
+from ..images.pixels import mode_for
 from ..streams.datasets import HeldOutStream, TrainStream
 from ..streams.open import StreamData
-from .loading import Loaders, eval_batch, image_mode, training_transform
+from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -101,8 +103,8 @@ def make_stream_loaders(
             f"batch_size={recipe.batch_size}: the stream has only {data.train.count} images. Pass a smaller "
             "batch size (--batch-size)."
         )
-    config = resolve_model_data_config(model)
-    mode = image_mode(config)
+    config = data_config(model)
+    mode = mode_for(config["input_size"][0])
     train = TrainStream(
         data.train,
         training_transform(config, recipe),

@@ -92,8 +92,6 @@ def make_batch_loss(
         smoothing = recipe.label_smoothing
         weights = None if class_weights is None else class_weights.to(targets.device)[targets]
         if mixing is not None and len(images) % 2 == 0:  # timm mixes an even number of images
-            if weights is not None:
-                raise ValueError("class weights cannot be combined with mixup or cutmix: choose one of them.")
             images, targets = mixing(images, targets)
             smoothing = 0.0  # done by the mixing
         if channels_last:

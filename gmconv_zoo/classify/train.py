@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from timm.data import resolve_model_data_config
 from timm.models import split_model_name_tag
 from torch import nn
 
 from ..data.sources import ImageData
-from ..data.statistics import dataset_statistics
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
 from ..extras import needs_extra
+from ..images.data_config import data_config
 from ..saving import loading_call, save
 from ..saving.named import check_model_name, is_timm_name
 from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
@@ -23,7 +22,15 @@ from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import Loaders, described_images, make_loaders, open_images, sharing
 from .networks import start_network, starts_random
-from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, finetuning_recipe, paper_start, recipe_for
+from .recipes import (
+    FINETUNE,
+    FINETUNE_RANDOM,
+    Recipe,
+    dataset_statistics,
+    finetuning_recipe,
+    paper_start,
+    recipe_for,
+)
 from .stream_loading import make_stream_loaders
 from .task import TrainResult, balanced_weights, fit_classifier
 
@@ -103,8 +110,6 @@ def train_by_recipe(
     check_model_name(model)
     given = chosen.model_options
     resolved = choose_recipe(model, recipe, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
-    if (channels := given.get("in_chans", 3)) != 3:
-        raise ValueError(f"in_chans={channels}: images are read with 3 channels, grey ones too; leave in_chans out.")
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
     overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
     network = {**paper_start(model), **overlay, **given}
@@ -202,7 +207,7 @@ def _train(
     set_seed(options.seed)
     net = start_network(model, len(classes), **built)
     freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
-    height, width = resolve_model_data_config(net)["input_size"][1:]
+    height, width = data_config(net)["input_size"][1:]
     options.say(f"{model}: image size {height}x{width}, {described_run(recipe, accelerator)}")
     loaders = _loaders(net, images, recipe, options, accelerator, drop_last=finetuning)
     described = {

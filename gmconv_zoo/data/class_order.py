@@ -1,5 +1,6 @@
 """Match the classes of a dataset with the outputs of a network."""
 
+import logging
 from collections.abc import Sequence
 from unicodedata import normalize
 
@@ -11,6 +12,8 @@ from ..images.label_files import is_wnid
 from ..saving.label_names import check_classifier, recorded_names
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
+
+_logger = logging.getLogger(__name__)
 
 # Because spellings differ, so many of the 1,000 classes may have names that do not occur in ImageNetInfo.
 _UNKNOWN_WORDS = 20
@@ -30,13 +33,14 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
         One output per class, or None if labels are outputs already.
 
     Raises:
-        ValueError: when the network does not know some of the classes, or has another number of classes.
+        ValueError: when the network does not know some of the classes, or has another number of classes, or when labels
+            are numbers that may be outputs or names of the network's classes.
     """
-    count = check_classifier(model)
+    count, known = check_classifier(model), recorded_names(model)
     if source.class_names is None:
+        _refuse_ambiguous(source, known)
         return None
-    known = recorded_names(model)
-    if not known and count == 1000 and all(map(is_wnid, source.class_names)):
+    if not known and count == 1000 and any(map(is_wnid, source.class_names)):
         known = list(ImageNetInfo().label_names())
     # operating systems may encode the same letters as different code points
     place = {normalize("NFC", name): index for index, name in enumerate(known)}
@@ -44,14 +48,38 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     unknown = sorted(set(names) - set(place))
     if known and not unknown:
         return [place[name] for name in names]
-    if known and not source.ordered:
+    others = f"{known[:5]}{' and others' if len(known) > 5 else ''}"
+    if known and not (source.ordered and set(place).isdisjoint(names)):
         raise ValueError(
-            f"{source.name}: {len(unknown)} of its {len(source.class_names)} classes are unknown to the network, e.g. "
-            f"{unknown[:5]}; it knows {known[:5]}{' and others' if len(known) > 5 else ''}. Rename the folders."
+            f"{source.name}: {len(unknown)} of its {len(names)} classes are unknown to the network, e.g. "
+            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the file of class names (--classes)."
         )
-    if len(source.class_names) != count:
-        raise ValueError(f"{source.name} has {len(source.class_names)} classes, the network has {count} outputs.")
+    if len(names) != count:
+        raise ValueError(f"{source.name} has {len(names)} classes, the network has {count} outputs.")
+    if known:
+        _logger.warning(
+            "%s: the network knows none of its classes, e.g. %s, but %s: they are taken to be in the order of the "
+            "network's outputs",
+            source.name,
+            names[:5],
+            others,
+        )
     return list(range(count))
+
+
+def _refuse_ambiguous(source: ImageSource, known: Sequence[str]) -> None:
+    """Refuse labels that are numbers and also names of the network's classes, unless both mean the same outputs."""
+    place = {int(name): index for index, name in enumerate(known) if name.isdecimal()}
+    if source.stream or all(name == index for name, index in place.items()):
+        return
+    labels = set(source.labels)
+    if labels <= set(place) and (differing := sorted(label for label in labels if place[label] != label)):
+        raise ValueError(
+            f"{source.name}: its labels are numbers, and the network's classes have numbers as names, so that label "
+            f"{differing[0]} may be output {differing[0]} or the class that is output {place[differing[0]]}. If labels "
+            "are outputs, pass a file with the network's class names in their order as classes (--classes). If they "
+            "are names, write the numbers of the outputs instead, or put the images of each class into a folder."
+        )
 
 
 def check_imagenet_classes(source: ImageSource) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from timm.data import create_dataset
 
 from ..images.folder import LabelledFiles, read_split
-from ..images.hub_datasets import HubReader
+from ..images.hub_datasets import HubReader, refuse_columns
 from ..images.image_source import FileReader, ImageSource, TorchReader
 from ..images.label_files import read_class_names, read_labels
 from ..images.listing import list_images, refuse_inside
@@ -59,10 +59,7 @@ def open_eval_data(
             images in a stream is unknown, or class names are passed for a dataset that has its own.
     """
     if os.path.exists(data) or labels is not None:
-        if image_column or label_column:
-            raise ValueError(
-                f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
-            )
+        refuse_columns(data, image_column, label_column)
         source = _open_path(Path(data), split=split, labels=labels, id_map=id_map, output=output)
     else:
         columns = image_column, label_column
@@ -104,10 +101,8 @@ def open_named(
             f"{data!r}: the folder does not exist. Pass a folder, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME."
         )
     prefix = prefix.lower()
-    if any(columns) and prefix not in ("hfds", "hfids"):
-        raise ValueError(
-            f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
-        )
+    if prefix not in ("hfds", "hfids"):
+        refuse_columns(data, *columns)
     if prefix in ("hfids", "wds"):
         shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
         return ImageSource(data, shards, shards.class_names, ordered=True, stream=True, count=shards.count)

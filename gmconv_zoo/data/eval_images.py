@@ -18,13 +18,12 @@ __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 BAD_LABEL = -1
 
 
-class EvalImages(Dataset[tuple[Tensor, Tensor]]):
-    """Preprocessed images of a source, each with its index and label.
+class _Prepared:
+    """What images and streams share.
 
     Args:
         source: gives images.
         transform: PIL image to (C, H, W) tensor.
-        mode: Pillow's, e.g. "RGB".
         shape: (C, H, W) of what stands for an image that cannot be read.
         outputs: (classes,) output of each class of the source; None where labels are outputs already.
     """
@@ -34,61 +33,60 @@ class EvalImages(Dataset[tuple[Tensor, Tensor]]):
         source: ImageSource,
         transform: Callable[[Image.Image], Tensor],
         *,
-        mode: str,
         shape: tuple[int, ...],
         outputs: list[int] | None = None,
     ) -> None:
-        self.source, self.transform, self.mode = source, transform, mode
-        self.shape, self.outputs = shape, outputs
+        self.source, self.transform, self.shape, self.outputs = source, transform, shape, outputs
+
+    def _item(self, index: int, found: tuple[Image.Image, Any] | UnreadableImageError) -> tuple[Tensor, Tensor]:
+        """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
+        if isinstance(found, UnreadableImageError):
+            return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
+        image, label = found
+        return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
+
+
+class EvalImages(_Prepared, Dataset[tuple[Tensor, Tensor]]):
+    """Preprocessed images of a source, each with its index and label; arguments as `_Prepared`."""
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
-        try:
-            image, label = self.source.read(index, self.mode)
-        except UnreadableImageError:
-            return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
-        return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
+        return self._item(index, self._read(index))
 
     def why_unreadable(self, indices: list[int]) -> list[str]:
         """Return the name of each of these images that cannot be read, with the reason."""
         return [self._why(index) for index in indices]
 
-    def _why(self, index: int) -> str:
+    def _read(self, index: int) -> tuple[Image.Image, Any] | UnreadableImageError:
         try:
-            self.source.read(index, self.mode)
+            return self.source.read(index)
         except UnreadableImageError as error:
-            return str(error)
+            return error
+
+    def _why(self, index: int) -> str:
+        found = self._read(index)
+        if isinstance(found, UnreadableImageError):
+            return str(found)
         return f"{self.source.image_name(index)} (it could be read the second time)"
 
 
-class EvalStream(IterableDataset[tuple[Tensor, Tensor]]):
-    """Preprocessed images of a stream, each with an index of its own and its label; arguments as `EvalImages`."""
+class EvalStream(_Prepared, IterableDataset[tuple[Tensor, Tensor]]):
+    """Preprocessed images of a stream, each with an index of its own and its label; arguments as `_Prepared`."""
 
-    def __init__(
-        self,
-        source: ImageSource,
-        transform: Callable[[Image.Image], Tensor],
-        *,
-        mode: str,
-        shape: tuple[int, ...],
-        outputs: list[int] | None = None,
-    ) -> None:
-        self.source, self.transform, self.mode = source, transform, mode
-        self.shape, self.outputs, self.lost = shape, outputs, LostImages()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lost = LostImages()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs as those of `EvalImages`; loader processes count by turns."""
         first, step = loader_part()
-        for place, found in enumerate(stream_images(self.source.reader, self.mode)):
-            index = first + place * step
+        for place, found in enumerate(stream_images(self.source.reader, self.source.mode)):
             if isinstance(found, UnreadableImageError):
                 self.lost.add(found)
-                yield torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
-            else:
-                yield self.transform(found[0]), torch.tensor([index, _output(found[1], self.outputs)])
+            yield self._item(first + place * step, found)
 
     def why_unreadable(self, indices: list[int]) -> list[str]:
         """As that of `EvalImages`, but only of the first 20, and in the process that reads."""

@@ -41,7 +41,7 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, key: int) -> tuple[Tensor, int]:
         """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
         epoch, index = divmod(key, len(self))
-        image = self.source.open(self.indices[index])
+        image, _ = self.source.read(self.indices[index])
         with drawing_from(mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32):
             return self.transform(image), int(self.labels[index])
 
@@ -92,7 +92,7 @@ class _Messages(Dataset[tuple[int, str]]):
     def __getitem__(self, place: int) -> tuple[int, str]:
         index = self.indices[place]
         try:
-            self.source.open(index)
+            self.source.read(index)
         except UnreadableImageError as error:
             return index, str(error)
         return index, ""

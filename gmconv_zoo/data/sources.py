@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..images.folder import read_folder, split_indices
-from ..images.hub_datasets import held_out_split
+from ..images.hub_datasets import held_out_split, refuse_columns
 from ..images.image_source import FileReader, ImageSource, PartReader
 from ..images.listing import refuse_inside
 from .eval_data import open_named
@@ -57,10 +57,8 @@ def open_data(
     named = prefix in _PREFIXES and not Path(data).exists()
     if (train_split or val_split) and not (named and prefix == "hfds"):
         raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
-    if (image_column or label_column) and not (named and prefix == "hfds"):
-        raise ValueError(
-            f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
-        )
+    if not (named and prefix == "hfds"):
+        refuse_columns(data, image_column, label_column)
     if not named:
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
         described = f"validation part of {Path(data).resolve().name}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine.optim import TrainSettings
+from ..engine.optim import TrainSettings, smaller_batch
 
 __all__ = ["ONE_X", "DetectionRecipe", "recipe_for"]
 
@@ -61,10 +61,8 @@ def recipe_for(images: int, **overrides: Any) -> DetectionRecipe:
     """
     recipe = ONE_X
     if "batch_size" not in overrides:
-        batch = recipe.batch_size
-        while batch > _SMALLEST_BATCH and images < _UPDATES * batch:
-            batch //= 2
-        overrides["batch_size"] = batch
+        smaller = smaller_batch(recipe.batch_size, images, updates=_UPDATES, smallest=_SMALLEST_BATCH)
+        overrides["batch_size"] = smaller
     recipe = recipe.adapt(**overrides)
     if "lr" not in overrides:
         recipe = recipe.override(lr=ONE_X.lr * recipe.batch_size / ONE_X.batch_size)

@@ -12,7 +12,15 @@ from torch.optim import Optimizer
 from ..saving.named import did_you_mean
 from ..sigmas import param_groups
 
-__all__ = ["SCHEDULES", "OptimSettings", "TrainSettings", "build_optimizer", "build_scheduler", "split_by_layer"]
+__all__ = [
+    "SCHEDULES",
+    "OptimSettings",
+    "TrainSettings",
+    "build_optimizer",
+    "build_scheduler",
+    "smaller_batch",
+    "split_by_layer",
+]
 
 _Settings = TypeVar("_Settings", bound="TrainSettings")
 SCHEDULES = ("constant", "cosine", "step", "multistep")
@@ -232,6 +240,20 @@ def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_pe
     rate = settings.decay_rate if settings.schedule == "step" else 1.0
     decay_t = settings.decay_epochs * updates_per_epoch
     return StepLRScheduler(optimizer, decay_t=decay_t, decay_rate=rate, **warmup)
+
+
+def smaller_batch(batch: int, images: int, *, updates: int, smallest: int) -> int:
+    """Halve a batch size until an epoch has about so many updates.
+
+    Args:
+        batch: batch size for a large dataset.
+        images: number of training images.
+        updates: number of updates in an epoch that is enough.
+        smallest: batch size that is not halved any more.
+    """
+    while batch > smallest and images < updates * batch:
+        batch //= 2
+    return batch
 
 
 def split_by_layer(groups: list[dict[str, Any]], model: nn.Module, layer_decay: float) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..wording import listed
 from .listing import list_images, refuse_inside
 
-__all__ = ["ImageFolder", "LabelledFiles", "read_folder", "read_split", "split_indices"]
+__all__ = ["ImageFolder", "LabelledFiles", "natural_key", "read_folder", "read_split", "split_indices"]
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def read_folder(
             f"{root} has {', '.join(parts)} but no folder train: add it, or pass a folder of class folders."
         )
     _check(train, classes=2)
-    classes = _natural_order(train.classes)
+    classes = tuple(sorted(train.classes, key=natural_key))
     if val is None:
         files = _labelled(train, classes)
         kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
@@ -125,8 +125,14 @@ def read_split(
             f"{root} has no split {split!r}, only {', '.join(parts)}: pass one of these as split (--split)."
         )
     _check(part, classes=1)
-    classes = _natural_order(part.classes)
+    classes = tuple(sorted(part.classes, key=natural_key))
     return part.root, classes, _labelled(part, classes)
+
+
+def natural_key(name: str) -> tuple[list[int | str], str]:
+    """Return the key that sorts class names: numbers in them by their value, and capital letters like small ones."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [int(part) if part.isdecimal() else part for part in parts], name
 
 
 def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None) -> dict[str, _Part]:
@@ -194,15 +200,6 @@ def _check(part: _Part, *, classes: int) -> None:
     if len(part.classes) < classes:
         (name,) = part.classes
         raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.")
-
-
-def _natural_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Sort names as timm sorts class folders: numbers in names by their value, and capital letters like small ones."""
-    return tuple(sorted(names, key=lambda name: ([_key(part) for part in re.split(r"(\d+)", name.lower())], name)))
-
-
-def _key(part: str) -> int | str:
-    return int(part) if part.isdecimal() else part
 
 
 def split_indices(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text"]
+__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text", "refuse_columns"]
 
 # In the order of preference
 _HELD_OUT = ("validation", "val", "valid", "dev", "test")
@@ -39,6 +39,14 @@ def find_columns(
     found = _choose(name, features, "image", image, images, Image)
     labels = [column for column, feature in features.items() if column != found and _is_label(feature)]
     return found, _choose(name, features, "label", label, labels, ClassLabel)
+
+
+def refuse_columns(data: object, *columns: str | None) -> None:
+    """Refuse chosen columns of a dataset that has none."""
+    if any(columns):
+        raise ValueError(
+            f"{data} has no columns: leave out image_column and label_column (--image-column, --label-column)."
+        )
 
 
 def is_text(feature: Any) -> bool:

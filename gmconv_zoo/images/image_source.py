@@ -30,7 +30,7 @@ class ImageSource:
             names match. The order of a folder's classes is only alphabetical.
         stream: whether images come in sequence and without names.
         count: number of images; None if it is unknown.
-        mode: mode of Pillow in which `open` returns images, see `to_mode`.
+        mode: mode of Pillow in which `read` returns images, see `to_mode`.
     """
 
     name: str
@@ -58,25 +58,17 @@ class ImageSource:
         """Return the name of an image for messages."""
         return str(self.reader.filename(index))
 
-    def read(self, index: int, mode: str) -> tuple[Image.Image, Any]:
-        """Return an image and its label.
-
-        Args:
-            index: from 0 to the number of images.
-            mode: Pillow's mode, see `to_mode`.
+    def read(self, index: int) -> tuple[Image.Image, Any]:
+        """Return an image in the source's mode, and its label.
 
         Raises:
             UnreadableImageError: when the image cannot be read; the message names it.
         """
         try:
             file, label = self.reader[index]
-            return read_image(file, mode), label
+            return read_image(file, self.mode), label
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
-
-    def open(self, index: int) -> Image.Image:
-        """Return an image in the source's mode; raises `UnreadableImageError` like `read`."""
-        return self.read(index, self.mode)[0]
 
 
 class FileReader:

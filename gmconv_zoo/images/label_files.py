@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from unicodedata import normalize
 
+from .folder import natural_key
+
 __all__ = ["is_wnid", "read_class_names", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
@@ -235,7 +237,7 @@ def _by_order(
 
 
 def _indexed(labels: list[str]) -> tuple[list[int], list[str]]:
-    names = sorted(set(labels))
+    names = sorted(set(labels), key=natural_key)
     index = {name: place for place, name in enumerate(names)}
     return [index[label] for label in labels], names
 

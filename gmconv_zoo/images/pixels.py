@@ -1,26 +1,16 @@
 """Read one image with the number of channels that a network takes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = ["UnreadableImageError", "mode_for", "naming_unreadable", "read_image", "to_mode", "unreadable"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-# The operations that turn an image upright, by its EXIF orientation (TIFF and EXIF specifications, tag 274)
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnreadableImageError(ValueError):
@@ -67,23 +57,32 @@ def naming_unreadable(remedy: str) -> Iterator[None]:
 
 
 def mode_for(channels: int) -> str:
-    """Return Pillow's mode with so many channels, or "RGB" where no mode has that number."""
-    return _MODES.get(channels, "RGB")
+    """Return the mode of Pillow in which a network takes images.
+
+    Raises:
+        ValueError: when no mode has this number of channels.
+    """
+    if channels not in _MODES:
+        raise ValueError(
+            f"the network takes images with {channels} channels (in_chans), but images are read with 1 (grey), 3 (RGB) "
+            "or 4 (RGBA): choose another network (--model)."
+        )
+    return _MODES[channels]
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Convert an image to another mode of Pillow's.
 
-    For 16-bit images the upper 8 bits are taken, because Pillow's own conversion makes everything above 255 white. The
-    mode of the image decides this, never its content: all modes "I;16", and "I", in which Pillow opens 16-bit PGM
-    files.
+    For 16-bit images the upper 8 bits are taken, because Pillow's own conversion makes everything above 255 white:
+    for all modes "I;16", and for 16-bit PGM files, which Pillow opens in mode "I". Other images in that mode have 32
+    bits, which do not say what white is: it is 255 if no value is above it, and otherwise the largest value of 16 bits.
 
     Args:
         image: in any mode.
         mode: "L", "RGB" or "RGBA".
 
     Returns:
-        A new image in that mode.
+        A new image in that mode, with the same metadata.
 
     Raises:
         ValueError: for an image of floating-point numbers, whose value for white is unknown.
@@ -91,7 +90,10 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits a channel")
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+        values, info = np.asarray(image), image.info
+        of_eight_bits = image.mode == "I" and image.format != "PPM" and values.max() < 256
+        image = Image.fromarray((values >> (0 if of_eight_bits else 8)).clip(0, 255).astype(np.uint8))
+        image.info = dict(info)
     return image.convert(mode)
 
 
@@ -121,15 +123,8 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
 
 def _upright(image: Image.Image, mode: str) -> Image.Image:
     image.load()  # TIFF files are turned upright by Pillow here, which removes the tag
-    turn = _UPRIGHT.get(_orientation(image))
     image = to_mode(image, mode)
-    image = image if turn is None else image.transpose(turn)
+    with suppress(Exception):  # damaged EXIF data of a readable image: viewers show it as it is stored
+        ImageOps.exif_transpose(image, in_place=True)
     image.info.clear()  # so that nobody turns it again
     return image
-
-
-def _orientation(image: Image.Image) -> Any:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # damaged EXIF data of a readable image: viewers show it as it is stored
-        return None

@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from unicodedata import normalize
 
-from timm.utils import natural_key
-
 from ..wording import listed
+from .folder import natural_key
 from .listing import image_endings, is_image_name
 
 __all__ = ["TarReader"]

@@ -98,7 +98,7 @@ class AnswerSections:
         source = self.source
         for place in worst.tolist():
             index = int(self.answers.index[place])
-            picture = source.read(index, "RGB")[0]
+            picture = source.read(index)[0]
             picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
             file = source.image_name(index).removeprefix(f"{source.name}/")
             true, taken = self.names[labels[place]], self.names[predicted[place]]

@@ -9,21 +9,37 @@ __all__ = ["best_classes", "check_classifier", "label_names", "recorded_names"]
 
 
 def check_classifier(model: nn.Module) -> int:
-    """Return the number of a classifier's outputs; raises `ValueError` for a network without a classifier."""
+    """Return the number of a classifier's outputs.
+
+    Raises:
+        ValueError: for a network without a classifier, or with a single output.
+    """
     refuse_detector(model)
-    if count := int(getattr(model, "num_classes", 0) or 0):
+    count = int(getattr(model, "num_classes", 0) or 0)
+    if count > 1:
         return count
+    if count == 1:
+        raise ValueError(
+            f"{type(model).__name__} has one output (num_classes=1), but probabilities are a softmax over classes: "
+            "create and train it with one output for each of at least two classes."
+        )
     raise ValueError(f"{type(model).__name__} has no classifier (num_classes=0): create it with its classes.")
 
 
-def best_classes(probabilities: Tensor, names: list[str], topk: int) -> list[tuple[int, str, float]]:
+def best_classes(probabilities: Tensor, names: list[str], topk: int, *, image: str) -> list[tuple[int, str, float]]:
     """Return index, name and probability of the most probable classes of one image, best first.
 
     Args:
         probabilities: (classes,) softmax outputs.
         names: name of every output, see `label_names`.
         topk: number of classes, at least 1; at most as many as there are.
+        image: name of the image, for errors.
+
+    Raises:
+        ValueError: when the probabilities are not finite.
     """
+    if not probabilities.isfinite().all():
+        raise ValueError(f"{image}: the network's outputs are not finite. Check its weights.")
     values, indices = probabilities.topk(min(topk, len(names)))
     return [(index, names[index], value) for index, value in zip(indices.tolist(), values.tolist(), strict=True)]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -25,6 +25,7 @@ from ..engine.evaluate import LoaderError, evaluate
 from ..engine.precision import PRECISIONS
 from ..extras import needs_extra
 from ..files.records import Summary, environment, write_results
+from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import mode_for
 from ..saving import CONFIG_NAME
@@ -181,19 +182,18 @@ def _validate_one(
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
     args: dict[str, Any] = settings.overrides
     if side := args.pop("image_size", None):
-        channels = resolve_model_data_config(model)["input_size"][0]
+        channels = data_config(model)["input_size"][0]
         args["input_size"] = (channels, side, side)
-    return resolve_model_data_config(model, args=args, use_test_size=settings.test_input_size)
+    return data_config(model, args=args, use_test_size=settings.test_input_size)
 
 
 def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
     """Return the images of a source, prepared as timm's configuration says; labels are outputs of the model."""
     transform = create_transform(**config, is_training=False)
     shape, outputs = tuple(config["input_size"]), class_outputs(source, model)
-    mode = mode_for(shape[0])
-    if source.stream:
-        return EvalStream(source, transform, mode=mode, shape=shape, outputs=outputs)
-    return EvalImages(source, transform, mode=mode, shape=shape, outputs=outputs)
+    kind = EvalStream if source.stream else EvalImages
+    source = dataclasses.replace(source, mode=mode_for(shape[0]))
+    return kind(source, transform, shape=shape, outputs=outputs)
 
 
 def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:

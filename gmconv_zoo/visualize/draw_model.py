@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from ..images.data_config import data_config
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
@@ -81,7 +81,7 @@ def draw_model(
     else:
         _logger.warning("%s has no Gaussian masks: only its receptive field is drawn.", next(iter(networks)))
     if x is None:
-        shape = resolve_model_data_config(model, use_test_size=True)["input_size"]
+        shape = data_config(model, use_test_size=True)["input_size"]
         x = network_input(model, torch.randn(_NOISE_IMAGES, *shape, generator=torch.Generator().manual_seed(0)))
         _logger.info("No images are given: the receptive field is measured on %d images of noise.", _NOISE_IMAGES)
     fields = {

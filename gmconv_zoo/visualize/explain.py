@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..saving.label_names import best_classes, check_classifier, label_names
-from .images import ImageFile, network_input
+from .images import ImageFile, image_name, network_input
 from .masks import LayerMask, has_masks, layer_masks
 from .receptive_field import differentiable, rectified_gradient
 
@@ -71,7 +71,8 @@ def explain(
 
     Raises:
         UnreadableImageError: when an image cannot be read.
-        ValueError: for a network without a classifier, a topk below 1, or both a mean and images.
+        ValueError: for a network without a classifier, outputs that are not finite, a topk below 1, what is not an
+            image, or both a mean and images.
     """
     if topk < 1:
         raise ValueError(f"topk={topk}: pass at least 1.")
@@ -84,7 +85,8 @@ def explain(
         leaf = x.clone().requires_grad_()
         logits = model(leaf)
         evidence = rectified_gradient(logits.max(), leaf)
-    best = best_classes(logits.detach()[0].float().softmax(0), label_names(model), topk)
+    probabilities = logits.detach()[0].float().softmax(0)
+    best = best_classes(probabilities, label_names(model), topk, image=image_name(image))
     classes = tuple((name, probability) for _, name, probability in best)
     evidence = evidence / evidence.sum().clamp(min=1e-300)
     if not has_masks(model):

@@ -6,12 +6,13 @@ from typing import IO, Any
 
 import torch
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import create_transform
 from torch import Tensor, nn
 
+from ..images.data_config import data_config
 from ..images.pixels import UnreadableImageError, mode_for, read_image
 
-__all__ = ["ImageFile", "network_input"]
+__all__ = ["ImageFile", "check_several", "image_name", "network_input"]
 
 # A path, an open file or a decoded image
 ImageFile = str | Path | IO[Any] | Image.Image
@@ -31,27 +32,46 @@ def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, nor
 
     Raises:
         UnreadableImageError: when an image cannot be read; the message names it.
-        ValueError: when there is no image, or a tensor of another shape.
+        ValueError: when there is no image, what is passed is not a list of images or a tensor of that shape, or the
+            network takes a number of channels that no image has.
     """
-    if isinstance(images, (str, Path)):
-        raise ValueError(f"images={str(images)!r}: pass a list of image files, or a tensor (B, C, H, W).")
-    if isinstance(images, Tensor) and not (images.ndim == 4 and images.is_floating_point()):
-        raise ValueError(f"images: expected a float tensor (B, C, H, W), received {images.dtype} {list(images.shape)}.")
-    if not len(images):
-        raise ValueError("images is empty: pass at least one image.")
     like = next(iter(model.parameters()), torch.empty(0))
     if isinstance(images, Tensor):
+        if not (images.ndim == 4 and images.is_floating_point()):
+            received = f"{images.dtype} {list(images.shape)}"
+            raise ValueError(f"images: expected a float tensor (B, C, H, W), received {received}.")
+    else:
+        check_several(images)
+    if not len(images):
+        raise ValueError("images is empty: pass at least one image.")
+    if isinstance(images, Tensor):
         return images.to(like)
-    config = resolve_model_data_config(model, use_test_size=True)
+    config = data_config(model, use_test_size=True)
     transform = create_transform(**config, is_training=False, normalize=normalize)
     mode = mode_for(config["input_size"][0])
     tensors = torch.stack([transform(_read(image, mode)) for image in images])
     return (tensors if normalize else tensors / 255).to(like)
 
 
+def check_several(images: Any) -> None:
+    """Raise `ValueError` for a single image, or an array, in place of a list of images."""
+    if isinstance(images, str) or not isinstance(images, Sequence):
+        received = repr(str(images)) if isinstance(images, (str, Path)) else f"a {type(images).__name__}"
+        raise ValueError(f"images: pass a list of image files or Pillow images, received {received}.")
+
+
+def image_name(image: ImageFile) -> str:
+    """Return the path of an image for messages, or "the image" for one that has none."""
+    return str(image if isinstance(image, (str, Path)) else getattr(image, "name", "the image"))
+
+
 def _read(image: ImageFile, mode: str) -> Image.Image:
+    if not (isinstance(image, (str, Path, Image.Image)) or hasattr(image, "read")):
+        raise ValueError(
+            f"an image is a {type(image).__name__}: pass a path, an open file or a Pillow image; PIL.Image.fromarray "
+            "makes one from an array."
+        )
     try:
         return read_image(image, mode)
     except UnreadableImageError as error:
-        name = image if isinstance(image, (str, Path)) else getattr(image, "name", "the image")
-        raise UnreadableImageError(f"{name} cannot be read: {error}") from error
+        raise UnreadableImageError(f"{image_name(image)} cannot be read: {error}") from error

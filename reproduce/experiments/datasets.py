@@ -90,5 +90,5 @@ def _write_subset(data: ImageData, folder: Path, per_class: int) -> None:
                 continue
             place = scratch / split / data.classes[label]
             place.mkdir(parents=True, exist_ok=True)
-            images.open(index).save(place / f"{index:05d}.png")
+            images.read(index)[0].save(place / f"{index:05d}.png")
     os.replace(scratch, folder)

@@ -112,10 +112,48 @@ def test_settings_below_one_are_refused(photos, settings):
         list(predict(ByBrightness(), find_images([photos]), **settings))
 
 
-def test_network_without_classifier_is_refused(photos):
-    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=0)
-    with pytest.raises(ValueError, match="has no classifier"):
+@pytest.mark.parametrize(("outputs", "said"), [(0, "has no classifier"), (1, r"has one output \(num_classes=1\)")])
+def test_network_without_classes_to_choose_from_is_refused(photos, outputs, said):
+    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=outputs)
+    with pytest.raises(ValueError, match=said):
         list(predict(model, find_images([photos])))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_network_of_other_channels_predicts_as_after_saving_and_loading(photos, tmp_path, channels):
+    torch.manual_seed(0)
+    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=4, in_chans=channels)
+    before = list(predict(model, find_images([photos])))
+    assert list(predict(gmconv_zoo.load(gmconv_zoo.save(model, tmp_path / "saved")), find_images([photos]))) == before
+
+
+def test_network_of_channels_that_no_image_has_is_refused(photos):
+    model = timm.create_model("sgmconv_cifar_resnet20", in_chans=5)
+    with pytest.raises(ValueError, match=r"takes images with 5 channels \(in_chans\), but images are read with 1"):
+        list(predict(model, find_images([photos])))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_images_have_the_dtype_of_the_network(photos, saved, dtype):
+    exact, rounded = (list(predict(gmconv_zoo.load(saved).to(kind), [photos / "2.png"])) for kind in (None, dtype))
+    for one, other in zip(exact[0].classes, rounded[0].classes, strict=True):
+        assert other.probability == pytest.approx(one.probability, abs=0.02)
+
+
+def test_outputs_that_are_not_finite_are_an_error_that_names_the_image(photos, saved, tmp_path, monkeypatch):
+    model = gmconv_zoo.load(saved)
+    model.get_classifier().bias.data[1] = float("nan")
+    broken = gmconv_zoo.save(model, tmp_path / "broken")
+    said = run(monkeypatch, broken, photos / "2.png")
+    assert f"{photos / '2.png'}: the network's outputs are not finite. Check its weights." in said
+
+
+def test_what_is_not_a_list_of_images_is_refused(photos):
+    for images in (str(photos / "2.png"), photos / "2.png", np.zeros((2, 8, 8, 3))):
+        with pytest.raises(ValueError, match="pass a list of image files"):
+            list(predict(ByBrightness(), images))
+    with pytest.raises(ValueError, match="an image is a ndarray: pass a path, an open file or a Pillow image"):
+        list(predict(ByBrightness(), [np.zeros((8, 8, 3))]))
 
 
 def test_imagenet_classes_are_named():
@@ -213,11 +251,11 @@ def test_any_name_is_printed_and_written(tmp_path, monkeypatch):
     for name in names:
         Image.fromarray(np.full((20, 30, 3), 85, np.uint8)).save(tmp_path / name)
     model = gmconv_zoo.save(
-        timm.create_model("sgmconv_cifar_resnet20", num_classes=1), tmp_path / "saved", label_names=["na\nme\u00e9"]
+        timm.create_model("sgmconv_cifar_resnet20", num_classes=2), tmp_path / "saved", label_names=["na\nme\u00e9"] * 2
     )
     out = tmp_path / "out"
     arguments = [str(model), *(str(tmp_path / name) for name in names), "--csv", f"{out}.csv", "--json", f"{out}.json"]
-    command = [sys.executable, str(SCRIPT), *arguments]
+    command = [sys.executable, str(SCRIPT), *arguments, "--top", "1"]
     done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode("ascii").splitlines()

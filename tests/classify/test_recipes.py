@@ -2,7 +2,14 @@ import json
 
 import pytest
 
-from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, finetuning_recipe
+from gmconv_zoo.classify.recipes import (
+    FINETUNE,
+    FINETUNE_RANDOM,
+    PAPER_RECIPES,
+    Recipe,
+    dataset_statistics,
+    finetuning_recipe,
+)
 
 
 def test_paper_recipes_are_the_paper_s():
@@ -86,3 +93,15 @@ def test_override_refuses_an_unknown_field():
 def test_values_out_of_range_are_refused_by_name(values, message):
     with pytest.raises(ValueError, match=message):
         FINETUNE.override(**values)
+
+
+@pytest.mark.parametrize("data", ["torch/cifar100", "data/cifar100", "data/CIFAR-100"])
+def test_cifar100_has_its_own_statistics(data):
+    found = dataset_statistics(data)
+    assert found["mean"] == [0.5071, 0.4865, 0.4409]
+    assert found["std"] == [0.2673, 0.2564, 0.2762]
+
+
+@pytest.mark.parametrize("data", ["torch/cifar10", "photos", "cifar1000"])
+def test_other_datasets_keep_the_networks(data):
+    assert dataset_statistics(data) == {}

@@ -9,7 +9,7 @@ from gmconv_zoo.images.pixels import UnreadableImageError
 class Source:
     labels = [0] * 70
 
-    def open(self, index):
+    def read(self, index):
         if index in (0, 31, 32, 69):
             raise UnreadableImageError(f"{index}.png (cut off)")
 

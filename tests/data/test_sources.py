@@ -16,7 +16,7 @@ def opened(folder, **options):
 
 
 def numbers(source):
-    return [int(np.asarray(source.open(index))[0, 0, 0]) // STEP for index in range(len(source.labels))]
+    return [int(np.asarray(source.read(index)[0])[0, 0, 0]) // STEP for index in range(len(source.labels))]
 
 
 def test_names_and_labels_are_the_sets_own(tmp_path):
@@ -82,9 +82,9 @@ def test_splits_go_with_sets_that_have_them(tmp_path):
 
 def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
     train = opened(make_set(tmp_path, {"train": (3, 1), "test": (2, 1)}, damaged=(1,))).train
-    assert [int(np.asarray(train.open(index))[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
+    assert [int(np.asarray(train.read(index)[0])[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
     with pytest.raises(UnreadableImageError, match=f"image 1 of hfds/{tmp_path}"):
-        train.open(1)
+        train.read(1)
 
 
 def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
@@ -97,9 +97,9 @@ def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
 
     missing = opened(make_set(tmp_path, {"train": (1, 1), "test": (1, 1)}, places=[None])).train
     with pytest.raises(UnreadableImageError, match=r"image 0 of hfds/.* \(the image is missing in the dataset\)"):
-        missing.open(0)
+        missing.read(0)
     with pytest.raises(UnreadableImageError, match=r"image 0 of Failing \(RuntimeError: Failed to decode frame\)"):
-        ImageSource("made", TorchReader(Failing()), None).open(0)
+        ImageSource("made", TorchReader(Failing()), None).read(0)
 
 
 def test_output_inside_a_local_hugging_face_dataset_is_refused(tmp_path):

@@ -89,6 +89,14 @@ def test_a_json_object_may_hold_class_names(tmp_path):
     assert result == ([1, 0], ["dog", "great cat"])
 
 
+@pytest.mark.parametrize("names", [["ant", "Bee", "cat"], ["class1", "class2", "class10"], ["x2", "x10", "x\u00b2"]])
+def test_names_are_numbered_in_the_order_of_class_folders(tmp_path, names):
+    files = [Path(f"{index}.png") for index in range(3)]
+    pairs = zip(files, reversed(names), strict=True)
+    (tmp_path / "labels.json").write_text(json.dumps({file.name: name for file, name in pairs}))
+    assert read_labels(tmp_path / "labels.json", files) == ([2, 1, 0], names)
+
+
 @pytest.mark.parametrize("text", ["b 1.png,great cat\n", "b 1.png great cat\n", '"b 1.png" "great cat"\n'])
 def test_names_of_files_and_classes_may_hold_spaces(tmp_path, text):
     (tmp_path / "labels.csv").write_text(text)

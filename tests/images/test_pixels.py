@@ -21,7 +21,7 @@ def test_sixteen_bits_become_their_upper_eight(tmp_path, mode):
     assert np.asarray(image.convert("L")).tolist() == [[0, 1, 128, 255]]
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N", "I"])
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
 def test_the_mode_decides_the_scale_and_not_the_brightest_pixel(mode):
     for brightest in (255, 258, 65535):
         image = Image.new(mode, (2, 1), brightest)
@@ -30,24 +30,30 @@ def test_the_mode_decides_the_scale_and_not_the_brightest_pixel(mode):
 
 
 def test_sixteen_bit_pgm_files_keep_their_brightness(tmp_path):
-    (tmp_path / "deep.pgm").write_bytes(b"P5 2 1 65535\n" + np.array([100, 40000], ">u2").tobytes())
-    assert np.asarray(read_image(tmp_path / "deep.pgm", "L")).tolist() == [[0, 156]]
+    for values, read in (([100, 40000], [0, 156]), ([100, 255], [0, 0])):
+        (tmp_path / "deep.pgm").write_bytes(b"P5 2 1 65535\n" + np.array(values, ">u2").tobytes())
+        assert np.asarray(read_image(tmp_path / "deep.pgm", "L")).tolist() == [read]
 
 
-def test_integers_of_thirty_two_bits_end_at_white():
-    image = Image.fromarray(np.array([[-5, 1 << 20]], dtype=np.int32))
-    assert np.asarray(to_mode(image, "L")).tolist() == [[0, 255]]
+@pytest.mark.parametrize(
+    ("stored", "read"), [([-5, 255], [0, 255]), ([200, 65280], [0, 255]), ([0, 1 << 20], [0, 255])]
+)
+def test_integers_of_thirty_two_bits_that_fit_into_eight_are_kept(tmp_path, stored, read):
+    Image.fromarray(np.array([stored], dtype=np.int32)).save(tmp_path / "counts.tif")
+    assert np.asarray(read_image(tmp_path / "counts.tif", "L")).tolist() == [read]
 
 
 def test_floating_point_images_are_named_as_unreadable(tmp_path):
     Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "depth.tif")
     source = ImageSource("made", FileReader(LabelledFiles((tmp_path / "depth.tif",), (0,)), tmp_path), None)
     with pytest.raises(UnreadableImageError, match=r"depth\.tif .*floating-point"):
-        source.open(0)
+        source.read(0)
 
 
 def test_modes_follow_the_networks_channels():
-    assert [mode_for(channels) for channels in (1, 3, 4, 7)] == ["L", "RGB", "RGBA", "RGB"]
+    assert [mode_for(channels) for channels in (1, 3, 4)] == ["L", "RGB", "RGBA"]
+    with pytest.raises(ValueError, match=r"images with 2 channels \(in_chans\), but images are read with 1"):
+        mode_for(2)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -71,6 +77,14 @@ def test_images_of_sixteen_bits_are_turned_upright_too():
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(np.array([[0, 512]], np.uint16)).save(file, "PNG", exif=exif)
     assert np.asarray(read_image(file, "L")).tolist() == [[0], [2]]
+
+
+def test_a_decoded_image_is_left_as_it_is():
+    stored = Image.new("RGB", (4, 2))
+    stored.getexif()[ExifTags.Base.Orientation] = 6
+    stored.info["exif"] = stored.getexif().tobytes()
+    assert read_image(stored, "RGB").size == (2, 4)
+    assert (stored.size, stored.getexif()[ExifTags.Base.Orientation]) == ((4, 2), 6)
 
 
 def test_damaged_exif_data_of_a_readable_image_are_passed_over():

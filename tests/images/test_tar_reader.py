@@ -28,14 +28,20 @@ def write(path, names):
 def test_the_folder_above_an_image_is_its_class_whatever_its_ending(tmp_path):
     source = open_eval_data(write(tmp_path / "set.tar", ["a/10/1.bmp", "a/2/1.BMP", "a/2/._1.bmp", "a/2/read.me"]))
     assert (source.class_names, list(source.labels)) == (["2", "10"], [0, 1])
-    assert [source.read(index, "RGB")[0].height for index in range(2)] == [2, 1]
+    assert [source.read(index)[0].height for index in range(2)] == [2, 1]
     assert source.image_name(0) == f"{tmp_path / 'set.tar'}/a/2/1.BMP"
+
+
+def test_classes_have_the_order_of_class_folders(tmp_path):
+    names = ["ant", "Bee", "m2", "m10", "m\u00b2"]
+    source = open_eval_data(write(tmp_path / "set.tar", [f"{name}/1.bmp" for name in reversed(names)]))
+    assert source.class_names == names
 
 
 def test_tar_files_in_a_tar_file_are_classes(tmp_path):
     source = open_eval_data(write(tmp_path / "set.tar", ["one.tar", "two.tar"]))
     assert (source.class_names, list(source.labels)) == (["one", "two"], [0, 0, 1, 1])
-    assert [source.read(index, "RGB")[0].height for index in range(4)] == [1, 2, 1, 2]
+    assert [source.read(index)[0].height for index in range(4)] == [1, 2, 1, 2]
 
 
 def test_cut_and_empty_tar_files_are_refused(tmp_path):

@@ -72,7 +72,7 @@ def main(folder: str, broken: str) -> None:
     model = fixture_linear().eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     source = open_eval_data(folder)
-    images = Subset(source, transform, mode="RGB", shape=(3, 4, 4), outputs=[17, 500, 999])
+    images = Subset(source, transform, shape=(3, 4, 4), outputs=[17, 500, 999])
     found = {"processes": accelerator.num_processes}
     for size in (1, 2, 3, 5, 8, 12, 13):
         Subset.size = size
@@ -81,7 +81,7 @@ def main(folder: str, broken: str) -> None:
             found[f"{size} by {batch_size}"] = [score.count, score.top1, score.top5]
     for size in (3, 4, 5, 6, 7, 12, 13):
         stream = open_eval_data("wds/made", root=shard(size), split=f"made.tar|{size}")
-        images = EvalStream(stream, transform, mode="RGB", shape=(3, 4, 4))
+        images = EvalStream(stream, transform, shape=(3, 4, 4))
         score = counted(model, images, accelerator, 2)
         found[f"stream {size}"] = [score.count, score.top1, score.top5]
     rows = validate(["nothing/of/this", NAME], source, ValidationSettings(workers=0, batch_size=3), progress=False)

@@ -57,7 +57,7 @@ def settings(**changes) -> ValidationSettings:
 def images_of(source) -> EvalImages:
     model = fixture_linear()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-    return EvalImages(source, transform, mode="RGB", shape=(3, 4, 4), outputs=class_outputs(source, model))
+    return EvalImages(source, transform, shape=(3, 4, 4), outputs=class_outputs(source, model))
 
 
 def run(monkeypatch, *args) -> int | str:

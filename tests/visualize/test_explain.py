@@ -77,6 +77,12 @@ def test_images_of_every_mode_are_taken(model, mode):
     assert gmconv_zoo.explain(model, image).picture.shape == (3, 32, 32)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_have_the_channels_that_the_network_was_created_with(channels):
+    net = timm.create_model("stdconv_cifar_resnet20", in_chans=channels)
+    assert gmconv_zoo.explain(net, picture()).picture.shape == (channels, 32, 32)
+
+
 def test_one_pixel_is_explained_and_drawn(model, tmp_path):
     found = gmconv_zoo.explain(model, picture(size=(1, 1)), topk=99)
     assert len(found.classes) == 10
@@ -128,6 +134,16 @@ def test_what_cannot_be_explained_is_said(model, tmp_path):
         gmconv_zoo.explain(model, picture(), images=[])
     with pytest.raises(ValueError, match="pass a list"):
         gmconv_zoo.explain(model, picture(), images="photos")
+    for image in (torch.zeros(3, 32, 32), [picture()]):
+        with pytest.raises(ValueError, match=f"an image is a {type(image).__name__}: pass a path"):
+            gmconv_zoo.explain(model, image)
+    with pytest.raises(ValueError, match="has one output"):
+        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=1), picture())
+    broken = timm.create_model("stdconv_cifar_resnet20")
+    broken.get_classifier().bias.data[0] = float("nan")
+    picture().save(tmp_path / "whole.png")
+    with pytest.raises(ValueError, match=r"whole\.png: the network's outputs are not finite"):
+        gmconv_zoo.explain(broken, tmp_path / "whole.png")
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(UnreadableImageError, match=r"broken\.jpg cannot be read: not an image"):
         gmconv_zoo.explain(model, tmp_path / "broken.jpg")

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "sigmas": {"layers"},
     "weights": {"wording"},
     "models": {"conversion", "sigmas", "weights"},
-    "saving": {"wording", "layers", "conversion", "models"},
+    "saving": {"wording", "conversion", "models"},
     "engine": {"extras", "files", "conversion", "sigmas", "saving"},
     "images": {"wording"},
     "streams": {"wording", "engine", "images"},

@@ -3,23 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from timm.layers import CondConv2d, Conv2dSame
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
+from ..layers import initial_sigma, smallest_mask_value
 from .config import Conversion
-from .stages import stage_of_modules, stem_names
+from .record import has_masks
+from .stages import convolutions, stages_of, stem_names
 
-__all__ = [
-    "FLAT_KERNEL",
-    "SMALLEST_DIVISOR",
-    "PlannedConv",
-    "convolutions",
-    "plan_conversion",
-    "skip_reason",
-    "weight_uses",
-]
+__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "plan_conversion", "why_left"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -50,24 +43,6 @@ class PlannedConv:
     reason: str
 
 
-def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Every convolution of a network under every name it has, in module order.
-
-    The small layers inside a dynamic layer's sigma module belong to that layer and are left out.
-    """
-    inside = tuple(
-        f"{name}.sigma_module." if name else "sigma_module."
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, DGMConv2d)
-    )
-    return [
-        (name, module)
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, (nn.modules.conv._ConvNd, CondConv2d)) or _is_deformable(module)
-        if not (inside and name.startswith(inside))
-    ]
-
-
 def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool) -> list[PlannedConv]:
     """Decide for every convolution whether it is converted, without touching it.
 
@@ -84,47 +59,64 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
             would make W / M ill-conditioned.
     """
     convs = convolutions(model)
-    if any(isinstance(module, (SGMConv2d, DGMConv2d)) for _, module in convs):
+    if has_masks(model):
         raise ValueError("this network has Gaussian mask convolutions already: convert the plain network instead.")
     if not convs:
         raise ValueError(f"{type(model).__name__} has no convolution: there is nothing to mask.")
     if not conversion.masks_anything:
         raise ValueError("stem=None and body=None: nothing would be converted; set at least one of them.")
-    stems = stem_names(model, [name for name, _ in convs])
-    stages = stage_of_modules(model, stems)
+    stems, stages = stem_names(model), stages_of(model)
     _check_stages(model, conversion, stages)
-    shared = weight_uses(convs)
+    reasons = why_left(model, conversion)
     rows = []
     for name, module in convs:
-        is_stem = name in stems
-        stage = None if is_stem or stages is None else stages.get(name)
+        is_stem, reason = name in stems, reasons[name]
+        stage = None if is_stem else stages.get(name)
         target = conversion.stem if is_stem else conversion.body
-        reason = skip_reason(module)
-        if not reason and shared[id(module.weight)] > 1:
-            reason = "its weight is shared with another convolution"
-        if not reason and target is None:
-            reason = "stem=None" if is_stem else "body=None"
-        if not reason and not is_stem and conversion.stages is not None and stage not in conversion.stages:
-            reason = f"not in stages {conversion.stages}"
         kernel = tuple(getattr(module, "kernel_size", ()))
         rows.append(
             PlannedConv(name, type(module).__name__, kernel, stage, is_stem, None if reason else target, reason)
         )
     if not any(row.target for row in rows):
-        reasons = "; ".join(sorted({row.reason for row in rows}))
-        raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {reasons}.")
+        found = "; ".join(sorted({row.reason for row in rows}))
+        raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {found}.")
     if preserve:
         _check_divisors(rows, conversion.sigma_init)
     return rows
 
 
-def weight_uses(convs: list[tuple[str, nn.Module]]) -> Counter[int]:
-    """How many different layers use each weight, by the weight's identity."""
+def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
+    """Say of every convolution of a network why a conversion leaves it, in words for the user.
+
+    Args:
+        model: any network.
+        conversion: what is asked for, or what the network was converted with; None to ask for nothing.
+
+    Returns:
+        Name of a convolution -> the reason, empty where nothing speaks against a mask.
+    """
+    convs, stems, stages = convolutions(model), stem_names(model), stages_of(model)
     layers = {id(module): module for _, module in convs}
-    return Counter(id(getattr(module, "weight", None)) for module in layers.values())
+    uses = Counter(id(getattr(module, "weight", None)) for module in layers.values())
+
+    def reason(name: str, module: nn.Module) -> str:
+        if cannot := _why_unmaskable(module):
+            return cannot
+        if uses[id(module.weight)] > 1:
+            return "its weight is shared with another convolution"
+        if conversion is None:
+            return ""
+        if name in stems:
+            return "stem=None" if conversion.stem is None else ""
+        if conversion.body is None:
+            return "body=None"
+        chosen = conversion.stages is None or stages.get(name) in conversion.stages
+        return "" if chosen else f"not in stages {conversion.stages}"
+
+    return {name: reason(name, module) for name, module in convs}
 
 
-def skip_reason(module: nn.Module) -> str:
+def _why_unmaskable(module: nn.Module) -> str:
     """Why a convolution cannot carry a mask; empty when it can."""
     if not isinstance(module, nn.Conv2d):
         return f"{type(module).__name__} is not a Conv2d"
@@ -143,12 +135,7 @@ def skip_reason(module: nn.Module) -> str:
     return ""
 
 
-def _is_deformable(module: nn.Module) -> bool:
-    # by name, so that torchvision's operators are not imported for it
-    return any(cls.__name__ == "DeformConv2d" for cls in type(module).__mro__)
-
-
-def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int] | None) -> None:
+def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int]) -> None:
     if conversion.stages is None:
         return
     if not stages:

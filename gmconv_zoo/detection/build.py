@@ -11,10 +11,11 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ..conversion import Conversion, convert
+from ..conversion.stages import stages_of
 from ..layers import DGMConv2d, SGMConv2d
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 from ..saving.detectors import is_detector
-from .backbone import PyramidBackbone, create_body, module_stages
+from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
 from .dcn import deform_stages
@@ -247,7 +248,7 @@ def _mask(detector: Any, conversion: Conversion, *, preserve: bool) -> None:
 def _deform(detector: Any, plan: _Plan) -> None:
     if plan.dcn_stages:
         body = detector.backbone.body
-        deform_stages(body, module_stages(body), plan.dcn_stages, version=plan.dcn_version)
+        deform_stages(body, stages_of(body), plan.dcn_stages, version=plan.dcn_version)
 
 
 def _warn_of_frozen_masks(detector: Any, frozen_stages: int) -> None:

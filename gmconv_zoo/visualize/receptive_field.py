@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..conversion.plan import convolutions
-from ..conversion.stages import stage_of_modules, stem_names
+from ..conversion.stages import convolutions, stages_of
 from ..extras import needs_extra
 from ..layers import DGMConv2d
 
@@ -241,7 +240,10 @@ def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str,
             f"layer={layer!r}: {type(model).__name__} has no such layer. Pass the name of a module, for example "
             f"{', '.join(map(repr, close))}, or the number of a stage."
         )
-    stages, last = _stages(model)
+    convs, stages = convolutions(model), stages_of(model)
+    if not convs:
+        raise ValueError(f"{type(model).__name__} has no convolution: pass the name of a module as layer.")
+    last = convs[-1][0]
     if layer is None:
         name = _end(stages, max(stages.values())) if stages else last
         return name, modules[name]
@@ -251,14 +253,6 @@ def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str,
         raise ValueError(f"layer={layer}: {type(model).__name__} has {allowed}, for example {last!r}.")
     name = _end(stages, layer)
     return name, modules[name]
-
-
-def _stages(model: nn.Module) -> tuple[dict[str, int], str]:
-    """The stage of every module that is in one, and the name of the last convolution."""
-    convs = [name for name, _ in convolutions(model)]
-    if not convs:
-        raise ValueError(f"{type(model).__name__} has no convolution: pass the name of a module as layer.")
-    return stage_of_modules(model, stem_names(model, convs)) or {}, convs[-1]
 
 
 def _end(stages: dict[str, int], number: int) -> str:

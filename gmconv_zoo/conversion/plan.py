@@ -2,14 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..layers import initial_sigma, smallest_mask_value
+from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
 from .config import Conversion
 from .record import has_masks
+from .replace import held_values
 from .stages import convolutions, stages_of, stem_names
 
 __all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "plan_conversion", "why_left"]
@@ -95,15 +97,15 @@ def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
     Returns:
         Name of a convolution -> the reason, empty where nothing speaks against a mask.
     """
-    convs, stems, stages = convolutions(model), stem_names(model), stages_of(model)
-    layers = {id(module): module for _, module in convs}
-    uses = Counter(id(getattr(module, "weight", None)) for module in layers.values())
+    stems, stages = stem_names(model), stages_of(model)
+    held = (value for module in model.modules() for value in held_values(module))
+    uses = Counter(id(value) for value in held if isinstance(value, nn.Parameter))
 
     def reason(name: str, module: nn.Module) -> str:
         if cannot := _why_unmaskable(module):
             return cannot
         if uses[id(module.weight)] > 1:
-            return "its weight is shared with another convolution"
+            return "its weight is shared with another layer or attribute"
         if conversion is None:
             return ""
         if name in stems:
@@ -113,7 +115,7 @@ def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
         chosen = conversion.stages is None or stages.get(name) in conversion.stages
         return "" if chosen else f"not in stages {conversion.stages}"
 
-    return {name: reason(name, module) for name, module in convs}
+    return {name: reason(name, module) for name, module in convolutions(model)}
 
 
 def _why_unmaskable(module: nn.Module) -> str:
@@ -124,14 +126,46 @@ def _why_unmaskable(module: nn.Module) -> str:
         return f"{module.kernel_size[0]}x{module.kernel_size[1]}: its mask is identically 1"
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
         return "lazy: run one batch through the network first"
-    if parametrize.is_parametrized(module) or "weight" not in module._parameters:
-        return "its weight is parametrized"
+    own = dict(module.named_parameters(recurse=False))
+    if parametrize.is_parametrized(module) or "weight" not in own or not ("bias" in own or module.bias is None):
+        return "its weight or bias is parametrized"
     if "forward" in vars(module):
         return "its forward has been replaced"
     if not isinstance(module, Conv2dSame) and (
         type(module).forward is not nn.Conv2d.forward or type(module)._conv_forward is not nn.Conv2d._conv_forward
     ):
         return f"{type(module).__name__} computes its convolution in its own way"
+    children = dict(module.named_children())
+    if others := (own.keys() - {"weight", "bias"}) | dict(module.named_buffers(recurse=False)).keys() | children.keys():
+        return f"it has tensors or modules of its own ({', '.join(sorted(others))})"
+    if taken := vars(module).keys() & _names_of_mask_layers():
+        return f"a mask layer needs the names of its attributes ({', '.join(sorted(taken))})"
+    return _contradiction(module)
+
+
+@cache
+def _names_of_mask_layers() -> set[str]:
+    """The names that a mask layer has and a convolution has not."""
+    layers = (layer(1, 1, 3, device="meta") for layer in (SGMConv2d, DGMConv2d))
+    return {name for layer in layers for name in dir(layer)} - set(dir(nn.Conv2d(1, 1, 3, device="meta")))
+
+
+def _contradiction(conv: nn.Conv2d) -> str:
+    """Where a convolution does not agree with itself, as after a change by hand; empty where it does."""
+    if not conv.weight.is_floating_point():
+        return f"its weight is {conv.weight.dtype}, not of a real floating-point type"
+    geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.bias is not None)
+    try:
+        twin = nn.Conv2d(conv.in_channels, conv.out_channels, *geometry, conv.padding_mode, device="meta")  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError) as error:
+        return f"its settings contradict one another: {error}"
+    for name, tensor in conv.named_parameters(recurse=False):
+        if tensor.shape != (needed := twin.get_parameter(name).shape):
+            return f"its {name} has shape {tuple(tensor.shape)}, but its settings need {tuple(needed)}"
+    # the constructor's padding is what torch pads by in the modes other than "zeros", and no public name tells it
+    padding = conv._reversed_padding_repeated_twice
+    if conv.padding_mode != "zeros" and padding != twin._reversed_padding_repeated_twice:
+        return f"its padding was changed after it was built, which padding_mode={conv.padding_mode!r} does not follow"
     return ""
 
 

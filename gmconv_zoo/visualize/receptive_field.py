@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..conversion.stages import convolutions, stages_of
 from ..extras import needs_extra
 from ..layers import DGMConv2d
+from ..sigmas import eval_mode
 
 with needs_extra("train"):
     from scipy.optimize import curve_fit
@@ -147,18 +148,14 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
         model: any network; the mode of every module is restored at the end.
         through_sigma: whether gradients run through sigmas.
     """
-    modes = {module: module.training for module in model.modules()}
-    dynamic = [] if through_sigma else [module for module in modes if isinstance(module, DGMConv2d)]
+    dynamic = [] if through_sigma else [module for module in model.modules() if isinstance(module, DGMConv2d)]
     handles = [layer.sigma_module.register_forward_hook(_detached) for layer in dynamic]
     try:
-        model.eval()
-        with torch.inference_mode(False), torch.enable_grad():
+        with eval_mode(model), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
 
 
 def rectified_gradient(score: Tensor, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Find and exchange what a network holds, whether torch has registered it or it is in a plain list, tuple or dict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -23,7 +23,7 @@ def held_values(module: nn.Module) -> Iterator[Any]:
             waiting += value.values() if isinstance(value, dict) else value
 
 
-def replace_modules(model: nn.Module, pairs: list[tuple[nn.Module, nn.Module]]) -> nn.Module:
+def replace_modules(model: nn.Module, pairs: Sequence[tuple[nn.Module, nn.Module]]) -> nn.Module:
     """Exchange modules under every name, and in every list, tuple and dictionary, that a network has them in.
 
     Args:

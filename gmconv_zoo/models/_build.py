@@ -142,7 +142,7 @@ def build_gmconv(
     return model
 
 
-def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, dict[str, Any]]:
+def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
     """Return timm's ``default_cfgs`` entries of models, made from their specs.
 
     Args:
@@ -153,7 +153,7 @@ def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, d
     Returns:
         "model.tag" -> configuration, a model's default tag first; one untagged entry for a model without weights.
     """
-    cfgs: dict[str, dict[str, Any]] = {}
+    cfgs: dict[str, Any] = {}
     for model in models:
         shared = {
             "paper_ids": "arXiv:2302.04544",

@@ -135,11 +135,22 @@ def _write_weights(model: nn.Module, path: Path) -> None:
         scratch.touch()
         permissions = scratch.stat().st_mode
         save_model(model, str(scratch), metadata={"format": "pt", **_design(model)})
+        _sort_metadata(scratch)
         scratch.chmod(permissions)  # safetensors lets the owner alone read its files
         scratch.replace(path)
     except (OSError, SafetensorError) as error:  # the latter also for a full disk
         scratch.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Order the metadata of a safetensors file, which the library writes in another order each time."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")  # the format: size of the header, header in JSON, tensors
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 def _design(model: nn.Module) -> dict[str, str]:

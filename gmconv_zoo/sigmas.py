@@ -1,7 +1,7 @@
 """Read the sigmas and masks of a network, and keep them learning: optimizer settings, clipping, revival."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "are_different",
     "clip_sigma_grad",
     "dynamic_masks",
+    "eval_mode",
     "param_groups",
     "revive",
     "sigma_parameter_names",
@@ -70,6 +71,9 @@ def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) ->
     Returns:
         Module name -> (1,) sigma of a static layer; with images also module name -> (B, 2) horizontal and
         vertical sigma of a dynamic layer. On the CPU, in float32, without sign: only the square matters.
+
+    Raises:
+        ValueError: as for `dynamic_masks`.
     """
     static = {
         name: module.sigma.detach().abs().float().cpu()
@@ -87,11 +91,14 @@ def dynamic_masks(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[s
 
     Args:
         model: any network. It is run on the images in eval mode, as far as its last dynamic layer.
-        images: (B, C, H, W) input of the network, or for a detector a list of B images (C, H, W) of any sizes, each of
-            which is run by itself.
+        images: (B, C, H, W) input of the network in floating point, B at least 1, or for a detector a list of B images
+            (C, H, W) of any sizes, each of which is run by itself.
 
     Returns:
         Module name -> masks of a dynamic layer; empty for a network without one.
+
+    Raises:
+        ValueError: for no images, or images that are not in floating point, of a network with a dynamic layer.
     """
     found: dict[str, DynamicMask] = {}
     for name, (layer, x) in _dynamic_layers(model, images).items():
@@ -124,7 +131,8 @@ def revive(
         Module name -> the units that were dead; empty where all units are live.
 
     Raises:
-        ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them.
+        ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them,
+            or images that are not in floating point.
     """
     if not are_different(images):
         received = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a list of {len(images)}"
@@ -233,6 +241,18 @@ def param_groups(
     return groups
 
 
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Run a network in eval mode, and restore the mode of every module afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 class _AllSeenError(Exception):
     """Every dynamic layer has had its input, so the rest of the network need not be run."""
 
@@ -246,27 +266,30 @@ def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}
     if not layers:
         return {}
+    if not len(images):
+        raise ValueError("images holds no image: pass a batch (B, C, H, W), or a list, of at least one image.")
     seen: list[dict[str, Tensor]] = []
-    modes = {module: module.training for module in model.modules()}
     handles = []
     for name, layer in layers.items():
 
         def before(_module: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
-            seen[-1][name] = _two_pixels(inputs[0] if inputs[0].ndim == 4 else inputs[0].unsqueeze(0))
+            x = inputs[0]
+            if not x.is_floating_point():
+                raise ValueError(
+                    f"images reach the layer {name!r} as {x.dtype}: pass them in floating point, normalised."
+                )
+            seen[-1][name] = _two_pixels(x if x.ndim == 4 else x.unsqueeze(0))
             if len(seen[-1]) == len(layers):
                 raise _AllSeenError
 
         handles.append(layer.register_forward_pre_hook(before))
     device = next(iter(layers.values())).weight.device
     try:
-        model.eval()
         for batch in [images.to(device)] if isinstance(images, Tensor) else ([image.to(device)] for image in images):
             seen.append({})
-            with suppress(_AllSeenError):
+            with eval_mode(model), suppress(_AllSeenError):
                 model(batch)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for handle in handles:
             handle.remove()
     return {name: (layers[name], torch.cat([found[name] for found in seen])) for name in seen[0]}

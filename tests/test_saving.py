@@ -168,6 +168,42 @@ def test_the_dtype_is_kept(tmp_path, dtype):
     assert all(torch.equal(value, back.state_dict()[key]) for key, value in net.state_dict().items())
 
 
+@pytest.mark.parametrize("build", [lambda: OwnNet(), lambda: timm.create_model("stdconv_cifar_resnet20")])
+def test_every_tensor_keeps_its_dtype(tmp_path, build):
+    """Also one with two names, as a weight of OwnNet's."""
+    net = convert(build()).to(torch.bfloat16)
+    for module in net.modules():
+        if isinstance(module, (gmconv_zoo.SGMConv2d, torch.nn.BatchNorm2d)):
+            module.float()
+    save(net, tmp_path)
+    back = load(tmp_path, model=build if isinstance(net, OwnNet) else None).state_dict()
+    dtypes = {key: tensor.dtype for key, tensor in net.state_dict().items()}
+    assert set(dtypes.values()) >= {torch.bfloat16, torch.float32}
+    assert {key: tensor.dtype for key, tensor in back.items()} == dtypes
+    assert all(torch.equal(back[key], tensor) for key, tensor in net.state_dict().items())
+
+
+def test_a_group_norms_groups_are_compared(tmp_path):
+    net = timm.create_model("resnet18", norm_layer="groupnorm", num_classes=2)
+    save(net, tmp_path)
+    net.bn1.num_groups = 4
+    with pytest.raises(ValueError, match=r"bn1 is Norm\(num_groups=4, .* is not kept"):
+        save(net, tmp_path)
+
+
+def test_a_file_of_another_sigma_design_is_refused(tmp_path):
+    net, x = plain("gmconv_cifar_resnet20", sigma_design="pair"), torch.randn(1, 3, 32, 32)
+    torch.nn.init.normal_(net.conv1.sigma_module.fc.weight, std=0.3)
+    save(net, tmp_path)
+    asked = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(tmp_path / "model.safetensors")}}
+    with pytest.raises(ValueError, match=r"sigma_design='ratio': .* trained with 'pair'; pass sigma_design='pair'"):
+        timm.create_model("gmconv_cifar_resnet20", **asked)
+    loaded = timm.create_model("gmconv_cifar_resnet20", sigma_design="pair", **asked).eval()
+    assert torch.equal(loaded(x), net(x))
+    save_file(net.state_dict(), tmp_path / "model.safetensors")  # without a record
+    timm.create_model("gmconv_cifar_resnet20", **asked)
+
+
 def test_nothing_is_loaded_of_a_head_that_does_not_fit(tmp_path):
     save(convert(OwnNet()), tmp_path)
     other = convert(OwnNet())
@@ -228,6 +264,9 @@ def test_a_converted_backbone_inside_another_network(tmp_path, fused):
         lambda net: setattr(net, "act1", torch.nn.SiLU()),
         lambda net: setattr(net.conv1, "stride", (2, 2)),
         lambda net: setattr(net.layer2[0], "downsample", torch.nn.AvgPool2d(2)),
+        lambda net: setattr(net.layer1[0].conv1, "padding_mode", "circular"),
+        lambda net: setattr(net.layer1[0].conv1, "padding", (0, 2)),
+        lambda net: setattr(net.bn1, "eps", 0.5),
     ],
 )
 def test_edits_without_parameters_are_refused_rather_than_lost(tmp_path, edit):

@@ -128,6 +128,23 @@ def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
         revive(net, [images[0], images[0]])
 
 
+@pytest.mark.parametrize("read", [sigmas, dynamic_masks])
+@pytest.mark.parametrize("images", [[], torch.rand(0, 3, 9, 9)], ids=["list", "batch"])
+def test_no_images_are_refused(read, images):
+    with pytest.raises(ValueError, match="images holds no image: pass a batch"):
+        read(stem_with_a_dead_unit()[0], images)
+
+
+@pytest.mark.parametrize("read", [sigmas, dynamic_masks, revive])
+def test_images_of_bytes_are_refused(read):
+    net = stem_with_a_dead_unit()[0].train()
+    images = torch.randint(256, (2, 3, 9, 9), dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"images reach the layer '0' as torch\.uint8: pass them in floating point"):
+        read(net, images)
+    assert net.training
+    assert not net[0]._forward_pre_hooks
+
+
 def test_dynamic_masks_of_a_static_network_are_none():
     assert dynamic_masks(timm.create_model("sgmconv_cifar_resnet20"), torch.rand(2, 3, 32, 32)) == {}
 

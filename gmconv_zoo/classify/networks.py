@@ -14,6 +14,7 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
 from ..saving.named import check_model_name, is_timm_name, open_model
+from ..sigmas import eval_mode
 
 with needs_extra("train"):
     from accelerate.utils import gather_object
@@ -88,15 +89,13 @@ def _take_images_of(net: nn.Module, side: int, model: str) -> None:
     channels, height, width = data_config(net)["input_size"]
     if side < 1 or (config.get("fixed_input_size") and (height, width) != (side, side)):
         raise ValueError(f"image_size={side}: pass at least 1 pixel; the size of {model} is {height} (--image-size).")
-    training = net.training
     try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(1, channels, side, side))
+        with torch.no_grad(), eval_mode(net):
+            net(torch.zeros(1, channels, side, side))
     except RuntimeError as error:
         raise ValueError(
             f"image_size={side} is too small for {model} ({error}): pass a larger size (--image-size)."
         ) from error
-    net.train(training)
     config["input_size"] = (channels, side, side)
     config.pop("test_input_size", None)
 

@@ -4,7 +4,7 @@ from .config import CONVERSION_KEYS, Conversion
 from .convert import convert, divide_by_initial_mask
 from .fuse import fuse
 from .plan import PlannedConv
-from .record import fit_sigma_modules, present_conversion
+from .record import fit_sigma_modules, has_masks, present_conversion
 from .report import ConversionReport, conversion_report
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "divide_by_initial_mask",
     "fit_sigma_modules",
     "fuse",
+    "has_masks",
     "present_conversion",
 ]

@@ -7,9 +7,18 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from ..layers import STEM_HIDDEN_CHANNELS, DGMConv2d, SGMConv2d, circular_mask, copy_network, initial_sigma
+from ..layers import (
+    STEM_HIDDEN_CHANNELS,
+    DGMConv2d,
+    SGMConv2d,
+    circular_mask,
+    copy_network,
+    initial_sigma,
+    take_attributes,
+)
 from .config import Conversion
 from .plan import PlannedConv, plan_conversion
+from .replace import replace_modules
 
 __all__ = ["convert", "divide_by_initial_mask"]
 
@@ -30,7 +39,7 @@ def convert(
     """Replace a network's convolutions by Gaussian mask convolutions.
 
     With ``preserve`` every kernel W is stored as W / mask, so that the converted network computes what the plain one
-    did, up to rounding. Device, dtype, memory format, train mode and ``requires_grad`` are kept.
+    did, up to rounding. Device, dtype, memory format, train mode, ``requires_grad``, hooks and attributes are kept.
     Convolutions that cannot carry a mask are left (`conversion_report` says why). Convert before creating an
     optimizer: the parameters are new ones.
 
@@ -69,26 +78,12 @@ def convert(
         )
     if not inplace:
         model = copy_network(model)
-    model = _replace(model, plan, conversion, preserve)
-    model.gmconv_conversion = conversion  # type: ignore[assignment]
-    return model
-
-
-def _replace(model: nn.Module, plan: list[PlannedConv], conversion: Conversion, preserve: bool) -> nn.Module:
-    replaced: dict[nn.Module, nn.Module] = {}  # a convolution used under two names stays one module
+    rows: dict[nn.Module, PlannedConv] = {}
     for row in plan:
-        if row.target is None:
-            continue
-        conv = model.get_submodule(row.name)
-        if isinstance(conv, (SGMConv2d, DGMConv2d)):  # lies in a block that has another name too
-            continue
-        if conv not in replaced:
-            replaced[conv] = _masked(conv, row, conversion, preserve)
-        new = replaced[conv]
-        if not row.name:
-            return new
-        parent, _, child = row.name.rpartition(".")
-        setattr(model.get_submodule(parent), child, new)
+        if row.target:  # a convolution with several names stays one module
+            rows.setdefault(model.get_submodule(row.name), row)
+    model = replace_modules(model, [(conv, _masked(conv, row, conversion, preserve)) for conv, row in rows.items()])
+    model.gmconv_conversion = conversion  # type: ignore[assignment]
     return model
 
 
@@ -110,15 +105,15 @@ def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
 
 
 def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool) -> nn.Module:
-    """A mask layer with the convolution's geometry, parameters, hooks and mode."""
-    args = (conv.in_channels, conv.out_channels, conv.kernel_size)
+    """A mask layer with the convolution's geometry, parameters, hooks, attributes and mode."""
+    args, same = (conv.in_channels, conv.out_channels, conv.kernel_size), isinstance(conv, Conv2dSame)
     geometry: dict[str, Any] = {
         "stride": conv.stride,
-        "padding": "same" if isinstance(conv, Conv2dSame) else conv.padding,
+        "padding": "same" if same else conv.padding,
         "dilation": conv.dilation,
         "groups": conv.groups,
         "bias": conv.bias is not None,
-        "padding_mode": conv.padding_mode,
+        "padding_mode": "zeros" if same else conv.padding_mode,
         "device": conv.weight.device,
         "dtype": conv.weight.dtype,
     }
@@ -142,9 +137,8 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
         weight = divide_by_initial_mask(weight, sigma)
     new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     new.bias = conv.bias
-    for name, hooks in vars(conv).items():
-        if "hook" in name:
-            setattr(new, name, hooks)
+    vars(new.weight).update(vars(conv.weight))
+    take_attributes(new, conv)
     return new.train(conv.training)
 
 

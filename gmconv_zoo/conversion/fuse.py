@@ -4,6 +4,7 @@ from torch import nn
 
 from ..layers import SGMConv2d, copy_network
 from .config import Conversion
+from .replace import replace_modules
 
 __all__ = ["fuse"]
 
@@ -24,15 +25,8 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     """
     if not inplace:
         model = copy_network(model)
-    if isinstance(model, SGMConv2d):
-        return model.fuse()
-    fused: dict[int, nn.Module] = {}  # a module used under two names stays one module
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
-            if isinstance(child, SGMConv2d):
-                if id(child) not in fused:
-                    fused[id(child)] = child.fuse()
-                setattr(parent, name, fused[id(child)])
+    pairs = [(layer, layer.fuse()) for layer in model.modules() if isinstance(layer, SGMConv2d)]
+    model = replace_modules(model, pairs)
     for part in model.modules():  # a converted network may be part of a larger one
         conversion = vars(part).get("gmconv_conversion")
         if isinstance(conversion, Conversion):

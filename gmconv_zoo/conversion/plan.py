@@ -2,24 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
-from timm.layers import CondConv2d, Conv2dSame
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
 from .config import Conversion
-from .stages import stage_of_modules, stem_names
+from .record import has_masks
+from .replace import held_values
+from .stages import convolutions, stages_of, stem_names
 
-__all__ = [
-    "FLAT_KERNEL",
-    "SMALLEST_DIVISOR",
-    "PlannedConv",
-    "convolutions",
-    "plan_conversion",
-    "skip_reason",
-    "weight_uses",
-]
+__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "plan_conversion", "why_left"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -50,24 +45,6 @@ class PlannedConv:
     reason: str
 
 
-def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Every convolution of a network under every name it has, in module order.
-
-    The small layers inside a dynamic layer's sigma module belong to that layer and are left out.
-    """
-    inside = tuple(
-        f"{name}.sigma_module." if name else "sigma_module."
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, DGMConv2d)
-    )
-    return [
-        (name, module)
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, (nn.modules.conv._ConvNd, CondConv2d)) or _is_deformable(module)
-        if not (inside and name.startswith(inside))
-    ]
-
-
 def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool) -> list[PlannedConv]:
     """Decide for every convolution whether it is converted, without touching it.
 
@@ -84,47 +61,64 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
             would make W / M ill-conditioned.
     """
     convs = convolutions(model)
-    if any(isinstance(module, (SGMConv2d, DGMConv2d)) for _, module in convs):
+    if has_masks(model):
         raise ValueError("this network has Gaussian mask convolutions already: convert the plain network instead.")
     if not convs:
         raise ValueError(f"{type(model).__name__} has no convolution: there is nothing to mask.")
     if not conversion.masks_anything:
         raise ValueError("stem=None and body=None: nothing would be converted; set at least one of them.")
-    stems = stem_names(model, [name for name, _ in convs])
-    stages = stage_of_modules(model, stems)
+    stems, stages = stem_names(model), stages_of(model)
     _check_stages(model, conversion, stages)
-    shared = weight_uses(convs)
+    reasons = why_left(model, conversion)
     rows = []
     for name, module in convs:
-        is_stem = name in stems
-        stage = None if is_stem or stages is None else stages.get(name)
+        is_stem, reason = name in stems, reasons[name]
+        stage = None if is_stem else stages.get(name)
         target = conversion.stem if is_stem else conversion.body
-        reason = skip_reason(module)
-        if not reason and shared[id(module.weight)] > 1:
-            reason = "its weight is shared with another convolution"
-        if not reason and target is None:
-            reason = "stem=None" if is_stem else "body=None"
-        if not reason and not is_stem and conversion.stages is not None and stage not in conversion.stages:
-            reason = f"not in stages {conversion.stages}"
         kernel = tuple(getattr(module, "kernel_size", ()))
         rows.append(
             PlannedConv(name, type(module).__name__, kernel, stage, is_stem, None if reason else target, reason)
         )
     if not any(row.target for row in rows):
-        reasons = "; ".join(sorted({row.reason for row in rows}))
-        raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {reasons}.")
+        found = "; ".join(sorted({row.reason for row in rows}))
+        raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {found}.")
     if preserve:
         _check_divisors(rows, conversion.sigma_init)
     return rows
 
 
-def weight_uses(convs: list[tuple[str, nn.Module]]) -> Counter[int]:
-    """How many different layers use each weight, by the weight's identity."""
-    layers = {id(module): module for _, module in convs}
-    return Counter(id(getattr(module, "weight", None)) for module in layers.values())
+def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
+    """Say of every convolution of a network why a conversion leaves it, in words for the user.
+
+    Args:
+        model: any network.
+        conversion: what is asked for, or what the network was converted with; None to ask for nothing.
+
+    Returns:
+        Name of a convolution -> the reason, empty where nothing speaks against a mask.
+    """
+    stems, stages = stem_names(model), stages_of(model)
+    held = (value for module in model.modules() for value in held_values(module))
+    uses = Counter(id(value) for value in held if isinstance(value, nn.Parameter))
+
+    def reason(name: str, module: nn.Module) -> str:
+        if cannot := _why_unmaskable(module):
+            return cannot
+        if uses[id(module.weight)] > 1:
+            return "its weight is shared with another layer or attribute"
+        if conversion is None:
+            return ""
+        if name in stems:
+            return "stem=None" if conversion.stem is None else ""
+        if conversion.body is None:
+            return "body=None"
+        chosen = conversion.stages is None or stages.get(name) in conversion.stages
+        return "" if chosen else f"not in stages {conversion.stages}"
+
+    return {name: reason(name, module) for name, module in convolutions(model)}
 
 
-def skip_reason(module: nn.Module) -> str:
+def _why_unmaskable(module: nn.Module) -> str:
     """Why a convolution cannot carry a mask; empty when it can."""
     if not isinstance(module, nn.Conv2d):
         return f"{type(module).__name__} is not a Conv2d"
@@ -132,23 +126,50 @@ def skip_reason(module: nn.Module) -> str:
         return f"{module.kernel_size[0]}x{module.kernel_size[1]}: its mask is identically 1"
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
         return "lazy: run one batch through the network first"
-    if parametrize.is_parametrized(module) or "weight" not in module._parameters:
-        return "its weight is parametrized"
+    own = dict(module.named_parameters(recurse=False))
+    if parametrize.is_parametrized(module) or "weight" not in own or not ("bias" in own or module.bias is None):
+        return "its weight or bias is parametrized"
     if "forward" in vars(module):
         return "its forward has been replaced"
     if not isinstance(module, Conv2dSame) and (
         type(module).forward is not nn.Conv2d.forward or type(module)._conv_forward is not nn.Conv2d._conv_forward
     ):
         return f"{type(module).__name__} computes its convolution in its own way"
+    children = dict(module.named_children())
+    if others := (own.keys() - {"weight", "bias"}) | dict(module.named_buffers(recurse=False)).keys() | children.keys():
+        return f"it has tensors or modules of its own ({', '.join(sorted(others))})"
+    if taken := vars(module).keys() & _names_of_mask_layers():
+        return f"a mask layer needs the names of its attributes ({', '.join(sorted(taken))})"
+    return _contradiction(module)
+
+
+@cache
+def _names_of_mask_layers() -> set[str]:
+    """The names that a mask layer has and a convolution has not."""
+    layers = (layer(1, 1, 3, device="meta") for layer in (SGMConv2d, DGMConv2d))
+    return {name for layer in layers for name in dir(layer)} - set(dir(nn.Conv2d(1, 1, 3, device="meta")))
+
+
+def _contradiction(conv: nn.Conv2d) -> str:
+    """Where a convolution does not agree with itself, as after a change by hand; empty where it does."""
+    if not conv.weight.is_floating_point():
+        return f"its weight is {conv.weight.dtype}, not of a real floating-point type"
+    geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.bias is not None)
+    try:
+        twin = nn.Conv2d(conv.in_channels, conv.out_channels, *geometry, conv.padding_mode, device="meta")  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError) as error:
+        return f"its settings contradict one another: {error}"
+    for name, tensor in conv.named_parameters(recurse=False):
+        if tensor.shape != (needed := twin.get_parameter(name).shape):
+            return f"its {name} has shape {tuple(tensor.shape)}, but its settings need {tuple(needed)}"
+    # the constructor's padding is what torch pads by in the modes other than "zeros", and no public name tells it
+    padding = conv._reversed_padding_repeated_twice
+    if conv.padding_mode != "zeros" and padding != twin._reversed_padding_repeated_twice:
+        return f"its padding was changed after it was built, which padding_mode={conv.padding_mode!r} does not follow"
     return ""
 
 
-def _is_deformable(module: nn.Module) -> bool:
-    # by name, so that torchvision's operators are not imported for it
-    return any(cls.__name__ == "DeformConv2d" for cls in type(module).__mro__)
-
-
-def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int] | None) -> None:
+def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int]) -> None:
     if conversion.stages is None:
         return
     if not stages:

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from ..layers import DGMConv2d, SGMConv2d
 from .config import Conversion
 
-__all__ = ["fit_sigma_modules", "present_conversion"]
+__all__ = ["fit_sigma_modules", "has_masks", "present_conversion"]
+
+
+def has_masks(model: nn.Module) -> bool:
+    """Return whether a network has Gaussian mask convolutions."""
+    return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
 
 
 def present_conversion(model: nn.Module) -> Conversion | None:

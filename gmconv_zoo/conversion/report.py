@@ -3,10 +3,9 @@
 from torch import nn
 
 from ..layers import DGMConv2d, SGMConv2d
-from .config import Conversion
-from .plan import PlannedConv, convolutions, skip_reason, weight_uses
+from .plan import PlannedConv, why_left
 from .record import present_conversion
-from .stages import stage_of_modules, stem_names
+from .stages import convolutions, stages_of, stem_names
 
 __all__ = ["ConversionReport", "conversion_report"]
 
@@ -37,45 +36,16 @@ def conversion_report(model: nn.Module) -> ConversionReport:
     Returns:
         One row per convolution in module order: its mask ("static" or "dynamic"), or why it has none.
     """
-    convs = convolutions(model)
-    if not convs:
-        return ConversionReport()
-    conversion = present_conversion(model)
-    stems = stem_names(model, [name for name, _ in convs])
-    stages = stage_of_modules(model, stems) or {}
-    weights = weight_uses(convs)
-    return ConversionReport(
-        _row(name, module, stems, stages, conversion, weights[id(getattr(module, "weight", None))] > 1)
-        for name, module in convs
-    )
+    reasons = why_left(model, present_conversion(model))
+    stems, stages = stem_names(model), stages_of(model)
 
+    def row(name: str, module: nn.Module) -> PlannedConv:
+        target = "static" if isinstance(module, SGMConv2d) else "dynamic" if isinstance(module, DGMConv2d) else None
+        reason = "" if target else reasons[name] or "not converted"
+        stage, kernel = None if name in stems else stages.get(name), tuple(getattr(module, "kernel_size", ()))
+        return PlannedConv(name, type(module).__name__, kernel, stage, name in stems, target, reason)
 
-def _row(
-    name: str,
-    module: nn.Module,
-    stems: tuple[str, ...],
-    stages: dict[str, int],
-    conversion: Conversion | None,
-    shared: bool,
-) -> PlannedConv:
-    target = "static" if isinstance(module, SGMConv2d) else "dynamic" if isinstance(module, DGMConv2d) else None
-    stage = None if name in stems else stages.get(name)
-    reason = ""
-    if target is None:
-        reason = skip_reason(module) or _unselected(name in stems, stage, conversion, shared)
-    kernel = tuple(getattr(module, "kernel_size", ()))
-    return PlannedConv(name, type(module).__name__, kernel, stage, name in stems, target, reason)
-
-
-def _unselected(is_stem: bool, stage: int | None, conversion: Conversion | None, shared: bool) -> str:
-    if conversion is None:
-        return "not converted"
-    wanted = conversion.stem if is_stem else conversion.body
-    if wanted is None:
-        return "stem=None" if is_stem else "body=None"
-    if not is_stem and conversion.stages is not None and stage not in conversion.stages:
-        return f"not in stages {conversion.stages}"
-    return "its weight is shared with another convolution" if shared else "not converted"
+    return ConversionReport(row(name, module) for name, module in convolutions(model))
 
 
 def _cells(row: PlannedConv) -> tuple[str, ...]:

@@ -1,41 +1,62 @@
-"""Which convolution is a network's stem, and which stage every other one belongs to."""
+"""Which convolutions a network has, which is its stem, and which stage every other one belongs to."""
 
 from itertools import pairwise
 
+from timm.layers import CondConv2d
 from torch import nn
 
-__all__ = ["stage_of_modules", "stem_names"]
+from ..layers import DGMConv2d
+
+__all__ = ["convolutions", "stages_of", "stem_names"]
 
 
-def stem_names(model: nn.Module, conv_names: list[str]) -> tuple[str, ...]:
-    """Names of the stem convolutions: timm's ``first_conv``, else the first convolution.
+def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Every convolution of a network under every name it has, in module order.
+
+    The small layers inside a dynamic layer's sigma module belong to that layer and are left out.
+    """
+    inside = tuple(
+        f"{name}.sigma_module." if name else "sigma_module."
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, DGMConv2d)
+    )
+    return [
+        (name, module)
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, (nn.modules.conv._ConvNd, CondConv2d)) or _is_deformable(module)
+        if not (inside and name.startswith(inside))
+    ]
+
+
+def stem_names(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of the stem convolutions: timm's ``first_conv``, else the first convolution.
 
     Args:
         model: any network.
-        conv_names: names of its convolutions in module order, at least one.
 
     Returns:
-        One name, or more where timm lists several first convolutions.
+        One name, more where timm lists several first convolutions, none for a network without convolutions.
     """
+    conv_names = [name for name, _ in convolutions(model)]
     declared = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv") or ()
     declared = (declared,) if isinstance(declared, str) else tuple(declared)
     # timm's feature extractors rename a.b to a_b
     present = [name for d in declared for name in (d, d.replace(".", "_")) if name in conv_names]
-    return tuple(dict.fromkeys(present)) or (conv_names[0],)
+    return tuple(dict.fromkeys(present)) or tuple(conv_names[:1])
 
 
-def stage_of_modules(model: nn.Module, stems: tuple[str, ...]) -> dict[str, int] | None:
-    """The stage, counted from 1, of every module that lies in one.
+def stages_of(model: nn.Module) -> dict[str, int]:
+    """Return the stage, counted from 1, of every module that is in one.
 
     A network tells its stages by ``conv_stages`` (a tuple of tuples of module names: a user's own network may
-    set it), or by timm's ``feature_info``, whose modules end a stage each.
+    set it), or by timm's ``feature_info``, whose modules end a stage each. The stem, and what is with it before the
+    first stage, is in none.
 
     Args:
         model: any network.
-        stems: names of its stem convolutions; what lies with them before the first stage is in none.
 
     Returns:
-        A mapping from module name to stage, or None for a network without known stages.
+        A mapping from module name to stage, empty for a network without known stages.
     """
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     if declared := getattr(model, "conv_stages", None):
@@ -51,8 +72,13 @@ def stage_of_modules(model: nn.Module, stems: tuple[str, ...]) -> dict[str, int]
     while ends and ends[-1] not in names:
         ends.pop()
     if not ends or not set(ends) <= set(names):
-        return None
-    return _split_at(model, names, ends, stems)
+        return {}
+    return _split_at(model, names, ends, stem_names(model))
+
+
+def _is_deformable(module: nn.Module) -> bool:
+    # by name, so that torchvision's operators are not imported for it
+    return any(cls.__name__ == "DeformConv2d" for cls in type(module).__mro__)
 
 
 def _feature_modules(model: nn.Module) -> list[str]:

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from ..conversion.plan import convolutions
-from ..conversion.stages import stage_of_modules, stem_names
+from ..conversion.stages import stages_of
 from ..saving.named import check_model_name, is_timm_name
 
-__all__ = ["STRIDES", "PyramidBackbone", "create_body", "module_stages"]
+__all__ = ["STRIDES", "PyramidBackbone", "create_body"]
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = 256
@@ -52,11 +51,6 @@ def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = N
     if getattr(body, "output_fmt", "NCHW") != "NCHW":
         raise ValueError(f"backbone={name!r} returns channels-last features: pass a convolutional network.")
     return body
-
-
-def module_stages(body: nn.Module) -> dict[str, int]:
-    """Return the stage, counted from 1, of every module that is in one; empty where the network's are unknown."""
-    return stage_of_modules(body, stem_names(body, [name for name, _ in convolutions(body)])) or {}
 
 
 class PyramidBackbone(nn.Module):
@@ -105,7 +99,7 @@ class PyramidBackbone(nn.Module):
 
 
 def _freeze(body: nn.Module, frozen_stages: int) -> None:
-    stages = module_stages(body)
+    stages = stages_of(body)
     depth = max(stages.values(), default=-1)
     if isinstance(frozen_stages, bool) or not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= depth:
         known = f"-1 (nothing), 0 (the stem) to {depth}" if stages else "-1: the backbone's stages are unknown"

@@ -11,10 +11,12 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ..conversion import Conversion, convert
+from ..conversion.stages import stages_of
 from ..layers import DGMConv2d, SGMConv2d
+from ..models._build import masks_of
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 from ..saving.detectors import is_detector
-from .backbone import PyramidBackbone, create_body, module_stages
+from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
 from .dcn import deform_stages
@@ -229,10 +231,8 @@ def _assemble(plan: _Plan, body: Any) -> nn.Module:
 
 def _conversion(backbone: str, asked: dict[str, Any]) -> Conversion:
     """What is asked for, over the masks of a registered family; a plain network has none by itself."""
-    family: dict[str, Any] = {"stem": None, "body": None}
-    if backbone.startswith(MASKED_FAMILIES):
-        family = {"stem": "dynamic" if backbone.startswith("gmconv_") else "static"}
-    conversion = Conversion(**{**family, **asked})
+    family = masks_of(backbone) if backbone.startswith(MASKED_FAMILIES) else None
+    conversion = replace(family or Conversion(stem=None, body=None), **asked)
     if asked.keys() - {"stem", "body"} and not conversion.masks_anything:
         extra = ", ".join(sorted(asked.keys() - {"stem", "body"}))
         raise ValueError(f"{extra}: without stem or body there is no mask; pass e.g. stem='dynamic', body='static'.")
@@ -247,7 +247,7 @@ def _mask(detector: Any, conversion: Conversion, *, preserve: bool) -> None:
 def _deform(detector: Any, plan: _Plan) -> None:
     if plan.dcn_stages:
         body = detector.backbone.body
-        deform_stages(body, module_stages(body), plan.dcn_stages, version=plan.dcn_version)
+        deform_stages(body, stages_of(body), plan.dcn_stages, version=plan.dcn_version)
 
 
 def _warn_of_frozen_masks(detector: Any, frozen_stages: int) -> None:

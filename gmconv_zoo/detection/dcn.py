@@ -84,8 +84,7 @@ def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ..
     replaced = set()
     for name, layer in layers.items():
         if type(layer) is nn.Conv2d and layer.kernel_size == (3, 3):
-            parent, _, child = name.rpartition(".")
-            setattr(body.get_submodule(parent), child, DeformableConv2d(layer, modulated=version == 2))
+            body.set_submodule(name, DeformableConv2d(layer, modulated=version == 2))
             replaced.add(stages[name])
     if without := sorted(set(chosen) - replaced):
         raise ValueError(f"dcn_stages={chosen}: stages {without} have no plain 3x3 convolution.")

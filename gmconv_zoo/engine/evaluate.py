@@ -6,11 +6,12 @@ other. A loader that fails in one of them has no batch to gather: that process e
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from ..sigmas import eval_mode
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -64,7 +65,7 @@ def evaluate(
         Exception: what the network or the evaluator raised; in the other processes a RuntimeError.
     """
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    with _eval_mode(model):
+    with eval_mode(model):
         for inputs, targets in _with_bar(_batches(loader, accelerator), loader, accelerator, progress):
             state, error, rows = _FINE, None, None
             try:
@@ -77,17 +78,6 @@ def evaluate(
                 rows = accelerator.gather_for_metrics(rows)
             evaluator.update(rows)
     return evaluator.result()
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _batches(loader: Iterable[Any], accelerator: "Accelerator | None") -> Iterator[Any]:

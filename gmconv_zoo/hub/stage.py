@@ -12,7 +12,7 @@ import torch
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from ..conversion import fuse
+from ..conversion import fuse, has_masks
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
@@ -156,8 +156,7 @@ def _write_detector(
     save(model, out)
     check_detector(model, out)
     notes, start = _copy_record(folder, out), read_start(folder)
-    masked = any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
-    kind: Kind = "plain" if not masked else "mask-trained" if trained else "untrained"
+    kind: Kind = "plain" if not has_masks(model) else "mask-trained" if trained else "untrained"
     if not licence and start and is_timm_name(start):
         licence = getattr(get_pretrained_cfg(start), "license", None) or ""
     name, _, tag = repo_id.rpartition("/")[2].partition(".")

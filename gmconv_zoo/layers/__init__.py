@@ -1,6 +1,6 @@
 """The Gaussian mask convolutions as drop-in layers."""
 
-from .copying import copy_network
+from .copying import copy_network, take_attributes
 from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
 from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
 from .per_sample_conv import FORMS, per_sample_conv2d
@@ -20,4 +20,5 @@ __all__ = [
     "kernel_sigma",
     "per_sample_conv2d",
     "smallest_mask_value",
+    "take_attributes",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
-__all__ = ["copy_network", "plain_copy"]
+__all__ = ["copy_network", "plain_copy", "take_attributes"]
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -23,7 +23,10 @@ def copy_network(model: ModuleT) -> ModuleT:
         model: any network or layer; it is left as it is.
     """
     computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
-    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
+    copied = copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
+    for old, new in zip(model.parameters(), copied.parameters(), strict=True):
+        vars(new).update({**vars(old), **vars(new)})  # a parameter's attributes, which deepcopy drops
+    return copied
 
 
 @torch.no_grad()
@@ -45,6 +48,19 @@ def plain_copy(layer: ModuleT) -> ModuleT:
     if parametrize.is_parametrized(plain):
         _settle(plain)
     return plain
+
+
+def take_attributes(layer: nn.Module, old: nn.Module, *, but: tuple[str, ...] = ()) -> None:
+    """Give a layer the hooks of the one whose place it takes, and the attributes that it does not have itself.
+
+    Args:
+        layer: changed in place.
+        old: the layer that it replaces. What ``torch.compile`` made of it is left behind.
+        but: parts of the names of hooks and attributes that are left behind too.
+    """
+    for name, value in old.__getstate__().items():
+        if ("hook" in name or not hasattr(layer, name)) and not any(part in name for part in but):
+            setattr(layer, name, value)
 
 
 def _settle(layer: Any) -> None:

@@ -8,7 +8,7 @@ from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .copying import plain_copy
+from .copying import plain_copy, take_attributes
 from .masks import circular_mask, kernel_sigma
 
 __all__ = ["PaddingMode", "SGMConv2d", "initial_sigma", "pads_to_input"]
@@ -114,9 +114,7 @@ class SGMConv2d(nn.Conv2d):
             fused = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **options)
         fused.weight = nn.Parameter(plain.masked_weight(), requires_grad=plain.weight.requires_grad)
         fused.bias = plain.bias
-        for name, hooks in vars(plain).items():
-            if "hook" in name and "state_dict" not in name:  # those belong to this layer's own tensors
-                setattr(fused, name, hooks)
+        take_attributes(fused, plain, but=("state_dict", "pads_to_input"))  # these belong to the mask
         return fused.train(self.training)
 
     @torch.jit.ignore

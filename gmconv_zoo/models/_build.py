@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import safe_open
 from timm.models import build_model_with_cfg, resolve_pretrained_cfg
 from torch import nn
 
@@ -19,8 +20,10 @@ from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import SPECS, WeightSpec, specs_of
 
-__all__ = ["SigmaNoDecay", "build_gmconv", "default_cfgs_of"]
+__all__ = ["MASKS", "SigmaNoDecay", "build_gmconv", "default_cfgs_of", "masks_of"]
 
+# The masks of each family: the paper's GMConv, its S-GMConv, and its baseline
+MASKS = {"gmconv": Conversion(), "sgmconv": Conversion(stem="static"), "stdconv": None}
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +44,6 @@ def build_gmconv(
     variant: str,
     pretrained: bool,
     *,
-    masks: Conversion | None,
     rename: Callable[[StateDict, nn.Module], StateDict] | None = None,
     pretrained_cfg: Any = None,
     pretrained_cfg_overlay: dict[str, Any] | None = None,
@@ -55,12 +57,12 @@ def build_gmconv(
 
     Args:
         model_cls: the plain network's class.
-        variant: the entrypoint's name.
+        variant: the entrypoint's name, whose family decides its masks.
         pretrained: load the weights of the resolved tag.
-        masks: the family's conversion, whose fields ``kwargs`` may override; None for a plain network.
         rename: see `adapt_checkpoint`.
         pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
-        **kwargs: constructor arguments, conversion keywords and timm's ``features_only`` and friends.
+        **kwargs: constructor arguments, timm's ``features_only`` and friends, and for a masked family conversion
+            keywords, which replace those of `MASKS`.
 
     Returns:
         The network, or timm's feature extractor around it.
@@ -70,7 +72,7 @@ def build_gmconv(
         ValueError: for conversion keywords outside their range.
     """
     cfg = resolve_pretrained_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
-    conversion = None
+    conversion, masks = None, masks_of(variant)
     if masks is not None:
         asked = {key: kwargs.pop(key) for key in CONVERSION_KEYS if key in kwargs}
         conversion = Conversion.from_dict({**masks.to_dict(), **asked})
@@ -79,12 +81,14 @@ def build_gmconv(
     own_file = _names_a_file(cfg, variant)
     if pretrained and masks is not None and conversion is not None:
         of_tag = spec is not None and spec.conversion == "native" and not own_file
-        _check_recorded(conversion, masks, masks.to_dict() if of_tag else kwargs.get("pretrained_model_args") or {})
+        _check_recorded(conversion, masks.to_dict() if of_tag else kwargs.get("pretrained_model_args") or {})
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not own_file:
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
     if pretrained and cfg.file and not cfg.source and not cfg.state_dict and (spec is None or own_file):
         _check_opens(Path(cfg.file), spec.name if spec is not None else variant)
+        if conversion is not None and (spec is None or spec.conversion == "native"):
+            _check_recorded(conversion, _design_in(cfg.file))
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
 
@@ -138,29 +142,34 @@ def build_gmconv(
     return model
 
 
-def default_cfgs_of(
-    model: str, masks: Conversion | None, *, first_conv: str, **common: Any
-) -> dict[str, dict[str, Any]]:
-    """timm's ``default_cfgs`` entries of a model, made from its specs.
+def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
+    """Return timm's ``default_cfgs`` entries of models, made from their specs.
 
     Args:
-        model: the entrypoint's name.
-        masks: its conversion, None for a plain network.
+        *models: the entrypoints' names.
         first_conv: name of the stem convolution.
         **common: what all tags share (classifier, pool_size and the like).
 
     Returns:
-        "model.tag" -> configuration, the default tag first; one untagged entry for a model without weights.
+        "model.tag" -> configuration, a model's default tag first; one untagged entry for a model without weights.
     """
-    common = {
-        "paper_ids": "arXiv:2302.04544",
-        "origin_url": "https://arxiv.org/abs/2302.04544",
-        "first_conv": _first_conv(first_conv, masks),
-        **common,
-    }
-    if not specs_of(model):
-        return {model: {"license": "apache-2.0", **common}}
-    return {spec.name: {"pool_size": _pool_size(spec), **common, **_cfg(spec)} for spec in specs_of(model)}
+    cfgs: dict[str, Any] = {}
+    for model in models:
+        shared = {
+            "paper_ids": "arXiv:2302.04544",
+            "origin_url": "https://arxiv.org/abs/2302.04544",
+            "first_conv": _first_conv(first_conv, masks_of(model)),
+            **common,
+        }
+        cfgs |= {spec.name: {"pool_size": _pool_size(spec), **shared, **_cfg(spec)} for spec in specs_of(model)}
+        if not specs_of(model):
+            cfgs[model] = {"license": "apache-2.0", **shared}
+    return cfgs
+
+
+def masks_of(model: str) -> Conversion | None:
+    """Return the conversion of a registered model's family; None for a plain network."""
+    return MASKS[model.partition("_")[0]]
 
 
 def _pool_size(spec: WeightSpec) -> tuple[int, ...]:
@@ -224,23 +233,31 @@ def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | No
     return replace(spec, hf_hub_id=hub_id, revision=revision, filename=filename, url="", **unknown)
 
 
-def _check_recorded(conversion: Conversion, masks: Conversion, recorded: dict[str, Any]) -> None:
+def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
     """A native checkpoint was trained with its conversion: under another its numbers mean something else.
 
     Args:
         conversion: what was asked for.
-        masks: the family's, which fields that are not on record are left out of the comparison with.
-        recorded: the fields that the checkpoint's configuration has, among others.
+        recorded: the fields that are on record with the checkpoint, among others.
     """
     known = {key: recorded[key] for key in CONVERSION_KEYS if key in recorded}
-    there, here = Conversion.from_dict({**masks.to_dict(), **known}).to_dict(), conversion.to_dict()
+    there, here = Conversion.from_dict(known).to_dict(), conversion.to_dict()
     for key in known:
         if here[key] != there[key]:
             said = "carries its sigmas, which started at" if key == "sigma_init" else "was trained with"
             raise ValueError(
-                f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; leave {key} out, or pass "
+                f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; pass {key}={there[key]!r}, or "
                 "pretrained=False."
             )
+
+
+def _design_in(file: str) -> dict[str, str]:
+    """The field that `gmconv_zoo.save` records in a file of weights; nothing for a file that others wrote."""
+    if not file.endswith(".safetensors"):
+        return {}
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata() or {}
+    return {key: metadata[key] for key in ("sigma_design",) if key in metadata}
 
 
 def _names_a_file(cfg: Any, variant: str) -> bool:

@@ -11,7 +11,6 @@ from timm.models import generate_default_cfgs, register_model, register_notrace_
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..conversion import Conversion
 from ..weights.adapt import StateDict
 from ._base import ChainNet
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
@@ -200,23 +199,15 @@ class AlexNet(SigmaNoDecay, ChainNet):
 
 
 _COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
-_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
-default_cfgs = generate_default_cfgs(
-    {
-        **default_cfgs_of("gmconv_alexnet", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_alexnet", _SGMCONV, **_COMMON),
-        **default_cfgs_of("stdconv_alexnet", None, **_COMMON),
-    }
-)
+default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_alexnet", "stdconv_alexnet", **_COMMON))
 
 
-def _create(variant: str, pretrained: bool, masks: Conversion | None, kwargs: dict[str, Any]) -> AlexNet:
+def _create(variant: str, pretrained: bool, kwargs: dict[str, Any]) -> AlexNet:
     return build_gmconv(
         AlexNet,
         variant,
         pretrained,
-        masks=masks,
         rename=_rename,
         feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
         **kwargs,
@@ -270,16 +261,16 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
 @register_model
 def gmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """AlexNet with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_alexnet", pretrained, _GMCONV, kwargs)
+    return _create("gmconv_alexnet", pretrained, kwargs)
 
 
 @register_model
 def sgmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """AlexNet with static masks everywhere."""
-    return _create("sgmconv_alexnet", pretrained, _SGMCONV, kwargs)
+    return _create("sgmconv_alexnet", pretrained, kwargs)
 
 
 @register_model
 def stdconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """AlexNet with standard convolutions: the paper's baseline."""
-    return _create("stdconv_alexnet", pretrained, None, kwargs)
+    return _create("stdconv_alexnet", pretrained, kwargs)

@@ -13,10 +13,9 @@ from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..conversion import Conversion
 from ..weights.adapt import StateDict
 from ._base import ChainNet
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of
 
 __all__ = ["CifarResNet", "PadShortcut"]
 
@@ -181,14 +180,13 @@ _COMMON: dict[str, Any] = {
     "mean": CIFAR_MEAN, "std": CIFAR_STD, "classifier": "fc", "first_conv": "conv1",
 }  # fmt: skip
 _POOL_SIZE = {"resnet20": (8, 8), "resnet56": (8, 8), "resnet18": (4, 4)}
-_MASKS = {"gmconv": Conversion(), "sgmconv": Conversion(stem="static"), "stdconv": None}
 
 default_cfgs = generate_default_cfgs(
     {
         name: cfg
         for net, pool_size in _POOL_SIZE.items()
-        for family, masks in _MASKS.items()
-        for name, cfg in default_cfgs_of(f"{family}_cifar_{net}", masks, pool_size=pool_size, **_COMMON).items()
+        for family in MASKS
+        for name, cfg in default_cfgs_of(f"{family}_cifar_{net}", pool_size=pool_size, **_COMMON).items()
     }
 )
 
@@ -198,7 +196,6 @@ def _create(variant: str, pretrained: bool, args: dict[str, Any], kwargs: dict[s
         CifarResNet,
         variant,
         pretrained,
-        masks=_MASKS[variant.split("_")[0]],
         rename=_rename,
         feature_cfg={"out_indices": tuple(range(len(args["layers"]) + 1))},
         **{**args, **kwargs},

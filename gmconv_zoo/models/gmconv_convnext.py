@@ -8,7 +8,6 @@ from typing import Any
 from timm.models import generate_default_cfgs, register_model
 from timm.models.convnext import ConvNeXt
 
-from ..conversion import Conversion
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
 
 __all__ = ["GMConvConvNeXt"]
@@ -19,15 +18,11 @@ class GMConvConvNeXt(SigmaNoDecay, ConvNeXt):
 
 
 _COMMON: dict[str, Any] = {"first_conv": "stem.0", "classifier": "head.fc"}
-_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
 default_cfgs = generate_default_cfgs(
-    {
-        **default_cfgs_of("gmconv_convnext_atto", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_convnext_atto", _SGMCONV, **_COMMON),
-        **default_cfgs_of("gmconv_convnext_tiny", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_convnext_tiny", _SGMCONV, **_COMMON),
-    }
+    default_cfgs_of(
+        "gmconv_convnext_atto", "sgmconv_convnext_atto", "gmconv_convnext_tiny", "sgmconv_convnext_tiny", **_COMMON
+    )
 )
 
 # timm's two sizes; only the small one has its pointwise layers as 1x1 convolutions
@@ -40,7 +35,6 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
         GMConvConvNeXt,
         variant,
         pretrained,
-        masks=_SGMCONV if variant.startswith("sgmconv") else _GMCONV,
         feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
         **kwargs,
     )

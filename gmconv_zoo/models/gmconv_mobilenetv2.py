@@ -8,7 +8,6 @@ from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer
 from timm.models.efficientnet import EfficientNet
 from torch import nn
 
-from ..conversion import Conversion
 from ..weights.adapt import rename_by_order
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
 
@@ -20,14 +19,8 @@ class GMConvMobileNetV2(SigmaNoDecay, EfficientNet):
 
 
 _COMMON: dict[str, Any] = {"first_conv": "conv_stem", "classifier": "classifier"}
-_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
-default_cfgs = generate_default_cfgs(
-    {
-        **default_cfgs_of("gmconv_mobilenetv2", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_mobilenetv2", _SGMCONV, **_COMMON),
-    }
-)
+default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_mobilenetv2", "sgmconv_mobilenetv2", **_COMMON))
 
 # MobileNetV2 at width 1.0 (arXiv 1801.04381, Table 2) in timm's notation
 _ARCHITECTURE = [
@@ -55,7 +48,6 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
         GMConvMobileNetV2,
         variant,
         pretrained,
-        masks=_SGMCONV if variant.startswith("sgmconv") else _GMCONV,
         rename=rename_by_order,  # torchvision's file holds the same layers in the same order
         feature_cfg={"feature_cls": "list", "flatten_sequential": True},
         **{**args, **kwargs},

@@ -9,7 +9,6 @@ from typing import Any
 from timm.models import generate_default_cfgs, register_model
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from ..conversion import Conversion
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
 
 __all__ = ["GMConvResNet"]
@@ -20,21 +19,14 @@ class GMConvResNet(SigmaNoDecay, ResNet):
 
 
 _COMMON: dict[str, Any] = {"first_conv": "conv1", "classifier": "fc"}
-_GMCONV, _SGMCONV = Conversion(), Conversion(stem="static")
 
 default_cfgs = generate_default_cfgs(
-    {
-        **default_cfgs_of("gmconv_resnet18", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_resnet18", _SGMCONV, **_COMMON),
-        **default_cfgs_of("gmconv_resnet50", _GMCONV, **_COMMON),
-        **default_cfgs_of("sgmconv_resnet50", _SGMCONV, **_COMMON),
-    }
+    default_cfgs_of("gmconv_resnet18", "sgmconv_resnet18", "gmconv_resnet50", "sgmconv_resnet50", **_COMMON)
 )
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
-    masks = _SGMCONV if variant.startswith("sgmconv") else _GMCONV
-    return build_gmconv(GMConvResNet, variant, pretrained, masks=masks, **{"zero_init_last": False, **kwargs})
+    return build_gmconv(GMConvResNet, variant, pretrained, **{"zero_init_last": False, **kwargs})
 
 
 @register_model

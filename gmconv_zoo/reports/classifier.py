@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..classify.evaluate import Answers
 from ..classify.networks import find_checkpoints, open_checkpoint
-from ..conversion import fuse
+from ..conversion import fuse, has_masks
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
 from ..engine.evaluate import evaluate
@@ -29,7 +29,6 @@ from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
-from ..visualize.masks import has_masks
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
 from .answers import AnswerSections

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..coco.file import CocoFile
+from ..conversion import has_masks
 from ..detection.build import categories_of
 from ..detection.measure import evaluate_detector, read_for
 from ..detection.train import percent
@@ -19,7 +20,6 @@ from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from ..visualize.images import network_input
-from ..visualize.masks import has_masks
 from ..wording import distinct
 from .page import Section, write_page
 from .sections import curve_section, field_section, mask_sections, network_section

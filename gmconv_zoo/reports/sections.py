@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..conversion import conversion_report
+from ..conversion import conversion_report, has_masks
 from ..files.records import SUMMARY_NAME
 from ..visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
-from ..visualize.masks import has_masks, layer_masks
+from ..visualize.masks import layer_masks
 from ..visualize.receptive_field import SHARES, receptive_field, target_layer
 from ..visualize.receptive_field_figure import draw_receptive_fields
 from .page import Section

@@ -25,9 +25,7 @@ _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.Scr
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 
 
-def describe(
-    model: nn.Module, *, model_args: dict[str, Any] | None = None, label_names: list[str] | None = None
-) -> dict[str, Any]:
+def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[str, Any]:
     """The JSON-ready configuration of a network.
 
     Three kinds: what timm rebuilds by itself has timm's own keys; a timm network converted by hand has them too, with
@@ -36,7 +34,6 @@ def describe(
 
     Args:
         model: the network.
-        model_args: constructor arguments that timm did not record.
         label_names: class names in the order of the outputs.
 
     Raises:
@@ -54,7 +51,7 @@ def describe(
         name = f"{cls.__module__}.{cls.__qualname__}"
         return {"architecture": NOT_TIMMS, "class": name, "gmconv": _by_hand(model, None, conversion)}
     architecture = _architecture(model, conversion)
-    config = _timm_config(model, architecture, conversion, model_args or {}, label_names)
+    config = _timm_config(model, architecture, conversion, label_names)
     if conversion is not None and not conversion.masks_anything:
         config["folded_masks"] = True
     elif conversion is not None and not architecture.startswith(MASKED_FAMILIES):
@@ -121,11 +118,10 @@ def _timm_config(
     model: nn.Module,
     architecture: str,
     conversion: Conversion | None,
-    model_args: dict[str, Any],
     label_names: list[str] | None,
 ) -> dict[str, Any]:
     own = architecture.startswith(MASKED_FAMILIES)
-    args = {**(conversion.to_dict() if own and conversion is not None else {}), **model_args}
+    args = conversion.to_dict() if own and conversion is not None else {}
     extra: dict[str, Any] = {"pretrained_cfg": {"architecture": architecture}}
     if label_names is not None:
         outputs: Any = model.num_classes

@@ -1,6 +1,7 @@
 """Write a network to a folder, and read it back."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
-from ..conversion import fit_sigma_modules
+from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
 from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
@@ -18,12 +19,14 @@ from .rebuild import build_from_config, rebuild
 
 __all__ = ["load", "loading_call", "save"]
 
+# Settings of convolutions and norms that decide what they compute
+_SETTINGS = ("kernel_size", "stride", "padding", "padding_mode", "dilation", "groups", "num_groups", "eps")
+
 
 def save(
     model: nn.Module,
     folder: str | Path,
     *,
-    model_args: dict[str, Any] | None = None,
     label_names: list[str] | None = None,
 ) -> Path:
     """Write a network as model.safetensors and config.json.
@@ -36,7 +39,6 @@ def save(
     Args:
         model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).
         folder: created when missing; existing files of these names are overwritten.
-        model_args: constructor arguments that timm did not record, e.g. for a network built without its factory.
         label_names: class names in the order of the outputs; without them those the network was loaded with.
 
     Returns:
@@ -48,7 +50,7 @@ def save(
         OSError: when the folder cannot be written.
     """
     folder = Path(folder)
-    config = describe(model, model_args=model_args, label_names=label_names)
+    config = describe(model, label_names=label_names)
     if meta := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
         raise ValueError(
             f"{meta[0]} is on the meta device and has no values: load weights into the network before saving it "
@@ -89,11 +91,23 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
     if difference := _difference(missing, set(tensors) - set(own), _misshaped(own, tensors)):
         raise RuntimeError(f"{folder / WEIGHTS_NAME} does not fit the network: {difference}.")
-    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    if len(dtypes) == 1:
-        net = net.to(dtypes.pop())
+    _take_dtypes(net, tensors)
     net.load_state_dict(tensors, strict=False)
     return net.eval()
+
+
+def _take_dtypes(net: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give every tensor of a network the dtype it is stored in; those that are not stored get the most frequent one."""
+    stored = Counter[torch.dtype]()
+    for tensor in tensors.values():
+        if tensor.is_floating_point():
+            stored[tensor.dtype] += tensor.numel()
+    for dtype, _ in stored.most_common(1):
+        net.to(dtype)
+    # by every name, for a tensor with two of them is stored under one
+    for name, value in (*net.named_parameters(remove_duplicate=False), *net.named_buffers(remove_duplicate=False)):
+        if name in tensors:
+            value.data = value.data.to(tensors[name].dtype)
 
 
 def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
@@ -120,12 +134,30 @@ def _write_weights(model: nn.Module, path: Path) -> None:
     try:
         scratch.touch()
         permissions = scratch.stat().st_mode
-        save_model(model, str(scratch), metadata={"format": "pt"})
+        save_model(model, str(scratch), metadata={"format": "pt", **_design(model)})
+        _sort_metadata(scratch)
         scratch.chmod(permissions)  # safetensors lets the owner alone read its files
         scratch.replace(path)
     except (OSError, SafetensorError) as error:  # the latter also for a full disk
         scratch.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Order the metadata of a safetensors file, which the library writes in another order each time."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")  # the format: size of the header, header in JSON, tensors
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
+
+
+def _design(model: nn.Module) -> dict[str, str]:
+    """What the tensors of dynamic layers mean, which their names and shapes do not tell."""
+    conversion = present_conversion(model)
+    dynamic = conversion is not None and "dynamic" in (conversion.stem, conversion.body)
+    return {"sigma_design": conversion.sigma_design} if conversion is not None and dynamic else {}
 
 
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
@@ -138,7 +170,7 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
         raise ValueError(
             f"timm would rebuild another network than this one from architecture="
             f"{model.pretrained_cfg['architecture']!r} and model_args={config.get('model_args', {})}: "  # type: ignore[index]
-            f"{difference}. Pass the constructor arguments it was built with as model_args={{...}}."
+            f"{difference}. Build it by timm.create_model with all its arguments, or save the state dict yourself."
         )
     if edited := _edited(model, twin):
         name, own_form, rebuilt_form = edited
@@ -149,7 +181,7 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
 
 
 def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
-    """The first layer without parameters, or convolution geometry, that rebuilding would not give back."""
+    """The first layer without parameters, or with settings, that rebuilding would not give back."""
     rebuilt = {name: _form(module) for name, module in twin.named_modules()}
     for name, module in model.named_modules():
         form, other = _form(module), rebuilt.get(name, "")
@@ -159,16 +191,12 @@ def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
 
 
 def _form(module: nn.Module) -> str:
-    """What decides a layer's function beside its tensors; empty where that may differ (norms, dropout, containers)."""
-    if isinstance(module, nn.modules.conv._ConvNd):
-        return f"Conv({module.kernel_size}, stride={module.stride}, dilation={module.dilation}, groups={module.groups})"
+    """What decides a layer's function besides its tensors; empty where that may differ (dropout, containers)."""
     kind = type(module).__name__
-    if (
-        any(True for _ in module.children())
-        or any(True for _ in module.parameters())
-        or "Drop" in kind
-        or "Norm" in kind
-    ):
+    if isinstance(module, nn.modules.conv._ConvNd) or "Norm" in kind:  # whatever class it is now, fused or synchronised
+        settings = [f"{name}={getattr(module, name)}" for name in _SETTINGS if hasattr(module, name)]
+        return f"{'Norm' if 'Norm' in kind else 'Conv'}({', '.join(settings)})" if settings else ""
+    if any(True for _ in module.children()) or any(True for _ in module.parameters()) or "Drop" in kind:
         return ""
     return f"{kind}({module.extra_repr()})"
 

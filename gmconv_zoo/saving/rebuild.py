@@ -9,8 +9,7 @@ import timm
 from timm.models import is_model
 from torch import nn
 
-from ..conversion import Conversion, convert
-from ..layers import DGMConv2d, SGMConv2d
+from ..conversion import Conversion, convert, has_masks
 from ..models._names import MASKED_FAMILIES
 from .describe import LABEL_KEYS, NOT_TIMMS
 
@@ -83,18 +82,12 @@ def _converted(net: nn.Module, by_hand: dict[str, Any], *, inplace: bool) -> nn.
     if by_hand.get("conversion"):
         return _convert(net, by_hand["conversion"], inplace=inplace)
     parts = {name: net.get_submodule(name) for name in by_hand.get("parts", {})}
-    plain = {name: part for name, part in parts.items() if not _has_masks(part)}  # a builder may convert by itself
+    plain = {name: part for name, part in parts.items() if not has_masks(part)}  # a builder may convert by itself
     net = net if inplace or not plain else copy.deepcopy(net)
     for name in plain:
-        parent, _, child = name.rpartition(".")
-        part = _convert(net.get_submodule(name), by_hand["parts"][name], inplace=True)
-        setattr(net.get_submodule(parent), child, part)
+        net.set_submodule(name, _convert(net.get_submodule(name), by_hand["parts"][name], inplace=True))
     return net
 
 
 def _convert(net: nn.Module, values: dict[str, Any], *, inplace: bool) -> nn.Module:
     return convert(net, **Conversion.from_dict(values).to_dict(), preserve=False, inplace=inplace)
-
-
-def _has_masks(net: nn.Module) -> bool:
-    return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in net.modules())

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..conversion import has_masks
 from ..images.data_config import data_config
 from ..saving.detectors import main_network
 from ..saving.named import open_model
@@ -14,7 +15,7 @@ from ..saving.targets import check_target
 from ..wording import distinct
 from .images import ImageFile, network_input
 from .mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
-from .masks import has_masks, layer_masks
+from .masks import layer_masks
 from .profiles import draw_construction, draw_profiles
 from .receptive_field import receptive_field
 from .receptive_field_figure import draw_receptive_fields

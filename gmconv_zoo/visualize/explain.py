@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..conversion import has_masks
 from ..saving.label_names import best_classes, check_classifier, label_names
 from .images import ImageFile, image_name, network_input
-from .masks import LayerMask, has_masks, layer_masks
+from .masks import LayerMask, layer_masks
 from .receptive_field import differentiable, rectified_gradient
 
 __all__ = ["Explanation", "explain"]

@@ -19,7 +19,6 @@ __all__ = [
     "describe_layers",
     "draw_mask",
     "effective_size",
-    "has_masks",
     "layer_masks",
     "short_name",
     "stage_masks",
@@ -57,11 +56,6 @@ class LayerMask:
     def sigma_text(self) -> str:
         """Sigma as a short label for matplotlib: one number, or horizontal times vertical for a dynamic layer."""
         return rf"{self.horizontal:.1f}$\times${self.vertical:.1f}" if self.dynamic else f"{self.horizontal:.2f}"
-
-
-def has_masks(model: nn.Module) -> bool:
-    """Return whether a network has Gaussian mask convolutions."""
-    return any(isinstance(module, (SGMConv2d, DGMConv2d)) for module in model.modules())
 
 
 def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: bool = False) -> list[LayerMask]:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..conversion.plan import convolutions
-from ..conversion.stages import stage_of_modules, stem_names
+from ..conversion.stages import convolutions, stages_of
 from ..extras import needs_extra
 from ..layers import DGMConv2d
+from ..sigmas import eval_mode
 
 with needs_extra("train"):
     from scipy.optimize import curve_fit
@@ -148,18 +148,14 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
         model: any network; the mode of every module is restored at the end.
         through_sigma: whether gradients run through sigmas.
     """
-    modes = {module: module.training for module in model.modules()}
-    dynamic = [] if through_sigma else [module for module in modes if isinstance(module, DGMConv2d)]
+    dynamic = [] if through_sigma else [module for module in model.modules() if isinstance(module, DGMConv2d)]
     handles = [layer.sigma_module.register_forward_hook(_detached) for layer in dynamic]
     try:
-        model.eval()
-        with torch.inference_mode(False), torch.enable_grad():
+        with eval_mode(model), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
 
 
 def rectified_gradient(score: Tensor, x: Tensor) -> Tensor:
@@ -241,7 +237,10 @@ def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str,
             f"layer={layer!r}: {type(model).__name__} has no such layer. Pass the name of a module, for example "
             f"{', '.join(map(repr, close))}, or the number of a stage."
         )
-    stages, last = _stages(model)
+    convs, stages = convolutions(model), stages_of(model)
+    if not convs:
+        raise ValueError(f"{type(model).__name__} has no convolution: pass the name of a module as layer.")
+    last = convs[-1][0]
     if layer is None:
         name = _end(stages, max(stages.values())) if stages else last
         return name, modules[name]
@@ -251,14 +250,6 @@ def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str,
         raise ValueError(f"layer={layer}: {type(model).__name__} has {allowed}, for example {last!r}.")
     name = _end(stages, layer)
     return name, modules[name]
-
-
-def _stages(model: nn.Module) -> tuple[dict[str, int], str]:
-    """The stage of every module that is in one, and the name of the last convolution."""
-    convs = [name for name, _ in convolutions(model)]
-    if not convs:
-        raise ValueError(f"{type(model).__name__} has no convolution: pass the name of a module as layer.")
-    return stage_of_modules(model, stem_names(model, convs)) or {}, convs[-1]
 
 
 def _end(stages: dict[str, int], number: int) -> str:

@@ -63,7 +63,7 @@ def test_another_number_of_classes_keeps_all_but_the_classifier(name, offline):
     ],
 )
 def test_another_conversion_than_the_trained_one_is_refused(key, value, said):
-    with pytest.raises(ValueError, match=rf"{key}=.*{said}; leave {key} out, or pass pretrained=False"):
+    with pytest.raises(ValueError, match=rf"{key}=.*{said}; pass {key}=.*, or pretrained=False"):
         timm.create_model("gmconv_cifar_resnet20.gm_cifar10", pretrained=True, **{key: value})
 
 

@@ -1,8 +1,8 @@
 """Time masked networks beside their standard twins and beside other adaptive stems; write a JSON file.
 
-With --record everything is measured and kept in results/benchmark, which takes two hours of a core that has nothing
-else to do (--busy) and four minutes on a CUDA device; with --plan too, only those parts of the record are measured anew.
-`python -m reproduce.tables` then renews the tables of README.md and docs/performance*.md.
+With --record everything is measured and kept in results/benchmark. This takes two hours of a core that has nothing
+else to do (--busy), and four minutes on a CUDA device. With --plan too, only those parts of the record are measured
+anew. `python -m reproduce.tables` then renews the tables of README.md and docs/performance*.md.
 
 Examples:
     python -m reproduce.benchmark --record --busy

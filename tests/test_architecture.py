@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "sigmas": {"layers"},
     "weights": {"wording"},
     "models": {"conversion", "sigmas", "weights"},
-    "saving": {"wording", "layers", "conversion", "models"},
+    "saving": {"wording", "files", "layers", "conversion", "models"},
     "engine": {"extras", "files", "conversion", "sigmas", "saving"},
     "images": {"wording"},
     "streams": {"wording", "engine", "images"},
@@ -72,7 +72,7 @@ MAY_IMPORT = {
     },
     "demo": {"extras", "files", "conversion", "models", "saving", "engine", "data", "visualize", "classify"},
     "export": {"_version", "extras", "layers", "conversion", "saving"},
-    "hub": {"_version", "layers", "conversion", "sigmas", "weights", "models", "saving"},
+    "hub": {"_version", "files", "layers", "conversion", "sigmas", "weights", "models", "saving"},
     "cli": {
         "_version",
         "files",

@@ -13,6 +13,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ..conversion import fuse
+from ..files.records import RESULTS_NAME, read_results, write_json
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
@@ -22,7 +23,7 @@ from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
 from .detectors import check_detector, detector_card
-from .measured import RESULTS_NAME, DetectionMetric, read_start, read_stem
+from .measured import DetectionMetric, read_start, read_stem
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -179,11 +180,10 @@ def _write_detector(
 
 def _copy_record(folder: Path, out: Path) -> list[str]:
     """Copy a run's record without the folders of this machine, and return the notes about it."""
-    if not (folder / RESULTS_NAME).is_file():
+    record = read_results(folder)
+    if not record:
         return []
-    record = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
-    text = json.dumps(_without_folders(record), indent=2)
-    (out / RESULTS_NAME).write_text(f"{text}\n", encoding="utf-8")
+    write_json(out / RESULTS_NAME, _without_folders(record))
     return [f"How these weights were trained and measured is recorded in {RESULTS_NAME}."]
 
 

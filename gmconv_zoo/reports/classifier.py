@@ -1,7 +1,6 @@
 """A report about a classifier in one HTML file: what it is, its masks, and how well and fast it works."""
 
 import datetime
-import json
 import os
 import statistics
 import timeit
@@ -19,7 +18,7 @@ from ..conversion import fuse
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
 from ..engine.evaluate import evaluate
-from ..files.records import RESULTS_NAME, environment
+from ..files.records import environment, read_results
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
@@ -102,7 +101,7 @@ def report(
     net = _open(model, place)
     refuse_detector(net)
     folder = place.parent.parent if place.is_file() else place
-    name, record = place.resolve().name if place.exists() else model, _record(folder)
+    name, record = place.resolve().name if place.exists() else model, read_results(folder)
     networks = {name: net}
     if twin := twin or _packaged_twin(net):
         networks[distinct(twin, networks)] = open_model(twin)
@@ -145,16 +144,6 @@ def _open(model: str, place: Path) -> nn.Module:
     return open_checkpoint(checkpoints[0]) if checkpoints else open_model(model)
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    """What a training wrote about itself at its end; empty where there is none."""
-    path = folder / RESULTS_NAME
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
-    return found if isinstance(found, dict) and "score" in found else {}
-
-
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
     """Where a network comes from, in words."""
     config = getattr(net, "pretrained_cfg", None) or {}
@@ -164,7 +153,7 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
     if spec is not None:
         about["Weights"] = ", ".join(filter(None, (spec.source, spec.recipe)))
         about["Licence of the weights"] = spec.licence
-    elif record:
+    elif "score" in record:
         start, score = str(record.get("start") or ""), record["score"]
         began = f", started from {Path(start).name if os.path.exists(start) else start}" if start else ""
         about["Weights"] = f"trained on {record.get('training_images', 'unknown')} images{began}"

@@ -1,7 +1,6 @@
 """A report about a detector in one HTML file: what it is, its masks, its receptive fields, and what it finds."""
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..detection.build import categories_of
 from ..detection.measure import evaluate_detector, read_for
 from ..detection.train import percent
 from ..engine.fit import default_accelerator
-from ..files.records import RESULTS_NAME, environment
+from ..files.records import environment, read_results
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
@@ -105,7 +104,7 @@ def report(
 
 def _about(detector: Any, folder: Path) -> dict[str, str]:
     """Return what a detector records of itself, and its training of it, in words."""
-    plan, path = detector.gmconv_plan, folder / RESULTS_NAME
+    plan, record = detector.gmconv_plan, read_results(folder)
     deformed = ", ".join(map(str, plan["dcn_stages"]))
     about = {
         "Detector": f"{plan['head']} on {plan['backbone']}",
@@ -114,8 +113,7 @@ def _about(detector: Any, folder: Path) -> dict[str, str]:
         "Classes": ", ".join(categories_of(detector)),
         "Parameters of the detector": f"{sum(parameter.numel() for parameter in detector.parameters()):,}",
     }
-    if path.is_file():
-        record = json.loads(path.read_text(encoding="utf-8"))
+    if "score" in record:
         about["Recorded precision"] = f"AP {percent(record['score']['AP'])}, epoch {record.get('epoch', 'unknown')}"
     return about
 

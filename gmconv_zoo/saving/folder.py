@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules
 from ..conversion.plan import FLAT_KERNEL
+from ..files.replacing import replacing
 from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
@@ -115,16 +116,11 @@ def loading_call(folder: str | Path) -> str:
 
 
 def _write_weights(model: nn.Module, path: Path) -> None:
-    """Replace a file of weights as a whole, with the permissions that the umask gives to any new file."""
-    scratch = path.with_name(f"{path.name}.part")
+    """Replace a file of weights as a whole."""
     try:
-        scratch.touch()
-        permissions = scratch.stat().st_mode
-        save_model(model, str(scratch), metadata={"format": "pt"})
-        scratch.chmod(permissions)  # safetensors lets the owner alone read its files
-        scratch.replace(path)
+        with replacing(path) as scratch:
+            save_model(model, str(scratch), metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:  # the latter also for a full disk
-        scratch.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
 
 

@@ -54,6 +54,7 @@ MAY_IMPORT = {
         "visualize",
     },
     "reports": {
+        "_version",
         "wording",
         "files",
         "layers",
@@ -200,7 +201,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         "from gmconv_zoo.hub.cards import render_card, subject_of; from gmconv_zoo.weights.specs import SPECS;"
         "assert version('gmconv_zoo') == gmconv_zoo.__version__;"
         "timm.create_model('gmconv_cifar_resnet20');"
-        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', [], 'f');"
+        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', []);"
         "print(gmconv_zoo.__file__, len(str(render_card(subject_of(next(iter(SPECS.values())))))))"
     )
     env = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}

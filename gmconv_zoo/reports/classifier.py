@@ -1,6 +1,5 @@
 """A report about a classifier in one HTML file: what it is, its masks, and how well and fast it works."""
 
-import datetime
 import os
 import statistics
 import timeit
@@ -28,6 +27,7 @@ from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
+from ..visualize.images import evenly
 from ..visualize.masks import has_masks
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
@@ -131,9 +131,8 @@ def report(
         "Training loss and validation accuracy over {} epochs; the highest accuracy is {:.1f} %.",
     )
     sections = [network_section(net, about), *mask_sections(net, sample), *seen, curves, _speed(net, device)]
-    made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."
     kind = "with" if has_masks(net) else "without"
-    return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections, made)
+    return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections)
 
 
 def _open(model: str, place: Path) -> nn.Module:
@@ -181,8 +180,7 @@ def _dataset(name: str, data: str | Path | None) -> str:
 
 def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
     """At most so many images, evenly spread over those that can be read."""
-    places = torch.linspace(0, len(readable) - 1, min(len(readable), most)).long()
-    return torch.stack([images[index][0] for index in readable[places].tolist()])
+    return torch.stack([images[index][0] for index in evenly(readable.tolist(), most)])
 
 
 def _needs_images(title: str) -> Section:

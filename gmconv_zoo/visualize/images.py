@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 
 from ..images.pixels import UnreadableImageError, mode_for, read_image
 
-__all__ = ["ImageFile", "network_input"]
+__all__ = ["ImageFile", "evenly", "network_input"]
 
 # A path, an open file or a decoded image
 ImageFile = str | Path | IO[Any] | Image.Image
+Item = TypeVar("Item")
 
 
 def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, normalize: bool = True) -> Tensor:
@@ -47,6 +49,12 @@ def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, nor
     mode = mode_for(config["input_size"][0])
     tensors = torch.stack([transform(_read(image, mode)) for image in images])
     return (tensors if normalize else tensors / 255).to(like)
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many items of a sequence, spread evenly from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[place] for place in places.tolist()]
 
 
 def _read(image: ImageFile, mode: str) -> Image.Image:

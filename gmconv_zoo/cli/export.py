@@ -12,7 +12,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from ..export.export import FORMATS, export
+from ..export.export import BATCHES, FORMATS, export
 from .common import MODEL, WEIGHTS
 
 
@@ -49,6 +49,6 @@ def main(args: argparse.Namespace) -> None:
         fuse=not args.no_fuse,
         opset=args.opset,
     )
-    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, written.batches))
+    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
     print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")

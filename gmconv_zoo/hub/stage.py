@@ -22,7 +22,7 @@ from ..saving.named import is_timm_name
 from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .detectors import check_detector, detector_card
+from .detectors import check_detector, check_tensors, detector_card
 from .measured import DetectionMetric, read_start, read_stem
 from .profile import profile
 
@@ -256,9 +256,7 @@ def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
 def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[str, Any]) -> None:
     """Load the staged folder with timm, as a user will, and compare it with the network in memory."""
     reloaded = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
-    expected, found = published.state_dict(), reloaded.state_dict()
-    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
-        raise RuntimeError(f"{out}: the tensors read back from the staged folder are not those that were written.")
+    check_tensors(published, reloaded, out)
     size = config["pretrained_cfg"]["input_size"]
     images = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
     outputs = published.eval()(images)

@@ -54,11 +54,6 @@ class DynamicMask:
         """The share of images on which each hidden unit is above 0, in [0, 1]."""
         return self.live.float().mean(0).tolist()
 
-    @property
-    def is_dynamic(self) -> bool:
-        """Whether the mask depends on the image: its spread is at least `DYNAMIC_SPREAD`."""
-        return self.spread >= DYNAMIC_SPREAD
-
 
 @torch.no_grad()
 def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) -> dict[str, Tensor]:

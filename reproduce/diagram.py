@@ -14,6 +14,7 @@ from torch import Tensor
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.layers import elliptical_mask
 from gmconv_zoo.saving.targets import check_target
+from gmconv_zoo.visualize.figures import save_figure
 from gmconv_zoo.visualize.masks import draw_mask
 
 from . import ROOT
@@ -58,10 +59,7 @@ def draw_diagram(path: str | Path) -> Path:
     ):
         figure.text(x, 0.955, name, ha="center", fontsize=13, fontweight="bold")
         figure.text(x, 0.917, meaning, ha="center", fontsize=9, color="#4b5563")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return save_figure(figure, path)
 
 
 def _example_kernel() -> Tensor:

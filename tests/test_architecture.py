@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "sigmas": {"layers"},
     "weights": {"wording"},
     "models": {"conversion", "sigmas", "weights"},
-    "saving": {"wording", "conversion", "models"},
+    "saving": {"wording", "files", "conversion", "models"},
     "engine": {"extras", "files", "conversion", "sigmas", "saving"},
     "images": {"wording"},
     "streams": {"wording", "engine", "images"},
@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "visualize",
     },
     "reports": {
+        "_version",
         "wording",
         "files",
         "layers",
@@ -84,7 +85,7 @@ MAY_IMPORT = {
     },
     "demo": {"extras", "files", "conversion", "models", "saving", "engine", "data", "visualize", "classify"},
     "export": {"_version", "extras", "layers", "conversion", "saving"},
-    "hub": {"_version", "layers", "conversion", "sigmas", "weights", "models", "saving"},
+    "hub": {"_version", "files", "layers", "conversion", "sigmas", "weights", "models", "saving"},
     "cli": {
         "_version",
         "files",
@@ -212,7 +213,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         "from gmconv_zoo.hub.cards import render_card, subject_of; from gmconv_zoo.weights.specs import SPECS;"
         "assert version('gmconv_zoo') == gmconv_zoo.__version__;"
         "timm.create_model('gmconv_cifar_resnet20');"
-        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', [], 'f');"
+        "from gmconv_zoo.reports.page import write_page; write_page('page.html', 't', 's', []);"
         "print(gmconv_zoo.__file__, len(str(render_card(subject_of(next(iter(SPECS.values())))))))"
     )
     env = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}

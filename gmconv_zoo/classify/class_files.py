@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..files.records import write_csv
+from ..files.records import read_rows, write_csv
 from ..visualize.classes import draw_class_table, draw_confusion
 
 __all__ = ["class_table", "draw_class_files", "write_class_files"]
@@ -52,8 +52,7 @@ def draw_class_files(output: Path, classes: Sequence[str]) -> None:
     with (output / _CONFUSION).open(newline="", encoding="utf-8") as file:
         _, *rows = csv.reader(file)
     draw_confusion([[int(count) for count in row[1:]] for row in rows], classes, output / "confusion.png")
-    with (output / _CLASSES).open(newline="", encoding="utf-8") as file:
-        found = [{name: _number(name, value) for name, value in row.items()} for row in csv.DictReader(file)]
+    found = [{name: _number(name, value) for name, value in row.items()} for row in read_rows(output / _CLASSES)]
     table = [{**row, "class": name} for row, name in zip(found, classes, strict=True)]
     draw_class_table(table, output / "classes.png")
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from ..data.lazy_images import LazyImages, find_unreadable, loader_processes
+from ..data.lazy_images import LazyImages, find_unreadable, reading_loader
 from ..data.sources import ImageData, open_data
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
+from ..engine.accumulation import part_size
 from ..engine.loop import EpochCallback
 from ..extras import needs_extra
 from ..images.data_config import data_config
@@ -116,17 +117,7 @@ def make_loaders(
         ValueError: when the batch size cannot be divided in this way, images cannot be read, or a class has no
             readable image left.
     """
-    if accumulate < 1 or recipe.batch_size % accumulate:
-        raise ValueError(
-            f"batch_size={recipe.batch_size} cannot be divided into {accumulate} batches: pass a divisor "
-            "(--accumulate)."
-        )
-    if recipe.batch_size % (accumulate * processes):
-        raise ValueError(
-            f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {accumulate} batches: pass a "
-            f"multiple of {accumulate * processes}."
-        )
-    batch_size = recipe.batch_size // accumulate
+    batch_size = part_size(recipe.batch_size, accumulate, processes)
     config = data_config(model)
     channels, height, width = config["input_size"]
     if (mode := mode_for(channels)) != "RGB":
@@ -157,25 +148,13 @@ def make_loaders(
         loader = tensor_loader(train, batch_size, shuffle=True, multiple=multiple)
         return Loaders(loader, tensor_loader(val, eval_batch(processes)), labels, True, bad)
     sampler = EpochSampler(len(train), seed=seed, multiple=multiple)
-    loader = _reading_loader(train, batch_size, seed, sampler=sampler)
-    return Loaders(loader, _reading_loader(val, eval_batch(processes), seed), labels, False, bad)
+    loader = reading_loader(train, batch_size, seed, sampler=sampler)
+    return Loaders(loader, reading_loader(val, eval_batch(processes), seed), labels, False, bad)
 
 
 def _normalises_batches(model: nn.Module) -> bool:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     return any(isinstance(module, kinds) for module in model.modules())
-
-
-def _reading_loader(images: LazyImages, batch_size: int, seed: int, **options: Any) -> Any:
-    """A loader whose processes stay from epoch to epoch.
-
-    Each new one would make this process copy every page of memory that it writes to. The seeds of theirs are drawn
-    from a generator of their own, as an interrupted run starts them once more than a whole one.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return DataLoader(
-        images, batch_size, num_workers=loader_processes(), persistent_workers=True, generator=generator, **options
-    )
 
 
 def sharing(accelerator: Accelerator) -> dict[str, Any]:

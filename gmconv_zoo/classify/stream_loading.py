@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.lazy_images import loader_processes
+from ..engine.accumulation import part_size
 from ..engine.loop import TrainState
 from ..extras import needs_extra
 from ..images.data_config import data_config
@@ -89,14 +90,8 @@ def make_stream_loaders(
     """
     if recipe.class_weights:
         raise ValueError("class_weights: how often a class occurs in a stream is unknown. Train without them.")
-    processes, accumulate = accelerator.num_processes, accelerator.gradient_accumulation_steps
-    shared = processes * accumulate
-    if recipe.batch_size % shared:
-        raise ValueError(
-            f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {accumulate} batches: pass a "
-            f"multiple of {shared}."
-        )
-    batch_size = recipe.batch_size // shared
+    processes = accelerator.num_processes
+    batch_size = part_size(recipe.batch_size, accelerator.gradient_accumulation_steps, processes) // processes
     batches = data.train.count // (batch_size * processes)
     if not batches:
         raise ValueError(

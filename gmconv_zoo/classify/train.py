@@ -196,8 +196,6 @@ def _train(
         run: what is known of the run, for its record.
     """
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
-    if accelerator.gradient_accumulation_steps < 1:
-        raise ValueError(f"accumulate={accelerator.gradient_accumulation_steps}: pass at least 1 batch per update.")
     finetuning = options.end_with_best
     images = _open(data, options, accelerator, streams=not finetuning)
     classes = tuple(images.classes)

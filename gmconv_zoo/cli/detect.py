@@ -13,15 +13,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .common import DEVICE, IMAGES, SHORTER_SIDE, picture_paths
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of detection."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder or Hub repository")
-    add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
+    add("images", **IMAGES)
     add("--score", type=float, default=0.5, help="lowest score of a detection, 0 to 1 (default: %(default)s)")
-    add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: the model's own)")
-    add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
+    add("--image-size", **SHORTER_SIDE)
+    add("--device", **DEVICE)
     add(
         "--output",
         metavar="FOLDER",
@@ -32,11 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Detect as the options say.
-
-    Returns:
-        Exit status.
-    """
+    """Detect as the options say."""
     from ..detection.build import categories_of
     from ..detection.detect import detect, detection_table
     from ..detection.measure import resize_to
@@ -47,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     from ..visualize.detections import draw_boxes
 
     images = find_images(args.images)
-    pictures = [Path(args.output, f"{number:03d}-{image.stem}.png") for number, image in enumerate(images, start=1)]
+    pictures = picture_paths(args.output, images)
     for file in (Path(args.output, "detections.json"), *pictures):
         check_target(file, inputs=images, overwrite=args.overwrite)
     detector = open_model(args.model)

@@ -13,7 +13,7 @@ Examples:
 import argparse
 import logging
 
-from ..engine.precision import PRECISIONS
+from .common import DEVICE_OR_CPU, PRECISION, SHORTER_SIDE, WORKERS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--predictions", metavar="FILE", help="measure this result file instead of a model (default: none)")
     add("--split", default="val", help="split of the dataset, train or val (default: %(default)s)")
     add("--clip-boxes", action="store_true", help="accept boxes that leave their image")
-    add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: the model's own)")
+    add("--image-size", **SHORTER_SIDE)
     add(
         "--batch-size",
         type=int,
@@ -32,14 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="images per forward pass of each process; more than 1 are padded to the largest, which changes results "
         "slightly (default: %(default)s)",
     )
-    add("--workers", type=int, metavar="N", help="loader processes of each process (default: one per core, at most 8)")
-    add(
-        "--precision",
-        default="float32",
-        choices=tuple(PRECISIONS),
-        help="automatic mixed precision, or float32 for none (default: %(default)s)",
-    )
-    add("--device", choices=("auto", "cpu"), default="auto", help="cpu: do not use GPUs (default: %(default)s)")
+    add("--workers", **WORKERS)
+    add("--precision", **PRECISION)
+    add("--device", **DEVICE_OR_CPU)
     add(
         "--output",
         metavar="FOLDER",

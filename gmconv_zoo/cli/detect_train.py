@@ -18,6 +18,7 @@ import argparse
 
 from ..detection.presets import presets
 from ..detection.recipe import ONE_X, DetectionRecipe
+from .common import WORKERS
 from .recipe_options import add_model_options, add_recipe_options, add_run_options, training
 
 
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, "gmconv_zoo.detection.build", "backbone=resnet18 batch_norm=train frozen_stages=1")
     add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: 800)")
     add("--clip-boxes", action="store_true", help="clip boxes that leave their image, instead of refusing them")
-    add("--workers", type=int, metavar="N", help="loader processes of each process (default: one per core, at most 8)")
+    add("--workers", **WORKERS)
     add("--output", default="output/detect-train", help="folder for everything written (default: %(default)s)")
     add_run_options(parser)
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")

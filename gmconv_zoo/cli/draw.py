@@ -19,11 +19,13 @@ Example:
 import argparse
 from pathlib import Path
 
+from .common import MODEL
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of drawing."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="name, folder or Hub repository")
+    add("model", **MODEL)
     add("--images", metavar="IMAGES", nargs="+", default=(), help="images for masks of dynamic layers (default: none)")
     add("--output", metavar="FOLDER", default="output/drawings", help="folder of the pictures (default: %(default)s)")
     add(

@@ -10,15 +10,16 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from .common import IMAGES, MODEL, WEIGHTS, picture_paths
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of explaining."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="name, folder or Hub repository")
-    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
-    add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
+    add("model", **MODEL)
+    add("--weights", **WEIGHTS)
+    add("images", **IMAGES)
     add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
     add("--dataset-images", metavar="IMAGES", nargs="+", default=(), help="images of the dataset (default: none)")
     add(
@@ -40,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
 
     images = find_images(args.images)
     sample = find_images(args.dataset_images) or None
-    pictures = [Path(args.output, f"{number:03d}-{image.stem}.png") for number, image in enumerate(images, start=1)]
+    pictures = picture_paths(args.output, images)
     for picture in pictures:
         check_target(picture, inputs=images, overwrite=args.overwrite)
     model = open_model(args.model, weights=args.weights)

@@ -12,14 +12,15 @@ import argparse
 import logging
 from pathlib import Path
 
-from ..export.export import FORMATS, export
+from ..export.export import BATCHES, FORMATS, export
+from .common import MODEL, WEIGHTS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of export."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="name, folder or Hub repository")
-    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
+    add("model", **MODEL)
+    add("--weights", **WEIGHTS)
     add("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
     add("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
     add("--overwrite", action="store_true", help="replace a file that --output names")
@@ -30,12 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--no-pretrained", action="store_true", help="initial weights, to try a route")
 
 
-def main(args: argparse.Namespace) -> int:
-    """Export as the options say.
-
-    Returns:
-        Exit status.
-    """
+def main(args: argparse.Namespace) -> None:
+    """Export as the options say."""
     from ..saving.named import open_model
     from ..saving.targets import check_target
 
@@ -52,7 +49,6 @@ def main(args: argparse.Namespace) -> int:
         fuse=not args.no_fuse,
         opset=args.opset,
     )
-    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, written.batches))
+    size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
     print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")
-    return 0

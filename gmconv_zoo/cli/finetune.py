@@ -16,6 +16,7 @@ Examples:
 import argparse
 
 from ..classify.recipes import FINETUNE
+from .common import WEIGHTS
 from .recipe_options import (
     add_classifier_options,
     add_data_options,
@@ -32,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
     add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository (default: %(default)s)")
-    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
+    add("--weights", **WEIGHTS)
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
     add_model_options(parser)
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")

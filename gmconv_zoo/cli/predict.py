@@ -14,27 +14,25 @@ import logging
 import sys
 from pathlib import Path
 
+from .common import DEVICE, IMAGES, MODEL, WEIGHTS
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of prediction."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="name, folder or Hub repository")
-    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
-    add("images", metavar="IMAGES", nargs="+", help="files, folders or patterns")
+    add("model", **MODEL)
+    add("--weights", **WEIGHTS)
+    add("images", **IMAGES)
     add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
     add("--batch-size", type=int, default=32, help="images per forward pass (default: %(default)s)")
-    add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
+    add("--device", **DEVICE)
     add("--csv", metavar="FILE", help="also write the predictions as CSV (default: do not)")
     add("--json", metavar="FILE", help="also write the predictions as JSON (default: do not)")
     add("--overwrite", action="store_true", help="replace files that --csv and --json name")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Predict as the options say.
-
-    Returns:
-        Exit status.
-    """
+    """Predict as the options say."""
     from ..classify.predict import predict, prediction_table, write_predictions_csv, write_predictions_json
     from ..images.listing import find_images
     from ..saving.named import open_model

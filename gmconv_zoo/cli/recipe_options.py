@@ -13,8 +13,8 @@ from typing import Any, get_args, get_type_hints
 
 from ..classify.recipes import Recipe
 from ..engine.optim import SCHEDULES, TrainSettings
-from ..engine.precision import PRECISIONS
 from ..streams.open import StreamOptions
+from .common import PRECISION
 
 __all__ = [
     "add_classifier_options",
@@ -40,12 +40,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
     add = parser.add_argument_group("device").add_argument
-    add(
-        "--precision",
-        default="float32",
-        choices=tuple(PRECISIONS),
-        help="automatic mixed precision, or float32 for none (default: %(default)s)",
-    )
+    add("--precision", **PRECISION)
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
 
 

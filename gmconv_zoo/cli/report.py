@@ -15,6 +15,8 @@ Example:
 
 import argparse
 
+from .common import DEVICE
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of a report."""
@@ -30,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, default=0, help="loader processes (default: %(default)s)")
     add("--skip-bad", action="store_true", help="leave unreadable images out, and name them on the page")
     add("--clip-boxes", action="store_true", help="of a detector: accept boxes that leave their image")
-    add("--device", default="cpu", help='where to compute, e.g. "cuda" (default: %(default)s)')
+    add("--device", **DEVICE)
     add("--output", metavar="FILE", default="output/report.html", help="HTML file to write (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a file that exists")
 

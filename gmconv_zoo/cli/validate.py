@@ -22,6 +22,7 @@ from torch import distributed
 
 from ..engine.precision import PRECISIONS
 from ..validation.settings import ValidationSettings
+from .common import DEVICE_OR_CPU, WEIGHTS
 from .recipe_options import add_column_options
 
 __all__ = ["add_validation_options", "validation_settings"]
@@ -32,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="the images")
     add("--model", metavar="MODELS", nargs="+", default=[], help="default: none, with --verify all documented models")
-    add("--weights", metavar="FILE", help="weights of your own for a name that timm knows (default: the tag's)")
+    add("--weights", **WEIGHTS)
     add("--data-dir", help="folder that holds a named dataset (default: none)")
     add("--split", default="validation", help="split of the dataset (default: %(default)s)")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
@@ -43,16 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--verify", action="store_true", help="compare with the documented accuracy")
     add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
     add("--overwrite", action="store_true", help="write into a folder that contains other files")
-    add("--device", choices=("auto", "cpu"), default="auto", help="cpu: do not use GPUs (default: %(default)s)")
+    add("--device", **DEVICE_OR_CPU)
     add_validation_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Validate as the options say.
-
-    Returns:
-        Exit status.
-    """
+    """Validate as the options say."""
     from ..data.eval_data import open_eval_data
     from ..saving.targets import check_target
     from ..validation.run import REPORT_FILES, run_validation

@@ -19,11 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Verify as the options say.
-
-    Returns:
-        Exit status.
-    """
+    """Verify as the options say."""
     from ..hub import verify
 
     records = verify(args.names or None, cache_dir=args.cache_dir)

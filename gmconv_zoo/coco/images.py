@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..data.lazy_images import loader_processes
+from ..data.lazy_images import reading_loader
 from ..data.tensors import EpochSampler
-from ..engine.rng import drawing_from, mix_seed
+from ..engine.rng import drawing_from, sample_seed
 from ..images.pixels import UnreadableImageError, read_image
 from .file import CocoFile
 
@@ -82,7 +82,7 @@ class CocoImages(Dataset[Sample]):
                 f"{file} is {image.width}x{image.height} pixels, once turned upright by its EXIF orientation, but "
                 f"{self.coco.path} says {described.width}x{described.height}: annotate the image as it is."
             )
-        with drawing_from(mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32):
+        with drawing_from(sample_seed(self.seed, epoch, index)):
             return self.transform(image, self._target(self.indices[index], (image.height, image.width)))
 
     @property
@@ -113,11 +113,11 @@ class AspectRatioSampler(EpochSampler):
     Args:
         portrait: for each image whether it is higher than wide.
         batch_size: images per batch over all processes.
-        seed, multiple: as in `EpochSampler`.
+        seed: as in `EpochSampler`.
     """
 
-    def __init__(self, portrait: Sequence[bool], batch_size: int, *, seed: int = 0, multiple: int = 1) -> None:
-        super().__init__(len(portrait), seed=seed, multiple=multiple)
+    def __init__(self, portrait: Sequence[bool], batch_size: int, *, seed: int = 0) -> None:
+        super().__init__(len(portrait), seed=seed)
         self.portrait, self.batch_size = portrait, batch_size
 
     def __iter__(self) -> Iterator[int]:
@@ -132,7 +132,7 @@ class AspectRatioSampler(EpochSampler):
 
 
 def coco_loader(
-    images: CocoImages, batch_size: int, *, shuffle: bool = False, multiple: int = 1, workers: int | None = None
+    images: CocoImages, batch_size: int, *, shuffle: bool = False, workers: int | None = None
 ) -> DataLoader[Sample]:
     """Return a loader whose batches are a list of images and a list of targets.
 
@@ -141,7 +141,6 @@ def coco_loader(
         batch_size: images per batch over all processes.
         shuffle: whether every epoch has a new order with batches of one group, see `AspectRatioSampler`; otherwise the
             order of the file is kept.
-        multiple: make the number of images of an epoch a multiple of this, see `EpochSampler`; needs ``shuffle``.
         workers: processes that read images; None for a number that suits the machine.
 
     Returns:
@@ -149,17 +148,8 @@ def coco_loader(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1.")
-    sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed, multiple=multiple) if shuffle else None
-    workers = loader_processes() if workers is None else workers
-    return DataLoader(
-        images,
-        batch_size,
-        sampler=sampler,
-        collate_fn=_to_lists,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        generator=torch.Generator().manual_seed(images.seed),
-    )
+    sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed) if shuffle else None
+    return reading_loader(images, batch_size, images.seed, workers=workers, sampler=sampler, collate_fn=_to_lists)
 
 
 def _to_lists(samples: list[Sample]) -> tuple[list[Tensor], list[dict[str, Any]]]:

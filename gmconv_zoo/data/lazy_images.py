@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..engine.rng import drawing_from, mix_seed
+from ..engine.rng import drawing_from, sample_seed
 from ..extras import needs_extra
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError
@@ -18,7 +18,7 @@ from ..images.pixels import UnreadableImageError
 with needs_extra("train"):
     from tqdm import tqdm
 
-__all__ = ["LazyImages", "find_unreadable", "loader_processes"]
+__all__ = ["LazyImages", "find_unreadable", "loader_processes", "reading_loader"]
 
 
 class LazyImages(Dataset[tuple[Tensor, int]]):
@@ -42,7 +42,7 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
         """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
         epoch, index = divmod(key, len(self))
         image, _ = self.source.read(self.indices[index])
-        with drawing_from(mix_seed(mix_seed(self.seed, epoch, 1), index, 2) % 2**32):
+        with drawing_from(sample_seed(self.seed, epoch, index)):
             return self.transform(image), int(self.labels[index])
 
 
@@ -50,6 +50,28 @@ def loader_processes() -> int:
     """How many processes read for one of training's: at most 8, and together with others' here not more than cores."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(8, (os.cpu_count() or 1) // here))
+
+
+def reading_loader(
+    images: Dataset[Any], batch_size: int, seed: int, *, workers: int | None = None, **options: Any
+) -> Any:
+    """Return a loader whose processes stay from epoch to epoch.
+
+    Each new one would make this process copy every page of memory that it writes to. The seeds of theirs are drawn
+    from a generator of their own, as an interrupted run starts them once more than a whole one.
+
+    Args:
+        images: dataset that reads its samples.
+        batch_size: images per batch over all processes of the run.
+        seed: seed of that generator.
+        workers: loader processes; None for a number that suits the machine.
+        **options: further arguments of torch's `DataLoader`.
+    """
+    workers = loader_processes() if workers is None else workers
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(
+        images, batch_size, num_workers=workers, persistent_workers=workers > 0, generator=generator, **options
+    )
 
 
 def find_unreadable(source: ImageSource) -> dict[int, str]:

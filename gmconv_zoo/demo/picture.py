@@ -7,6 +7,7 @@ from typing import Any
 
 from ..extras import needs_extra
 from ..visualize.curves import draw_accuracy, draw_loss
+from ..visualize.figures import plain_axes, save_figure
 from ..visualize.masks import MOST_LAYERS, LayerMask, draw_mask, short_name
 
 with needs_extra("train"):
@@ -62,10 +63,7 @@ def draw_training(
     curves = grid[2].subgridspec(1, 2, wspace=0.06)
     draw_loss(figure.add_subplot(curves[0]), rows)
     draw_accuracy(figure.add_subplot(curves[1]), rows, before=accuracy_before)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
+    return save_figure(figure, path)
 
 
 def _draw_masks(figure: Figure, place: SubplotSpec, before: Sequence[LayerMask], after: Sequence[LayerMask]) -> None:
@@ -90,8 +88,6 @@ def _draw_sigmas(axes: Axes, before: Sequence[LayerMask], after: Sequence[LayerM
     axes.vlines(places, [m.horizontal for m in before], [m.horizontal for m in after], color=AFTER_COLOUR, alpha=0.4)
     axes.set_xlim(-0.6, len(before) - 0.4)
     axes.set_xticks(places, [short_name(mask.name) for mask in before], fontsize=7.5)
-    axes.set_title("sigma by layer, in kernel taps (● horizontal, ▲ vertical of a dynamic layer)", loc="left")
-    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    title = "sigma by layer, in kernel taps (● horizontal, ▲ vertical of a dynamic layer)"
+    plain_axes(axes, x="", y="", title=title)
     axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0)

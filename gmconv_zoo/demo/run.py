@@ -50,14 +50,12 @@ class DemoResult:
     Attributes:
         before, after: score on the validation images before and after finetuning.
         fused_difference: largest difference between a fused and an unfused logit on the validation images.
-        model_folder: Hub-ready folder, loads with ``timm.create_model("local-dir:...", pretrained=True)``.
         picture: masks before and after, and the training curve.
     """
 
     before: Score
     after: Score
     fused_difference: float
-    model_folder: Path
     picture: Path
 
 
@@ -83,7 +81,7 @@ def run_demo(
         say: receives one line of text after each step.
 
     Returns:
-        The scores, the fused difference and where the files are.
+        The scores, the fused difference and where the picture is.
 
     Raises:
         ValueError: for a model without Gaussian masks.
@@ -126,7 +124,7 @@ def run_demo(
         accuracy_before=before.top1_percent,
     )
     say(f"masks before and after, and the training curve: {picture}")
-    return DemoResult(before, result.score, difference, folder, picture)
+    return DemoResult(before, result.score, difference, picture)
 
 
 def _start(model: str) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional as F
 
 from ..images.pixels import UnreadableImageError, read_image
@@ -66,8 +67,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
             for key, value in detector([F.to_dtype(F.to_image(image), scale=True).to(device)])[0].items()
         }
         kept = output["scores"] >= least
-        corners = output["boxes"][kept].double()
-        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
+        boxes = box_convert(output["boxes"][kept].double(), "xyxy", "xywh").tolist()
         entries = []
         for bbox, label, score in zip(
             boxes, output["labels"][kept].tolist(), output["scores"][kept].tolist(), strict=True

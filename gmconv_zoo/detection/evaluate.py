@@ -6,8 +6,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from ..coco.file import CocoFile, read_coco, read_results
 from ..extras import needs_extra
@@ -102,7 +102,7 @@ class CocoEvaluator:
                 f"the detector gave the labels {listed([*map(str, wrong)])}, but there are {count} classes, with the "
                 "labels from 1: build it with num_classes, background included, or read the file with its classes."
             )
-        sized = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+        sized = box_convert(boxes, "xyxy", "xywh").tolist()
         detections = [
             {"image_id": image_id, "category_id": self._categories[label], "bbox": bbox, "score": score}
             for label, bbox, score in zip(labels, sized, scores.tolist(), strict=True)

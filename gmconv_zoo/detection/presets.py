@@ -28,11 +28,6 @@ class Preset:
     dcn_stages: tuple[int, ...]
     paper_ap: float
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of `gmconv_zoo.detection.build` that make the configuration."""
-        masks = {"stem": "dynamic", "body": "static", "stages": self.stages} if self.stages else {}
-        return {"head": self.head, "backbone": "resnet50", "dcn_stages": self.dcn_stages, **masks}
-
 
 # Suffix of the name, stages with GMConv, stages with deformable convolution, the paper's AP of Faster and Cascade.
 _TABLE_V: tuple[tuple[str, tuple[int, ...], tuple[int, ...], float, float], ...] = (
@@ -74,4 +69,7 @@ def preset_arguments(name: str) -> dict[str, Any]:
     """Return the arguments of `gmconv_zoo.detection.build` that `build_preset` uses; an unknown name is an error."""
     if name not in _PRESETS:
         raise ValueError(f"preset {name!r} does not exist: pass one of {', '.join(_PRESETS)}.")
-    return {**_PRESETS[name].arguments(), "parity": "mmdet_paper"}
+    preset = _PRESETS[name]
+    masks = {"stem": "dynamic", "body": "static", "stages": preset.stages} if preset.stages else {}
+    network = {"head": preset.head, "backbone": "resnet50", "dcn_stages": preset.dcn_stages}
+    return {**network, **masks, "parity": "mmdet_paper"}

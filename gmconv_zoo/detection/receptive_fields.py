@@ -17,6 +17,7 @@ from ..extras import needs_extra
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.box_field_figure import BoxField, draw_box_fields
+from ..visualize.images import evenly
 from ..visualize.receptive_field import ReceptiveField, differentiable, rectified_gradient
 from ..wording import distinct
 from .backbone import STRIDES
@@ -40,9 +41,7 @@ def draw_fields_at_boxes(
     data: str | Path,
     path: str | Path,
     *,
-    split: str = "val",
     clip: bool = False,
-    count: int = 16,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -50,11 +49,9 @@ def draw_fields_at_boxes(
 
     Args:
         detectors: names that `open_model` takes, e.g. one detector without masks and one with.
-        data: folder of annotations in COCO's format, see `read_split`.
+        data: folder of annotations in COCO's format, see `read_split`; its split "val" is used.
         path: file of the picture; its numbers are written next to it as CSV.
-        split: "train" or "val".
         clip: accept boxes that leave their image.
-        count: most boxes of each size.
         overwrite: whether an existing file may be replaced.
         progress: whether to show a progress bar.
 
@@ -65,11 +62,11 @@ def draw_fields_at_boxes(
         ValueError: when the file exists, a name is not that of a detector, or for data that cannot be used.
     """
     check_target(path, overwrite=overwrite)
-    coco = read_split(data, split, clip=clip)
+    coco = read_split(data, "val", clip=clip)
     fields: dict[str, dict[str, BoxField]] = {}
     for name in detectors:
         shown = Path(name).resolve().name if Path(name).exists() else name
-        fields[distinct(shown, fields)] = box_fields(open_model(name), coco, count=count, progress=progress)
+        fields[distinct(shown, fields)] = box_fields(open_model(name), coco, progress=progress)
     return draw_box_fields(fields, path)
 
 
@@ -122,8 +119,7 @@ def _chosen(images: CocoImages, bounds: tuple[float, float], count: int) -> list
         for index, area in enumerate(images.areas[images.starts[image] : images.starts[image + 1]].tolist())
         if bounds[0] <= area < bounds[1]
     ]
-    places = np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int)
-    return [fitting[place] for place in places]
+    return evenly(fitting, count)
 
 
 def _field_of_a_box(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..coco.file import CocoFile, read_results
 from ..coco.folder import read_split
 from ..coco.images import CocoImages, coco_loader
-from ..engine.fit import FitOptions, Task, check_run_folder, default_accelerator, described_run, fit
+from ..engine.accumulation import part_size
+from ..engine.fit import FitOptions, FitResult, Task, check_run_folder, default_accelerator, described_run, fit
 from ..extras import needs_extra
 from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
@@ -23,7 +23,7 @@ from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from .build import build
 from .evaluate import CocoEvaluator
 from .presets import preset_arguments
-from .recipe import ONE_X, DetectionRecipe, recipe_for
+from .recipe import ONE_X, recipe_for
 
 with needs_extra("train"):
     from accelerate import Accelerator
@@ -34,7 +34,6 @@ __all__ = [
     "PREDICTIONS_NAME",
     "SHOWN_IMAGES",
     "DetectionOptions",
-    "DetectionResult",
     "image_sizes",
     "percent",
     "train",
@@ -77,28 +76,13 @@ class DetectionOptions(FitOptions):
     say: Callable[[str], None] = _logger.info
 
 
-@dataclass(frozen=True)
-class DetectionResult:
-    """What a run gave.
-
-    Attributes:
-        row: the row of the best epoch, with "val_AP" in [0, 1].
-        rows: one per epoch, as in summary.csv.
-        output: the folder written to.
-    """
-
-    row: dict[str, Any]
-    rows: list[dict[str, Any]]
-    output: Path
-
-
 def train(
     data: str | Path,
     *,
     preset: str | None = "faster_gmconv_l1",
     output: str | Path = "output/detect-train",
     **options: Any,
-) -> DetectionResult:
+) -> FitResult:
     """Train a detector and keep the epoch with the best average precision on the validation set.
 
     Args:
@@ -109,7 +93,7 @@ def train(
         **options: fields of `DetectionOptions`.
 
     Returns:
-        The best epoch's row and all rows.
+        The best epoch's row, with "val_AP" in [0, 1], and all rows.
 
     Raises:
         ValueError: for data, a detector or a setting that cannot be used; the message says what to change.
@@ -121,7 +105,7 @@ def train(
     accelerator = chosen.accelerator or default_accelerator()
     images, val = _open(data, chosen)
     recipe = recipe_for(len(images), **chosen.overrides)
-    _check_sharing(recipe, accelerator)
+    batch_size = part_size(recipe.batch_size, accelerator.gradient_accumulation_steps, accelerator.num_processes)
     categories = {name: _category_id(images.coco, name) for name in images.coco.classes}
     chosen.say(f"{len(categories)} classes, {len(images)} training images and {len(val.images)} validation images")
     set_seed(chosen.seed)
@@ -147,7 +131,11 @@ def train(
             evaluator.write_predictions(file)
 
     task = Task(_loss, lambda: CocoEvaluator(val), "AP", _described, keep_predictions, draw_ap_curves)
-    loaders = _loaders(images, val, recipe, chosen, accelerator)
+    loaders = (
+        coco_loader(images, batch_size, shuffle=True, workers=chosen.workers),
+        # one image at a time: padding to others of a batch would change its detections with the number of processes
+        coco_loader(CocoImages(val), accelerator.num_processes, workers=chosen.workers),
+    )
     with naming_unreadable("Repair it and go on with resume (--resume), or remove it from the annotations."):
         result = fit(
             detector, loaders, task, recipe, chosen, accelerator=accelerator, run=described, identity=_IDENTITY
@@ -160,7 +148,7 @@ def train(
         pictures = compared(val, read_results(file, val), count=SHOWN_IMAGES)
         draw_boxes(pictures, Path(output) / PICTURE_NAME, classes=val.classes)
         chosen.say(_closing_lines(Path(output)))
-    return DetectionResult(result.row, result.rows, Path(output))
+    return result
 
 
 def image_sizes(side: int | None) -> dict[str, int]:
@@ -185,15 +173,6 @@ def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, Coco
     reading = {name: options.overrides.get(name, getattr(ONE_X, name)) for name in ("flip", "without_boxes")}
     flip = 0.5 if reading["flip"] else 0.0
     return CocoImages(coco, flip=flip, seed=options.seed, without_boxes=reading["without_boxes"]), val
-
-
-def _check_sharing(recipe: DetectionRecipe, accelerator: Accelerator) -> None:
-    parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
-    if parts < 1 or recipe.batch_size % (parts * processes):
-        raise ValueError(
-            f"batch_size={recipe.batch_size} cannot be shared by {processes} processes in {parts} parts: pass a "
-            f"multiple of {max(1, parts) * processes} (--batch-size), or other parts (--accumulate)."
-        )
 
 
 def _category_id(coco: CocoFile, name: str) -> int:
@@ -231,17 +210,6 @@ def _start(detector: Any, arguments: dict[str, Any]) -> str:
         return "random weights"
     config = detector.backbone.body.pretrained_cfg
     return ".".join(filter(None, (config["architecture"], config.get("tag"))))
-
-
-def _loaders(
-    images: CocoImages, val: CocoFile, recipe: DetectionRecipe, options: DetectionOptions, accelerator: Accelerator
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    batch = recipe.batch_size // accelerator.gradient_accumulation_steps
-    # one image at a time: padding to others of a batch would change its detections with the number of processes
-    return (
-        coco_loader(images, batch, shuffle=True, workers=options.workers),
-        coco_loader(CocoImages(val), accelerator.num_processes, workers=options.workers),
-    )
 
 
 def _loss(model: nn.Module, batch: tuple[list[Tensor], list[dict[str, Any]]]) -> tuple[Tensor, int]:

@@ -17,7 +17,29 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.data_loader import BatchSamplerShard
 
-__all__ = ["UpdateParts"]
+__all__ = ["UpdateParts", "part_size"]
+
+
+def part_size(batch_size: int, parts: int, processes: int) -> int:
+    """Return the number of images in each part of an update's batch, over all processes.
+
+    Args:
+        batch_size: images of one update.
+        parts: parts that the batch is divided into.
+        processes: processes that share every part evenly.
+
+    Raises:
+        ValueError: when the batch cannot be divided and shared evenly.
+    """
+    if parts < 1:
+        raise ValueError(f"accumulate={parts}: pass at least 1 part per update (--accumulate).")
+    if batch_size % (parts * processes):
+        sharing = f"{processes} process{'es' * (processes > 1)} in {parts} part{'s' * (parts > 1)}"
+        raise ValueError(
+            f"batch_size={batch_size} cannot be shared by {sharing}: pass a multiple of {parts * processes} "
+            "(--batch-size), or another number of parts (--accumulate)."
+        )
+    return batch_size // parts
 
 
 class UpdateParts:

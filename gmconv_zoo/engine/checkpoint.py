@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..conversion import fit_sigma_modules
+from ..extras import needs_extra
 from ..files.state_file import read_state, write_state
+from .epochs import is_best
 from .loop import TrainState
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message
 from .rng import rng_state
+
+with needs_extra("train"):
+    from accelerate.utils import gather_object
 
 __all__ = ["BEST_NAME", "CHECKPOINTS_FOLDER", "LAST_NAME", "CheckpointError", "Checkpoints", "load_weights"]
 
@@ -66,8 +71,7 @@ class Checkpoints:
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
-        earlier = [r[self.best] for r in state.rows[:-1] if self.best in r]
-        if self.best in row and row[self.best] > max(earlier, default=-1.0):
+        if self.best is not None and is_best(state.rows[:-1], row, self.best):
             self.save(state, BEST_NAME)
         self.save(state, LAST_NAME)
 
@@ -129,7 +133,7 @@ class Checkpoints:
                 damaged, or is there for some processes only. Nothing is written or deleted then.
         """
         path = self.folder / LAST_NAME
-        if not _found_by_all(path, state):
+        if not _found_by_all(path):
             return False
         content = read_state(path)
         self._check_identity(path, content)
@@ -193,13 +197,9 @@ def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]],
     return net
 
 
-def _found_by_all(path: Path, state: TrainState) -> bool:
+def _found_by_all(path: Path) -> bool:
     """Return whether a checkpoint exists, with the same answer in every process."""
-    found = [path.is_file()]
-    if state.accelerator.num_processes > 1:
-        from accelerate.utils import gather_object
-
-        found = gather_object(found)
+    found = gather_object([path.is_file()])
     if any(found) and not all(found):
         raise ValueError(
             f"{path} is there for {sum(found)} of {len(found)} processes: let all machines share the output folder, or "
@@ -209,12 +209,7 @@ def _found_by_all(path: Path, state: TrainState) -> bool:
 
 
 def _of_all_processes(state: TrainState) -> list[dict[str, Any]]:
-    own = {"rng": rng_state(), "totals": state.totals.clone()}
-    if state.accelerator.num_processes == 1:
-        return [own]
-    from accelerate.utils import gather_object
-
-    return gather_object([own])
+    return gather_object([{"rng": rng_state(), "totals": state.totals.clone()}])
 
 
 def _load_optimizer(optimizer: Optimizer, content: dict[str, Any]) -> None:

@@ -3,21 +3,21 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..extras import needs_extra
 from ..files.records import Summary
 from .evaluate import evaluate
 from .loop import TrainState
 from .task import FitOptions, Task
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+with needs_extra("train"):
+    from accelerate.utils import broadcast
 
-__all__ = ["CURVES_NAME", "EarlyStop", "Recording", "Validation", "best_row", "share"]
+__all__ = ["CURVES_NAME", "EarlyStop", "Recording", "Validation", "best_row", "is_best", "share"]
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ def best_row(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
     return max((row for row in rows if column in row), key=lambda row: row[column])
 
 
+def is_best(earlier: Sequence[dict[str, Any]], row: dict[str, Any], column: str) -> bool:
+    """Tell whether a row has a larger value in a column than all rows before it."""
+    return column in row and row[column] > max((other[column] for other in earlier if column in other), default=-1.0)
+
+
 class Validation:
     """An epoch callback that evaluates the network, or the running average of its weights, and adds to the row."""
 
@@ -40,16 +45,16 @@ class Validation:
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         if state.epoch % self.options.val_every and state.epoch < self.epochs:
             return
-        column, evaluator = f"val_{self.task.metric}", self.task.evaluator()
+        evaluator = self.task.evaluator()
         with state.accelerator.autocast():
             net = state.model if state.ema is None else state.ema.module
             if state.ema is not None:  # batch norm's statistics are of each process's own images
-                share(net.buffers(), state.accelerator)
+                share(net.buffers())
             found = evaluate(
                 net, self.loader, evaluator, accelerator=state.accelerator, channels_last=self.options.channels_last
             )
         row.update({f"val_{key}": value for key, value in found.items()})
-        if row[column] > max((earlier[column] for earlier in state.rows if column in earlier), default=-1.0):
+        if is_best(state.rows, row, f"val_{self.task.metric}"):
             self.task.on_best(evaluator)
 
 
@@ -88,10 +93,7 @@ class EarlyStop:
             state.stop = state.stop or late
 
 
-def share(tensors: Iterable[Tensor], accelerator: "Accelerator") -> None:
+def share(tensors: Iterable[Tensor]) -> None:
     """Give every process the main one's values."""
-    if accelerator.num_processes > 1:
-        for tensor in tensors:
-            whole = tensor.detach().contiguous()  # not every backend sends channels_last
-            torch.distributed.broadcast(whole, 0)
-            tensor.detach().copy_(whole)
+    for tensor in tensors:
+        tensor.copy_(broadcast(tensor.contiguous()))  # not every backend sends channels_last

@@ -298,7 +298,7 @@ def _final_weights(model: nn.Module, state: TrainState, writer: Checkpoints | No
         state.accelerator.wait_for_everyone()
         if state.accelerator.is_main_process:  # the others may not see its disk
             load_weights(writer.folder / BEST_NAME, model)
-        share(model.state_dict().values(), state.accelerator)
+        share(model.state_dict().values())
         return best_row(state.rows, metric)
     if state.ema is not None:
         model.load_state_dict(state.ema.module.state_dict())

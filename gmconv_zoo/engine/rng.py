@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["drawing_from", "mix_seed", "rng_state", "set_rng_state"]
+__all__ = ["drawing_from", "mix_seed", "rng_state", "sample_seed", "set_rng_state"]
 
 
 def rng_state() -> dict[str, Any]:
@@ -54,3 +54,8 @@ def drawing_from(seed: int) -> Iterator[None]:
 def mix_seed(seed: int, epoch: int, stream: int) -> int:
     """One generator seed per (seed, epoch, stream), far apart for neighbours."""
     return (seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % (1 << 63)
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """Return the seed from which the augmentation of one sample in one epoch is drawn."""
+    return mix_seed(mix_seed(seed, epoch, 1), index, 2) % 2**32

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..saving.detectors import refuse_detector
 from .metadata import metadata_of
-from .prepare import example_images, prepare
+from .prepare import example_images, outputs_of, prepare
 from .torch_files import read_exported, read_torchscript, write_exported, write_torchscript
 
 __all__ = ["BATCHES", "FORMATS", "TOLERANCE", "Exported", "export"]
@@ -35,15 +35,13 @@ class Exported:
     Attributes:
         path: the file.
         format: one of `FORMATS`.
-        difference: the largest absolute difference from the network over all checked batches.
-        batches: the batch sizes checked.
+        difference: the largest absolute difference from the network over batches of the sizes `BATCHES`.
         described: the metadata embedded in the file.
     """
 
     path: Path
     format: str
     difference: float
-    batches: tuple[int, ...]
     described: dict[str, Any]
 
 
@@ -108,7 +106,7 @@ def export(
         difference = _compare(net, run, input_size, open_size=dynamic_size)
         for file in Path(scratch).iterdir():  # weights of more than 2 GB get a file of their own
             file.replace(path.parent / file.name)
-    return Exported(path, format, difference, BATCHES, described)
+    return Exported(path, format, difference, described)
 
 
 def _writer(
@@ -139,7 +137,7 @@ def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[i
 
 def _check_runs(net: nn.Module, input_size: tuple[int, int, int]) -> None:
     try:
-        outputs = _outputs(net, example_images(input_size, 1))
+        outputs = outputs_of(net, example_images(input_size, 1))
     except Exception as error:
         raise ValueError(f"the network does not run on images of {input_size}: {error}") from error
     if not outputs or not all(isinstance(output, Tensor) for output in outputs):
@@ -160,7 +158,7 @@ def _compare(
                 found = run(images)
             except Exception as error:
                 raise RuntimeError(f"the exported file fails on images of {tuple(images.shape)}: {error}") from error
-            for expected, output in zip(_outputs(net, images), found, strict=True):
+            for expected, output in zip(outputs_of(net, images), found, strict=True):
                 difference = float((output - expected).abs().max())
                 if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
                     raise RuntimeError(
@@ -169,12 +167,6 @@ def _compare(
                     )
                 largest = max(largest, difference)
     return largest
-
-
-@torch.no_grad()
-def _outputs(net: nn.Module, images: Tensor) -> list[Tensor]:
-    outputs = net(images)
-    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
 
 
 def _remedy(format: str, dynamic_size: bool) -> str:

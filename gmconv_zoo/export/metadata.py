@@ -10,7 +10,7 @@ from .._version import __version__
 from ..conversion import conversion_report
 from ..saving.label_names import label_names
 
-__all__ = ["METADATA_FILE", "metadata_of", "metadata_strings"]
+__all__ = ["METADATA_FILE", "metadata_of"]
 
 # the extra file of a TorchScript archive and of an exported program
 METADATA_FILE = "gmconv_zoo.json"
@@ -44,11 +44,6 @@ def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str,
     described["masks"] = {kind: masks.count(kind) for kind in ("dynamic", "static")}
     described["producer"] = f"gmconv_zoo {__version__}"
     return json.loads(json.dumps(described))  # as it will be read back: lists for tuples
-
-
-def metadata_strings(described: dict[str, Any]) -> dict[str, str]:
-    """The same for formats that hold strings only: text as it is, everything else as JSON."""
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
 
 
 def _gives_maps(model: nn.Module) -> bool:

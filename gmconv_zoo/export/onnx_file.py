@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..extras import needs_extra
-from .metadata import metadata_strings
 
 with needs_extra("export"):
     import onnx
@@ -32,7 +32,7 @@ def write_onnx(
         images: (B, C, H, W) example.
         path: the file.
         shapes: the dynamic dimensions of the images, by axis.
-        described: becomes the file's metadata, see `metadata_strings`.
+        described: becomes the file's metadata: text as it is, everything else as JSON.
         opset: ONNX operator set; None for the exporter's own choice.
     """
     with _quiet():
@@ -47,7 +47,8 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    program.model.metadata_props.update(metadata_strings(described))
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
+    program.model.metadata_props.update(texts)
     with _quiet():
         program.save(str(path))
 

@@ -1,5 +1,6 @@
 """The form of a network that is exported: a copy on the CPU, in eval mode, its static masks folded into the kernels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from ..conversion import fuse as fold_static_masks
 from ..layers import DGMConv2d, copy_network
 from ..saving.describe import check_unwrapped
 
-__all__ = ["example_images", "prepare"]
+__all__ = ["example_images", "outputs_of", "prepare"]
 
 
 def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
@@ -54,3 +55,10 @@ def example_images(input_size: tuple[int, int, int], batch: int, *, seed: int = 
     generator = torch.Generator().manual_seed(seed)
     means: Any = torch.linspace(-1, 1, batch).reshape(-1, 1, 1, 1) if batch > 1 else 0.5
     return torch.randn(batch, *input_size, generator=generator) + means
+
+
+@torch.no_grad()
+def outputs_of(net: Callable[[Tensor], Any], images: Tensor) -> list[Tensor]:
+    """Return the outputs of a network for (B, C, H, W) images as a list, also where there is a single one."""
+    outputs = net(images)
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)

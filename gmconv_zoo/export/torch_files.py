@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .metadata import METADATA_FILE
+from .prepare import outputs_of
 
 __all__ = ["read_exported", "read_torchscript", "write_exported", "write_torchscript"]
 
@@ -49,18 +51,9 @@ def read_torchscript(path: Path) -> Callable[[Tensor], list[Tensor]]:
     """A function from images (B, C, H, W) to the list of outputs of a TorchScript file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _listing(torch.jit.load(str(path), map_location="cpu"))
+        return partial(outputs_of, torch.jit.load(str(path), map_location="cpu"))
 
 
 def read_exported(path: Path) -> Callable[[Tensor], list[Tensor]]:
     """A function from images (B, C, H, W) to the list of outputs of an exported program."""
-    return _listing(torch.export.load(str(path)).module())
-
-
-def _listing(net: nn.Module) -> Callable[[Tensor], list[Tensor]]:
-    def run(images: Tensor) -> list[Tensor]:
-        with torch.no_grad():
-            outputs = net(images)
-        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
-
-    return run
+    return partial(outputs_of, torch.export.load(str(path)).module())

@@ -14,12 +14,15 @@ import timm
 import torch
 
 from .._version import __version__
+from .replacing import replacing
 
 __all__ = [
     "RESULTS_NAME",
     "SUMMARY_NAME",
     "Summary",
     "environment",
+    "read_results",
+    "read_rows",
     "replace_text",
     "write_csv",
     "write_json",
@@ -60,13 +63,26 @@ def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
 
     Returns:
         The file.
+    """
+    return write_json(Path(folder) / RESULTS_NAME, {**results, "environment": environment()})
+
+
+def read_results(folder: str | Path) -> dict[str, Any]:
+    """Return what a folder's results.json contains; an empty dictionary if the file does not exist.
 
     Raises:
-        ValueError: when the results have an "environment" of their own.
+        ValueError: when the file is not such a record.
     """
-    if "environment" in results:
-        raise ValueError("results: leave 'environment' out, it is filled in here.")
-    return write_json(Path(folder) / RESULTS_NAME, {**results, "environment": environment()})
+    path = Path(folder) / RESULTS_NAME
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a record that training wrote (a {type(record).__name__}).")
+    return record
 
 
 def write_json(path: str | Path, values: Any) -> Path:
@@ -93,6 +109,12 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     rows = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_csv(path, [columns, *([_short(row.get(key)) for key in columns] for row in rows)])
+
+
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file by the names of their columns."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def environment() -> dict[str, Any]:
@@ -129,10 +151,8 @@ def replace_text(path: Path, text: str) -> None:
     device such as /dev/stdout is written to, not replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.part") if path.is_file() or not path.exists() else path
-    scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
-    if scratch != path:
-        os.replace(scratch, path)
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _processor() -> str:

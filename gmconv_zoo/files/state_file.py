@@ -1,7 +1,6 @@
 """One file for nested values that hold tensors: safetensors for the tensors, JSON for all else, replaced as a whole."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from .replacing import replacing
 
 __all__ = ["read_state", "write_state"]
 
@@ -32,17 +33,8 @@ def write_state(path: str | Path, state: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     structure = _flatten(state, "", tensors)
     content = save(tensors, {"format": "pt", _META: json.dumps(structure)})
-    scratch = path.with_name(f"{path.name}.part")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-        _sync_folder(path.parent)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
+    with replacing(path, sync=True) as scratch:
+        scratch.write_bytes(content)
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
@@ -83,13 +75,3 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
             return tensors[value[_TENSOR]]
         return {key: _restore(item, tensors) for key, item in value[_DICT]}
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name of a file survives a loss of power only when its folder is on the disk too."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -16,7 +16,7 @@ from ..weights.specs import WeightSpec
 from .cards import Kind, base_model, check_licence, stem_line
 from .measured import DetectionMetric
 
-__all__ = ["check_detector", "detector_card"]
+__all__ = ["check_detector", "check_tensors", "detector_card"]
 
 _TEMPLATE = Path(__file__).with_name("detector_card_template.md.jinja")
 _HEADS = {
@@ -82,6 +82,17 @@ def detector_card(
     return str(card).rstrip() + "\n"
 
 
+def check_tensors(written: nn.Module, reloaded: nn.Module, folder: Path) -> None:
+    """Compare the tensors of a network that was written into a folder with those of the one that was read from it.
+
+    Raises:
+        RuntimeError: when they differ.
+    """
+    expected, found = written.state_dict(), reloaded.state_dict()
+    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
+        raise RuntimeError(f"{folder}: the tensors read back from the staged folder are not those that were written.")
+
+
 @torch.inference_mode()
 def check_detector(detector: nn.Module, folder: Path) -> None:
     """Load a folder as a user will, and compare it with the detector in memory.
@@ -90,9 +101,7 @@ def check_detector(detector: nn.Module, folder: Path) -> None:
         RuntimeError: when tensors or detections differ.
     """
     reloaded = load(folder)
-    expected, found = detector.state_dict(), reloaded.state_dict()
-    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
-        raise RuntimeError(f"{folder}: the tensors read back from the staged folder are not those that were written.")
+    check_tensors(detector, reloaded, folder)
     plans = [json.dumps(net.gmconv_plan, sort_keys=True) for net in (detector, reloaded)]
     if plans[0] != plans[1]:
         raise RuntimeError(f"{folder}: the settings read back from the staged folder are not those that were written.")

@@ -1,7 +1,6 @@
 """List the registered networks and their weights: size, accuracy and whether a file is in the cache."""
 
 from collections.abc import Iterable
-from fnmatch import fnmatch
 from typing import Any
 
 import timm
@@ -10,6 +9,7 @@ from ..models._names import FAMILIES
 from ..weights.fetch import cached_file
 from ..weights.specs import WeightSpec, specs_of
 from .profile import profile_registered
+from .verify import fits
 
 __all__ = ["listed_models"]
 
@@ -34,14 +34,13 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
         pairs += [(name, spec) for spec in specs_of(name)] or [(name, None)]
     wanted = list(patterns)
     for pattern in wanted:
-        if not any(_fits(pair, pattern) for pair in pairs):
+        if not any(fits(spec.name if spec else name, pattern) for name, spec in pairs):
             raise ValueError(f"no network matches {pattern!r}: gmconv models lists all of them.")
-    return [_row(*pair) for pair in pairs if not wanted or any(_fits(pair, pattern) for pattern in wanted)]
-
-
-def _fits(pair: tuple[str, WeightSpec | None], pattern: str) -> bool:
-    name, spec = pair
-    return fnmatch(name, pattern) or (spec is not None and fnmatch(spec.name, pattern))
+    return [
+        _row(name, spec)
+        for name, spec in pairs
+        if not wanted or any(fits(spec.name if spec else name, pattern) for pattern in wanted)
+    ]
 
 
 def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:

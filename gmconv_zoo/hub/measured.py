@@ -1,17 +1,16 @@
 """The measured metric that a publication carries: what training recorded, or what the publisher says."""
 
 import datetime
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files.records import RESULTS_NAME, read_results
 from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
 
-__all__ = ["RESULTS_NAME", "DetectionMetric", "choose_measured", "read_measured", "read_start", "read_stem"]
+__all__ = ["DetectionMetric", "choose_measured", "read_measured", "read_start", "read_stem"]
 
-RESULTS_NAME = "results.json"
 _AVERAGE_PRECISIONS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
@@ -93,7 +92,7 @@ def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
         ValueError: for a file that cannot be read as such a record, or a score of an unnamed data set.
     """
     path = Path(folder) / RESULTS_NAME
-    record = _record(path)
+    record = read_results(folder)
     try:
         score = record.get("score")
         if score is None:
@@ -112,7 +111,7 @@ def _detection_metric(folder: str | Path, dataset: str, *, given: bool) -> Detec
     path = Path(folder) / RESULTS_NAME
     if given:
         raise ValueError(f"{folder} holds a detector: leave out --top1, --top5 and --origin, {path} has its precision.")
-    record = _record(path)
+    record = read_results(folder)
     try:
         score = record["score"]
         values, per_class = {name: _percent(score[name]) for name in _AVERAGE_PRECISIONS}, score["per_class"]
@@ -145,7 +144,7 @@ def read_start(folder: str | Path) -> str | None:
     Raises:
         ValueError: for a file that is not a record of a run.
     """
-    record = _record(Path(folder) / RESULTS_NAME)
+    record = read_results(folder)
     if start := record.get("start"):
         return Path(start).name if Path(start).exists() or Path(start).is_absolute() else str(start)
     if "model_options" not in record:
@@ -155,27 +154,13 @@ def read_start(folder: str | Path) -> str | None:
     return ".".join(filter(None, (record["model"], record.get("tag"))))
 
 
-def _record(path: Path) -> dict[str, Any]:
-    """A run's results.json; empty where there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{path} is not a record that training wrote (a {type(record).__name__}).")
-    return record
-
-
 def read_stem(folder: str | Path) -> Stem | None:
     """Return what a run's results.json says of the dynamic stem; None where it says nothing."""
-    path = Path(folder) / RESULTS_NAME
-    found = _record(path).get("stem")
+    found = read_results(folder).get("stem")
     try:
         return None if not found else Stem(found["mask_spread"], tuple(found["live"]), found["images"])
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
+        raise ValueError(f"{Path(folder) / RESULTS_NAME} is not a record that training wrote ({error!r}).") from error
 
 
 def _origin(environment: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ..conversion import fuse, has_masks
+from ..files.records import RESULTS_NAME, read_results, write_json
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
@@ -21,8 +22,8 @@ from ..saving.named import is_timm_name
 from ..saving.targets import check_target
 from ..weights.specs import Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
-from .detectors import check_detector, detector_card
-from .measured import RESULTS_NAME, DetectionMetric, read_start, read_stem
+from .detectors import check_detector, check_tensors, detector_card
+from .measured import DetectionMetric, read_start, read_stem
 from .profile import profile
 
 __all__ = ["CARD_NAME", "Staged", "stage"]
@@ -178,11 +179,10 @@ def _write_detector(
 
 def _copy_record(folder: Path, out: Path) -> list[str]:
     """Copy a run's record without the folders of this machine, and return the notes about it."""
-    if not (folder / RESULTS_NAME).is_file():
+    record = read_results(folder)
+    if not record:
         return []
-    record = json.loads((folder / RESULTS_NAME).read_text(encoding="utf-8"))
-    text = json.dumps(_without_folders(record), indent=2)
-    (out / RESULTS_NAME).write_text(f"{text}\n", encoding="utf-8")
+    write_json(out / RESULTS_NAME, _without_folders(record))
     return [f"How these weights were trained and measured is recorded in {RESULTS_NAME}."]
 
 
@@ -255,9 +255,7 @@ def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
 def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[str, Any]) -> None:
     """Load the staged folder with timm, as a user will, and compare it with the network in memory."""
     reloaded = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
-    expected, found = published.state_dict(), reloaded.state_dict()
-    if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
-        raise RuntimeError(f"{out}: the tensors read back from the staged folder are not those that were written.")
+    check_tensors(published, reloaded, out)
     size = config["pretrained_cfg"]["input_size"]
     images = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
     outputs = published.eval()(images)

@@ -9,7 +9,7 @@ from ..weights.check import check_file
 from ..weights.fetch import cached_file
 from ..weights.specs import SPECS, WeightSpec
 
-__all__ = ["Record", "verify"]
+__all__ = ["Record", "fits", "verify"]
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ def verify(names: str | Iterable[str] | None = None, *, cache_dir: str | Path | 
     """
     patterns = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
     for pattern in patterns:
-        if not any(_fits(name, pattern) for name in SPECS):
+        if not any(fits(name, pattern) for name in SPECS):
             raise ValueError(f"no weight is called {pattern!r}; there are: {', '.join(SPECS)}.")
-    asked = [spec for name, spec in SPECS.items() if any(_fits(name, pattern) for pattern in patterns)]
+    asked = [spec for name, spec in SPECS.items() if any(fits(name, pattern) for pattern in patterns)]
     return [_record(spec, cache_dir) for spec in asked]
 
 
-def _fits(name: str, pattern: str) -> bool:
-    """A model's bare name stands for all of its weights."""
-    return fnmatch(name, pattern) or name.split(".")[0] == pattern
+def fits(name: str, pattern: str) -> bool:
+    """Tell whether a pattern matches a "model.tag" name, or the model's name alone."""
+    return fnmatch(name, pattern) or fnmatch(name.partition(".")[0], pattern)
 
 
 def _record(spec: WeightSpec, cache_dir: str | Path | None) -> Record:

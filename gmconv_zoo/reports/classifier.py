@@ -1,7 +1,5 @@
 """A report about a classifier in one HTML file: what it is, its masks, and how well and fast it works."""
 
-import datetime
-import json
 import os
 import statistics
 import timeit
@@ -19,7 +17,7 @@ from ..conversion import fuse, has_masks
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
 from ..engine.evaluate import evaluate
-from ..files.records import RESULTS_NAME, environment
+from ..files.records import environment, read_results
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
@@ -29,6 +27,7 @@ from ..saving.named import is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
+from ..visualize.images import evenly
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
 from .answers import AnswerSections
@@ -101,7 +100,7 @@ def report(
     net = _open(model, place)
     refuse_detector(net)
     folder = place.parent.parent if place.is_file() else place
-    name, record = place.resolve().name if place.exists() else model, _record(folder)
+    name, record = place.resolve().name if place.exists() else model, read_results(folder)
     networks = {name: net}
     if twin := twin or _packaged_twin(net):
         networks[distinct(twin, networks)] = open_model(twin)
@@ -131,9 +130,8 @@ def report(
         "Training loss and validation accuracy over {} epochs; the highest accuracy is {:.1f} %.",
     )
     sections = [network_section(net, about), *mask_sections(net, sample), *seen, curves, _speed(net, device)]
-    made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."
     kind = "with" if has_masks(net) else "without"
-    return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections, made)
+    return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections)
 
 
 def _open(model: str, place: Path) -> nn.Module:
@@ -142,16 +140,6 @@ def _open(model: str, place: Path) -> nn.Module:
     if place.is_dir() and not (place / CONFIG_NAME).is_file():
         checkpoints = find_checkpoints(place)
     return open_checkpoint(checkpoints[0]) if checkpoints else open_model(model)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    """What a training wrote about itself at its end; empty where there is none."""
-    path = folder / RESULTS_NAME
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
-    return found if isinstance(found, dict) and "score" in found else {}
 
 
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
@@ -163,7 +151,7 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
     if spec is not None:
         about["Weights"] = ", ".join(filter(None, (spec.source, spec.recipe)))
         about["Licence of the weights"] = spec.licence
-    elif record:
+    elif "score" in record:
         start, score = str(record.get("start") or ""), record["score"]
         began = f", started from {Path(start).name if os.path.exists(start) else start}" if start else ""
         about["Weights"] = f"trained on {record.get('training_images', 'unknown')} images{began}"
@@ -191,8 +179,7 @@ def _dataset(name: str, data: str | Path | None) -> str:
 
 def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
     """At most so many images, evenly spread over those that can be read."""
-    places = torch.linspace(0, len(readable) - 1, min(len(readable), most)).long()
-    return torch.stack([images[index][0] for index in readable[places].tolist()])
+    return torch.stack([images[index][0] for index in evenly(readable.tolist(), most)])
 
 
 def _needs_images(title: str) -> Section:

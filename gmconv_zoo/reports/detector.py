@@ -1,11 +1,8 @@
 """A report about a detector in one HTML file: what it is, its masks, its receptive fields, and what it finds."""
 
-import datetime
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..coco.file import CocoFile
@@ -14,12 +11,12 @@ from ..detection.build import categories_of
 from ..detection.measure import evaluate_detector, read_for
 from ..detection.train import percent
 from ..engine.fit import default_accelerator
-from ..files.records import RESULTS_NAME, environment
+from ..files.records import read_results
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
-from ..visualize.images import network_input
+from ..visualize.images import evenly, network_input
 from ..wording import distinct
 from .page import Section, write_page
 from .sections import curve_section, field_section, mask_sections, network_section
@@ -86,8 +83,7 @@ def report(
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
         detector.cpu()
-        places = np.unique(np.linspace(0, len(coco.images) - 1, min(len(coco.images), _SIGMA_IMAGES)).astype(int))
-        images = network_input(networks[name], [coco.root / coco.images[place].name for place in places])
+        images = network_input(networks[name], [coco.root / one.name for one in evenly(coco.images, _SIGMA_IMAGES)])
         fields = field_section(networks, images[:: -(-len(images) // _FIELD_IMAGES)], progress=progress)
     curves = curve_section(
         folder,
@@ -98,14 +94,13 @@ def report(
     body = network_section(networks[name], about)
     body.title = "What the detector is, and which convolutions of its backbone have a mask"
     sections = [body, *mask_sections(networks[name], images), fields, *found, curves]
-    made = f"Made with gmconv_zoo {environment()['gmconv_zoo']} on {datetime.date.today().isoformat()}."
     kind = "with" if has_masks(detector) else "without"
-    return write_page(output, name, f"A report about a detector {kind} Gaussian masks.", sections, made)
+    return write_page(output, name, f"A report about a detector {kind} Gaussian masks.", sections)
 
 
 def _about(detector: Any, folder: Path) -> dict[str, str]:
     """Return what a detector records of itself, and its training of it, in words."""
-    plan, path = detector.gmconv_plan, folder / RESULTS_NAME
+    plan, record = detector.gmconv_plan, read_results(folder)
     deformed = ", ".join(map(str, plan["dcn_stages"]))
     about = {
         "Detector": f"{plan['head']} on {plan['backbone']}",
@@ -114,8 +109,7 @@ def _about(detector: Any, folder: Path) -> dict[str, str]:
         "Classes": ", ".join(categories_of(detector)),
         "Parameters of the detector": f"{sum(parameter.numel() for parameter in detector.parameters()):,}",
     }
-    if path.is_file():
-        record = json.loads(path.read_text(encoding="utf-8"))
+    if "score" in record:
         about["Recorded precision"] = f"AP {percent(record['score']['AP'])}, epoch {record.get('epoch', 'unknown')}"
     return about
 

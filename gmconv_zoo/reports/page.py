@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import datetime
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
+from .._version import __version__
 from ..files.records import replace_text
 from ..wording import printable
 
@@ -72,15 +74,14 @@ class Section:
                 self.tables[numbers] = list(csv.reader(io.StringIO(path.with_suffix(".csv").read_text())))
 
 
-def write_page(path: str | Path, title: str, subtitle: str, sections: Sequence[Section], footer: str) -> Path:
-    """Write a page, replacing a file that exists; text may have any characters.
+def write_page(path: str | Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
+    """Write a page that ends with version and date, replacing a file that exists; text may have any characters.
 
     Args:
         path: the HTML file.
         title: first heading.
         subtitle: sentence below it.
         sections: in their order.
-        footer: sentence at the end.
 
     Returns:
         The path.
@@ -92,6 +93,7 @@ def write_page(path: str | Path, title: str, subtitle: str, sections: Sequence[S
         undefined=StrictUndefined,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    footer = f"Made with gmconv_zoo {__version__} on {datetime.date.today().isoformat()}."
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     replace_text(Path(path), template.render(title=title, subtitle=subtitle, sections=sections, footer=footer))
     return Path(path)

@@ -1,6 +1,5 @@
 """The sections of a report about the network itself: what it is, its masks, its sigmas, its receptive fields."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..conversion import conversion_report, has_masks
-from ..files.records import SUMMARY_NAME
+from ..files.records import SUMMARY_NAME, read_rows
 from ..visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from ..visualize.masks import layer_masks
 from ..visualize.receptive_field import SHARES, receptive_field, target_layer
@@ -96,8 +95,7 @@ def curve_section(
     section, path = Section("Training curves"), folder / SUMMARY_NAME
     rows: list[dict[str, float]] = []
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: float(row[key]) for key in columns if row.get(key)} for row in csv.DictReader(file)]
+        rows = [{key: float(row[key]) for key in columns if row.get(key)} for row in read_rows(path)]
     if not any(len(row) == len(columns) for row in rows):
         section.text.append("There are curves where the model is the folder of a training with an evaluated epoch.")
         return section

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
+from ..files.replacing import replacing
 from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
@@ -129,17 +130,12 @@ def loading_call(folder: str | Path) -> str:
 
 
 def _write_weights(model: nn.Module, path: Path) -> None:
-    """Replace a file of weights as a whole, with the permissions that the umask gives to any new file."""
-    scratch = path.with_name(f"{path.name}.part")
+    """Replace a file of weights as a whole."""
     try:
-        scratch.touch()
-        permissions = scratch.stat().st_mode
-        save_model(model, str(scratch), metadata={"format": "pt", **_design(model)})
-        _sort_metadata(scratch)
-        scratch.chmod(permissions)  # safetensors lets the owner alone read its files
-        scratch.replace(path)
+        with replacing(path) as scratch:
+            save_model(model, str(scratch), metadata={"format": "pt", **_design(model)})
+            _sort_metadata(scratch)
     except (OSError, SafetensorError) as error:  # the latter also for a full disk
-        scratch.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
 
 
@@ -149,8 +145,10 @@ def _sort_metadata(path: Path) -> None:
         size = int.from_bytes(file.read(8), "little")  # the format: size of the header, header in JSON, tensors
         header = json.loads(file.read(size))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        file.seek(8)
-        file.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
+        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(ordered) <= size:  # the header must not reach into the tensors
+            file.seek(8)
+            file.write(ordered.ljust(size))
 
 
 def _design(model: nn.Module) -> dict[str, str]:

@@ -53,11 +53,11 @@ class Comparison:
     problem: str = ""
 
 
-def wilson_interval(correct: int, count: int, *, z: float = _Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share, in percent; 95 % by default."""
-    share, spread = correct / count, z * z / count
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a share, in percent."""
+    share, spread = correct / count, _Z95 * _Z95 / count
     centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    half = _Z95 / (1 + spread) * math.sqrt((share * (1 - share) + spread / 4) / count)
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,13 +32,11 @@ class ValidationReport:
         rows: one per model.
         text: tables for the terminal; empty in all processes but the first.
         ok: no model failed and, when verifying, every documented number was met.
-        comparisons: documented numbers and measured ones, when verifying.
     """
 
     rows: list[ValidationRow]
     text: str
     ok: bool
-    comparisons: list[documented.Comparison] = field(default_factory=list)
 
     @property
     def status(self) -> int:
@@ -90,7 +88,7 @@ def run_validation(
     text = result_table(rows)
     if verify:
         text += f"\n\n{documented.comparison_table(comparisons)}\nclass order: {order}"
-    return ValidationReport(rows, text if accelerator.is_main_process else "", ok, comparisons)
+    return ValidationReport(rows, text if accelerator.is_main_process else "", ok)
 
 
 def result_table(rows: Sequence[ValidationRow]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from ..extras import needs_extra
 from .class_names import ClassLabels
 from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
+from .figures import percent_ticks, save_figure
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
@@ -18,7 +19,6 @@ __all__ = ["draw_class_table", "draw_confusion", "draw_curves"]
 _MOST_NUMBERS, _MOST_NAMES, _MOST_ROWS = 20, 120, 1000
 # Inches: a cell with a number in it, the side of a picture without names
 _CELL, _SIDE = 0.45, 24.0
-_PERCENT = {percent: f"{percent} %" for percent in range(0, 101, 25)}
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
@@ -27,7 +27,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
     left, right = figure.subplots(1, 2)
     draw_loss(left, rows)
     draw_accuracy(right, rows)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path: str | Path) -> None:
@@ -53,7 +53,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path
     axes.set_title(f"Confusion matrix\n{correct} of {total} validation images are correct", loc="left")
     bar = figure.add_axes((1 + 0.2 / side, 0, 0.2 / side, 1))
     figure.colorbar(image, cax=bar, label="share of the true class")
-    bar.set_yticks(list(_PERCENT), list(_PERCENT.values()), fontsize=8)
+    percent_ticks(bar.yaxis, fontsize=8)
     if numbered:
         for y, row in enumerate(matrix):
             for x, number in enumerate(row):
@@ -78,7 +78,7 @@ def draw_class_table(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
         axes.set_yticks(places, labels.texts, **labels.style)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
-    axes.set_xticks(list(_PERCENT), list(_PERCENT.values()))
+    percent_ticks(axes.xaxis)
     axes.set_xlabel("validation images of the class that are classified correctly")
     axes.set_title("Recall by class", loc="left")
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..extras import needs_extra
+from .figures import epoch_axes, percent_ticks
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
-    from matplotlib.ticker import MaxNLocator
 
 __all__ = ["ACCURACY_COLOUR", "draw_accuracy", "draw_loss"]
 
 LOSS_COLOUR, ACCURACY_COLOUR = "#6b7280", "#0f766e"
+_LINE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "linewidth": 1.8, "clip_on": False}
 
 
 def draw_loss(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
@@ -21,8 +22,8 @@ def draw_loss(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
         axes: matplotlib axes to draw in.
         rows: of a run, each with "epoch" and "train_loss".
     """
-    _draw(axes, [row["epoch"] for row in rows], [row["train_loss"] for row in rows], LOSS_COLOUR)
-    axes.set_title("training loss", loc="left")
+    axes.plot([row["epoch"] for row in rows], [row["train_loss"] for row in rows], color=LOSS_COLOUR, **_LINE)
+    epoch_axes(axes, "training loss")
     axes.set_ylim(bottom=0)
 
 
@@ -39,16 +40,7 @@ def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float |
     accuracies = [row["val_top1_percent"] for row in evaluated]
     if before is not None:
         epochs, accuracies = [0, *epochs], [before, *accuracies]
-    _draw(axes, epochs, accuracies, ACCURACY_COLOUR)
-    axes.set_title(f"validation accuracy, at the end {accuracies[-1]:.1f} %", loc="left")
+    axes.plot(epochs, accuracies, color=ACCURACY_COLOUR, **_LINE)
+    epoch_axes(axes, f"validation accuracy, at the end {accuracies[-1]:.1f} %")
     axes.set_ylim(0, 100)
-    axes.set_yticks(range(0, 101, 25), [f"{percent} %" for percent in range(0, 101, 25)])
-
-
-def _draw(axes: Axes, epochs: Sequence[float], values: Sequence[float], colour: str) -> None:
-    axes.plot(epochs, values, color=colour, marker="o", markersize=3.5, linewidth=1.8, clip_on=False)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    percent_ticks(axes.yaxis)

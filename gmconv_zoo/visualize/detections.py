@@ -12,13 +12,13 @@ from ..extras import needs_extra
 from ..images.pixels import read_image
 from .class_names import ClassLabels
 from .curves import draw_loss
-from .figures import COLOURS, STYLES, plain_axes, save_figure
+from .figures import COLOURS, STYLES, epoch_axes, percent_ticks, save_figure
+from .images import evenly
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import MaxNLocator
 
 __all__ = ["BoxedImage", "compared", "draw_ap_curves", "draw_boxes"]
 
@@ -46,16 +46,13 @@ class BoxedImage:
     scores: tuple[float, ...] | None = None
 
 
-def compared(
-    coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: int, least: float = _SHOWN_SCORE
-) -> list[list[BoxedImage]]:
+def compared(coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: int) -> list[list[BoxedImage]]:
     """Return some images of a dataset twice: with their true boxes, and with the detected ones.
 
     Args:
         coco: annotations, read with the folder of the images.
         detections: in COCO's result format.
         count: number of images, spread evenly over those that have a box.
-        least: lowest score of the detections shown.
 
     Returns:
         Lines of a picture, each with two images: the true boxes and the detected ones of the first, then of the second.
@@ -64,18 +61,17 @@ def compared(
     having = set(coco.image_ids[~coco.crowd].tolist())
     images = [image for image in coco.images if image.id in having] or list(coco.images)
     found = []
-    for place in np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)):
-        image = images[place]
+    for image in evenly(images, count):
         pixels = np.asarray(read_image(coco.root / image.name, "RGB"))
         mine = (coco.image_ids == image.id) & ~coco.crowd
         truth = tuple(map(tuple, coco.bboxes[mine].tolist()))
         names = tuple(coco.categories[key] for key in coco.category_ids[mine].tolist())
-        own = [entry for entry in detections if entry["image_id"] == image.id and entry["score"] >= least]
+        own = [entry for entry in detections if entry["image_id"] == image.id and entry["score"] >= _SHOWN_SCORE]
         found.append(
             [
                 BoxedImage(f"{image.name}: true boxes", pixels, truth, names),
                 BoxedImage(
-                    f"detected, score at least {least:g}",
+                    f"detected, score at least {_SHOWN_SCORE:g}",
                     pixels,
                     tuple(tuple(entry["bbox"]) for entry in own),
                     tuple(coco.categories[entry["category_id"]] for entry in own),
@@ -161,9 +157,8 @@ def draw_ap_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
         values = [100 * row[metric] for row in evaluated]
         right.plot(epochs, values, style, color=colour, marker="o", markersize=3.5, label=words, clip_on=False)
     best = max(row["val_AP"] for row in evaluated)
-    plain_axes(right, x="epoch", y="", title=f"average precision on the validation set, best AP {100 * best:.1f} %")
-    right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    epoch_axes(right, f"average precision on the validation set, best AP {100 * best:.1f} %")
     right.set_ylim(0, 100)
-    right.set_yticks(range(0, 101, 25), [f"{share} %" for share in range(0, 101, 25)])
+    percent_ticks(right.yaxis)
     right.legend(frameon=False, fontsize=8)
-    figure.savefig(path)
+    save_figure(figure, path)

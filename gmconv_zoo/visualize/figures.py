@@ -12,9 +12,11 @@ from ..files.records import write_rows
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-__all__ = ["COLOURS", "STYLES", "plain_axes", "save_figure"]
+__all__ = ["COLOURS", "STYLES", "epoch_axes", "percent_ticks", "plain_axes", "save_figure"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in style as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -22,14 +24,14 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def save_figure(
-    figure: Figure, path: str | Path, rows: Sequence[Mapping[str, Any]], maps: Mapping[str, Tensor] | None = None
+    figure: Figure, path: str | Path, rows: Sequence[Mapping[str, Any]] = (), maps: Mapping[str, Tensor] | None = None
 ) -> Path:
     """Write a picture, and its numbers as CSV next to it. Existing files are replaced.
 
     Args:
         figure: the picture.
         path: file of the picture; its ending chooses the format. The table has the same name with the ending ".csv".
-        rows: the numbers, at least one row; all rows have the same columns.
+        rows: the numbers; all rows have the same columns. Without rows there is no table.
         maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
 
     Returns:
@@ -44,7 +46,8 @@ def save_figure(
         raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    write_rows(path.with_suffix(".csv"), rows)
+    if rows:
+        write_rows(path.with_suffix(".csv"), rows)
     for name, values in (maps or {}).items():
         np.savetxt(path.with_name(f"{path.stem}_{name}.csv"), values.numpy(), fmt="%.5g", delimiter=",")
     return path
@@ -58,3 +61,14 @@ def plain_axes(axes: Axes, *, x: str, y: str, title: str = "") -> None:
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def epoch_axes(axes: Axes, title: str) -> None:
+    """Label axes of a curve by epoch."""
+    plain_axes(axes, x="epoch", y="", title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def percent_ticks(axis: Axis, **style: Any) -> None:
+    """Label an axis of percentages in quarters; the style is that of the labels."""
+    axis.set_ticks(range(0, 101, 25), [f"{percent} %" for percent in range(0, 101, 25)], **style)

@@ -1,6 +1,5 @@
 """A film of a training: every layer's mask and sigma, one frame for each epoch."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..extras import needs_extra
-from ..files.records import SUMMARY_NAME, write_rows
+from ..files.records import SUMMARY_NAME, read_rows, write_rows
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from .figures import COLOURS, plain_axes
@@ -78,13 +77,11 @@ def masks_by_epoch(run: str | Path) -> dict[int, list[LayerMask]]:
     summary = Path(run) / SUMMARY_NAME
     if not summary.is_file():
         raise ValueError(f"{run} is not the folder of a training: it does not contain {SUMMARY_NAME}.")
-    with summary.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     layers = describe_layers(open_model(str(run)))
     if not layers:
         raise ValueError(f"{run} has no masks: a film shows the training of a network with Gaussian masks.")
     epochs = {}
-    for row in rows:
+    for row in read_rows(summary):
         masks = []
         for name, (size, dynamic, stage) in layers.items():
             columns = [f"sigma/{name}.{axis}" for axis in ("horizontal", "vertical")] if dynamic else [f"sigma/{name}"]

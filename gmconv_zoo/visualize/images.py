@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.data import create_transform
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from ..images.data_config import data_config
 from ..images.pixels import UnreadableImageError, mode_for, read_image
 
-__all__ = ["ImageFile", "check_several", "image_name", "network_input"]
+__all__ = ["ImageFile", "check_several", "evenly", "image_name", "network_input"]
 
 # A path, an open file or a decoded image
 ImageFile = str | Path | IO[Any] | Image.Image
+Item = TypeVar("Item")
 
 
 def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, normalize: bool = True) -> Tensor:
@@ -63,6 +65,12 @@ def check_several(images: Any) -> None:
 def image_name(image: ImageFile) -> str:
     """Return the path of an image for messages, or "the image" for one that has none."""
     return str(image if isinstance(image, (str, Path)) else getattr(image, "name", "the image"))
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many items of a sequence, spread evenly from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[place] for place in places.tolist()]
 
 
 def _read(image: ImageFile, mode: str) -> Image.Image:

@@ -1,6 +1,5 @@
 """How a mask is made: Gaussian profiles with and without normalisation (Fig. 3), and an elliptical mask (Fig. 4)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,29 +13,26 @@ with needs_extra("train"):
 
 __all__ = ["draw_construction", "draw_profiles"]
 
-_REACH = 5.0  # taps on either side of the centre
+# Sigmas of the profiles, and taps on either side of the centre
+_SIGMAS, _REACH = (0.5, 1.0, 2.0, 5.0), 5.0
+# Sigmas and side of the elliptical mask in taps
+_HORIZONTAL, _VERTICAL, _KERNEL = 3.0, 1.2, 11
 
 
-def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0, 5.0)) -> Path:
+def draw_profiles(path: str | Path) -> Path:
     """Draw Gaussian curves as Eq. 3 gives them, and divided by their largest value as in a mask (Eq. 4; Fig. 3).
 
     Args:
         path: file of the picture; the values are written next to it as CSV.
-        sigmas: standard deviations in kernel taps, above 0.
 
     Returns:
         The path.
-
-    Raises:
-        ValueError: for no sigma, or one that is not above 0.
     """
-    if not sigmas or min(sigmas) <= 0:
-        raise ValueError(f"sigmas={list(sigmas)}: pass numbers of taps above 0, e.g. (1.0, 5.0).")
     figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
     plain, normalised = figure.subplots(1, 2)
     distance = _REACH * torch.arange(-100, 101, dtype=torch.float64) / 100
     rows = []
-    for number, sigma in enumerate(sigmas):
+    for number, sigma in enumerate(_SIGMAS):
         mask = torch.exp(-distance.square() / (2 * sigma**2))
         density = mask / (sigma * (2 * torch.pi) ** 0.5)
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
@@ -55,48 +51,37 @@ def draw_profiles(path: str | Path, *, sigmas: Sequence[float] = (0.5, 1.0, 2.0,
     return save_figure(figure, path, rows)
 
 
-def draw_construction(
-    path: str | Path,
-    *,
-    horizontal: float = 3.0,
-    vertical: float = 1.2,
-    kernel_size: tuple[int, int] = (11, 11),
-) -> Path:
+def draw_construction(path: str | Path) -> Path:
     """Draw how an elliptical mask is the product of a horizontal and a vertical Gaussian (Eq. 5 and 6; Fig. 4).
 
     Args:
         path: file of the picture; the values are written next to it as CSV.
-        horizontal, vertical: sigma1 and sigma2 in kernel taps, above 0.
-        kernel_size: (kH, kW) in taps.
 
     Returns:
         The path.
-
-    Raises:
-        ValueError: for a sigma that is not above 0.
     """
-    if min(horizontal, vertical) <= 0:
-        raise ValueError(f"horizontal={horizontal}, vertical={vertical}: pass numbers of taps above 0.")
-    mask = elliptical_mask(torch.tensor([horizontal]), torch.tensor([vertical]), kernel_size)[0]
+    mask = elliptical_mask(torch.tensor([_HORIZONTAL]), torch.tensor([_VERTICAL]), (_KERNEL, _KERNEL))[0]
     across, down = mask.amax(0).tolist(), mask.amax(1).tolist()
-    x, y = ([tap - (size - 1) / 2 for tap in range(size)] for size in reversed(kernel_size))
+    taps = [tap - (_KERNEL - 1) / 2 for tap in range(_KERNEL)]
     figure = Figure(figsize=(5.8, 5), dpi=110)
     grid = figure.add_gridspec(2, 3, width_ratios=(3, 1.2, 0.12), height_ratios=(1.2, 3), hspace=0.12, wspace=0.12)
     middle = figure.add_subplot(grid[1, 0])
     top, side = figure.add_subplot(grid[0, 0], sharex=middle), figure.add_subplot(grid[1, 1], sharey=middle)
-    edges = (x[0] - 0.5, x[-1] + 0.5, y[-1] + 0.5, y[0] - 0.5)
-    picture = middle.imshow(mask.numpy(), vmin=0, vmax=1, extent=edges, aspect="auto", interpolation="nearest")
+    end = _KERNEL / 2
+    picture = middle.imshow(
+        mask.numpy(), vmin=0, vmax=1, extent=(-end, end, end, -end), aspect="auto", interpolation="nearest"
+    )
     middle.set_xlabel("x in taps from the centre")
     middle.set_ylabel("y in taps from the centre")
-    top.bar(x, across, width=0.9, color=COLOURS[0])
-    side.barh(y, down, height=0.9, color=COLOURS[1])
-    plain_axes(top, x="", y="value", title=rf"horizontal: $\sigma_1$ = {horizontal:g} taps")
-    plain_axes(side, x="value", y="", title=f"vertical:\n$\\sigma_2$ = {vertical:g} taps")
+    top.bar(taps, across, width=0.9, color=COLOURS[0])
+    side.barh(taps, down, height=0.9, color=COLOURS[1])
+    plain_axes(top, x="", y="value", title=rf"horizontal: $\sigma_1$ = {_HORIZONTAL:g} taps")
+    plain_axes(side, x="value", y="", title=f"vertical:\n$\\sigma_2$ = {_VERTICAL:g} taps")
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
     figure.colorbar(picture, cax=figure.add_subplot(grid[1, 2]), label="mask value: the product of both")
     rows = [
-        {"x": x[column], "y": y[row], "horizontal": across[column], "vertical": down[row], "mask": value}
+        {"x": taps[column], "y": taps[row], "horizontal": across[column], "vertical": down[row], "mask": value}
         for row, line in enumerate(mask.tolist())
         for column, value in enumerate(line)
     ]

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from gmconv_zoo.data.sources import ImageData, open_data
-from gmconv_zoo.files.records import RESULTS_NAME
+from gmconv_zoo.files.records import read_results
 from gmconv_zoo.saving import CONFIG_NAME
 
 from .arms import DATASETS, Dataset, dataset_of
@@ -56,7 +56,7 @@ def check_recorded(record: RunRecord, folder: str | Path) -> None:
     if dataset is None:
         return
     classes = json.loads((Path(folder) / CONFIG_NAME).read_text(encoding="utf-8"))["num_classes"]
-    results = json.loads((Path(folder) / RESULTS_NAME).read_text(encoding="utf-8"))
+    results = read_results(folder)
     train = results.get("training_images", dataset.train)  # runs of version 0.1 do not say
     found, wanted = (classes, train, record.count), (dataset.classes, dataset.train, dataset.val)
     if found != wanted:

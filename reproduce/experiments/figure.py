@@ -51,7 +51,7 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
     panels = [setting for setting in settings if sum(setting in found for found in by_size.values()) > 1]
     if not panels:
         raise ValueError("no setting has runs with two kernel sizes yet: train kernel3 to kernel11 first.")
-    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=120, layout="constrained")
     for axes, setting in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
         axes.axhline(0, color="0.4", linewidth=1)
         for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
@@ -76,9 +76,7 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
         axes.title.set_fontsize(9)
         axes.grid(axis="y", color="0.9")
         axes.legend(fontsize=8)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    return Path(path)
+    return save_figure(figure, path)
 
 
 def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:

@@ -1,12 +1,11 @@
 """Recorded finetuning runs, a row of a CSV file each, and their table."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gmconv_zoo.files.records import write_rows
+from gmconv_zoo.files.records import read_rows, write_rows
 
 from ..markdown import table
 
@@ -90,9 +89,9 @@ def read_finetuning(path: str | Path) -> list[FinetuningRun]:
         "seconds": float,
     }
     kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [FinetuningRun(**{name: kinds.get(name, str)(text) for name, text in row.items()}) for row in rows]
+    return [
+        FinetuningRun(**{name: kinds.get(name, str)(text) for name, text in row.items()}) for row in read_rows(path)
+    ]
 
 
 def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:

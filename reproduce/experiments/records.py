@@ -1,13 +1,12 @@
 """Recorded runs: one row of a CSV file for every training, good or bad, with all that it takes to repeat it."""
 
-import csv
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from gmconv_zoo.classify.recipes import PAPER_RECIPES, Recipe, recipe_for
-from gmconv_zoo.files.records import RESULTS_NAME, SUMMARY_NAME, write_csv
+from gmconv_zoo.files.records import SUMMARY_NAME, read_results, read_rows, write_csv
 from gmconv_zoo.models._names import net_of
 
 __all__ = [
@@ -141,9 +140,7 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
         ValueError: when the folder holds no finished run, or one of a network the paper has no recipe for.
     """
     try:
-        results = json.loads((Path(folder) / RESULTS_NAME).read_text(encoding="utf-8"))
-        with (Path(folder) / SUMMARY_NAME).open(newline="", encoding="utf-8") as file:
-            last = list(csv.DictReader(file))[-1]
+        results, last = read_results(folder), read_rows(Path(folder) / SUMMARY_NAME)[-1]
         score, recipe, environment = results["score"], results["recipe"], results["environment"]
     except (OSError, IndexError, KeyError, ValueError) as error:
         raise ValueError(f"{folder} holds no finished run ({error!r}): train it to its end first.") from error
@@ -189,10 +186,8 @@ def read_records(path: str | Path) -> list[RunRecord]:
     """
     if not Path(path).is_file():
         return []
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     records = []
-    for number, row in enumerate(rows, start=2):
+    for number, row in enumerate(read_rows(path), start=2):
         try:
             records.append(RunRecord(**{name: _parsed(name, text) for name, text in row.items()}))
         except (TypeError, ValueError) as error:

@@ -153,7 +153,7 @@ def test_accumulated_batches_share_the_batch_size(tmp_path):
         with open(tmp_path / str(parts) / "summary.csv", newline="") as file:
             steps.append([row["step"] for row in csv.DictReader(file)])
     assert steps[0] == steps[1] == ["5"]  # of 8 images; the 41st to train on waits for another epoch
-    with pytest.raises(ValueError, match="batch_size=8 cannot be divided into 3 batches"):
+    with pytest.raises(ValueError, match="batch_size=8 cannot be shared by 1 process in 3 parts"):
         run(images, tmp_path / "3", accelerator=default_accelerator(gradient_accumulation_steps=3))
 
 

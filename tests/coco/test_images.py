@@ -103,12 +103,11 @@ def order(sampler, epoch):
 PORTRAIT = [index % 3 == 0 for index in range(50)]
 
 
-@pytest.mark.parametrize(("batch_size", "multiple"), [(1, 1), (4, 1), (4, 4), (6, 12), (64, 1)])
-def test_batches_hold_one_shape_and_every_image_comes_once(batch_size, multiple):
-    sampler = AspectRatioSampler(PORTRAIT, batch_size, multiple=multiple)
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_batches_hold_one_shape_and_every_image_comes_once(batch_size):
+    sampler = AspectRatioSampler(PORTRAIT, batch_size)
     keys = order(sampler, 2)
-    assert len(keys) == len(sampler) == len(set(keys))
-    assert len(keys) % multiple == 0
+    assert len(keys) == len(sampler) == len(set(keys)) == 50
     assert {key // 50 for key in keys} == {2}
     batches = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
     mixed = [len({PORTRAIT[key % 50] for key in batch}) > 1 for batch in batches]

@@ -9,6 +9,7 @@ import pytest
 
 from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import heads, train
+from gmconv_zoo.engine.fit import FitResult
 
 SCRATCH = {"backbone": "test_resnet", "batch_norm": "train"}
 
@@ -48,7 +49,7 @@ def quicken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(train, "build", few_boxes(train.build, anchors=64, proposals=16))
 
 
-def run(data: Path, output: Path, *, epochs: int = 2, batch_size: int = 2, **options: Any) -> train.DetectionResult:
+def run(data: Path, output: Path, *, epochs: int = 2, batch_size: int = 2, **options: Any) -> FitResult:
     """Train from random weights, without loader processes and progress bar."""
     chosen: dict[str, Any] = {"pretrained": False, "image_size": 48, "workers": 0, "progress": False}
     chosen |= {"model_options": SCRATCH, **options}

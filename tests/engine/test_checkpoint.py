@@ -121,8 +121,8 @@ def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
     """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
     run(tmp_path)
     writer = Checkpoints(tmp_path / "checkpoints", {})
-    monkeypatch.setattr("accelerate.utils.gather_object", lambda found: [*found, False])
-    state = SimpleNamespace(accelerator=SimpleNamespace(num_processes=2))
+    monkeypatch.setattr("gmconv_zoo.engine.checkpoint.gather_object", lambda found: [*found, False])
+    state = SimpleNamespace()
     with pytest.raises(ValueError, match="is there for 1 of 2 processes: let all machines share the output folder"):
         writer.resume(state)
 

@@ -214,7 +214,7 @@ def test_field_that_is_cut_off_or_cannot_be_measured_is_said():
 
 def test_any_text_is_written(tmp_path):
     section = Section("a", ["\udce9 <b>\x00 \n猫"], tables={"t": [("&", "x"), ("<", 1)]})
-    text = write_page(tmp_path / "a.html", "<title>", "s", [section], "f").read_text()
+    text = write_page(tmp_path / "a.html", "<title>", "s", [section]).read_text()
     assert "\\udce9 &lt;b&gt;\\x00 \\n猫" in text
     assert "<h1>&lt;title&gt;</h1>" in text
 

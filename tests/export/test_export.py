@@ -1,8 +1,6 @@
 """Exported files compute what the network does, carry its labels and preprocessing, and refusals say what to do."""
 
 import json
-import runpy
-from pathlib import Path
 
 import pytest
 import timm
@@ -19,7 +17,6 @@ from gmconv_zoo.export.torch_files import read_exported, read_torchscript
 
 from ..conversion.networks import randomised
 
-ROOT = Path(__file__).parents[2]
 SIZE = (32, 32)
 
 
@@ -198,26 +195,19 @@ def test_an_export_that_fails_keeps_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def run_script(monkeypatch, *args) -> object:
-    """What scripts/export.py exits with."""
-    monkeypatch.setattr("sys.argv", ["export.py", *map(str, args)])
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_path(str(ROOT / "scripts" / "export.py"), run_name="__main__")
-    return exit_.value.code
-
-
-def test_the_script_exports_a_saved_folder(tmp_path, monkeypatch, capsys):
+def test_the_command_exports_a_saved_folder(tmp_path, gmconv):
     gmconv_zoo.save(network(num_classes=3), tmp_path / "mine", label_names=["a", "b", "c"])
     options = ["--format", "torchscript", "--output", tmp_path / "mine.pt"]
-    assert run_script(monkeypatch, tmp_path / "mine", *options) == 0
-    assert "largest difference from the network over batches of 1, 2, 5" in capsys.readouterr().out
+    status, printed, _ = gmconv("export", tmp_path / "mine", *options)
+    assert status == 0
+    assert "largest difference from the network over batches of 1, 2, 5" in printed
     extra = {METADATA_FILE: ""}
     torch.jit.load(tmp_path / "mine.pt", _extra_files=extra)
     assert json.loads(extra[METADATA_FILE])["labels"] == ["a", "b", "c"]
 
 
-def test_the_script_refuses_in_one_line(monkeypatch):
-    assert str(run_script(monkeypatch, "no_such_model")).startswith("gmconv export: 'no_such_model' is not a folder")
+def test_the_command_refuses_in_one_line(gmconv):
+    assert gmconv("export", "no_such_model")[0].startswith("gmconv export: 'no_such_model' is not a folder")
 
 
 def test_every_format_has_a_file_ending_of_its_own():

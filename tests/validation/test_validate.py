@@ -3,9 +3,7 @@
 import csv
 import dataclasses
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +29,6 @@ from tests.data.image_folders import make_folder
 from ..classify.tiny_model import TINY
 from .linear import NAME, fixture_linear, image_bytes
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
 WNIDS = timm.data.ImageNetInfo().label_names()
 # Some of ImageNet's classes, whose alphabetical place among themselves is not their output
 CLASSES = (999, 17, 500)
@@ -58,13 +55,6 @@ def images_of(source) -> EvalImages:
     model = fixture_linear()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     return EvalImages(source, transform, mode="RGB", shape=(3, 4, 4), outputs=class_outputs(source, model))
-
-
-def run(monkeypatch, *args) -> int | str:
-    monkeypatch.setattr(sys, "argv", ["validate.py", *map(str, args)])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return status.value.code
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 13, 64])
@@ -264,10 +254,10 @@ def test_set_without_a_readable_image_fails(folder):
     assert "no images were counted" in row.error
 
 
-def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
+def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, gmconv):
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--device", "cpu")
-    assert run(monkeypatch, folder, *args) == 1
-    out = capsys.readouterr().out
+    status, out, _ = gmconv("validate", folder, *args)
+    assert status == 1
     assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
     assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
@@ -410,7 +400,7 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
         assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
 
 
-def test_bad_data_is_named(folder, tmp_path, monkeypatch):
+def test_bad_data_is_named(folder, tmp_path, gmconv):
     (folder / "n00000000").mkdir()
     with pytest.raises(ValueError, match="the class folders n00000000 hold no images"):
         open_eval_data(folder)
@@ -427,11 +417,11 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
         open_eval_data("torch/cifar10")
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
-    assert "the folder does not exist" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+    assert "the folder does not exist" in gmconv("validate", tmp_path / "missing", "--model", NAME)[0]
 
 
-def test_output_inside_the_data_is_refused(folder, monkeypatch):
-    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
+def test_output_inside_the_data_is_refused(folder, gmconv):
+    said, *_ = gmconv("validate", folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
     assert f"inside the data folder {folder}" in said
     assert not (folder / "out").exists()
 

@@ -8,9 +8,8 @@ import gmconv_zoo
 from gmconv_zoo import DGMConv2d
 from gmconv_zoo.export.export import export
 
-from ..cifar import load_cifar10
+from ..cifar import CORRECT, load_cifar10, needs_cifar10, prepared, public_resnet20
 from ..conversion.networks import randomised
-from ..test_public_checkpoint import CORRECT, needs_cifar10, plain  # noqa: F401  plain is a fixture
 from .models import consumer, images, model, side
 
 NAMES = sorted(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
@@ -114,21 +113,21 @@ def test_onnx_metadata_holds_labels_and_preprocessing(tmp_path):
 @needs_cifar10
 @pytest.mark.timeout(1800)
 @torch.inference_mode()
-def test_int8_of_a_fused_network_loses_no_more_on_cifar10_than_of_the_plain_one(plain):  # noqa: F811
+def test_int8_of_a_fused_network_loses_no_more_on_cifar10_than_of_the_plain_one():
     pytest.importorskip("torchao")
     from gmconv_zoo.export.quantize import quantize_int8
 
-    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    plain = public_resnet20()
     train = load_cifar10("train")[0][:256]
     pixels, labels = load_cifar10("test")
 
     def correct(net: torch.nn.Module) -> int:
         return sum(
-            int((net((batch / 255 - mean) / std).argmax(1) == truth).sum())
+            int((net(prepared(batch)).argmax(1) == truth).sum())
             for batch, truth in zip(pixels.split(500), labels.split(500), strict=True)
         )
 
-    calibration = [((batch / 255 - mean) / std) for batch in train.split(64)]
+    calibration = [prepared(batch) for batch in train.split(64)]
     static = gmconv_zoo.convert(plain, stem="static", sigma_init=1.0)
     lost = {}
     for kind, net in (("plain", plain), ("fused", static)):

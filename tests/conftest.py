@@ -3,13 +3,25 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from gmconv_zoo.cli import main
 from tests.servers.fixtures import file_server, github, hub, hub_server
 
-__all__ = ["file_server", "github", "gmconv", "hub", "hub_server"]
+__all__ = ["file_server", "forget_accelerator", "github", "gmconv", "hub", "hub_server"]
+
+
+@pytest.fixture
+def forget_accelerator() -> Iterator[Callable[[], None]]:
+    """Begin and end without accelerate's state, of which a process has one, and let a test forget it in between."""
+    from accelerate.state import AcceleratorState
+
+    forget = partial(AcceleratorState._reset_state, reset_partial_state=True)
+    forget()
+    yield forget
+    forget()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,9 +24,9 @@ from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import validate
+from tests import launch
 from tests.data.image_folders import make_folder
 
-ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
 ODD = (b"th\xe9", b"coin_$1_to_$5", '猫, "große"\n'.encode())
 
@@ -46,9 +44,8 @@ def finished(tmp_path_factory):
     net = timm.create_model("gmconv_cifar_resnet20")
     net.load_state_dict(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)).state_dict())
     gmconv_zoo.save(net, root / "converted")
-    command = [sys.executable, ROOT / "scripts" / "finetune.py", root / "images", "--model", root / "converted"]
-    done = subprocess.run([*command, "--output", root / "out"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    places = (root / "images", "--model", root / "converted", "--output", root / "out")
+    done = launch.run(1, "scripts/finetune.py", *places)
     return root, done.stdout
 
 
@@ -71,16 +68,14 @@ def test_two_hundred_images_are_learned(finished):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path):
+def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path, gmconv):
     """The default network, but from a folder and for fewer epochs."""
     make_folder(tmp_path / "images", 200, side=120)
     net = timm.create_model("gmconv_resnet18", pretrained=False)
     net.load_state_dict(convert(timm.create_model("resnet18", pretrained=False)).state_dict())
     gmconv_zoo.save(net, tmp_path / "converted")
-    command = [sys.executable, ROOT / "scripts" / "finetune.py", tmp_path / "images", "--epochs", "2"]
-    command += ["--model", tmp_path / "converted", "--output", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    places = (tmp_path / "images", "--model", tmp_path / "converted", "--output", tmp_path / "out")
+    assert gmconv("finetune", *places, "--epochs", "2")[0] == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["score"]["top1_percent"] > 80
     tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()

@@ -157,37 +157,25 @@ def test_bad_weights_stop_training_by_name_and_leave_no_row(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_network_is_left_in_float32_after_mixed_precision():
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        net, twin = tiny_net(), tiny_net()
-        accelerator = default_accelerator(mixed_precision="bf16")
-        result = train(net, *loaders(), RECIPE, accelerator=accelerator, progress=False)
-        twin.load_state_dict(net.state_dict())
-        images, _ = next(iter(loaders()[1]))
-        assert result.score.count == 21
-        assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
-    finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
+def test_network_is_left_in_float32_after_mixed_precision(forget_accelerator):
+    net, twin = tiny_net(), tiny_net()
+    accelerator = default_accelerator(mixed_precision="bf16")
+    result = train(net, *loaders(), RECIPE, accelerator=accelerator, progress=False)
+    twin.load_state_dict(net.state_dict())
+    images, _ = next(iter(loaders()[1]))
+    assert result.score.count == 21
+    assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
 
 
-def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path):
-    from accelerate.state import AcceleratorState
-
+def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path, forget_accelerator):
     # dynamo's own backend compiles nothing, and is quick
     nets = {"eager": tiny_net(), "compiled": tiny_net()}
     recipe = RECIPE.override(ema_decay=0.9)
     for name, net in nets.items():
-        AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = default_accelerator(
-            compile=name == "compiled", dynamo_backend="eager" if name == "compiled" else None
-        )
-        train(
-            net, *loaders(), recipe, output=tmp_path / name, accelerator=accelerator, checkpoints=True, progress=False
-        )
-    AcceleratorState._reset_state(reset_partial_state=True)
+        forget_accelerator()
+        backend = {"compile": True, "dynamo_backend": "eager"} if name == "compiled" else {}
+        options = {"output": tmp_path / name, "checkpoints": True, "accelerator": default_accelerator(**backend)}
+        train(net, *loaders(), recipe, progress=False, **options)
     assert json.loads((tmp_path / "compiled" / "results.json").read_text())["compiled"] is True
     eager, compiled = (net.state_dict() for net in nets.values())
     assert list(eager) == list(compiled)

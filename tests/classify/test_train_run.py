@@ -1,10 +1,7 @@
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import timm
@@ -13,9 +10,9 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
+from tests import launch
 from tests.data.image_folders import make_folder
 
-ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
 
 
@@ -49,16 +46,14 @@ def test_shorter_run_moves_the_milestones():
     assert FINETUNE.adapt(epochs=1).warmup_epochs == 0.5
 
 
-def test_every_field_can_be_changed_on_the_command_line(tmp_path):
+def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
     make_folder(tmp_path / "images" / "train", 24)
     make_folder(tmp_path / "images" / "val", 6)
-    command = [sys.executable, ROOT / "scripts" / "train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = (
-        "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2"
+        "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2 "
+        "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
     )
-    extra = "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
-    done = subprocess.run([*command, *options.split(), *extra.split()], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert gmconv("train", NET, tmp_path / "images", "--output", tmp_path / "out", *options.split())[0] == 0
     recipe = Recipe(**json.loads((tmp_path / "out" / "recipe.json").read_text()))
     changed = {"epochs": 2, "milestones": (1,), "batch_size": 8, "flip": False, "sigma_weight_decay": 0.0}
     changed |= {"ema_decay": 0.9, "mixup": 0.2, "clip_grad": None, "decay_epochs": 1}
@@ -150,10 +145,9 @@ def test_output_inside_the_data_is_refused_before_training(interrupted):
     assert not output.exists()
 
 
-def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
-    command = [sys.executable, ROOT / "scripts" / "publish.py", interrupted / "out", "--repo", "org/net", "--dry-run"]
-    done = subprocess.run([*command, "--output", tmp_path / "staged"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gmconv):
+    options = ("--repo", "org/net", "--dry-run", "--output", tmp_path / "staged")
+    assert gmconv("publish", interrupted / "out", *options)[0] == 0
     score = json.loads((interrupted / "out" / "results.json").read_text())["score"]
     card = (tmp_path / "staged" / "README.md").read_text()
     assert f"{score['top1_percent']:.3f}".rstrip("0") in card
@@ -181,13 +175,14 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("images --model-options colour", "'colour' is not KEY=VALUE"),
     ],
 )
-def test_script_answers_a_mistake_with_one_line(interrupted, arguments, said):
-    command = [sys.executable, ROOT / "scripts" / "train.py", NET, *arguments.split(), "--epochs", "1"]
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=interrupted, env=env)
-    assert done.returncode != 0
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+def test_command_answers_a_mistake_with_one_line(interrupted, arguments, said, gmconv, monkeypatch, forget_accelerator):
+    monkeypatch.chdir(interrupted)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    status, _, err = gmconv("train", NET, *arguments.split(), "--epochs", "1")
+    line = status if isinstance(status, str) else err.splitlines()[-1]
+    assert line.startswith("gmconv train: ")
+    assert said in line
+    assert "\n" not in line
 
 
 def test_an_unreadable_image_of_a_large_set_is_named_with_the_remedy(tmp_path):
@@ -215,15 +210,14 @@ def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "parts"), [(1, 1), (2, 2)])
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes, parts):
-    script = [ROOT / "tests" / "classify" / "two_processes.py"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    subprocess.run([sys.executable, *script, tmp_path / "one", "1"], check=True, env=env)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-addr=127.0.0.1", "--master-port=29517"]
-    torchrun += [f"--nnodes={nodes}", f"--nproc-per-node={2 // nodes}"]
-    processes = [
-        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two", str(parts)], env=env)
+    script = ("-m", "tests.classify.two_processes")
+    launch.run(1, *script, tmp_path / "one", "1")
+    network = ["--master-addr=127.0.0.1", "--master-port=29517", f"--nnodes={nodes}"]
+    commands = [
+        launch.command(2 // nodes, *script, tmp_path / "two", parts, nodes=[*network, f"--node-rank={rank}"])
         for rank in range(nodes)
     ]
+    processes = [subprocess.Popen(command, env=launch.ENV, cwd=launch.ROOT) for command in commands]
     assert [process.wait(200) for process in processes] == [0] * nodes
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     start = load_file(tmp_path / "one" / "start.safetensors")
@@ -242,12 +236,8 @@ def test_two_processes_leave_out_the_same_images(tmp_path):
         images = sorted(make_folder(tmp_path / "images" / part, count).rglob("*.png"))
         for path in images[3:5]:  # one for each process
             path.write_bytes(b"no image")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = ["--epochs", "1", "--batch-size", "8", "--memory-gb", "0", "--skip-bad"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch.run(2, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out", *options)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (len(results["skipped_images"]), results["score"]["count"]) == (4, 5)
 
@@ -256,27 +246,22 @@ def test_two_processes_leave_out_the_same_images(tmp_path):
 def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
     make_folder(tmp_path / "images" / "train", 24)
     make_folder(tmp_path / "images" / "val", 6)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+    command = ["scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode != 0
+    done = launch.run(2, *command, *options, fails=True)
     said = r"gmconv train: stopped at step 2: the loss is nan; .*the output of layer1\.0\.conv1 is not"
     assert re.search(said, done.stderr), done.stderr[-3000:]
     assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.slow
-def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path):
+def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path, monkeypatch):
     make_folder(tmp_path / "images" / "train", 24)
     make_folder(tmp_path / "images" / "val", 7)
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    env |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path)}
-    for name, launcher in (("alone", []), ("launched", launch)):
-        command = [sys.executable, *launcher, "scripts/train.py", NET, tmp_path / "images", "--epochs", "1"]
-        options = ["--batch-size", "8", "--output", tmp_path / name]
-        subprocess.run([*command, *options], cwd=ROOT, env=env, check=True)
+    monkeypatch.setitem(launch.ENV, "HF_HOME", str(tmp_path))  # no configuration of accelerate's
+    accelerate = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
+    for name, launcher in (("alone", []), ("launched", accelerate)):
+        options = ["--epochs", "1", "--batch-size", "8", "--output", tmp_path / name]
+        launch.run(1, *launcher, "scripts/train.py", NET, tmp_path / "images", *options)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "launched"))
     assert all(torch.equal(two[key], value) for key, value in one.items())

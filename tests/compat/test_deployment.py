@@ -5,11 +5,10 @@ import timm
 import torch
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d
 from gmconv_zoo.export.export import export
 
 from ..cifar import CORRECT, load_cifar10, needs_cifar10, prepared, public_resnet20
-from ..conversion.networks import randomised
+from ..conversion.networks import awake
 from .models import consumer, images, model, side
 
 NAMES = sorted(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
@@ -50,11 +49,7 @@ def test_int8_is_calibrated_on_every_batch():
 @pytest.mark.parametrize("name", NAMES)  # the table shows those of its models
 def test_onnx_of_every_registered_model_agrees_within_1e4_at_batch_1_2_5(name, tmp_path):
     pytest.importorskip("onnxruntime")
-    torch.manual_seed(0)
-    net = randomised(timm.create_model(name))
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            torch.nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
+    net = awake(name)
     size = (80, 80) if "alexnet" in name else (32, 32) if "cifar" in name else (64, 64)
     written = export(net, tmp_path / "net.onnx", image_size=size)
     print(f"{name}: largest difference {written.difference:.2g}")

@@ -5,15 +5,16 @@ import importlib
 import re
 import runpy
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo import detection
 from gmconv_zoo._version import REPOSITORY
+from tests.data.image_folders import make_folder
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -118,12 +119,8 @@ def photos(tmp_path_factory) -> Path:
     """A folder with the names that the pages use."""
     root = tmp_path_factory.mktemp("reader")
     for split in ("train", "val"):
-        for shade, label in enumerate(("rose", "tulip")):
-            (root / "photos" / split / label).mkdir(parents=True)
-            for index in range(4):
-                image = Image.new("RGB", (40, 32), (200 * shade, 40 * index, 9))
-                image.save(root / "photos" / split / label / f"{index:03}.jpg")
-    image.save(root / "photo.jpg")
+        make_folder(root / "photos" / split, 8, classes=("tulip", "rose"), name="{:03}.jpg")
+    shutil.copy(root / "photos" / "val" / "rose" / "001.jpg", root / "photo.jpg")
     return root
 
 

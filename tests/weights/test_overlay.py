@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 import gmconv_zoo
 from gmconv_zoo.models import _build
 from gmconv_zoo.weights.errors import WeightsError
+from tests.conversion.networks import plain
 
 NAME = "gmconv_resnet18.from_tv_in1k"
 

@@ -7,16 +7,17 @@ import os
 import random
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
-from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.files.state_file import read_state
 
-from .nets import tensor_loaders, tiny_net, train, write_weights
+from .nets import SHORT, tensor_loaders, tiny_net, train, write_weights
 
-RECIPE = FINETUNE_RANDOM.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
+RECIPE = SHORT.override(epochs=4, ema_decay=0.9)
+loaders = partial(tensor_loaders, 52, crop_padding=2, flip=True, seed=3)
 
 
 def network():
@@ -43,8 +44,7 @@ def run(folder, every, last=None):
     os.fsync = lambda handle: (pass_moment(), fsync(handle))  # so that some are killed while writing
     net = network()
     net.register_forward_hook(pass_moment)
-    loaders = tensor_loaders(52, crop_padding=2, flip=True, seed=3)
-    train(net, *loaders, RECIPE, output=folder, checkpoints=True, resume=True, save_every=every, progress=False)
+    train(net, *loaders(), RECIPE, output=folder, checkpoints=True, resume=True, save_every=every, progress=False)
     write_weights(net, Path(folder, "final.safetensors"))
 
 

@@ -7,10 +7,13 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.fit import FitOptions
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+
+SHORT = FINETUNE_RANDOM.override(epochs=2, batch_size=8, warmup_epochs=0.5)
 
 
 def tiny_net(seed: int = 0, classes: int = 3) -> nn.Module:

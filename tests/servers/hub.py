@@ -1,27 +1,24 @@
 """A loopback Hugging Face Hub that runs in this process: pull, push, LFS, optionally Xet, and faults on request."""
 
-import threading
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from .handler import STRANGER, WRITER, Config
+from .loopback import LoopbackServer
 from .pull import PullRoutes
 from .push import PushRoutes
 from .store import Store
 
 __all__ = ["STRANGER", "WRITER", "HubServer"]
 
-ALL_ROUTES = [*PushRoutes.routes, *PullRoutes.routes]
-
 
 class Handler(PushRoutes, PullRoutes):
     """All routes."""
 
-    routes = ALL_ROUTES
+    routes = [*PushRoutes.routes, *PullRoutes.routes]  # noqa: RUF012
 
 
-class HubServer:
+class HubServer(LoopbackServer):
     """A running server; close it with `close`.
 
     Args:
@@ -40,12 +37,8 @@ class HubServer:
     def __init__(self, root: Path, *, xet_cas: str = "", **settings: Any) -> None:
         self.config = Config(Store(root), xet_cas=xet_cas, **settings)
         self.store = self.config.store
-        handler = type("BoundHandler", (Handler,), {"config": self.config})
-        self._server = ThreadingHTTPServer((self.config.host, self.config.port), handler)
-        self._server.daemon_threads = True
-        self.config.port = self._server.server_address[1]
-        self.url = f"http://{self.config.host}:{self.config.port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(Handler, self.config.host, self.config.port, config=self.config)
+        self.config.port = self.port
 
     def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
         """Commit files as if they had been pushed, and return the commit's hash.
@@ -107,8 +100,3 @@ class HubServer:
         """Clear everything."""
         self.forget()
         self.store.clear()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()

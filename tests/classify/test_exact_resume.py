@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.data.image_folders import make_folder
+from tests.data.image_folders import make_splits
 
 from .stopped_run import assert_resume_is_exact
 
@@ -21,10 +21,7 @@ SETUPS = {
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    root = tmp_path_factory.mktemp("images")
-    make_folder(root / "train", 36)
-    make_folder(root / "val", 9)
-    return root
+    return make_splits(tmp_path_factory.mktemp("images"), 36, 9)
 
 
 @pytest.mark.parametrize("stop", [(1, 0), (2, 1)], ids=["between epochs", "within one"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.data.image_folders import make_folder
+from tests.data.image_folders import make_splits
 from tests.launch import ENV, ROOT, command
 
 OPTIONS = ["--epochs", "3", "--batch-size", "4", "--save-every", "3"]
@@ -38,8 +38,7 @@ def worker(launcher, rank):
 def whole(tmp_path_factory):
     """A folder of images, and that of a run on it that nobody disturbed."""
     root = tmp_path_factory.mktemp("whole")
-    for split, count in (("train", 48), ("val", 6)):
-        make_folder(root / "images" / split, count)
+    make_splits(root / "images", 48)
     run = start(root / "images", "--output", root / "out", *OPTIONS)
     _, err = run.communicate(timeout=250)
     assert run.returncode == 0, err[-3000:]

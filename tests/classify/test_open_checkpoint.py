@@ -14,7 +14,7 @@ from gmconv_zoo.files.state_file import read_state, write_state
 from gmconv_zoo.saving.label_names import recorded_names
 from gmconv_zoo.saving.named import open_model
 from gmconv_zoo.validation.validate import find_models
-from tests.data.image_folders import make_folder
+from tests.data.image_folders import make_folder, make_splits
 
 OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}
 
@@ -23,8 +23,7 @@ OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}
 def trained(tmp_path_factory):
     """A run of a network with options, whose weights are a running average."""
     root = tmp_path_factory.mktemp("trained")
-    for split, count in (("train", 24), ("val", 6)):
-        make_folder(root / "images" / split, count)
+    make_splits(root / "images")
     changes = {"epochs": 1, "batch_size": 8, "ema_decay": 0.9}
     options = {"overrides": changes, "model_options": OPTIONS, "progress": False}
     train_by_recipe("gmconv_cifar_resnet20.gm_cifar10", root / "images", output=root / "out", **options)

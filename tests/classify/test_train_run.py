@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
 from tests import launch
-from tests.data.image_folders import make_folder
+from tests.data.image_folders import make_folder, make_splits
 
 NET = "sgmconv_cifar_resnet20"
 
@@ -47,8 +47,7 @@ def test_shorter_run_moves_the_milestones():
 
 
 def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
+    make_splits(tmp_path / "images")
     options = (
         "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2 "
         "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
@@ -92,8 +91,7 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
 def interrupted(tmp_path_factory):
     """A run of one epoch of two, and the folder of its images."""
     root = tmp_path_factory.mktemp("run")
-    make_folder(root / "images" / "train", 24)
-    make_folder(root / "images" / "val", 6)
+    make_splits(root / "images")
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}}
     train_by_recipe(NET, root / "images", output=root / "out", progress=False, **options)
     return root
@@ -110,8 +108,7 @@ def interrupted(tmp_path_factory):
     ],
 )
 def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed, message):
-    make_folder(interrupted / "other" / "train", 24, classes=("a", "b", "d"))
-    make_folder(interrupted / "other" / "val", 6, classes=("a", "b", "d"))
+    make_splits(interrupted / "other", classes=("a", "b", "d"))
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, **changed}
     images = interrupted / options.pop("images", "images")
     before = (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes()
@@ -186,8 +183,7 @@ def test_command_answers_a_mistake_with_one_line(interrupted, arguments, said, g
 
 
 def test_an_unreadable_image_of_a_large_set_is_named_with_the_remedy(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
+    make_splits(tmp_path / "images")
     bad = sorted((tmp_path / "images" / "train").rglob("*.png"))[0]
     bad.write_bytes(b"nothing")
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "memory_gb": 0.0, "progress": False}
@@ -244,8 +240,7 @@ def test_two_processes_leave_out_the_same_images(tmp_path):
 
 @pytest.mark.slow
 def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
+    make_splits(tmp_path / "images")
     command = ["scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"]
     done = launch.run(2, *command, *options, fails=True)
@@ -256,8 +251,7 @@ def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
 
 @pytest.mark.slow
 def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path, monkeypatch):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 7)
+    make_splits(tmp_path / "images", val=7)
     monkeypatch.setitem(launch.ENV, "HF_HOME", str(tmp_path))  # no configuration of accelerate's
     accelerate = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
     for name, launcher in (("alone", []), ("launched", accelerate)):

@@ -17,3 +17,10 @@ def make_folder(root, images=24, classes=CLASSES, side=40, name="{}.png"):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype("uint8")).save(path)
     return root
+
+
+def make_splits(root, train=24, val=6, **options):
+    """A folder with the splits train and val."""
+    for split, images in (("train", train), ("val", val)):
+        make_folder(root / split, images, **options)
+    return root

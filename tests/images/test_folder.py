@@ -6,7 +6,7 @@ import pytest
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.images.folder import read_folder
 
-from ..data.image_folders import make_folder
+from ..data.image_folders import make_folder, make_splits
 
 
 def test_split_holds_out_a_share_of_every_class(tmp_path):
@@ -28,16 +28,14 @@ def test_split_depends_on_the_seed_alone(tmp_path):
 
 
 def test_train_and_val_folders_are_used_as_they_are(tmp_path):
-    make_folder(tmp_path / "train", 12)
-    make_folder(tmp_path / "val", 6)
+    make_splits(tmp_path, 12)
     folder = read_folder(tmp_path)
     assert not folder.split_made
     assert (len(folder.train.paths), len(folder.val.paths)) == (12, 6)
 
 
 def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
-    make_folder(tmp_path / "train", 12)
-    make_folder(tmp_path / "val", 6)
+    make_splits(tmp_path, 12)
     shutil.rmtree(tmp_path / "val" / "owl")
     assert set(read_folder(tmp_path).val.labels) == {0, 1}
     assert "no images of the classes owl" in caplog.text

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 import zipfile
 
 import numpy as np
@@ -20,7 +19,7 @@ from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
 from gmconv_zoo.streams.read import stream_images
 from tests import launch
 from tests.data.hugging_face import make_set
-from tests.streams.shards import STEP, make_shards, numbers
+from tests.streams.shards import STEP, make_shards, numbers, write_tar
 
 from ..classify.stopped_run import assert_resume_is_exact
 from ..classify.tiny_model import TINY
@@ -159,11 +158,7 @@ def test_split_that_is_trained_on_is_not_held_out(tmp_path):
 
 
 def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
-    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
-        for suffix, content in (("png", png(3)), ("txt", b"cat")):
-            entry = tarfile.TarInfo(f"one.{suffix}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+    write_tar(tmp_path / "train-0.tar", [("one.png", png(3)), ("one.txt", b"cat")])
     make_shards(tmp_path, "val", (4, 3))
     with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(its \.cls file is missing\)"):
         list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
@@ -259,11 +254,7 @@ def test_shard_that_is_cut_off_is_named(shards, tmp_path):
 
 
 def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
-    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
-        for suffix, content in (("png", png(128 << 8, depth=16)), ("cls", b"0")):
-            entry = tarfile.TarInfo(f"deep.{suffix}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+    write_tar(tmp_path / "train-0.tar", [("deep.png", png(128 << 8, depth=16)), ("deep.cls", b"0")])
     make_shards(tmp_path, "val", (4, 3))
     images = stream(tmp_path, count=4, split="train-{0..0}.tar")
     assert [round(float(image.mean()) * 255) for image, _ in images] == [128] * 4

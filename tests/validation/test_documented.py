@@ -1,10 +1,8 @@
 """Documented accuracies are compared with counts over the full ImageNet validation set, and with nothing else."""
 
 import dataclasses
-import io
 import os
 import random
-import tarfile
 
 import pytest
 import timm
@@ -17,6 +15,7 @@ from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationRow, ValidationSettings
 from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
 
+from ..streams.shards import write_tar
 from .linear import NAME, image_bytes
 
 WNIDS = timm.data.ImageNetInfo().label_names()
@@ -190,12 +189,11 @@ def shards(full_set):
     """The same images as five shards with numbers for labels, and what these stand for."""
     files = sorted((full_set / "val").rglob("*.JPEG"))
     for number in range(5):
-        with tarfile.open(full_set / f"set-{number}.tar", "w") as tar:
-            for path in files[number::5]:
-                for suffix, content in (("jpg", path.read_bytes()), ("cls", str(PLACES[path.parent.name]).encode())):
-                    entry = tarfile.TarInfo(f"{path.stem}.{suffix}")
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
+        named = []
+        for path in files[number::5]:
+            label = str(PLACES[path.parent.name]).encode()
+            named += [(f"{path.stem}.jpg", path.read_bytes()), (f"{path.stem}.cls", label)]
+        write_tar(full_set / f"set-{number}.tar", named)
     (full_set / "classes.txt").write_text("\n".join(WNIDS))
     return full_set
 

@@ -10,7 +10,6 @@ import pytest
 import timm
 import torch
 from accelerate import Accelerator
-from torch import nn
 from torch.utils.data import DataLoader
 
 import gmconv_zoo
@@ -25,9 +24,10 @@ from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models, validate
 from tests.data.hugging_face import make_set
 from tests.data.image_folders import make_folder
+from tests.streams.shards import write_tar
 
 from ..classify.tiny_model import TINY
-from .linear import NAME, fixture_linear, image_bytes
+from .linear import NAME, Hungry, fixture_linear, image_bytes
 
 WNIDS = timm.data.ImageNetInfo().label_names()
 # Some of ImageNet's classes, whose alphabetical place among themselves is not their output
@@ -166,18 +166,13 @@ def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tmp_path, workers):
-    import io
-    import tarfile
-
     def write(damaged: bytes | None) -> None:
         for shard in range(3):
-            with tarfile.open(tmp_path / f"set-{shard}.tar", "w") as tar:
-                for path in sorted(folder.rglob("*.png"))[shard::3]:
-                    data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
-                    for ending, content in (("png", data), ("cls", str(WNIDS.index(path.parent.name)).encode())):
-                        info = tarfile.TarInfo(f"{path.stem}.{ending}")
-                        info.size = len(content)
-                        tar.addfile(info, io.BytesIO(content))
+            files = []
+            for path in sorted(folder.rglob("*.png"))[shard::3]:
+                data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
+                files += [(path.name, data), (f"{path.stem}.cls", str(WNIDS.index(path.parent.name)).encode())]
+            write_tar(tmp_path / f"set-{shard}.tar", files)
 
     def validated(**changes):
         source = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13")
@@ -201,8 +196,7 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
     (tmp_path / "set-2.tar").write_bytes(whole[: len(whole) // 2 + 100])
     with pytest.raises(BadImagesError, match=r"cannot be read: .*set-2\.tar"):
         validated()
-    with tarfile.open(tmp_path / "set-2.tar", "w"):
-        pass
+    write_tar(tmp_path / "set-2.tar", [])
     assert "9 images of 13 came; is a shard cut short?" in validated().error
 
 
@@ -282,21 +276,8 @@ def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
     assert good.score == EXPECTED
 
 
-class Hungry(nn.Module):
-    """Memory for three images only."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.num_classes, self.pretrained_cfg = model, model.num_classes, model.pretrained_cfg
-
-    def forward(self, x):
-        if len(x) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return self.model(x)
-
-
 def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
-    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear()))
+    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear(), 3))
     source = open_eval_data(folder)
     (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
     assert failed.error.startswith("MemoryError: a batch does not fit")

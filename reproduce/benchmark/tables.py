@@ -18,8 +18,8 @@ def network_table(record: dict[str, Any]) -> str:
     """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
     rows = _rows(record, stem_only=False)
     largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
-    columns = ("network, batch", "memory format", "fused", "S-GMConv: inference", "training", "memory")
-    columns += ("GMConv: inference", "training", "memory")
+    columns = ["network, batch", "memory format", "fused", "S-GMConv: inference", "training", "memory"]
+    columns += ["GMConv: inference", "training", "memory"]
     lines = []
     for net, batch in largest.items():
         for memory_format in ("contiguous", "channels_last"):

@@ -74,7 +74,7 @@ def _check(data: ImageData, dataset: Dataset, train: int, place: str) -> None:
     _compare(f"{place} has", found, dataset.label.split()[0], wanted, "pass --data-dir with the whole dataset")
 
 
-def _compare(subject: str, found: tuple[int, ...], name: str, wanted: tuple[int, ...], remedy: str) -> None:
+def _compare(subject: str, found: tuple[int | None, ...], name: str, wanted: tuple[int, ...], remedy: str) -> None:
     """Refuse other numbers of classes, training images and validation images than those of a dataset."""
     if found != wanted:
         told = "{} classes, {:,} training and {:,} validation images"

@@ -24,7 +24,6 @@ class HubServer(LoopbackServer):
     Args:
         root: folder for what it stores.
         xet_cas: "local:///folder" to serve and take files through Xet; clients without it need HF_HUB_DISABLE_XET=1.
-        **settings: further fields of `Config`.
 
     Attributes:
         url: value for HF_ENDPOINT.
@@ -34,11 +33,10 @@ class HubServer(LoopbackServer):
 
     token, stranger = WRITER, STRANGER
 
-    def __init__(self, root: Path, *, xet_cas: str = "", **settings: Any) -> None:
-        self.config = Config(Store(root), xet_cas=xet_cas, **settings)
+    def __init__(self, root: Path, *, xet_cas: str = "") -> None:
+        self.config = Config(Store(root), xet_cas=xet_cas)
         self.store = self.config.store
-        super().__init__(Handler, self.config.host, self.config.port, config=self.config)
-        self.config.port = self.port
+        super().__init__(Handler, config=self.config)
 
     def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
         """Commit files as if they had been pushed, and return the commit's hash.
@@ -78,9 +76,8 @@ class HubServer(LoopbackServer):
 
         Args:
             match: regular expression searched in "METHOD /path".
-            kind: "status" (code, headers), "drop", "stall" (seconds), "truncate" (at bytes, then the connection
-                ends), "short" (by bytes, with consistent headers), "corrupt" (at byte), "slow" (bytes_per_second),
-                "strip" (headers), "norange" (ranges are ignored).
+            kind: "status" (code), "drop", "truncate" (at bytes, then the connection ends), "short" (by bytes, with
+                consistent headers), "corrupt" (at byte).
             times: how many requests it hits.
             after: how many matching requests it lets pass first.
             **details: as listed with the kinds.

@@ -12,21 +12,16 @@ class LoopbackServer:
 
     Args:
         handler: answers one request.
-        host, port: where it listens; 0 for any free port.
         **bound: attributes of the handler.
 
     Attributes:
         url: its address without a path.
-        port: its port.
     """
 
-    def __init__(
-        self, handler: type[BaseHTTPRequestHandler], host: str = "127.0.0.1", port: int = 0, **bound: Any
-    ) -> None:
-        self._server = ThreadingHTTPServer((host, port), type("BoundHandler", (handler,), bound))
+    def __init__(self, handler: type[BaseHTTPRequestHandler], **bound: Any) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (handler,), bound))
         self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:

@@ -63,14 +63,6 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
     assert (results["epoch"], results["frozen"]) == (2, ["layer1", "*.sigma"])
 
 
-def test_split_that_is_made_is_said_and_recorded(tmp_path):
-    images, said = make_folder(tmp_path / "images", 24), []
-    options = {"overrides": {"epochs": 1, "batch_size": 8}, "say": said.append}
-    train_by_recipe(NET, images, output=tmp_path / "out", progress=False, **options)
-    assert said[0] == "3 classes, 18 training images and 6 validation images (split made here)"
-    assert json.loads((tmp_path / "out" / "results.json").read_text())["split_made"]
-
-
 def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
     from torchvision.datasets import FakeData
 
@@ -133,13 +125,6 @@ def test_another_validation_set_is_refused_on_resuming(interrupted, tmp_path, ch
     shutil.rmtree(tmp_path / "images")
     shutil.copytree(interrupted / "images", tmp_path / "images")
     train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
-
-
-def test_output_inside_the_data_is_refused_before_training(interrupted):
-    output = interrupted / "images" / "train" / "out"
-    with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {interrupted}/images_output"):
-        train_by_recipe(NET, interrupted / "images", output=output, progress=False)
-    assert not output.exists()
 
 
 def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gmconv):

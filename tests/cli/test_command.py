@@ -200,13 +200,3 @@ def test_interrupt_is_one_line_that_says_what_is_saved(tmp_path, capsys, saved, 
         signal.signal(signal.SIGINT, before)
     assert end.value.code == 130
     assert capsys.readouterr().err == f"\ngmconv train: {said.format(path=path)}\n"
-
-
-def test_any_name_is_printed():
-    code = (
-        "from gmconv_zoo.cli.command import run\n"
-        "run('print', '', lambda parser: None, lambda args: print('th\\udce9', '猫'), [])"
-    )
-    env = {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env)
-    assert (done.returncode, done.stdout) == (0, b"th\\udce9 \\u732b\n")

@@ -63,10 +63,6 @@ def saved(tmp_path):
     return gmconv_zoo.save(model, tmp_path / "saved", label_names=NAMES)
 
 
-def test_folder_is_searched_and_other_files_are_left(photos):
-    assert [path.name for path in find_images([photos])] == ["0.png", "1.png", "2.png", "3.png"]
-
-
 def test_patterns_files_and_folders_give_each_image_once(photos):
     found = find_images([photos / "2.png", str(photos / "*.png"), photos])
     assert [path.name for path in found] == ["2.png", "0.png", "1.png", "3.png"]

@@ -57,19 +57,15 @@ def images_of(source) -> EvalImages:
     return EvalImages(source, transform, mode="RGB", shape=(3, 4, 4), outputs=class_outputs(source, model))
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 13, 64])
-def test_counts_do_not_depend_on_the_batch_size(folder, batch_size):
-    (row,) = validate([NAME], open_eval_data(folder), settings(batch_size=batch_size), progress=False)
-    assert row.error == ""
-    assert row.score == EXPECTED
-
-
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}],
+    [
+        *({"batch_size": size} for size in (1, 4, 13, 64)),
+        *({"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}),
+    ],
     ids=str,
 )
-def test_settings_keep_the_counts(folder, changes):
+def test_batch_sizes_and_settings_keep_the_counts(folder, changes):
     (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
     assert (row.error, row.score) == ("", EXPECTED)
 

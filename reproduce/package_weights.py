@@ -97,8 +97,7 @@ def _main(args: argparse.Namespace) -> None:
     measured = choose_measured(args.folder, dataset=args.dataset)
     if isinstance(measured, DetectionMetric):
         raise ValueError(f"{args.folder} holds a detector, and the package holds classifiers: use gmconv publish.")
-    effect = None if args.data is None else measure_stem(load(args.folder), args.data)
-    stem = None if effect is None else Stem(effect.mask_spread, effect.live, effect.count, effect.changed)
+    stem = None if args.data is None else measure_stem(load(args.folder), args.data)
     described = {"stem": stem, "source": args.source, "recipe": args.recipe, "overwrite": args.overwrite}
     spec = package(args.folder, args.tag, measured=measured, **described)
     print(f"Row for gmconv_zoo/weights/specs.py:\n{spec_row(spec)}\nThen run python -m reproduce.tables.")

@@ -1,7 +1,6 @@
 """Measure the effect of a dynamic stem: how much its masks vary, and which predictions depend on them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,28 +11,12 @@ from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.layers import DGMConv2d
 from gmconv_zoo.sigmas import DynamicMask, dynamic_masks
+from gmconv_zoo.weights.specs import Stem
 
-__all__ = ["StemEffect", "measure_stem", "stem_effect"]
-
-
-@dataclass(frozen=True)
-class StemEffect:
-    """The effect of a dynamic stem on the images of a dataset.
-
-    Attributes:
-        mask_spread: standard deviation over images of the mask value that varies most.
-        live: for each hidden unit, the share of the images on which it is above 0.
-        changed: predictions that change when every image gets the sigmas of another one.
-        count: number of images.
-    """
-
-    mask_spread: float
-    live: tuple[float, ...]
-    changed: int
-    count: int
+__all__ = ["measure_stem", "stem_effect"]
 
 
-def measure_stem(model: nn.Module, data: str | Path) -> StemEffect:
+def measure_stem(model: nn.Module, data: str | Path) -> Stem:
     """Measure the dynamic stem of a classifier on the validation images of a dataset.
 
     Args:
@@ -48,7 +31,7 @@ def measure_stem(model: nn.Module, data: str | Path) -> StemEffect:
 
 
 @torch.inference_mode()
-def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, seed: int = 0) -> StemEffect:
+def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, seed: int = 0) -> Stem:
     """Count the predictions that depend on which image a dynamic stem's sigmas come from.
 
     Args:
@@ -88,4 +71,4 @@ def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, se
         exchanged = torch.cat([model(images).argmax(1) for images in batches()])
     finally:
         handle.remove()
-    return StemEffect(seen.spread, tuple(seen.live_shares), int((exchanged != own).sum()), len(own))
+    return Stem(seen.spread, tuple(seen.live_shares), len(own), int((exchanged != own).sum()))

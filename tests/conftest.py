@@ -1,13 +1,43 @@
 """Fixtures that tests of several folders use."""
 
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
+from gmconv_zoo.cli import main
 from tests.servers.fixtures import file_server, github, hub, hub_server
 
-__all__ = ["file_server", "github", "hub", "hub_server"]
+__all__ = ["file_server", "forget_accelerator", "github", "gmconv", "hub", "hub_server"]
+
+
+@pytest.fixture
+def forget_accelerator() -> Iterator[Callable[[], None]]:
+    """Begin and end without accelerate's state, of which a process has one, and let a test forget it in between."""
+    from accelerate.state import AcceleratorState
+
+    forget = partial(AcceleratorState._reset_state, reset_partial_state=True)
+    forget()
+    yield forget
+    forget()
+
+
+@pytest.fixture
+def gmconv(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int | str, str, str]]:
+    """Run a command in this process and give its exit status or its error, what it printed, and its standard error."""
+
+    def call(*arguments: object) -> tuple[int | str, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, arguments)])
+        status = None
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        return (status or 0, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(autouse=True)

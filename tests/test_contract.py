@@ -16,7 +16,7 @@ from gmconv_zoo import DGMConv2d, SGMConv2d
 from gmconv_zoo.models._names import net_of, plain_name
 from gmconv_zoo.weights.specs import specs_of
 
-from .conversion.networks import randomised
+from .conversion.networks import plain, wake
 
 NAMES = sorted(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
 MASKED = [name for name in NAMES if not name.startswith("stdconv")]
@@ -38,15 +38,12 @@ SIZE, CLASSES = 64, 5
 COSTLY = [name if name.startswith("gmconv") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
-@functools.cache
-def _prototype(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    return randomised(timm.create_model(name, num_classes=CLASSES))
+_prototype = functools.cache(plain)
 
 
 def create(name: str) -> nn.Module:
     """A randomised model of its own for a test, in eval mode, with `CLASSES` outputs."""
-    return copy.deepcopy(_prototype(name))
+    return copy.deepcopy(_prototype(name, num_classes=CLASSES))
 
 
 def on_meta(name: str, **kwargs) -> nn.Module:
@@ -84,10 +81,7 @@ def test_cifar_resnet18_is_the_papers_at_100_classes():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_samples_output_does_not_depend_on_its_batch_mates(name):
-    net, x = create(name), images()
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            nn.init.normal_(module.sigma_module.fc.weight, std=0.5)
+    net, x = wake(create(name), std=0.5), images()
     with torch.no_grad():
         torch.testing.assert_close(net(x[:1]), net(x)[:1], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(net(x.flip(0)).flip(0), net(x), rtol=1e-4, atol=1e-4)

@@ -4,9 +4,9 @@ Run with ``python -m pytest -m gpu`` on a machine that has one.
 """
 
 import copy
+import functools
 
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -14,7 +14,7 @@ import gmconv_zoo
 from gmconv_zoo.data.tensors import TensorImages
 from gmconv_zoo.layers import FORMS, DGMConv2d
 
-from .conversion.networks import randomised
+from .conversion.networks import awake, plain
 
 pytestmark = [
     pytest.mark.gpu,
@@ -45,14 +45,7 @@ def _full_float32():
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
 
 
-def model(name: str) -> nn.Module:
-    """A randomised network whose dynamic stem depends on the image."""
-    torch.manual_seed(0)
-    net = randomised(timm.create_model(name, num_classes=5))
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
-    return net
+model = functools.partial(awake, num_classes=5)
 
 
 def images(batch: int = 4, size: int = 64) -> torch.Tensor:
@@ -138,7 +131,7 @@ def test_replayed_as_a_cuda_graph(name):
 
 
 def test_convert_and_fuse_stay_on_the_device():
-    net = randomised(timm.create_model("resnet18", num_classes=5)).to(DEVICE)
+    net = plain("resnet18", num_classes=5).to(DEVICE)
     converted = gmconv_zoo.convert(net)
     fused = gmconv_zoo.fuse(converted)
     assert {p.device.type for p in [*converted.parameters(), *fused.parameters()]} == {DEVICE}

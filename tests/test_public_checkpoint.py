@@ -1,19 +1,11 @@
 """A public CIFAR-10 ResNet-20 keeps its 91.73 % in our network, and every prediction when it is converted."""
 
 import pytest
-import timm
 import torch
 
 import gmconv_zoo
 
-from .cifar import DATA, load_cifar10
-
-CORRECT = 9173
-CHECKPOINT = DATA / "weights" / "cifar10_resnet20-12fca82f.th"
-needs_cifar10 = pytest.mark.skipif(
-    not (CHECKPOINT.exists() and (DATA / "cifar10").exists()),
-    reason=f"needs the public checkpoint and CIFAR-10 under {DATA}",
-)
+from .cifar import CORRECT, load_cifar10, needs_cifar10, prepared, public_resnet20
 
 
 @pytest.fixture(scope="module")
@@ -23,25 +15,27 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def plain() -> torch.nn.Module:
-    tensors = torch.load(CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    names = {key: key.removeprefix("module.").replace("linear.", "fc.") for key in tensors}
-    net = timm.create_model("stdconv_cifar_resnet20").eval()
-    net.load_state_dict({names[key]: value for key, value in tensors.items()})
-    return net
+    return public_resnet20()
 
 
 @torch.inference_mode()
 def logits(net: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    mean = torch.tensor((0.485, 0.456, 0.406)).reshape(3, 1, 1)
-    std = torch.tensor((0.229, 0.224, 0.225)).reshape(3, 1, 1)
     net = net.to(memory_format=torch.channels_last)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    return torch.cat([net((batch / 255 - mean) / std) for batch in pixels.split(500)])
+    return torch.cat([net(prepared(batch)) for batch in pixels.split(500)])
 
 
 @pytest.fixture(scope="module")
 def published(plain, images) -> torch.Tensor:
     return logits(plain, images[0])
+
+
+@needs_cifar10
+def test_cifar10_reader_gives_every_test_image_its_label(images):
+    pixels, labels = images
+    assert pixels.shape == (10_000, 3, 32, 32)
+    assert torch.bincount(labels).tolist() == [1000] * 10
+    assert pixels.float().std() > 50
 
 
 @needs_cifar10

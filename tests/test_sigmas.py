@@ -6,7 +6,6 @@ import torch
 from timm.optim import create_optimizer_v2
 from torch import nn
 
-import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 from gmconv_zoo.sigmas import sigma_parameter_names
 
@@ -53,22 +52,6 @@ def test_param_groups_hold_every_trainable_parameter_once():
     assert all(p.ndim > 1 for p in groups["decay"]["params"])
     # 12 static layers outside the frozen stage, and the start of the dynamic stem
     assert sum(p.numel() for p in groups["sigma"]["params"]) == 12 + 2
-
-
-@pytest.mark.parametrize(("decay", "expected"), [(0.0, 5.0), (0.1, 5.0 * (1 - 0.5 * 0.1) ** 3)])
-def test_sigma_decay_reaches_the_optimizer(decay, expected):
-    net = gmconv_zoo.convert(nn.Sequential(nn.Conv2d(3, 4, 3)), stem="static")
-    optimizer = torch.optim.SGD(param_groups(net, 0.5, sigma_weight_decay=decay))
-    for _ in range(3):
-        net[0].sigma.grad = torch.zeros(1)
-        optimizer.step()
-    assert net[0].sigma.item() == pytest.approx(expected)
-
-
-def test_plain_sgd_recipes_can_decay_everything():
-    net = timm.create_model("sgmconv_cifar_resnet20")
-    groups = param_groups(net, 0.1, sigma_weight_decay=1e-4, decay_norm_and_bias=True)
-    assert {group["weight_decay"] for group in groups} == {1e-4}
 
 
 def test_timms_optimizer_factory_leaves_sigmas_undecayed():

@@ -9,7 +9,6 @@ import pytest
 import timm
 
 import gmconv_zoo
-from gmconv_zoo.cli import main
 from gmconv_zoo.saving.targets import check_target
 
 
@@ -23,14 +22,15 @@ def network(tmp_path):
 
 
 @pytest.fixture
-def refusal(monkeypatch):
+def refusal(monkeypatch, gmconv):
     """What a command exits with; its model and data do not exist, so that any work would be named instead."""
 
     def run(name: str, *args: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, args)])
-        measures = name.startswith("reproduce.")
+        if not name.startswith("reproduce."):
+            return str(gmconv(name, *args)[0])
+        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
         with pytest.raises(SystemExit) as exit_:
-            runpy.run_module(name, run_name="__main__") if measures else main(name)
+            runpy.run_module(name, run_name="__main__")
         return str(exit_.value.code)
 
     return run

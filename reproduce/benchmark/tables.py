@@ -20,11 +20,9 @@ def network_table(record: dict[str, Any]) -> str:
     """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
     rows = _rows(record, stem_only=False)
     largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
-    lines = [
-        "| network, batch | memory format | fused | S-GMConv: inference | training | memory "
-        "| GMConv: inference | training | memory |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    columns = ["network, batch", "memory format", "fused", "S-GMConv: inference", "training", "memory"]
+    columns += ["GMConv: inference", "training", "memory"]
+    lines = []
     for net, batch in largest.items():
         for memory_format in ("contiguous", "channels_last"):
             here = [
@@ -34,16 +32,14 @@ def network_table(record: dict[str, Any]) -> str:
                 cells = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
                 for kind in ("sgmconv", "gmconv"):
                     cells += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
-                lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _caption(record)])
+                lines.append(cells)
+    return "\n".join([table(columns, lines, right=range(2, 9)), "", _caption(record)])
 
 
 def full_table(record: dict[str, Any]) -> str:
     """Every row that was measured, with quartiles, but the forms of the stems, which `form_table` has."""
-    lines = [
-        "| what | batch | memory format | task | kind | ms | speed | quartiles | fastest | rounds | memory |",
-        "|---|---:|---|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    columns = ("what", "batch", "memory format", "task", "kind", "ms", "speed", "quartiles", "fastest", "rounds")
+    lines = []
     for part in record["parts"]:
         for row in part["rows"]:
             if part["settings"]["stem_only"] and row["kind"] in _FORM_KINDS:
@@ -56,8 +52,9 @@ def full_table(record: dict[str, Any]) -> str:
                 *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
                 *(f"{row['ratio']:.2f}", spread, _fastest(row), row["rounds"], f"{row['memory_ratio']:.2f}"),
             )
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join([*lines, "", _caption(record), *_startup(record)])
+            lines.append([str(cell) for cell in cells])
+    whole = table((*columns, "memory"), lines, right=(1, *range(5, 11)))
+    return "\n".join([whole, "", _caption(record), *_startup(record)])
 
 
 def compiled_table(record: dict[str, Any]) -> str:

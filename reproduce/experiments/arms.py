@@ -101,14 +101,18 @@ class Experiment:
 KERNEL_SIZES = (3, 5, 7, 11)
 
 
+def _starts(size: int) -> dict[str, float | str]:
+    """Initial sigmas of masks of such kernels, by their names in tables."""
+    return {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
+
+
 def _with_kernels(size: int) -> Experiment:
     """Masks from several sigmas in a small network of larger kernels, whose sigmas are not decayed."""
     network = {"layers": [1, 1, 1], "kernel_size": size}
-    starts = {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
     masked = [
         Arm(f"{label} from {start}", family, {**network, "sigma_init": sigma}, _UNDECAYED)
         for label, family in (("S-GMConv", "sgmconv"), ("GMConv", "gmconv"))
-        for start, sigma in starts.items()
+        for start, sigma in _starts(size).items()
         if label == "S-GMConv" or sigma == "kernel"
     ]
     standard = Arm("standard", "stdconv", network, _UNDECAYED)
@@ -135,8 +139,10 @@ def _depthwise(size: int) -> Experiment:
     Its stem has kernels of 2x2, whose mask is 1 at every tap: a dynamic stem would have nothing to say.
     """
     network = {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": size}
-    starts = {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
-    masked = [Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": at}) for start, at in starts.items()]
+    masked = [
+        Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma})
+        for start, sigma in _starts(size).items()
+    ]
     standard = Arm("standard", "", network)
     title = f"Depthwise kernels of {size}x{size} in a small ConvNeXt"
     return Experiment(title, (standard, *masked), "standard", DEPTHWISE_NET)

@@ -1,9 +1,14 @@
 """The images that experiments train on: a known dataset, checked, or a subset of it made once."""
 
 import json
+import math
 import os
 import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from PIL.Image import Image
 
 from gmconv_zoo.data.sources import ImageData, open_data
 from gmconv_zoo.files.records import read_results
@@ -12,7 +17,7 @@ from gmconv_zoo.saving import CONFIG_NAME
 from .arms import DATASETS, Dataset, dataset_of
 from .records import RunRecord
 
-__all__ = ["check_recorded", "experiment_data"]
+__all__ = ["check_recorded", "experiment_data", "write_folder"]
 
 
 def experiment_data(name: str, data_dir: Path, output: Path) -> str:
@@ -37,7 +42,7 @@ def experiment_data(name: str, data_dir: Path, output: Path) -> str:
     if not subset.is_dir():
         whole = open_data(place, data_dir=data_dir)
         _check(whole, dataset, dataset.train, place)
-        _write_subset(whole, subset, images // dataset.classes)
+        write_folder(subset, _first_images(whole, images // dataset.classes))
     _check(open_data(subset), dataset, images, str(subset))
     return str(subset)
 
@@ -58,37 +63,45 @@ def check_recorded(record: RunRecord, folder: str | Path) -> None:
     classes = json.loads((Path(folder) / CONFIG_NAME).read_text(encoding="utf-8"))["num_classes"]
     results = read_results(folder)
     train = results.get("training_images", dataset.train)  # runs of version 0.1 do not say
-    found, wanted = (classes, train, record.count), (dataset.classes, dataset.train, dataset.val)
-    if found != wanted:
-        told = "{} classes, {:,} training and {:,} validation images"
-        raise ValueError(
-            f"{folder} was trained on {told.format(*found)}, but {record.dataset} has {told.format(*wanted)}: pass "
-            "another name for the validation set (--dataset)."
-        )
+    remedy = "pass another name for the validation set (--dataset)"
+    wanted = (dataset.classes, dataset.train, dataset.val)
+    _compare(f"{folder} was trained on", (classes, train, record.count), record.dataset, wanted, remedy)
 
 
 def _check(data: ImageData, dataset: Dataset, train: int, place: str) -> None:
     found = (len(data.classes), len(data.train.labels), len(data.val.labels))
     wanted = (dataset.classes, train, dataset.val)
+    _compare(f"{place} has", found, dataset.label.split()[0], wanted, "pass --data-dir with the whole dataset")
+
+
+def _compare(subject: str, found: tuple[int | None, ...], name: str, wanted: tuple[int, ...], remedy: str) -> None:
+    """Refuse other numbers of classes, training images and validation images than those of a dataset."""
     if found != wanted:
         told = "{} classes, {:,} training and {:,} validation images"
-        raise ValueError(
-            f"{place} has {told.format(*found)}, but {dataset.label.split()[0]} has {told.format(*wanted)}: pass "
-            "--data-dir with the whole dataset."
-        )
+        raise ValueError(f"{subject} {told.format(*found)}, but {name} has {told.format(*wanted)}: {remedy}.")
 
 
-def _write_subset(data: ImageData, folder: Path, per_class: int) -> None:
-    """Write the first images of every class, and all validation images, as lossless files in a folder."""
+def write_folder(folder: Path, files: Iterable[tuple[str, Image]]) -> None:
+    """Write images as files; the folder exists only when all of them are written.
+
+    Args:
+        folder: folder that does not exist yet.
+        files: path in the folder, whose ending chooses the format, and the image of each file.
+    """
     scratch = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
-    for split, images, most in (("train", data.train, per_class), ("val", data.val, None)):
-        counts: dict[int, int] = {}
-        for index, label in enumerate(int(label) for label in images.labels):
-            counts[label] = counts.get(label, 0) + 1
-            if most is not None and counts[label] > most:
-                continue
-            place = scratch / split / data.classes[label]
-            place.mkdir(parents=True, exist_ok=True)
-            images.read(index)[0].save(place / f"{index:05d}.png")
+    for name, image in files:
+        place = scratch / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image.save(place)
     os.replace(scratch, folder)
+
+
+def _first_images(data: ImageData, per_class: int) -> Iterator[tuple[str, Image]]:
+    """Yield the first images of every class, and all validation images, as lossless files of an image folder."""
+    for split, images, most in (("train", data.train, per_class), ("val", data.val, math.inf)):
+        counts: Counter[int] = Counter()
+        for index, label in enumerate(int(label) for label in images.labels):
+            counts[label] += 1
+            if counts[label] <= most:
+                yield f"{split}/{data.classes[label]}/{index:05d}.png", images.read(index)[0]

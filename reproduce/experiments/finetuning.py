@@ -40,6 +40,7 @@ from gmconv_zoo.files.records import environment
 from gmconv_zoo.images.image_source import ImageSource, PartReader
 from gmconv_zoo.models._names import plain_name
 
+from .datasets import write_folder
 from .finetuning_records import FinetuningRun, read_finetuning, write_finetuning
 
 __all__ = ["finetune_once", "main"]
@@ -131,14 +132,13 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
 def _digits_folder(folder: Path) -> Path:
     if not folder.is_dir():
         data = digits()
-        scratch = folder.with_name(f"{folder.name}.part")
         parts = {"train": (data.train_images, data.train_labels), "val": (data.held_out_images, data.held_out_labels)}
-        for split, (pixels, labels) in parts.items():
-            for number, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-                place = scratch / split / str(label)
-                place.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image.permute(1, 2, 0).numpy()).save(place / f"{number:05d}.png")
-        scratch.rename(folder)
+        files = (
+            (f"{split}/{label}/{number:05d}.png", Image.fromarray(image.permute(1, 2, 0).numpy()))
+            for split, (pixels, labels) in parts.items()
+            for number, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True))
+        )
+        write_folder(folder, files)
     return folder
 
 

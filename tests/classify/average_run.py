@@ -5,13 +5,10 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
-from gmconv_zoo.data.tensors import tensor_loader
 from gmconv_zoo.engine.fit import default_accelerator
-from tests.classify.two_processes import images
-from tests.engine.nets import tiny_net, train
+from tests.engine.nets import tensor_loaders, tiny_net, train, write_weights
 
 
 def run(rank: int, folder: str) -> None:
@@ -20,9 +17,8 @@ def run(rank: int, folder: str) -> None:
     os.environ.update(ACCELERATE_USE_CPU="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     net, recipe = tiny_net(), FINETUNE_RANDOM.override(epochs=2, batch_size=8, ema_decay=0.5, warmup_epochs=0)
-    loaders = tensor_loader(images(24), 8, shuffle=True), tensor_loader(images(9), 4)
-    train(net, *loaders, recipe, accelerator=default_accelerator(cpu=True), progress=False)
-    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, f"{folder}/{rank}.safetensors")
+    train(net, *tensor_loaders(24, 9), recipe, accelerator=default_accelerator(cpu=True), progress=False)
+    write_weights(net, Path(folder, f"{rank}.safetensors"))
     torch.distributed.destroy_process_group()
 
 

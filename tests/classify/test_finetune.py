@@ -1,8 +1,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,13 +20,12 @@ from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.files.state_file import read_state
-from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.label_names import label_names
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import validate
+from tests import launch
 from tests.images.image_folders import make_folder
 
-ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
 ODD = (b"th\xe9", b"coin_$1_to_$5", '猫, "große"\n'.encode())
 
@@ -46,9 +43,8 @@ def finished(tmp_path_factory):
     net = timm.create_model("gmconv_cifar_resnet20")
     net.load_state_dict(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)).state_dict())
     gmconv_zoo.save(net, root / "converted")
-    command = [sys.executable, ROOT / "scripts" / "finetune.py", root / "images", "--model", root / "converted"]
-    done = subprocess.run([*command, "--output", root / "out"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    places = (root / "images", "--model", root / "converted", "--output", root / "out")
+    done = launch.run(1, "scripts/finetune.py", *places)
     return root, done.stdout
 
 
@@ -63,6 +59,7 @@ def test_two_hundred_images_are_learned(finished):
     results = json.loads((root / "out" / "results.json").read_text())
     assert results["score"]["top1_percent"] > 80
     assert results["score"]["count"] == 39
+    assert results["split_made"]
     assert results["epoch_selected_on_validation"]
     assert said.splitlines()[-1] == f'load: timm.create_model("local-dir:{root / "out"}", pretrained=True)'
     assert results["recipe"] == FINETUNE.override(batch_size=16, lr=results["recipe"]["lr"]).to_dict()
@@ -71,16 +68,14 @@ def test_two_hundred_images_are_learned(finished):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path):
+def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path, gmconv):
     """The default network, but from a folder and for fewer epochs."""
     make_folder(tmp_path / "images", 200, side=120)
     net = timm.create_model("gmconv_resnet18", pretrained=False)
     net.load_state_dict(convert(timm.create_model("resnet18", pretrained=False)).state_dict())
     gmconv_zoo.save(net, tmp_path / "converted")
-    command = [sys.executable, ROOT / "scripts" / "finetune.py", tmp_path / "images", "--epochs", "2"]
-    command += ["--model", tmp_path / "converted", "--output", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    places = (tmp_path / "images", "--model", tmp_path / "converted", "--output", tmp_path / "out")
+    assert gmconv("finetune", *places, "--epochs", "2")[0] == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["score"]["top1_percent"] > 80
     tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
@@ -98,10 +93,6 @@ def test_saved_folder_reloads_with_the_same_logits(finished):
     twin.load_state_dict(read_state(out / "checkpoints" / "best.safetensors")["model"])
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(net(images), twin(images))
-
-
-def test_folder_is_ready_for_the_hub(finished, tmp_path):
-    stage(finished[0] / "out", tmp_path / "staged", repo_id="org/net", measured=None)
 
 
 def test_tables_agree_with_the_score(finished):
@@ -155,13 +146,6 @@ def test_accumulated_batches_share_the_batch_size(tmp_path):
     assert steps[0] == steps[1] == ["5"]  # of 8 images; the 41st to train on waits for another epoch
     with pytest.raises(ValueError, match="batch_size=8 cannot be shared by 1 process in 3 parts"):
         run(images, tmp_path / "3", accelerator=default_accelerator(gradient_accumulation_steps=3))
-
-
-def test_unwritable_output_is_refused(tmp_path):
-    images = make_folder(tmp_path / "images", 12)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot be written"):
-        run(images, tmp_path / "file" / "out")
 
 
 def test_output_inside_the_data_is_refused_before_training(tmp_path):
@@ -238,11 +222,6 @@ def test_run_says_what_it_starts_with_and_what_comes_next(odd):
     assert f"pictures: {out}/classes.png, {out}/confusion.png, {out}/curves.png\n" in said
     for command in ("predict", "validate", "publish"):
         assert f": gmconv {command} " in said
-
-
-def test_learning_rate_alone_leaves_the_batch_size_of_a_small_set(odd):
-    recipe = json.loads((odd[0] / "results.json").read_text())["recipe"]
-    assert (recipe["lr"], recipe["batch_size"]) == (0.01, 8)
 
 
 def test_image_size_is_kept_for_prediction_and_for_checkpoints(odd):

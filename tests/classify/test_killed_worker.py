@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.images.image_folders import make_folder
+from tests.images.image_folders import make_splits
+from tests.launch import ENV, ROOT, command
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = ["--epochs", "3", "--batch-size", "4", "--save-every", "3"]
 pytestmark = [
     pytest.mark.slow,
@@ -22,12 +21,8 @@ pytestmark = [
 
 
 def start(*options):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [*launcher, "scripts/train.py", "sgmconv_cifar_resnet20", *map(str, options)],
-        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    program = command(2, "scripts/train.py", "sgmconv_cifar_resnet20", *options)
+    return subprocess.Popen(program, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def worker(launcher, rank):
@@ -43,8 +38,7 @@ def worker(launcher, rank):
 def whole(tmp_path_factory):
     """A folder of images, and that of a run on it that nobody disturbed."""
     root = tmp_path_factory.mktemp("whole")
-    for split, count in (("train", 48), ("val", 6)):
-        make_folder(root / "images" / split, count)
+    make_splits(root / "images", 48)
     run = start(root / "images", "--output", root / "out", *OPTIONS)
     _, err = run.communicate(timeout=250)
     assert run.returncode == 0, err[-3000:]

@@ -2,9 +2,6 @@
 
 import csv
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import timm
@@ -17,9 +14,8 @@ from gmconv_zoo.files.state_file import read_state, write_state
 from gmconv_zoo.saving.label_names import recorded_names
 from gmconv_zoo.saving.named import open_model
 from gmconv_zoo.validation.validate import find_models
-from tests.images.image_folders import make_folder
+from tests.images.image_folders import make_folder, make_splits
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}
 
 
@@ -27,8 +23,7 @@ OPTIONS = {"sigma_design": "pair", "sigma_init": 2.0, "stages": (1,)}
 def trained(tmp_path_factory):
     """A run of a network with options, whose weights are a running average."""
     root = tmp_path_factory.mktemp("trained")
-    for split, count in (("train", 24), ("val", 6)):
-        make_folder(root / "images" / split, count)
+    make_splits(root / "images")
     changes = {"epochs": 1, "batch_size": 8, "ema_decay": 0.9}
     options = {"overrides": changes, "model_options": OPTIONS, "progress": False}
     train_by_recipe("gmconv_cifar_resnet20.gm_cifar10", root / "images", output=root / "out", **options)
@@ -67,7 +62,7 @@ def test_finetuned_checkpoint_is_built_from_what_the_run_started_from(trained, t
     assert torch.equal(logits(net), logits(open_model(str(tmp_path / "out"))))
 
 
-def test_script_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained, tmp_path):
+def test_command_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained, tmp_path, gmconv):
     shutil.copytree(trained / "out" / "checkpoints", tmp_path / "run" / "checkpoints")
     paths = [str(tmp_path / "run" / "checkpoints" / name) for name in ("best.safetensors", "last.safetensors")]
     for folder in (tmp_path / "run", tmp_path / "run" / "checkpoints"):
@@ -75,9 +70,8 @@ def test_script_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained,
     assert find_models(str(trained / "out")) == [str(trained / "out")]  # it has ended: the network that it saved
     shutil.copytree(trained / "out", tmp_path / "ended")
     assert find_models(str(tmp_path)) == [str(tmp_path / "ended"), *paths]
-    command = [sys.executable, ROOT / "scripts" / "validate.py", trained / "images" / "val", "--model"]
-    done = subprocess.run([*command, tmp_path / "run", "--output", tmp_path / "counts"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    options = ("--model", tmp_path / "run", "--output", tmp_path / "counts")
+    assert gmconv("validate", trained / "images" / "val", *options)[0] == 0
     with (tmp_path / "counts" / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     with (trained / "out" / "summary.csv").open() as file:

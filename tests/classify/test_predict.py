@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -62,13 +61,6 @@ def saved(tmp_path):
     torch.manual_seed(0)
     model = timm.create_model("sgmconv_cifar_resnet20", num_classes=4)
     return gmconv_zoo.save(model, tmp_path / "saved", label_names=NAMES)
-
-
-def run(monkeypatch, *args) -> int | str:
-    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, args)])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return status.value.code
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10])
@@ -140,11 +132,11 @@ def test_images_have_the_dtype_of_the_network(photos, saved, dtype):
         assert other.probability == pytest.approx(one.probability, abs=0.02)
 
 
-def test_outputs_that_are_not_finite_are_an_error_that_names_the_image(photos, saved, tmp_path, monkeypatch):
+def test_outputs_that_are_not_finite_are_an_error_that_names_the_image(photos, saved, tmp_path, gmconv):
     model = gmconv_zoo.load(saved)
     model.get_classifier().bias.data[1] = float("nan")
     broken = gmconv_zoo.save(model, tmp_path / "broken")
-    said = run(monkeypatch, broken, photos / "2.png")
+    said = gmconv("predict", broken, photos / "2.png")[0]
     assert f"{photos / '2.png'}: the network's outputs are not finite. Check its weights." in said
 
 
@@ -190,11 +182,12 @@ def test_names_of_timms_own_configurations_are_understood():
     assert label_names(model) == ["n0", "n1", "salmon", "n3"]
 
 
-def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, monkeypatch, capsys):
+def test_command_prints_a_table_and_writes_both_files(photos, saved, tmp_path, gmconv):
     out = tmp_path / "out"
     args = (saved, photos, "--top", "2", "--csv", f"{out}.csv", "--json", f"{out}.json")
-    assert run(monkeypatch, *args) == 0
-    lines = capsys.readouterr().out.splitlines()
+    status, printed, _ = gmconv("predict", *args)
+    lines = printed.splitlines()
+    assert status == 0
     assert len(lines) == 8
     with open(f"{out}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -207,27 +200,21 @@ def test_script_prints_a_table_and_writes_both_files(photos, saved, tmp_path, mo
         assert lines[i].endswith(f"{100 * score['probability']:6.2f} %  {row['label']}")
 
 
-def test_an_image_is_not_written_over(photos, saved, monkeypatch):
+def test_an_image_is_not_written_over(photos, saved, gmconv):
     image = photos / "1.png"
     before = image.read_bytes()
     for option in ("--csv", "--json"):
-        assert f"{option} {image} is one of the inputs" in run(monkeypatch, saved, photos, option, image, "--overwrite")
+        refused = gmconv("predict", saved, photos, option, image, "--overwrite")[0]
+        assert f"{option} {image} is one of the inputs" in refused
     assert image.read_bytes() == before
 
 
-def test_targets_are_checked_before_a_network_is_opened(photos, tmp_path, monkeypatch):
-    (tmp_path / "old.csv").write_text("mine")
-    for arguments, message in (
-        (("--csv", tmp_path / "old.csv"), "old.csv exists"),
-        (("--json", photos), "is a folder: pass a file"),
-        (("--csv", tmp_path / "old.csv" / "new.csv"), "cannot be written"),
-        (("--csv", "out.txt", "--json", Path("out.txt").resolve()), "--csv and --json both name"),
-    ):
-        assert message in run(monkeypatch, "no_such_network", photos, *arguments)
-    assert (tmp_path / "old.csv").read_text() == "mine"
+def test_two_outputs_in_one_file_are_refused_before_a_network_is_opened(photos, gmconv):
+    arguments = ("--csv", "out.txt", "--json", Path("out.txt").resolve())
+    assert "--csv and --json both name" in gmconv("predict", "no_such_network", photos, *arguments)[0]
 
 
-def test_files_are_written_before_anything_is_printed(photos, saved, tmp_path, monkeypatch):
+def test_files_are_written_before_anything_is_printed(photos, saved, tmp_path, gmconv, monkeypatch):
     class Closed:
         encoding = "utf-8"
 
@@ -236,14 +223,15 @@ def test_files_are_written_before_anything_is_printed(photos, saved, tmp_path, m
 
     monkeypatch.setattr(sys, "stdout", Closed())
     out = tmp_path / "new" / "out"
-    assert "closed" in run(monkeypatch, saved, photos, "--csv", f"{out}.csv", "--json", f"{out}.json")
+    assert "closed" in gmconv("predict", saved, photos, "--csv", f"{out}.csv", "--json", f"{out}.json")[0]
     assert len(json.loads(Path(f"{out}.json").read_text())) == 4
     assert len(Path(f"{out}.csv").read_text().splitlines()) == 4 * 4 + 1
 
 
-def test_a_disk_that_is_full_does_not_lose_the_table(photos, saved, monkeypatch, capsys):
-    assert "No space left" in run(monkeypatch, saved, photos, "--csv", "/dev/full")
-    assert len(capsys.readouterr().out.splitlines()) == 4 * 4
+def test_a_disk_that_is_full_does_not_lose_the_table(photos, saved, gmconv):
+    status, printed, _ = gmconv("predict", saved, photos, "--csv", "/dev/full")
+    assert "No space left" in status
+    assert len(printed.splitlines()) == 4 * 4
 
 
 def test_any_name_is_printed_and_written(tmp_path, monkeypatch):
@@ -268,14 +256,16 @@ def test_any_name_is_printed_and_written(tmp_path, monkeypatch):
         assert [Path(row["image"]).name for row in csv.DictReader(file)] == ["caf\\udce9.png", *names[1:]]
 
 
-def test_script_fails_when_an_image_is_unreadable(photos, saved, monkeypatch, capsys):
+def test_command_fails_when_an_image_is_unreadable(photos, saved, gmconv):
     (photos / "1.png").write_bytes(b"not an image")
-    assert run(monkeypatch, saved, photos) == 1
-    assert "1.png  unreadable: not an image" in capsys.readouterr().out
+    status, printed, _ = gmconv("predict", saved, photos)
+    assert status == 1
+    assert "1.png  unreadable: not an image" in printed
 
 
-def test_script_says_what_is_wrong_with_the_model(photos, monkeypatch):
-    assert "is not a folder, a model that timm knows, or a Hub repository" in run(monkeypatch, "gmconv_resnet1", photos)
+def test_command_says_what_is_wrong_with_the_model(photos, gmconv):
+    refused = gmconv("predict", "gmconv_resnet1", photos)[0]
+    assert "is not a folder, a model that timm knows, or a Hub repository" in refused
 
 
 def test_tag_loads_through_timm(monkeypatch):

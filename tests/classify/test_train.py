@@ -5,33 +5,20 @@ import pytest
 import torch
 
 from gmconv_zoo.classify.evaluate import score
-from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
-from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine import epochs
 from gmconv_zoo.engine.checkpoint import load_weights
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
-from tests.engine.nets import tiny_net, train
-
-RECIPE = FINETUNE_RANDOM.override(epochs=2, batch_size=8, warmup_epochs=0.5)
-
-
-def loaders(count=21, batch_size=8, shuffle=True):
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(count) % 3
-    noise = torch.randint(60, (count, 3, 8, 8), generator=generator)
-    images = (noise + 90 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
-    data = TensorImages(images, labels, mean=(0.5,) * 3, std=(0.25,) * 3)
-    return tensor_loader(data, batch_size, shuffle=shuffle), tensor_loader(data, 16)
+from tests.engine.nets import SHORT, tensor_loaders, tiny_net, train
 
 
 def test_training_learns_and_reports_the_final_score():
     net = tiny_net()
-    before = score(net, loaders()[1])
-    result = train(net, *loaders(), RECIPE.override(epochs=25, patience=None), progress=False)
+    before = score(net, tensor_loaders()[1])
+    result = train(net, *tensor_loaders(), SHORT.override(epochs=25, patience=None), progress=False)
     assert before.top1_percent < 60
     assert result.score.top1_percent > 90
-    assert result.score == score(net, loaders()[1])
+    assert result.score == score(net, tensor_loaders()[1])
     assert len(result.rows) == 25
 
 
@@ -42,12 +29,12 @@ def test_run_that_stays_at_chance_says_so(caplog):
         net.num_classes = 3
         with torch.no_grad():
             net[-1].bias.copy_(torch.tensor([9.0, 0.0, 0.0]) * (learning == 0))
-        train(net, *loaders(), RECIPE.override(epochs=8, lr=learning), progress=False)
+        train(net, *tensor_loaders(), SHORT.override(epochs=8, lr=learning), progress=False)
         assert caplog.text.count("7 of 21 images are correct, which is not above chance (1 in 3)") == said
 
 
 def test_labels_shifted_by_one_are_said_although_an_early_epoch_was_above_chance(caplog):
-    train_loader, val_loader = loaders()[0], loaders()[1]
+    train_loader, val_loader = tensor_loaders()
     shifted = val_loader.dataset
     shifted.labels = (shifted.labels + 1) % 3
     shifted.labels[:2] = 2
@@ -56,16 +43,16 @@ def test_labels_shifted_by_one_are_said_although_an_early_epoch_was_above_chance
     with torch.no_grad():
         net[-1].bias.copy_(torch.tensor([0.0, 0.0, 3.0]))
     result = train(
-        net, train_loader, val_loader, RECIPE.override(epochs=25, warmup_epochs=4, patience=None), progress=False
+        net, train_loader, val_loader, SHORT.override(epochs=25, warmup_epochs=4, patience=None), progress=False
     )
     assert result.rows[0]["val_top1"] == 8
     assert "images are correct, which is not above chance (1 in 3)" in caplog.text
 
 
 def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tmp_path):
-    recipe = RECIPE.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
+    recipe = SHORT.override(epochs=9, patience=2, lr=0.0)  # nothing is learned: the first epoch stays the best
     net, saved = tiny_net(), {"checkpoints": True, "end_with_best": True}
-    result = train(net, *loaders(), recipe, output=tmp_path, **saved, progress=False)
+    result = train(net, *tensor_loaders(), recipe, output=tmp_path, **saved, progress=False)
     assert [row["epoch"] for row in result.rows] == [1, 2, 3]
     assert result.epoch == 1
     best = tiny_net()
@@ -75,7 +62,7 @@ def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tm
 
 def test_the_best_epoch_is_not_taken_without_a_checkpoint_of_it(tmp_path):
     with pytest.raises(ValueError, match="end_with_best=True takes the weights of the best checkpoint"):
-        train(tiny_net(), *loaders(), RECIPE, output=tmp_path, end_with_best=True)
+        train(tiny_net(), *tensor_loaders(), SHORT, output=tmp_path, end_with_best=True)
 
 
 def test_same_seed_gives_the_same_weights():
@@ -84,14 +71,14 @@ def test_same_seed_gives_the_same_weights():
         with torch.no_grad():
             torch.rand(seed + 3)
         net.insert(5, torch.nn.Dropout(0.5))
-        train(net, *loaders(), RECIPE, seed=seed, progress=False)
+        train(net, *tensor_loaders(), SHORT, seed=seed, progress=False)
     weights = [torch.cat([p.flatten() for p in net.parameters()]) for net in nets]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 def test_records_are_written(tmp_path):
-    result = train(tiny_net(), *loaders(), RECIPE, output=tmp_path / "run", seed=5, progress=False)
+    result = train(tiny_net(), *tensor_loaders(), SHORT, output=tmp_path / "run", seed=5, progress=False)
     with (tmp_path / "run" / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -106,23 +93,23 @@ def test_records_are_written(tmp_path):
 
 
 def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(tmp_path, monkeypatch):
-    recipe = RECIPE.override(epochs=5, patience=None)
+    recipe = SHORT.override(epochs=5, patience=None)
     saved = {"checkpoints": True, "end_with_best": True}
-    result = train(tiny_net(), *loaders(), recipe, output=tmp_path, **saved, val_every=2, progress=False)
+    result = train(tiny_net(), *tensor_loaders(), recipe, output=tmp_path, **saved, val_every=2, progress=False)
     assert [row["epoch"] for row in result.rows if "val_top1" in row] == [2, 4, 5]
     assert result.epoch in (2, 4, 5)
     monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_CURVES", 0.0)
-    train(tiny_net(), *loaders(), recipe, output=tmp_path / "late", val_every=5, progress=False)
+    train(tiny_net(), *tensor_loaders(), recipe, output=tmp_path / "late", val_every=5, progress=False)
     assert (tmp_path / "late" / "curves.png").is_file()
     with pytest.raises(ValueError, match="val_every=0: pass at least 1 epoch"):
-        train(tiny_net(), *loaders(), recipe, val_every=0)
+        train(tiny_net(), *tensor_loaders(), recipe, val_every=0)
 
 
 def test_callbacks_add_columns_before_the_row_is_recorded():
     result = train(
         tiny_net(),
-        *loaders(),
-        RECIPE,
+        *tensor_loaders(),
+        SHORT,
         callbacks=[lambda state, row: row.update(double=2 * state.epoch)],
         progress=False,
     )
@@ -131,21 +118,21 @@ def test_callbacks_add_columns_before_the_row_is_recorded():
 
 def test_sigma_settings_of_the_recipe_reach_training():
     frozen, free = tiny_net(), tiny_net()
-    train(frozen, *loaders(), RECIPE.override(sigma_lr_scale=0.0), progress=False)
-    train(free, *loaders(), RECIPE.override(sigma_lr_scale=50.0), progress=False)
+    train(frozen, *tensor_loaders(), SHORT.override(sigma_lr_scale=0.0), progress=False)
+    train(free, *tensor_loaders(), SHORT.override(sigma_lr_scale=50.0), progress=False)
     assert frozen[2].sigma.item() == 5.0
     assert free[2].sigma.item() != 5.0
 
 
 def test_gradient_accumulation_counts_toward_the_batch_size():
     accelerator = default_accelerator(gradient_accumulation_steps=2)
-    result = train(tiny_net(), *loaders(24, batch_size=4), RECIPE, accelerator=accelerator, progress=False)
+    result = train(tiny_net(), *tensor_loaders(24, batch_size=4), SHORT, accelerator=accelerator, progress=False)
     assert result.rows[-1]["step"] == 6
 
 
 def test_loader_with_another_batch_size_than_the_recipe_is_refused():
     with pytest.raises(ValueError, match=r"gives 4 images .* batch_size=8.*override\(batch_size=4\)"):
-        train(tiny_net(), *loaders(batch_size=4), RECIPE, progress=False)
+        train(tiny_net(), *tensor_loaders(batch_size=4), SHORT, progress=False)
 
 
 def test_bad_weights_stop_training_by_name_and_leave_no_row(tmp_path):
@@ -153,41 +140,29 @@ def test_bad_weights_stop_training_by_name_and_leave_no_row(tmp_path):
     with torch.no_grad():
         net[3].weight[0] = float("inf")
     with pytest.raises(NonFiniteError, match=r"step 1: .*3\.weight is the first parameter"):
-        train(net, *loaders(), RECIPE, output=tmp_path, progress=False)
+        train(net, *tensor_loaders(), SHORT, output=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
 
 
-def test_network_is_left_in_float32_after_mixed_precision():
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        net, twin = tiny_net(), tiny_net()
-        accelerator = default_accelerator(mixed_precision="bf16")
-        result = train(net, *loaders(), RECIPE, accelerator=accelerator, progress=False)
-        twin.load_state_dict(net.state_dict())
-        images, _ = next(iter(loaders()[1]))
-        assert result.score.count == 21
-        assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
-    finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
+def test_network_is_left_in_float32_after_mixed_precision(forget_accelerator):
+    net, twin = tiny_net(), tiny_net()
+    accelerator = default_accelerator(mixed_precision="bf16")
+    result = train(net, *tensor_loaders(), SHORT, accelerator=accelerator, progress=False)
+    twin.load_state_dict(net.state_dict())
+    images, _ = next(iter(tensor_loaders()[1]))
+    assert result.score.count == 21
+    assert torch.equal(net.eval()(images), twin.to(memory_format=torch.channels_last).eval()(images))
 
 
-def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path):
-    from accelerate.state import AcceleratorState
-
+def test_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path, forget_accelerator):
     # dynamo's own backend compiles nothing, and is quick
     nets = {"eager": tiny_net(), "compiled": tiny_net()}
-    recipe = RECIPE.override(ema_decay=0.9)
+    recipe = SHORT.override(ema_decay=0.9)
     for name, net in nets.items():
-        AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = default_accelerator(
-            compile=name == "compiled", dynamo_backend="eager" if name == "compiled" else None
-        )
-        train(
-            net, *loaders(), recipe, output=tmp_path / name, accelerator=accelerator, checkpoints=True, progress=False
-        )
-    AcceleratorState._reset_state(reset_partial_state=True)
+        forget_accelerator()
+        backend = {"compile": True, "dynamo_backend": "eager"} if name == "compiled" else {}
+        options = {"output": tmp_path / name, "checkpoints": True, "accelerator": default_accelerator(**backend)}
+        train(net, *tensor_loaders(), recipe, progress=False, **options)
     assert json.loads((tmp_path / "compiled" / "results.json").read_text())["compiled"] is True
     eager, compiled = (net.state_dict() for net in nets.values())
     assert list(eager) == list(compiled)

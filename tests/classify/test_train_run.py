@@ -1,10 +1,7 @@
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import timm
@@ -13,9 +10,9 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
-from tests.images.image_folders import make_folder
+from tests import launch
+from tests.images.image_folders import make_folder, make_splits
 
-ROOT = Path(__file__).parents[2]
 NET = "sgmconv_cifar_resnet20"
 
 
@@ -49,16 +46,13 @@ def test_shorter_run_moves_the_milestones():
     assert FINETUNE.adapt(epochs=1).warmup_epochs == 0.5
 
 
-def test_every_field_can_be_changed_on_the_command_line(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
-    command = [sys.executable, ROOT / "scripts" / "train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
+    make_splits(tmp_path / "images")
     options = (
-        "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2"
+        "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2 "
+        "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
     )
-    extra = "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
-    done = subprocess.run([*command, *options.split(), *extra.split()], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert gmconv("train", NET, tmp_path / "images", "--output", tmp_path / "out", *options.split())[0] == 0
     recipe = Recipe(**json.loads((tmp_path / "out" / "recipe.json").read_text()))
     changed = {"epochs": 2, "milestones": (1,), "batch_size": 8, "flip": False, "sigma_weight_decay": 0.0}
     changed |= {"ema_decay": 0.9, "mixup": 0.2, "clip_grad": None, "decay_epochs": 1}
@@ -67,14 +61,6 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path):
     assert net.layer1[0].conv1.sigma.item() == 1.5
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (results["epoch"], results["frozen"]) == (2, ["layer1", "*.sigma"])
-
-
-def test_split_that_is_made_is_said_and_recorded(tmp_path):
-    images, said = make_folder(tmp_path / "images", 24), []
-    options = {"overrides": {"epochs": 1, "batch_size": 8}, "say": said.append}
-    train_by_recipe(NET, images, output=tmp_path / "out", progress=False, **options)
-    assert said[0] == "3 classes, 18 training images and 6 validation images (split made here)"
-    assert json.loads((tmp_path / "out" / "results.json").read_text())["split_made"]
 
 
 def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
@@ -97,8 +83,7 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
 def interrupted(tmp_path_factory):
     """A run of one epoch of two, and the folder of its images."""
     root = tmp_path_factory.mktemp("run")
-    make_folder(root / "images" / "train", 24)
-    make_folder(root / "images" / "val", 6)
+    make_splits(root / "images")
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}}
     train_by_recipe(NET, root / "images", output=root / "out", progress=False, **options)
     return root
@@ -115,8 +100,7 @@ def interrupted(tmp_path_factory):
     ],
 )
 def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed, message):
-    make_folder(interrupted / "other" / "train", 24, classes=("a", "b", "d"))
-    make_folder(interrupted / "other" / "val", 6, classes=("a", "b", "d"))
+    make_splits(interrupted / "other", classes=("a", "b", "d"))
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, **changed}
     images = interrupted / options.pop("images", "images")
     before = (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes()
@@ -143,17 +127,9 @@ def test_another_validation_set_is_refused_on_resuming(interrupted, tmp_path, ch
     train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
 
 
-def test_output_inside_the_data_is_refused_before_training(interrupted):
-    output = interrupted / "images" / "train" / "out"
-    with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {interrupted}/images_output"):
-        train_by_recipe(NET, interrupted / "images", output=output, progress=False)
-    assert not output.exists()
-
-
-def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
-    command = [sys.executable, ROOT / "scripts" / "publish.py", interrupted / "out", "--repo", "org/net", "--dry-run"]
-    done = subprocess.run([*command, "--output", tmp_path / "staged"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gmconv):
+    options = ("--repo", "org/net", "--dry-run", "--output", tmp_path / "staged")
+    assert gmconv("publish", interrupted / "out", *options)[0] == 0
     score = json.loads((interrupted / "out" / "results.json").read_text())["score"]
     card = (tmp_path / "staged" / "README.md").read_text()
     assert f"{score['top1_percent']:.3f}".rstrip("0") in card
@@ -180,18 +156,18 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path):
         ("images --model-options colour", "'colour' is not KEY=VALUE"),
     ],
 )
-def test_script_answers_a_mistake_with_one_line(interrupted, arguments, said):
-    command = [sys.executable, ROOT / "scripts" / "train.py", NET, *arguments.split(), "--epochs", "1"]
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=interrupted, env=env)
-    assert done.returncode != 0
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+def test_command_answers_a_mistake_with_one_line(interrupted, arguments, said, gmconv, monkeypatch, forget_accelerator):
+    monkeypatch.chdir(interrupted)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    status, _, err = gmconv("train", NET, *arguments.split(), "--epochs", "1")
+    line = status if isinstance(status, str) else err.splitlines()[-1]
+    assert line.startswith("gmconv train: ")
+    assert said in line
+    assert "\n" not in line
 
 
 def test_an_unreadable_image_of_a_large_set_is_named_with_the_remedy(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
+    make_splits(tmp_path / "images")
     bad = sorted((tmp_path / "images" / "train").rglob("*.png"))[0]
     bad.write_bytes(b"nothing")
     options = {"overrides": {"epochs": 1, "batch_size": 8}, "memory_gb": 0.0, "progress": False}
@@ -214,15 +190,14 @@ def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "parts"), [(1, 1), (2, 2)])
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, nodes, parts):
-    script = [ROOT / "tests" / "classify" / "two_processes.py"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    subprocess.run([sys.executable, *script, tmp_path / "one", "1"], check=True, env=env)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-addr=127.0.0.1", "--master-port=29517"]
-    torchrun += [f"--nnodes={nodes}", f"--nproc-per-node={2 // nodes}"]
-    processes = [
-        subprocess.Popen([*torchrun, f"--node-rank={rank}", *script, tmp_path / "two", str(parts)], env=env)
+    script = ("-m", "tests.classify.two_processes")
+    launch.run(1, *script, tmp_path / "one", "1")
+    network = ["--master-addr=127.0.0.1", "--master-port=29517", f"--nnodes={nodes}"]
+    commands = [
+        launch.command(2 // nodes, *script, tmp_path / "two", parts, nodes=[*network, f"--node-rank={rank}"])
         for rank in range(nodes)
     ]
+    processes = [subprocess.Popen(command, env=launch.ENV, cwd=launch.ROOT) for command in commands]
     assert [process.wait(200) for process in processes] == [0] * nodes
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     start = load_file(tmp_path / "one" / "start.safetensors")
@@ -241,41 +216,30 @@ def test_two_processes_leave_out_the_same_images(tmp_path):
         images = sorted(make_folder(tmp_path / "images" / part, count).rglob("*.png"))
         for path in images[3:5]:  # one for each process
             path.write_bytes(b"no image")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = ["--epochs", "1", "--batch-size", "8", "--memory-gb", "0", "--skip-bad"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch.run(2, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out", *options)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (len(results["skipped_images"]), results["score"]["count"]) == (4, 5)
 
 
 @pytest.mark.slow
 def test_divergence_ends_all_processes_and_names_where_it_began(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 6)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
+    make_splits(tmp_path / "images")
+    command = ["scripts/train.py", NET, tmp_path / "images", "--output", tmp_path / "out"]
     options = ["--epochs", "2", "--batch-size", "8", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*command, *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode != 0
+    done = launch.run(2, *command, *options, fails=True)
     said = r"gmconv train: stopped at step 2: the loss is nan; .*the output of layer1\.0\.conv1 is not"
     assert re.search(said, done.stderr), done.stderr[-3000:]
     assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.slow
-def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path):
-    make_folder(tmp_path / "images" / "train", 24)
-    make_folder(tmp_path / "images" / "val", 7)
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    env |= {"OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path)}
-    for name, launcher in (("alone", []), ("launched", launch)):
-        command = [sys.executable, *launcher, "scripts/train.py", NET, tmp_path / "images", "--epochs", "1"]
-        options = ["--batch-size", "8", "--output", tmp_path / name]
-        subprocess.run([*command, *options], cwd=ROOT, env=env, check=True)
+def test_accelerate_launch_gives_what_the_script_alone_gives(tmp_path, monkeypatch):
+    make_splits(tmp_path / "images", val=7)
+    monkeypatch.setitem(launch.ENV, "HF_HOME", str(tmp_path))  # no configuration of accelerate's
+    accelerate = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=1"]
+    for name, launcher in (("alone", []), ("launched", accelerate)):
+        options = ["--epochs", "1", "--batch-size", "8", "--output", tmp_path / name]
+        launch.run(1, *launcher, "scripts/train.py", NET, tmp_path / "images", *options)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "launched"))
     assert all(torch.equal(two[key], value) for key, value in one.items())

@@ -4,13 +4,10 @@ import copy
 import functools
 
 import pytest
-import timm
 import torch
 from torch import nn
 
-from gmconv_zoo import DGMConv2d
-
-from ..conversion.networks import randomised
+from ..conversion.networks import awake
 
 __all__ = ["CLASSES", "MODELS", "consumer", "images", "model", "side"]
 
@@ -28,19 +25,12 @@ def consumer(title: str):
     return mark
 
 
-@functools.cache
-def _prototype(name: str, **kwargs) -> nn.Module:
-    torch.manual_seed(0)
-    net = randomised(timm.create_model(name, num_classes=CLASSES, **kwargs))
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
-    return net
+_prototype = functools.cache(awake)
 
 
 def model(name: str) -> nn.Module:
     """A randomised network in eval mode whose dynamic stem depends on the image."""
-    return copy.deepcopy(_prototype(name))
+    return copy.deepcopy(_prototype(name, num_classes=CLASSES))
 
 
 def side(name: str) -> int:

@@ -5,12 +5,10 @@ import timm
 import torch
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d
 from gmconv_zoo.export.export import export
 
-from ..cifar import load_cifar10
-from ..conversion.networks import randomised
-from ..test_public_checkpoint import CORRECT, needs_cifar10, plain  # noqa: F401  plain is a fixture
+from ..cifar import CORRECT, load_cifar10, needs_cifar10, prepared, public_resnet20
+from ..conversion.networks import awake
 from .models import consumer, images, model, side
 
 NAMES = sorted(timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"]))
@@ -51,11 +49,7 @@ def test_int8_is_calibrated_on_every_batch():
 @pytest.mark.parametrize("name", NAMES)  # the table shows those of its models
 def test_onnx_of_every_registered_model_agrees_within_1e4_at_batch_1_2_5(name, tmp_path):
     pytest.importorskip("onnxruntime")
-    torch.manual_seed(0)
-    net = randomised(timm.create_model(name))
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            torch.nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
+    net = awake(name)
     size = (80, 80) if "alexnet" in name else (32, 32) if "cifar" in name else (64, 64)
     written = export(net, tmp_path / "net.onnx", image_size=size)
     print(f"{name}: largest difference {written.difference:.2g}")
@@ -113,21 +107,21 @@ def test_onnx_metadata_holds_labels_and_preprocessing(tmp_path):
 @needs_cifar10
 @pytest.mark.timeout(1800)
 @torch.inference_mode()
-def test_int8_of_a_fused_network_loses_no_more_on_cifar10_than_of_the_plain_one(plain):  # noqa: F811
+def test_int8_of_a_fused_network_loses_no_more_on_cifar10_than_of_the_plain_one():
     pytest.importorskip("torchao")
     from gmconv_zoo.export.quantize import quantize_int8
 
-    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    plain = public_resnet20()
     train = load_cifar10("train")[0][:256]
     pixels, labels = load_cifar10("test")
 
     def correct(net: torch.nn.Module) -> int:
         return sum(
-            int((net((batch / 255 - mean) / std).argmax(1) == truth).sum())
+            int((net(prepared(batch)).argmax(1) == truth).sum())
             for batch, truth in zip(pixels.split(500), labels.split(500), strict=True)
         )
 
-    calibration = [((batch / 255 - mean) / std) for batch in train.split(64)]
+    calibration = [prepared(batch) for batch in train.split(64)]
     static = gmconv_zoo.convert(plain, stem="static", sigma_init=1.0)
     lost = {}
     for kind, net in (("plain", plain), ("fused", static)):

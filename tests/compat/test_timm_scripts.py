@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import timm
-from PIL import Image
 from safetensors.torch import save_file
 
+from ..images.image_folders import make_folder
 from .models import consumer, side
 
 SCRIPTS = Path(os.environ.get("TIMM_SCRIPTS", ""))
@@ -21,10 +21,7 @@ RUN = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "t
 def photos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for split in ("train", "validation"):
-        for shade, label in enumerate(("dark", "light")):
-            (folder / split / label).mkdir(parents=True)
-            for index in range(4):
-                Image.new("RGB", (80, 80), (200 * shade, 40 * index, 9)).save(folder / split / label / f"{index}.png")
+        make_folder(folder / split, 8, classes=("a", "b"), side=80)
     return folder
 
 

@@ -4,6 +4,8 @@ import timm
 import torch
 from torch import nn
 
+from gmconv_zoo import DGMConv2d
+
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """Random statistics, affine weights and layer scales, so that no branch is silent and outputs can be compared."""
@@ -34,6 +36,19 @@ def plain(name: str, **kwargs) -> nn.Module:
     """A randomised timm network."""
     torch.manual_seed(0)
     return randomised(timm.create_model(name, **kwargs))
+
+
+def wake(model: nn.Module, std: float = 0.3) -> nn.Module:
+    """Let the masks of dynamic layers depend on the image, in place, and return the network."""
+    for module in model.modules():
+        if isinstance(module, DGMConv2d):
+            nn.init.normal_(module.sigma_module.fc.weight, std=std)
+    return model
+
+
+def awake(name: str, **kwargs) -> nn.Module:
+    """A randomised network whose dynamic layers depend on the image."""
+    return wake(plain(name, **kwargs))
 
 
 class OwnNet(nn.Module):

@@ -43,8 +43,9 @@ def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(((a - b).abs().max() / b.abs().max()).detach())
 
 
+@pytest.mark.parametrize("name", [*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_FAMILIES)])
 @torch.no_grad()
-def check_family(name: str) -> None:
+def test_convert_keeps_the_outputs_of_a_family(name):
     net = plain(name, num_classes=10)
     size = max(96, (net.pretrained_cfg.get("min_input_size") or (3, 96))[1])
     x = torch.randn(2, 3, size, size)
@@ -59,17 +60,6 @@ def check_family(name: str) -> None:
     assert report.converted[0].target == "dynamic"
     assert all(row.reason for row in report if max(row.kernel) <= 2)  # such masks are identically 1
     assert relative_difference(gmconv_zoo.fuse(converted)(x), expected) < 1e-4
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_convert_keeps_the_outputs_of_a_family(name):
-    check_family(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MORE_FAMILIES)
-def test_convert_keeps_the_outputs_of_more_families(name):
-    check_family(name)
 
 
 KINDS = ["dynamic", "static", None]
@@ -172,7 +162,7 @@ def test_a_single_layer_can_be_the_whole_model():
 
 
 def test_features_only_networks_convert():
-    net = randomised(timm.create_model("resnet18", features_only=True))
+    net = plain("resnet18", features_only=True)
     converted, x = convert(net, stages=(1,)), torch.randn(1, 3, 64, 64)
     for a, b in zip(converted(x), net(x), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
@@ -239,8 +229,9 @@ def test_bad_input_is_refused_before_anything_changes(build, arguments, message)
 def test_networks_that_cannot_be_converted_are_named():
     with pytest.raises(ValueError, match="Linear has no convolution"):
         convert(nn.Linear(3, 3))
-    with pytest.raises(ValueError, match=r"none of the 1 convolutions .* 1x1"):
-        convert(nn.Sequential(nn.Conv2d(3, 3, 1)))
+    for sigma_init in (5.0, "kernel"):
+        with pytest.raises(ValueError, match=r"none of the 1 convolutions .* can be masked: 1x1"):
+            convert(nn.Sequential(nn.Conv2d(3, 3, 1)), sigma_init=sigma_init)
     with pytest.raises(ValueError, match="OwnNet has no known stages"):
         convert(OwnNet(), stages=(1,))
 
@@ -332,11 +323,6 @@ def test_dynamic_bodies_have_the_width_of_equation_7_and_stems_keep_4():
     plain = nn.Sequential(nn.Conv2d(6, 16, 3), nn.Conv2d(16, 4, 3))
     model = gmconv_zoo.convert(plain, body="dynamic")
     assert [layer.sigma_module.fc.in_features for layer in model] == [4, 24]
-
-
-def test_kernel_sigma_on_a_network_of_1x1_kernels_is_refused():
-    with pytest.raises(ValueError, match=r"none of the 1 convolutions .* can be masked: 1x1"):
-        gmconv_zoo.convert(nn.Sequential(nn.Conv2d(3, 4, 1)), sigma_init="kernel")
 
 
 class Numbered(nn.Module):

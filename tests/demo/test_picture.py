@@ -27,19 +27,6 @@ def test_training_picture_shows_changed_masks(tmp_path):
     assert (same != changed).any()
 
 
-def test_training_picture_draws_every_mask_before_and_after(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr("gmconv_zoo.demo.picture.draw_mask", lambda _, mask: drawn.append(mask))
-    net = tiny_net()
-    before = layer_masks(net, images())
-    with torch.no_grad():
-        net[2].sigma.fill_(0.5)
-    after = layer_masks(net, images())
-    draw_training(before, after, ROWS, tmp_path / "run.png")
-    expected = [mask.values() for mask in (*before, *after)]
-    assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
-
-
 def test_many_layers_are_thinned_out(tmp_path):
     masks = layer_masks(nn.Sequential(*[SGMConv2d(1, 1, 3) for _ in range(60)]))
     assert draw_training(masks, masks, ROWS, tmp_path / "deep.png").is_file()

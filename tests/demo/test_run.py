@@ -1,34 +1,31 @@
 import json
 import re
-import sys
 
 import pytest
 import timm
 import torch
 
-from gmconv_zoo.cli import main
 from gmconv_zoo.demo.digits import digits
 from gmconv_zoo.demo.run import run_demo
 
 FILES = {"curves.png", "config.json", "model.safetensors", "summary.csv", "results.json", "masks_and_curve.png"}
 
 
-def test_demo_command_leaves_every_artefact(tmp_path, monkeypatch, capsys):
+def test_demo_command_leaves_every_artefact(tmp_path, monkeypatch, gmconv):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["gmconv", "demo", "--epochs", "1", "--images", "80", "--output", "out"])
-    main()
-    done = capsys.readouterr()
-    assert "validation accuracy before:" in done.out
-    assert "validation accuracy after:" in done.out
-    assert "largest logit difference" in done.out
-    assert "epoch 1/1" in done.err
-    rows = re.findall(r"^ +(\d) +(\d) +(\d+\.\d)%$", done.out, re.MULTILINE)
+    status, out, err = gmconv("demo", "--epochs", "1", "--images", "80", "--output", "out")
+    assert status == 0
+    assert "validation accuracy before:" in out
+    assert "validation accuracy after:" in out
+    assert "largest logit difference" in out
+    assert "epoch 1/1" in err
+    rows = re.findall(r"^ +(\d) +(\d) +(\d+\.\d)%$", out, re.MULTILINE)
     labels = digits(80).held_out_labels[:8].tolist()
     assert [int(digit) for digit, _, _ in rows] == labels
-    out = tmp_path / "out"
-    assert {path.name for path in out.iterdir()} == FILES
-    assert json.loads((out / "results.json").read_text())["score"]["count"] == 20
-    net = timm.create_model(f"local-dir:{out}", pretrained=True)
+    folder = tmp_path / "out"
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert json.loads((folder / "results.json").read_text())["score"]["count"] == 20
+    net = timm.create_model(f"local-dir:{folder}", pretrained=True)
     assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 

@@ -1,35 +1,16 @@
 """The commands detect-train, detect-eval and detect, on generated shapes."""
 
 import json
-import sys
 
 import pytest
 import torch
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.cli import main
 from gmconv_zoo.detection import build
 
 from .detectors import FROM_SCRATCH, SMALL
 from .runs import quicken, shapes
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def call(*arguments, status=None):
-        monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, arguments)])
-        if status is None:
-            main()
-        else:
-            with pytest.raises(SystemExit) as end:
-                main()
-            if isinstance(status, str):
-                return end.value.code
-            assert end.value.code == status
-        return capsys.readouterr().out
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -43,34 +24,36 @@ def net(tmp_path_factory):
     return gmconv_zoo.save(detector.eval(), tmp_path_factory.mktemp("net"))
 
 
-def test_train_evaluate_and_detect_from_the_command_line(tmp_path, command, monkeypatch):
+def test_train_evaluate_and_detect_from_the_command_line(tmp_path, gmconv, monkeypatch):
     data, out = shapes(tmp_path / "data", images=4, val=2), tmp_path / "out"
     with monkeypatch.context() as patch:
         quicken(patch)
         options = ["--no-pretrained", "--image-size", "48", "--workers", "0", "--epochs", "1", "--no-flip"]
         options += ["--preset", "cascade_std", "--schedule", "constant", "--output", out]
         model = ["--model-options", "backbone=test_resnet", "batch_norm=train", "frozen_stages=-1"]
-        printed = command("detect-train", data, *options, *model)
+        printed = gmconv("detect-train", data, *options, *model)[1]
         assert f"detect: gmconv detect {out} IMAGES" in printed
         recipe = json.loads((out / "recipe.json").read_text())
         assert (recipe["flip"], recipe["lr"], recipe["batch_size"]) == (False, 0.0025, 2)
-        evaluated = command("detect-eval", out, data, "--workers", "0", "--device", "cpu")
-        offline = command("detect-eval", data, "--predictions", out / "predictions.json")
+        evaluated = gmconv("detect-eval", out, data, "--workers", "0", "--device", "cpu")[1]
+        offline = gmconv("detect-eval", data, "--predictions", out / "predictions.json")[1]
         assert evaluated == offline
         assert evaluated.startswith("2 images; AP is the mean over IoU 0.5 to 0.95, then by class\nAP      0.0 %\n")
         found = tmp_path / "found"
-        command("detect", out, data / "val", "--score", "0.01", "--output", found, status=0)
+        assert gmconv("detect", out, data / "val", "--score", "0.01", "--output", found)[0] == 0
     assert {path.name for path in found.iterdir()} >= {"001-000001.png", "002-000002.png", "detections.json"}
 
 
-def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, command, net):
+def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmconv, net):
     Image.new("RGB", (90, 60), (200, 30, 30)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")
     Image.new("L", (1, 1)).save(tmp_path / "c.png")
     Image.new("RGB", (400, 20)).save(tmp_path / "d.png")
     images = [tmp_path / f"{name}.png" for name in "abcd"]
     asked = ["detect", net, *images, "--score", "0.1", "--output", tmp_path / "out"]
-    lines = command(*asked, status=1).splitlines()
+    status, printed, _ = gmconv(*asked)
+    lines = printed.splitlines()
+    assert status == 1
     entries = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert entries[0].keys() == {"image_id", "category_id", "bbox", "score", "file_name", "category"}
     assert {entry["image_id"] for entry in entries if entry["file_name"] == str(images[0])} == {1}
@@ -85,48 +68,48 @@ def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, comm
     assert f"{images[1]}  unreadable: " in "\n".join(lines)
     assert (tmp_path / "out" / "001-a.png").stat().st_size > 5_000
     assert not (tmp_path / "out" / "002-b.png").exists()
-    assert "exists: choose another one, or pass overwrite" in command(*asked, status="")
+    assert "exists: choose another one, or pass overwrite" in gmconv(*asked)[0]
 
 
-def test_an_evaluation_is_written_and_needs_the_same_classes(tmp_path, command, net):
+def test_an_evaluation_is_written_and_needs_the_same_classes(tmp_path, gmconv, net):
     data = shapes(tmp_path / "data", images=1, val=2)
-    command("detect-eval", net, data, "--workers", "0", "--batch-size", "2", "--output", tmp_path / "out")
+    assert gmconv("detect-eval", net, data, "--workers", "0", "--batch-size", "2", "--output", tmp_path / "out")[0] == 0
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"results.json", "predictions.json", "predictions.png", "predictions.csv"}
     file = data / "annotations" / "instances_val.json"
     file.write_text(file.read_text().replace('"triangle"', '"star"'))
-    assert "the 3 classes are circle, square, triangle" in command("detect-eval", net, data, status="")
+    assert "the 3 classes are circle, square, triangle" in gmconv("detect-eval", net, data)[0]
 
 
-def test_a_detector_without_names_is_measured_by_the_ids_of_categories(tmp_path, command):
+def test_a_detector_without_names_is_measured_by_the_ids_of_categories(tmp_path, gmconv):
     data = shapes(tmp_path / "data", images=1, val=2)
     detector = build(backbone="test_resnet", num_classes=4, **FROM_SCRATCH, **SMALL)
     gmconv_zoo.save(detector.eval(), tmp_path / "net")
-    assert "  square\n" in command("detect-eval", tmp_path / "net", data, "--workers", "0")
+    assert "  square\n" in gmconv("detect-eval", tmp_path / "net", data, "--workers", "0")[1]
     file = data / "annotations" / "instances_val.json"
     file.write_text(
         file.read_text()
         .replace('"category_id": 3', '"category_id": 8')
         .replace('"id": 3,\n      "name"', '"id": 8,\n      "name"')
     )
-    assert "categories with the ids 8, but" in command("detect-eval", tmp_path / "net", data, status="")
+    assert "categories with the ids 8, but" in gmconv("detect-eval", tmp_path / "net", data)[0]
 
 
-def test_a_detector_is_drawn_and_reported_by_its_backbone_its_boxes_and_its_precision(tmp_path, command, net):
+def test_a_detector_is_drawn_and_reported_by_its_backbone_its_boxes_and_its_precision(tmp_path, gmconv, net):
     data = shapes(tmp_path / "data", images=1, val=3)
-    command("draw", net, "--images", data / "val", "--output", tmp_path / "drawn")
+    assert gmconv("draw", net, "--images", data / "val", "--output", tmp_path / "drawn")[0] == 0
     assert f"\n{net},layer4,3," in (tmp_path / "drawn" / "receptive_field.csv").read_text()
     page = tmp_path / "report.html"
-    command("report", net, "--data", data, "--mistakes", "2", "--workers", "0", "--output", page)
+    assert gmconv("report", net, "--data", data, "--mistakes", "2", "--workers", "0", "--output", page)[0] == 0
     text = page.read_text()
     for title in ("Effective receptive fields", "Average precision", "Predictions next to the truth"):
         assert f">{title}</h2>" in text
     assert "2 images with their true boxes" in text
     assert "3 of data, val" in text
     assert ">circle</" in text
-    command("report", net, "--output", page, "--overwrite")
+    assert gmconv("report", net, "--output", page, "--overwrite")[0] == 0
     assert "This needs images with boxes: pass --data." in page.read_text()
-    assert "is a detector: leave out --labels." in command("report", net, "--labels", "x.csv", status="")
+    assert "is a detector: leave out --labels." in gmconv("report", net, "--labels", "x.csv")[0]
 
 
 @pytest.mark.parametrize(
@@ -144,10 +127,10 @@ def test_a_detector_is_drawn_and_reported_by_its_backbone_its_boxes_and_its_prec
         (["detect-train", "IMAGE"], "is not a folder: pass one that holds annotations/instances_train*.json or train"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path, command, net, arguments, message, monkeypatch):
+def test_mistakes_are_one_line(tmp_path, gmconv, net, arguments, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = shapes(tmp_path / "data", images=1, val=1)
     places = {"NET": net, "DATA": data, "IMAGE": data / "val" / "000001.png"}
-    said = command(*(places.get(word, word) for word in arguments), status="")
+    said = gmconv(*(places.get(word, word) for word in arguments))[0]
     assert message in said
     assert said.startswith(f"gmconv {arguments[0]}: ")

@@ -1,10 +1,6 @@
 """Several processes train to the same weights as one, and evaluate to the same average precision."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,20 +8,10 @@ from safetensors.torch import load_file
 
 import gmconv_zoo
 from gmconv_zoo.detection import build
+from tests import launch
 
 from .detectors import FROM_SCRATCH
 from .runs import landscape_only, shapes
-
-ROOT = Path(__file__).parents[2]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-
-
-def launch(processes, *command):
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(torchrun if processes > 1 else []), *map(str, command)]
-    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.slow
@@ -33,10 +19,9 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     data = shapes(tmp_path / "data", images=14, val=6)
     for split in ("train", "val"):
         landscape_only(data / "annotations" / f"instances_{split}.json")
-    script = ROOT / "tests" / "detection" / "two_processes.py"
     runs = {name: tmp_path / name for name in ("1-1", "2-1", "2-2")}  # processes and parts of a batch
     for name, output in runs.items():
-        launch(int(name[0]), script, output, name[2])
+        launch.run(int(name[0]), "-m", "tests.detection.two_processes", output, name[2])
     saved = {name: load_file(output / "checkpoints" / "last.safetensors") for name, output in runs.items()}
     scores = [json.loads((output / "results.json").read_text())["score"] for output in runs.values()]
     for key, value in saved["1-1"].items():
@@ -59,7 +44,7 @@ def test_average_precision_is_the_same_for_any_number_of_processes(tmp_path):
     found, printed = [], []
     for processes in (1, 2, 3):
         options = ["--workers", "0", "--output", tmp_path / str(processes)]
-        printed.append(launch(processes, "scripts/detect_eval.py", tmp_path / "net", data, *options))
+        printed.append(launch.run(processes, "scripts/detect_eval.py", tmp_path / "net", data, *options).stdout)
         found.append((tmp_path / str(processes) / "predictions.json").read_text())
     assert found[0] == found[1] == found[2]
     assert printed[0] == printed[1] == printed[2]
@@ -74,7 +59,7 @@ def test_two_processes_train_in_bf16_and_go_on(tmp_path, preset):
     options = ["--preset", preset, "--no-pretrained", "--image-size", "48", "--batch-size", "2", "--workers", "0"]
     options += ["--model-options", "backbone=resnet18", "batch_norm=train", "--precision", "bf16", "--epochs", "2"]
     command = ["scripts/detect_train.py", data, *options, "--milestones", "1", "--output", tmp_path / "out"]
-    launch(2, *command)
-    assert "best epoch 1 of 2" in launch(2, *command, "--resume")
+    launch.run(2, *command)
+    assert "best epoch 1 of 2" in launch.run(2, *command, "--resume").stdout
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (results["processes"], results["precision"], results["score"]["images"]) == (2, "bf16", 2)

@@ -2,13 +2,11 @@
 
 import csv
 import math
-import sys
 
 import pytest
 import torch
 
 import gmconv_zoo
-from gmconv_zoo.cli import main
 from gmconv_zoo.coco.folder import read_split
 from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import build
@@ -88,12 +86,11 @@ def test_narrow_masks_narrow_the_field(data, standard):
         assert narrow[size].field.side(0.5) < box.field.side(0.5)
 
 
-def test_detectors_are_drawn_next_to_each_other(data, tmp_path, monkeypatch):
+def test_detectors_are_drawn_next_to_each_other(data, tmp_path, gmconv):
     for name in ("std", "other"):
         gmconv_zoo.save(build(backbone="test_resnet", **FROM_SCRATCH, **SMALL), tmp_path / name)
     arguments = ["draw", tmp_path / "std", "--twin", tmp_path / "other", "--boxes", data, "--output", tmp_path / "out"]
-    monkeypatch.setattr(sys, "argv", ["gmconv", *map(str, arguments)])
-    main()
+    assert gmconv(*arguments)[0] == 0
     picture = tmp_path / "out" / "box_fields.png"
     assert picture.stat().st_size > 20_000
     with picture.with_suffix(".csv").open() as file:

@@ -7,28 +7,17 @@ import os
 import random
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
-from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.files.state_file import read_state
 
-from .nets import tiny_net, train
+from .nets import SHORT, tensor_loaders, tiny_net, train, write_weights
 
-RECIPE = FINETUNE_RANDOM.override(epochs=4, batch_size=8, warmup_epochs=0.5, ema_decay=0.9)
-
-
-def loaders():
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (52, 3, 8, 8), generator=generator).to(torch.uint8)
-    data = TensorImages(
-        images, torch.arange(52) % 3, mean=(0.5,) * 3, std=(0.25,) * 3, crop_padding=2, flip=True, seed=3
-    )
-    return tensor_loader(data, 8, shuffle=True), tensor_loader(data, 52)
+RECIPE = SHORT.override(epochs=4, ema_decay=0.9)
+loaders = partial(tensor_loaders, 52, crop_padding=2, flip=True, seed=3)
 
 
 def network():
@@ -56,7 +45,7 @@ def run(folder, every, last=None):
     net = network()
     net.register_forward_hook(pass_moment)
     train(net, *loaders(), RECIPE, output=folder, checkpoints=True, resume=True, save_every=every, progress=False)
-    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, f"{folder}/final.safetensors")
+    write_weights(net, Path(folder, "final.safetensors"))
 
 
 def kill_often(folder, every, kills, seed):

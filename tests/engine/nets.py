@@ -1,12 +1,19 @@
 """Networks and loaders small enough that a training test takes a moment."""
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.classify.task import fit_classifier
+from gmconv_zoo.data.tensors import TensorImages, tensor_loader
 from gmconv_zoo.engine.fit import FitOptions
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
+
+SHORT = FINETUNE_RANDOM.override(epochs=2, batch_size=8, warmup_epochs=0.5)
 
 
 def tiny_net(seed: int = 0, classes: int = 3) -> nn.Module:
@@ -29,6 +36,27 @@ def tiny_loader(count: int = 24, batch_size: int = 8, classes: int = 3, seed: in
     labels = torch.arange(count) % classes
     images = torch.randn(count, 3, 8, 8, generator=generator) + labels.view(-1, 1, 1, 1)
     return DataLoader(TensorDataset(images, labels), batch_size)
+
+
+def tensor_loaders(
+    count: int = 21, val: int | None = None, *, batch_size: int = 8, **augmentation
+) -> tuple[DataLoader, DataLoader]:
+    """Loaders for training and validation with so many images, each class of a brightness of its own, in memory."""
+
+    def images(count: int, **options) -> TensorImages:
+        labels = torch.arange(count) % 3
+        noise = torch.randint(60, (count, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+        pixels = (noise + 90 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+        return TensorImages(pixels, labels, mean=(0.5,) * 3, std=(0.25,) * 3, **options)
+
+    train_loader = tensor_loader(images(count, **augmentation), batch_size, shuffle=True)
+    return train_loader, tensor_loader(images(val or count), 16)
+
+
+def write_weights(net: nn.Module, path: Path) -> None:
+    """Write a network's state dict, and its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, path)
 
 
 _RUN = ("accelerator", "class_weights", "callbacks", "run", "identity")

@@ -1,21 +1,15 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from gmconv_zoo.files.state_file import read_state
-
-ROOT = Path(__file__).parents[2]
+from tests import launch
 
 
 def compare_with_a_whole_run(folder, kills, seed):
-    command = [sys.executable, "-m", "tests.engine.killed_run", str(folder), str(kills), str(seed)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    done = launch.run(1, "-m", "tests.engine.killed_run", folder, kills, seed)
     for name in ("final.safetensors", "checkpoints/last.safetensors", "checkpoints/best.safetensors"):
         whole, killed = (load_file(folder / part / name) for part in ("whole", "killed"))
         assert whole.keys() == killed.keys()
@@ -27,7 +21,7 @@ def compare_with_a_whole_run(folder, kills, seed):
     columns = ("epoch", "step", "lr", "train_loss", "val_top1")
     rows = [[[row[column] for column in columns] for row in state["rows"]] for state in (whole, killed)]
     assert rows[0] == rows[1]
-    return json.loads(run.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_run_killed_at_random_steps_ends_with_the_same_bits(tmp_path):

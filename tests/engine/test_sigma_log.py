@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gmconv_zoo.engine.sigma_log import SigmaLog, revive_dead_units, sigma_row, warn_of_static_layers
+from gmconv_zoo.engine.sigma_log import revive_dead_units, sigma_row, warn_of_static_layers
 
 from .nets import tiny_net
 
@@ -63,15 +63,9 @@ def test_a_nearly_static_stem_is_warned_of_after_training(caplog):
     assert "shares 1 1 1 1" in caplog.text
 
 
-def test_a_stem_that_is_dynamic_is_not_warned_of(caplog):
-    net = spread_out(tiny_net())
-    warn_of_static_layers(net, sigma_row(net, images()))
-    assert not caplog.records
-
-
-def test_a_frozen_stem_is_not_warned_of(caplog):
-    net = tiny_net()
-    net[0].sigma_module.requires_grad_(False)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_stem_that_is_dynamic_or_frozen_is_not_warned_of(caplog, frozen):
+    net = tiny_net().requires_grad_(False) if frozen else spread_out(tiny_net())
     warn_of_static_layers(net, sigma_row(net, images()))
     assert not caplog.records
 
@@ -109,13 +103,6 @@ def test_equal_images_revive_nothing(batch):
         net[0].sigma_module.fc_max.weight.fill_(-9)
     revive_dead_units(state(net), (batch, None))
     assert (net[0].sigma_module.fc_max.weight == -9).all()
-
-
-def test_the_log_adds_its_columns_to_a_row():
-    row = {"epoch": 1}
-    SigmaLog(images())(state(tiny_net()), row)
-    assert row["epoch"] == 1
-    assert row["sigma/2"] == 5.0
 
 
 def test_row_of_a_static_network_needs_no_run():

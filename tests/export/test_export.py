@@ -1,8 +1,6 @@
 """Exported files compute what the network does, carry its labels and preprocessing, and refusals say what to do."""
 
 import json
-import runpy
-from pathlib import Path
 
 import pytest
 import timm
@@ -10,35 +8,23 @@ import torch
 from torch import nn
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d
 from gmconv_zoo.export import export as export_module
 from gmconv_zoo.export.export import FORMATS, export
 from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
 from gmconv_zoo.export.prepare import example_images, prepare
 from gmconv_zoo.export.torch_files import read_exported, read_torchscript
 
-from ..conversion.networks import randomised
+from ..conversion.networks import awake, wake
 
-ROOT = Path(__file__).parents[2]
 SIZE = (32, 32)
-
-
-def network(name: str = "gmconv_cifar_resnet20", **kwargs) -> nn.Module:
-    torch.manual_seed(0)
-    net = randomised(timm.create_model(name, **kwargs))
-    for module in net.modules():
-        if isinstance(module, DGMConv2d):
-            nn.init.normal_(module.sigma_module.fc.weight, std=0.3)
-    return net
+NET = "gmconv_cifar_resnet20"
 
 
 def small() -> nn.Module:
     """A dynamic stem and a static layer, small enough to export in a moment."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    net = gmconv_zoo.convert(nn.Sequential(*layers))
-    nn.init.normal_(net[0].sigma_module.fc.weight, std=0.3)
-    return net
+    return wake(gmconv_zoo.convert(nn.Sequential(*layers)))
 
 
 @pytest.mark.parametrize("dynamic_size", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -66,19 +52,19 @@ def test_a_torchscript_file_computes_what_the_network_does(tmp_path):
 
 
 def test_the_metadata_say_how_images_are_prepared_and_what_the_outputs_mean():
-    net = network(num_classes=3)
+    net = awake(NET, num_classes=3)
     net.pretrained_cfg["label_names"] = ["cat", "dog", "fox"]
     described = metadata_of(prepare(net), (3, 32, 32))
     assert described["labels"] == ["cat", "dog", "fox"]
     assert described["masks"] == {"dynamic": 1, "static": 0}
     for key in ("mean", "std", "interpolation", "crop_pct"):
         assert described[key] == json.loads(json.dumps(net.pretrained_cfg[key]))
-    assert metadata_of(prepare(network("sgmconv_resnet18")), (3, 64, 64))["labels"][0].startswith("tench")
-    assert "labels" not in metadata_of(network("gmconv_cifar_resnet20", features_only=True), (3, 32, 32))
+    assert metadata_of(prepare(awake("sgmconv_resnet18")), (3, 64, 64))["labels"][0].startswith("tench")
+    assert "labels" not in metadata_of(awake(NET, features_only=True), (3, 32, 32))
 
 
 def test_static_masks_are_folded_unless_asked_otherwise():
-    net = network("sgmconv_cifar_resnet20")
+    net = awake("sgmconv_cifar_resnet20")
     assert set(prepare(net).state_dict()) == set(timm.create_model("stdconv_cifar_resnet20").state_dict())
     assert set(prepare(net, fuse=False).state_dict()) == set(net.state_dict())
     assert len(gmconv_zoo.sigmas(net))  # the network itself is left as it was
@@ -133,12 +119,12 @@ class Wrong(nn.Module):
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (lambda: network(), {"format": "tflite"}, r"format='tflite': pass one of \('onnx'"),
-        (lambda: network(), {"format": "exported", "opset": 18}, "opset=18 belongs to ONNX"),
-        (lambda: network().bfloat16(), {}, r"bfloat16 tensors: export model.float\(\)"),
-        (lambda: torch.compile(network()), {}, "pass the network inside it"),
+        (lambda: awake(NET), {"format": "tflite"}, r"format='tflite': pass one of \('onnx'"),
+        (lambda: awake(NET), {"format": "exported", "opset": 18}, "opset=18 belongs to ONNX"),
+        (lambda: awake(NET).bfloat16(), {}, r"bfloat16 tensors: export model.float\(\)"),
+        (lambda: torch.compile(awake(NET)), {}, "pass the network inside it"),
         (lambda: timm.create_model("gmconv_cifar_resnet20", device="meta"), {}, "meta device"),
-        (lambda: network(), {"image_size": (0, 4)}, r"image_size=\(0, 4\)"),
+        (lambda: awake(NET), {"image_size": (0, 4)}, r"image_size=\(0, 4\)"),
         (Branching, {}, r"names no input size: pass image_size"),
         (Branching, {"image_size": SIZE}, "cannot be exported as exported.*Try another of"),
         (Branching, {"image_size": SIZE, "dynamic_size": True}, "Try dynamic_size=False"),
@@ -198,26 +184,19 @@ def test_an_export_that_fails_keeps_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def run_script(monkeypatch, *args) -> object:
-    """What scripts/export.py exits with."""
-    monkeypatch.setattr("sys.argv", ["export.py", *map(str, args)])
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_path(str(ROOT / "scripts" / "export.py"), run_name="__main__")
-    return exit_.value.code
-
-
-def test_the_script_exports_a_saved_folder(tmp_path, monkeypatch, capsys):
-    gmconv_zoo.save(network(num_classes=3), tmp_path / "mine", label_names=["a", "b", "c"])
+def test_the_command_exports_a_saved_folder(tmp_path, gmconv):
+    gmconv_zoo.save(awake(NET, num_classes=3), tmp_path / "mine", label_names=["a", "b", "c"])
     options = ["--format", "torchscript", "--output", tmp_path / "mine.pt"]
-    assert run_script(monkeypatch, tmp_path / "mine", *options) == 0
-    assert "largest difference from the network over batches of 1, 2, 5" in capsys.readouterr().out
+    status, printed, _ = gmconv("export", tmp_path / "mine", *options)
+    assert status == 0
+    assert "largest difference from the network over batches of 1, 2, 5" in printed
     extra = {METADATA_FILE: ""}
     torch.jit.load(tmp_path / "mine.pt", _extra_files=extra)
     assert json.loads(extra[METADATA_FILE])["labels"] == ["a", "b", "c"]
 
 
-def test_the_script_refuses_in_one_line(monkeypatch):
-    assert str(run_script(monkeypatch, "no_such_model")).startswith("gmconv export: 'no_such_model' is not a folder")
+def test_the_command_refuses_in_one_line(gmconv):
+    assert gmconv("export", "no_such_model")[0].startswith("gmconv export: 'no_such_model' is not a folder")
 
 
 def test_every_format_has_a_file_ending_of_its_own():

@@ -1,13 +1,18 @@
 """What training leaves, for tests of publishing."""
 
+import json
+from pathlib import Path
+
 import timm
 import torch
 from torch import nn
 
-import gmconv_zoo  # noqa: F401  registers the models
+import gmconv_zoo
+from gmconv_zoo.weights.specs import Metric
 
-__all__ = ["RECORD", "trained"]
+__all__ = ["METRIC", "RECORD", "saved_run", "trained"]
 
+METRIC = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", "2026-01-02")
 RECORD = {
     "dataset": "CIFAR-10 test",
     "score": {"count": 10_000, "top1": 9125, "top5": 9950, "top1_percent": 91.25, "top5_percent": 99.5},
@@ -26,3 +31,10 @@ def trained(name: str, **kwargs) -> nn.Module:
             elif key.endswith("sigma_module.fc.weight"):
                 value.normal_(0, 0.1)
     return model
+
+
+def saved_run(folder: Path, record: dict[str, object] = RECORD, *, label_names: list[str] | None = None) -> Path:
+    """A folder with a network and the record of its training."""
+    gmconv_zoo.save(trained("gmconv_cifar_resnet20"), folder, label_names=label_names)
+    (folder / "results.json").write_text(json.dumps(record))
+    return folder

@@ -1,9 +1,6 @@
 """Publishing against a loopback Hub, and what others then load from it."""
 
 import hashlib
-import json
-import runpy
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,22 +14,18 @@ from gmconv_zoo.hub import publish as publish_module
 from gmconv_zoo.hub.publish import PublishError, publish, spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Metric, WeightSpec
-from tests.hub.folders import RECORD, trained
+from tests.hub.folders import METRIC, saved_run, trained
 from tests.servers.client import client_env, run_client
 from tests.servers.hub import HubServer
 
-ROOT = Path(__file__).parents[2]
 REPO = "gmconv/gmconv_cifar_resnet20.gm_test"
 WEIGHTS = "model.safetensors"
-METRIC = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", "2026-01-02")
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """What a training run leaves."""
-    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("run"))
-    (folder / "results.json").write_text(json.dumps(RECORD))
-    return folder
+    return saved_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -223,12 +216,9 @@ def test_round_trip_with_xet(run_folder, tmp_path):
         server.close()
 
 
-def test_refusal_of_the_script_says_what_to_pass(tmp_path, monkeypatch):
+def test_refusal_of_the_command_says_what_to_pass(tmp_path, gmconv):
     folder = gmconv_zoo.save(trained("sgmconv_cifar_resnet20"), tmp_path / "unmeasured")
-    monkeypatch.setattr(sys, "argv", ["publish.py", str(folder), "--repo", REPO, "--dry-run"])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(ROOT / "scripts/publish.py"), run_name="__main__")
-    assert "records no score: pass the measured --top1" in status.value.code
+    assert "records no score: pass the measured --top1" in gmconv("publish", folder, "--repo", REPO, "--dry-run")[0]
 
 
 @pytest.mark.network

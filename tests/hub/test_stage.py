@@ -15,18 +15,15 @@ from gmconv_zoo._version import REPOSITORY
 from gmconv_zoo.hub import stage as stage_module
 from gmconv_zoo.hub.measured import choose_measured, read_measured
 from gmconv_zoo.hub.stage import stage
-from gmconv_zoo.weights.specs import Metric, Stem
-from tests.hub.folders import RECORD, trained
+from gmconv_zoo.weights.specs import Stem
+from tests.hub.folders import METRIC, RECORD, saved_run, trained
 
 REPO = "gmconv/gmconv_cifar_resnet20.gm_cifar10"
-METRIC = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", "2026-01-02")
 
 
 @pytest.fixture(scope="module")
 def gm_folder(tmp_path_factory):
-    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("gm"))
-    (folder / "results.json").write_text(json.dumps(RECORD))
-    return folder
+    return saved_run(tmp_path_factory.mktemp("gm"))
 
 
 @pytest.fixture(scope="module")
@@ -279,9 +276,8 @@ def test_an_accuracy_is_a_percentage(tmp_path):
 
 
 def test_stem_that_training_recorded_is_on_the_card(tmp_path):
-    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path / "run")
-    record = {**RECORD, "stem": {"mask_spread": 0.031, "live": [1.0, 0.5], "images": 256}}
-    (folder / "results.json").write_text(json.dumps(record))
+    stem = {"mask_spread": 0.031, "live": [1.0, 0.5], "images": 256}
+    folder = saved_run(tmp_path / "run", {**RECORD, "stem": stem})
     staged = stage(folder, tmp_path / "out", repo_id="org/net", measured=None)
     assert staged.spec.stem == Stem(0.031, (1.0, 0.5), 256)
     assert "its mask varies by 0.031 over 256 validation images" in (staged.folder / "README.md").read_text()

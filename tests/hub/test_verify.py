@@ -1,14 +1,12 @@
 """gmconv_zoo.hub.verify and its script, on caches written by huggingface_hub and torch.hub themselves."""
 
 import hashlib
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from gmconv_zoo.cli import main
 from gmconv_zoo.hub import verify
 from gmconv_zoo.weights.specs import SPECS
 from tests.servers.client import client_env, run_client
@@ -91,25 +89,19 @@ def test_part_of_a_name_is_no_name(part):
         verify(["gmconv_resnet18", part])
 
 
-def run(monkeypatch, *arguments) -> int | str:
-    """What the command exits with."""
-    monkeypatch.setattr(sys, "argv", ["gmconv", "verify", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code
-
-
-def test_command_prints_a_table_and_fails_on_damage(cache, monkeypatch, capsys):
-    assert run(monkeypatch, "*resnet18*", "--cache-dir", cache) == 0
-    assert "4 weights, 2 in the cache, 0 bad" in capsys.readouterr().out
+def test_command_prints_a_table_and_fails_on_damage(cache, gmconv):
+    status, printed, _ = gmconv("verify", "*resnet18*", "--cache-dir", cache)
+    assert status == 0
+    assert "4 weights, 2 in the cache, 0 bad" in printed
     damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
-    assert run(monkeypatch, "*resnet18*", "--cache-dir", cache) == 1
-    printed = capsys.readouterr().out
+    status, printed, _ = gmconv("verify", "*resnet18*", "--cache-dir", cache)
+    assert status == 1
     assert "damaged" in printed
     assert "the Hub declared" in printed
 
 
-def test_command_lists_missing_weights_and_refuses_unknown_names(monkeypatch, capsys, tmp_path):
-    assert run(monkeypatch, "--missing", "--cache-dir", tmp_path) == 0
-    assert "timm/resnet18.tv_in1k/model.safetensors is not in the cache" in capsys.readouterr().out
-    assert "gmconv verify: no weight is called 'resnet19'" in run(monkeypatch, "resnet19")
+def test_command_lists_missing_weights_and_refuses_unknown_names(gmconv, tmp_path):
+    status, printed, _ = gmconv("verify", "--missing", "--cache-dir", tmp_path)
+    assert status == 0
+    assert "timm/resnet18.tv_in1k/model.safetensors is not in the cache" in printed
+    assert "gmconv verify: no weight is called 'resnet19'" in gmconv("verify", "resnet19")[0]

@@ -6,7 +6,7 @@ import pytest
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.images.folder import read_folder
 
-from .image_folders import make_folder
+from .image_folders import make_folder, make_splits
 
 
 def test_split_holds_out_a_share_of_every_class(tmp_path):
@@ -28,81 +28,46 @@ def test_split_depends_on_the_seed_alone(tmp_path):
 
 
 def test_train_and_val_folders_are_used_as_they_are(tmp_path):
-    make_folder(tmp_path / "train", 12)
-    make_folder(tmp_path / "val", 6)
+    make_splits(tmp_path, 12)
     folder = read_folder(tmp_path)
     assert not folder.split_made
     assert (len(folder.train.paths), len(folder.val.paths)) == (12, 6)
 
 
 def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
-    make_folder(tmp_path / "train", 12)
-    make_folder(tmp_path / "val", 6)
+    make_splits(tmp_path, 12)
     shutil.rmtree(tmp_path / "val" / "owl")
     assert set(read_folder(tmp_path).val.labels) == {0, 1}
     assert "no images of the classes owl" in caplog.text
 
 
-def one_class(root):
-    make_folder(root, 4, classes=("cat",))
-
-
-def empty_class(root):
-    make_folder(root)
-    (root / "ape").mkdir()
-
-
-def one_image(root):
-    make_folder(root, 6)
-    make_folder(root, 1, classes=("ape",))
-
-
-def unknown_in_val(root):
-    make_folder(root / "train", 9)
-    make_folder(root / "val", 3, classes=("cat", "ape", "emu"))
-
-
-def no_train(root):
-    make_folder(root / "val")
-
-
-def loose_image(root):
-    make_folder(root)
-    (root / "loose.webp").touch()
-
-
-def loose_in_split(root):
-    make_folder(root / "train")
-    (root / "train" / "cat" / "0.png").rename(root / "train" / "0.png")
-
-
-def two_of_a_kind(root):
-    for name in ("train", "val", "valid"):
-        make_folder(root / name, 6)
-
-
-def empty_val(root):
-    make_folder(root / "train", 6)
-    (root / "val").mkdir()
-
-
 @pytest.mark.parametrize(
-    ("prepare", "message"),
+    ("layout", "message"),
     [
-        (lambda root: None, "no class folders: put the images"),
-        (one_class, "a single class, cat"),
-        (empty_class, "the class folders ape hold no images. Fill or remove"),
-        (one_image, "the classes ape have a single image"),
-        (unknown_in_val, "val has classes that .*train does not have: ape, emu"),
-        (no_train, "has val but no folder train"),
-        (loose_image, r"loose\.webp are stored outside of class folders"),
-        (loose_in_split, r"train: 0\.png are stored outside of class folders"),
-        (two_of_a_kind, "has val and valid, which mean the same split: keep one"),
-        (empty_val, "val has no class folders"),
+        ("", "no class folders: put the images"),
+        ("cat", "a single class, cat"),
+        ("cat dog ape/", "the class folders ape hold no images. Fill or remove"),
+        ("cat dog ape/0.png", "the classes ape have a single image"),
+        ("train/cat train/dog val/cat val/ape val/emu", "val has classes that .*train does not have: ape, emu"),
+        ("val/cat val/dog", "has val but no folder train"),
+        ("cat dog loose.webp", r"loose\.webp are stored outside of class folders"),
+        ("train/cat train/dog train/0.png", r"train: 0\.png are stored outside of class folders"),
+        (
+            "train/cat train/dog val/cat val/dog valid/cat valid/dog",
+            "has val and valid, which mean the same split: keep one",
+        ),
+        ("train/cat train/dog val/", "val has no class folders"),
     ],
 )
-def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, prepare, message):
-    prepare(tmp_path)
+def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, layout, message):
+    for name in layout.split():
+        if "." in name:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        elif name.endswith("/"):
+            (tmp_path / name).mkdir()
+        else:
+            touch(tmp_path, name)
     with pytest.raises(ValueError, match=message):
         read_folder(tmp_path)
 

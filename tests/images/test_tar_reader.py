@@ -7,22 +7,20 @@ import pytest
 from PIL import Image
 
 from gmconv_zoo.data.eval_data import open_eval_data
+from tests.streams.shards import write_tar
 
 
 def write(path, names):
     """Write images, the first with a height of 1 pixel, the second of 2, and so on."""
-    with tarfile.open(path, "w") as tar:
-        for height, name in enumerate(names, 1):
-            picture = io.BytesIO()
-            Image.new("RGB", (8, height)).save(picture, "BMP")
-            content = picture.getvalue()
-            if name.endswith(".tar"):
-                write(path.parent / "inner.tar", ["x.bmp", "y.bmp"])
-                content = (path.parent / "inner.tar").read_bytes()
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return path
+    files = []
+    for height, name in enumerate(names, 1):
+        picture = io.BytesIO()
+        Image.new("RGB", (8, height)).save(picture, "BMP")
+        content = picture.getvalue()
+        if name.endswith(".tar"):
+            content = write(path.parent / name, ["x.bmp", "y.bmp"]).read_bytes()
+        files.append((name, content))
+    return write_tar(path, files)
 
 
 def test_the_folder_above_an_image_is_its_class_whatever_its_ending(tmp_path):

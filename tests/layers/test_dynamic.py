@@ -290,16 +290,6 @@ def test_gradcheck(form, design):
     assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
 
 
-@pytest.mark.parametrize("sigma", [0.0, 1e-8, -5.0, 1e4])
-def test_extreme_sigmas_give_finite_outputs_and_gradients(sigma):
-    layer = DGMConv2d(IN, OUT, 5)
-    nn.init.constant_(layer.sigma_module.fc.bias, sigma)
-    out = layer(images())
-    out.square().sum().backward()
-    assert torch.isfinite(out).all()
-    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
-
-
 def test_sigmas_stay_float32_under_autocast():
     layer, x = dynamic(GEOMETRIES[0]), images()
     with torch.autocast("cpu", torch.bfloat16):

@@ -7,7 +7,7 @@ import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments.finetuning import add_options, main
 from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table, read_finetuning
-from tests.images.image_folders import make_folder
+from tests.images.image_folders import make_folder, make_splits
 
 
 def study(*options):
@@ -17,8 +17,7 @@ def study(*options):
 
 
 def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
-    make_folder(tmp_path / "photos" / "train", 24)
-    make_folder(tmp_path / "photos" / "val", 12)
+    make_splits(tmp_path / "photos", val=12)
     results = tmp_path / "results.csv"
     options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos:4", "--image-size", "16", "--families"]
     options += ["plain", "gmconv", "--epochs", "2", "--results", str(results)]

@@ -15,7 +15,7 @@ from gmconv_zoo.weights import fetch as fetch_module
 from gmconv_zoo.weights.specs import SPECS, Metric, Stem, WeightSpec
 from reproduce import package_weights
 from reproduce.package_weights import package
-from tests.hub.folders import RECORD, trained
+from tests.hub.folders import saved_run
 from tests.weights.client_tools import create
 
 NAMES = [f"class {i}" for i in range(10)]
@@ -23,9 +23,7 @@ NAMES = [f"class {i}" for i in range(10)]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = gmconv_zoo.save(trained("gmconv_cifar_resnet20"), tmp_path_factory.mktemp("gm"), label_names=NAMES)
-    (folder / "results.json").write_text(json.dumps(RECORD))
-    return folder
+    return saved_run(tmp_path_factory.mktemp("gm"), label_names=NAMES)
 
 
 @pytest.fixture

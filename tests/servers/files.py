@@ -1,18 +1,18 @@
 """A loopback server of plain files, for weights that a spec names by url."""
 
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from .loopback import LoopbackServer
 
 __all__ = ["FileServer"]
 
 
-class FileServer:
+class FileServer(LoopbackServer):
     """A running server; close it with `close`.
 
     Attributes:
-        url: its address without a path.
         files: path -> content.
         faults: path -> HTTP status to answer with, or "truncate" to end the connection midway.
         journal: the paths that were asked for.
@@ -22,16 +22,7 @@ class FileServer:
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, int | str] = {}
         self.journal: list[str] = []
-        handler = type("BoundHandler", (_Handler,), {"owner": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_Handler, owner=self)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,20 +6,20 @@ Archives come from `git archive` of real repositories, as GitHub's do. Needs the
 import json
 import re
 import shutil
-import socketserver
 import ssl
 import subprocess
-import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from .loopback import LoopbackServer
 
 __all__ = ["GitHubServer"]
 
 HOSTS = ("github.com", "api.github.com", "codeload.github.com")
 
 
-class GitHubServer:
+class GitHubServer(LoopbackServer):
     """A running server; close it with `close`.
 
     Args:
@@ -33,11 +33,8 @@ class GitHubServer:
     def __init__(self, root: Path) -> None:
         self.root, self.journal = root, []
         root.mkdir(parents=True, exist_ok=True)
-        settings = {"root": root, "chain": make_certificate(root), "journal": self.journal}
-        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (_Handler,), settings))
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        proxy = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.env = {"https_proxy": proxy, "no_proxy": "127.0.0.1,localhost", "SSL_CERT_FILE": str(root / "ca.pem")}
+        super().__init__(_Handler, root=root, chain=make_certificate(root), journal=self.journal)
+        self.env = {"https_proxy": self.url, "no_proxy": "127.0.0.1,localhost", "SSL_CERT_FILE": str(root / "ca.pem")}
 
     def put(self, repo: str, folder: Path, *, branch: str = "main", tag: str = "") -> str:
         """Commit a folder's files to "owner/name" and return the commit's hash.
@@ -66,11 +63,6 @@ class GitHubServer:
         if tag:
             git(path, "tag", tag)
         return git(path, "rev-parse", "HEAD").decode().strip()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def git(repo: Path, *args: str) -> bytes:
@@ -158,7 +150,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
-
-
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = daemon_threads = True

@@ -21,23 +21,16 @@ class Config:
 
     Attributes:
         store: where repositories lie.
-        host, port: where it listens.
         tokens: {bearer token: namespaces it may write to}.
-        cdn: send LFS downloads to another origin, as the Hub does, so that a leaked token is seen.
-        multipart: size in bytes above which an LFS upload comes in parts.
         xet_cas: "local:///folder", hf_xet's own on-disk store, or "" for no Xet.
         faults: what goes wrong next, see `HubServer.fault`.
         journal: one entry per request, in the order in which they came.
     """
 
     store: Store
-    host: str = "127.0.0.1"
-    port: int = 0
     tokens: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
     )
-    cdn: bool = True
-    multipart: int = 5 << 30
     xet_cas: str = ""
     faults: list[dict[str, Any]] = field(default_factory=list)
     journal: list[dict[str, Any]] = field(default_factory=list)
@@ -118,10 +111,8 @@ class HubHandler(BaseHTTPRequestHandler):
         if kind == "drop":
             self.close_connection = True
             return False
-        if kind == "stall":
-            time.sleep(self.fault["seconds"])
         if kind == "status":
-            raise HubError(self.fault["code"], message="injected", headers=self.fault.get("headers"))
+            raise HubError(self.fault["code"], message="injected")
         return True
 
     def answer(
@@ -137,11 +128,9 @@ class HubHandler(BaseHTTPRequestHandler):
             "Content-Length": str(len(body)),
             "X-Request-Id": f"{time.time_ns():x}",
         }
-        hidden = {name.lower() for name in self.fault.get("headers", ())} if self.fault.get("kind") == "strip" else ()
         self.send_response(status)
         for key, value in {**standard, **(headers or {})}.items():
-            if key.lower() not in hidden:
-                self.send_header(key, value)
+            self.send_header(key, value)
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -149,16 +138,11 @@ class HubHandler(BaseHTTPRequestHandler):
             self.wfile.write(body[: self.fault["at"]])
             self.wfile.flush()
             self.close_connection = True
-        elif self.fault.get("kind") == "slow":  # so that a client can be ended midway
-            step = max(1, self.fault["bytes_per_second"] // 10)
-            for start in range(0, len(body), step):
-                self.wfile.write(body[start : start + step])
-                time.sleep(0.1)
         else:
             self.wfile.write(body)
 
-    def base(self, host: str = "") -> str:
-        return f"http://{host or self.config.host}:{self.config.port}"
+    def base(self, host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.server.server_port}"
 
     def authorise(self) -> None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -176,8 +160,6 @@ class HubHandler(BaseHTTPRequestHandler):
     def repo(self, repo_id: str, *, content: bool = False) -> dict[str, Any]:
         """A repository the client may see; with content, one whose files it may read."""
         store = self.config.store
-        if repo_id in store.moved:  # a renamed repository redirects for good, by a relative address
-            raise HubError(307, headers={"Location": self.path.replace(repo_id, store.moved[repo_id], 1)})
         repo = store.repos.get(repo_id)
         own = repo_id.split("/")[0] in self.namespaces
         if repo is None or (repo["private"] and not own):

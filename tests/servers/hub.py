@@ -1,33 +1,29 @@
 """A loopback Hugging Face Hub that runs in this process: pull, push, LFS, optionally Xet, and faults on request."""
 
-import threading
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from .handler import STRANGER, WRITER, Config
+from .loopback import LoopbackServer
 from .pull import PullRoutes
 from .push import PushRoutes
 from .store import Store
 
 __all__ = ["STRANGER", "WRITER", "HubServer"]
 
-ALL_ROUTES = [*PushRoutes.routes, *PullRoutes.routes]
-
 
 class Handler(PushRoutes, PullRoutes):
     """All routes."""
 
-    routes = ALL_ROUTES
+    routes = [*PushRoutes.routes, *PullRoutes.routes]  # noqa: RUF012
 
 
-class HubServer:
+class HubServer(LoopbackServer):
     """A running server; close it with `close`.
 
     Args:
         root: folder for what it stores.
         xet_cas: "local:///folder" to serve and take files through Xet; clients without it need HF_HUB_DISABLE_XET=1.
-        **settings: further fields of `Config`.
 
     Attributes:
         url: value for HF_ENDPOINT.
@@ -37,15 +33,10 @@ class HubServer:
 
     token, stranger = WRITER, STRANGER
 
-    def __init__(self, root: Path, *, xet_cas: str = "", **settings: Any) -> None:
-        self.config = Config(Store(root), xet_cas=xet_cas, **settings)
+    def __init__(self, root: Path, *, xet_cas: str = "") -> None:
+        self.config = Config(Store(root), xet_cas=xet_cas)
         self.store = self.config.store
-        handler = type("BoundHandler", (Handler,), {"config": self.config})
-        self._server = ThreadingHTTPServer((self.config.host, self.config.port), handler)
-        self._server.daemon_threads = True
-        self.config.port = self._server.server_address[1]
-        self.url = f"http://{self.config.host}:{self.config.port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(Handler, config=self.config)
 
     def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
         """Commit files as if they had been pushed, and return the commit's hash.
@@ -85,9 +76,8 @@ class HubServer:
 
         Args:
             match: regular expression searched in "METHOD /path".
-            kind: "status" (code, headers), "drop", "stall" (seconds), "truncate" (at bytes, then the connection
-                ends), "short" (by bytes, with consistent headers), "corrupt" (at byte), "slow" (bytes_per_second),
-                "strip" (headers), "norange" (ranges are ignored).
+            kind: "status" (code), "drop", "truncate" (at bytes, then the connection ends), "short" (by bytes, with
+                consistent headers), "corrupt" (at byte).
             times: how many requests it hits.
             after: how many matching requests it lets pass first.
             **details: as listed with the kinds.
@@ -107,8 +97,3 @@ class HubServer:
         """Clear everything."""
         self.forget()
         self.store.clear()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()

@@ -1,11 +1,9 @@
 """The loopback Hub's read routes: files with ranges and redirects, repository information, trees and refs."""
 
 import hashlib
-import json
 import re
 import time
 from typing import Any
-from urllib.parse import parse_qs
 
 from .cards import front_matter
 from .handler import HubHandler
@@ -23,12 +21,9 @@ class PullRoutes(HubHandler):
     routes = [  # noqa: RUF012
         ("GET HEAD", rf"^/{REPO}/(?:resolve|raw)/(?P<rest>.+)$", "get_file"),
         ("GET HEAD", r"^/_cdn/(?P<sha256>[0-9a-f]{64})$", "get_cdn"),
-        ("GET", r"^/api/whoami-v2$", "get_whoami"),
         ("GET", rf"{API}(?:/revision/(?P<revision>.+))?$", "get_info"),
         ("GET", rf"{API}/refs$", "get_refs"),
-        ("GET", rf"{API}/commits/(?P<revision>.+)$", "get_commits"),
-        ("GET", rf"{API}/tree/(?P<rest>.+)$", "get_tree"),
-        ("POST", rf"{API}/paths-info/(?P<revision>.+)$", "post_paths_info"),
+        ("GET", rf"{API}/tree/(?P<revision>[^/]+)$", "get_tree"),
         ("GET", rf"{API}/xet-(?P<kind>read|write)-token/(?P<revision>.+)$", "get_xet_token"),
     ]
 
@@ -43,7 +38,7 @@ class PullRoutes(HubHandler):
         if not entry["lfs"]:
             self.send_object(entry["sha"], headers)
             return
-        origin = self.base("localhost" if self.config.cdn else "")
+        origin = self.base("localhost")  # as the Hub, so that a leaked token is seen
         headers |= {"X-Linked-Size": str(entry["size"]), "X-Linked-Etag": f'"{entry["sha"]}"'}
         headers |= {"Location": f"{origin}/_cdn/{entry['sha']}"}
         if entry.get("xet"):
@@ -63,7 +58,7 @@ class PullRoutes(HubHandler):
             body = body[: -self.fault["by"]]
         headers = {"Accept-Ranges": "bytes", **headers}
         asked = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", ""))
-        if not asked or kind == "norange":
+        if not asked:
             self.answer(200, body, headers, "application/octet-stream")
             return
         first, last = int(asked[1]), min(int(asked[2] or len(body) - 1), len(body) - 1)
@@ -71,15 +66,6 @@ class PullRoutes(HubHandler):
             raise HubError(416, message="range", headers={"Content-Range": f"bytes */{len(body)}"})
         headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
         self.answer(206, body[first : last + 1], headers, "application/octet-stream")
-
-    def get_whoami(self, data: bytes) -> None:
-        if not self.namespaces:
-            raise HubError(401, message="Invalid username or password.")
-        user, *organisations = self.namespaces
-        token = {"displayName": "test", "role": "write"}
-        organisations = [{"name": name, "type": "org"} for name in organisations]
-        auth = {"type": "access_token", "accessToken": token}
-        self.answer(200, {"type": "user", "name": user, "fullname": user, "orgs": organisations, "auth": auth})
 
     def get_info(self, repo_id: str, revision: str | None, data: bytes) -> None:
         repo, store = self.repo(repo_id), self.config.store
@@ -127,53 +113,14 @@ class PullRoutes(HubHandler):
         branches, tags = rows(repo["refs"], "refs/heads/"), rows(repo["tags"], "refs/tags/")
         self.answer(200, {"branches": branches, "tags": tags, "converts": []})
 
-    def get_commits(self, repo_id: str, revision: str, data: bytes) -> None:
-        repo, rows = self.repo(repo_id), []
-        oid = self.config.store.resolve(repo_id, revision)
-        while oid:
-            commit = repo["commits"][oid]
-            authors = [{"user": "test"}]
-            rows.append(
-                {"id": oid, "title": commit["title"], "message": "", "date": commit["date"], "authors": authors}
-            )
-            oid = commit["parent"]
-        self.answer(200, rows)
-
-    def get_tree(self, repo_id: str, rest: str, data: bytes) -> None:
+    def get_tree(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
-        revision, folder = self.split_revision(repo_id, rest + "/")
-        recursive = self.query.get("recursive") in ("True", "true")
-        self.answer(200, self.list_tree(repo_id, revision, folder.strip("/"), recursive=recursive))
-
-    def post_paths_info(self, repo_id: str, revision: str, data: bytes) -> None:
-        self.repo(repo_id)
-        wanted = json.loads(data)["paths"] if data[:1] == b"{" else parse_qs(data.decode()).get("paths", [])
-        rows = self.list_tree(repo_id, revision, "", recursive=True)
-        self.answer(200, [row for row in rows if row["path"] in wanted])
-
-    def list_tree(self, repo_id: str, revision: str, folder: str, *, recursive: bool) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        folders: set[str] = set()
-        prefix = f"{folder}/" if folder else ""
+        rows = []
         for path, entry in sorted(self.config.store.tree(repo_id, revision).items()):
-            if not path.startswith(prefix):
-                continue
-            *parents, _ = path.removeprefix(prefix).split("/")
-            for depth in range(1, len(parents) + 1) if recursive else range(1, min(len(parents), 1) + 1):
-                name = prefix + "/".join(parents[:depth])
-                if name not in folders:
-                    folders.add(name)
-                    oid = hashlib.sha1(name.encode()).hexdigest()
-                    rows.append({"type": "directory", "path": name, "size": 0, "oid": oid})
-            if parents and not recursive:
-                continue
             row = {"type": "file", "path": path, "size": entry["size"], "oid": entry["oid"]}
             row |= {"lfs": entry["lfs"]} if entry["lfs"] else {}
-            row |= {"xetHash": entry["xet"]} if entry.get("xet") else {}
-            rows.append(row)
-        if folder and not rows:
-            raise HubError(404, "EntryNotFound", f"{folder} does not exist on {revision}")
-        return rows
+            rows.append(row | ({"xetHash": entry["xet"]} if entry.get("xet") else {}))
+        self.answer(200, rows)
 
     def get_xet_token(self, repo_id: str, kind: str, revision: str, data: bytes) -> None:
         if not self.config.xet_cas:

@@ -24,16 +24,13 @@ class PushRoutes(HubHandler):
 
     routes = [  # noqa: RUF012
         ("POST", r"^/api/repos/create$", "create_repo"),
-        ("POST", r"^/api/repos/move$", "move_repo"),
-        ("DELETE", r"^/api/repos/delete$", "delete_repo"),
         ("POST", r"^/api/validate-yaml$", "validate_card"),
         ("POST", rf"{API}/preupload/(?P<revision>.+)$", "preupload"),
         ("POST", rf"^/{REPO}\.git/info/lfs/objects/batch$", "lfs_batch"),
-        ("POST", rf"{OBJECT}/complete$", "lfs_complete"),
         ("POST", rf"{OBJECT}/verify$", "lfs_verify"),
-        ("PUT", rf"{OBJECT}(?:/part/(?P<part>\d+))?$", "lfs_put"),
+        ("PUT", rf"{OBJECT}$", "lfs_put"),
         ("POST", rf"{API}/commit/(?P<revision>.+)$", "commit"),
-        ("POST DELETE", rf"{API}/(?P<kind>tag|branch)/(?P<revision>.+)$", "ref"),
+        ("POST DELETE", rf"{API}/tag/(?P<revision>.+)$", "tag"),
     ]
 
     def create_repo(self, data: bytes) -> None:
@@ -48,22 +45,6 @@ class PushRoutes(HubHandler):
             store.create(repo_id, private=asked.get("visibility") == "private" or bool(asked.get("private")))
         self.answer(200, {"url": url, "name": repo_id, "id": repo_id})
 
-    def move_repo(self, data: bytes) -> None:
-        asked, store = json.loads(data), self.config.store
-        self.need_write(asked["fromRepo"])
-        store.repos[asked["toRepo"]] = store.repos.pop(asked["fromRepo"])
-        store.moved[asked["fromRepo"]] = asked["toRepo"]
-        store.save()
-        self.answer(200, {})
-
-    def delete_repo(self, data: bytes) -> None:
-        repo_id, store = self.full_id(json.loads(data)), self.config.store
-        self.need_write(repo_id)
-        self.repo(repo_id)
-        del store.repos[repo_id]
-        store.save()
-        self.answer(200, {})
-
     def full_id(self, asked: dict[str, Any]) -> str:
         if not self.namespaces:
             raise HubError(401, message="Invalid username or password.")
@@ -76,8 +57,7 @@ class PushRoutes(HubHandler):
 
     def preupload(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
-        if not self.query.get("create_pr"):
-            self.need_write(repo_id)
+        self.need_write(repo_id)
         tree, rows = self.config.store.tree(repo_id, revision), []
         for asked in json.loads(data)["files"]:
             path, entry = asked["path"], tree.get(asked["path"])
@@ -95,36 +75,14 @@ class PushRoutes(HubHandler):
             row: dict[str, Any] = {"oid": oid, "size": size}
             if not self.config.store.path_of(oid).exists():
                 verify = {"href": f"{self.base()}/_lfs/{oid}/verify", "header": {}}
-                row["actions"] = {"upload": self.upload_action(oid, size), "verify": verify}
+                row["actions"] = {"upload": {"href": f"{self.base()}/_lfs/{oid}", "header": {}}, "verify": verify}
             rows.append(row)
         self.answer(200, {"transfer": "basic", "objects": rows}, content_type="application/vnd.git-lfs+json")
 
-    def upload_action(self, oid: str, size: int) -> dict[str, Any]:
-        href, chunk = f"{self.base()}/_lfs/{oid}", self.config.multipart
-        if size <= chunk:
-            return {"href": href, "header": {}}
-        parts = {f"{number:05d}": f"{href}/part/{number}" for number in range(1, -(-size // chunk) + 1)}
-        return {"href": f"{href}/complete", "header": {"chunk_size": str(chunk), **parts}}
-
-    def lfs_put(self, sha256: str, part: str | None, data: bytes) -> None:
-        if part is None:
-            self.keep_lfs(sha256, data)
-            return
-        (self.config.store.root / f"{sha256}.part{part}").write_bytes(data)
-        self.answer(200, b"", {"ETag": f'"{hashlib.md5(data).hexdigest()}"'})
-
-    def lfs_complete(self, sha256: str, data: bytes) -> None:
-        parts = self.config.store.root.glob(f"{sha256}.part*")
-        ordered = sorted(parts, key=lambda path: int(path.suffix.removeprefix(".part")))
-        body = b"".join(path.read_bytes() for path in ordered)
-        for path in ordered:
-            path.unlink()
-        self.keep_lfs(sha256, body)
-
-    def keep_lfs(self, sha256: str, body: bytes) -> None:
-        if hashlib.sha256(body).hexdigest() != sha256:  # as the object store does with a signed checksum
+    def lfs_put(self, sha256: str, data: bytes) -> None:
+        if hashlib.sha256(data).hexdigest() != sha256:  # as the object store does with a signed checksum
             raise HubError(400, message="sha256 of the uploaded bytes does not match the LFS oid")
-        self.config.store.keep(body)
+        self.config.store.keep(data)
         self.answer(200, {})
 
     def lfs_verify(self, sha256: str, data: bytes) -> None:
@@ -135,11 +93,10 @@ class PushRoutes(HubHandler):
         self.answer(200, {})
 
     def commit(self, repo_id: str, revision: str, data: bytes) -> None:
-        store, repo, as_request = self.config.store, self.repo(repo_id), self.query.get("create_pr")
-        if not as_request:
-            self.need_write(repo_id)
+        store, repo = self.config.store, self.repo(repo_id)
+        self.need_write(repo_id)
         header: dict[str, Any] = {}
-        adds, deletes = {}, []
+        adds = {}
         for line in data.splitlines():
             key, value = (row := json.loads(line))["key"], row["value"]
             if key == "header":
@@ -148,23 +105,17 @@ class PushRoutes(HubHandler):
                 adds[value["path"]] = store.entry(base64.b64decode(value["content"]), lfs=False)
             elif key == "lfsFile":
                 adds[value["path"]] = self.uploaded_entry(value)
-            elif key in ("deletedFile", "deletedFolder"):
-                deletes.append(value["path"])
         if "README.md" in adds and (errors := card_problems(store.read(adds["README.md"]["sha"]).decode())[0]):
             raise HubError(400, message="; ".join(errors))
         with store.lock:
             parent = store.resolve(repo_id, revision)
             if header.get("parentCommit") and not parent.startswith(header["parentCommit"]):
                 raise HubError(412, message="A commit has happened since. Please refresh and try again.")
-            if not as_request and revision not in repo["refs"]:
+            if revision not in repo["refs"]:
                 raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-            number = repo["pull_requests"] = repo["pull_requests"] + bool(as_request)
-            ref = f"refs/pr/{number}" if as_request else revision
-            title = header.get("summary", "")
-            oid = store.commit(repo_id, ref, title, adds=adds, deletes=deletes, parent=parent)
-        address = f"{self.base()}/{repo_id}"
-        result = {"success": True, "commitOid": oid, "commitUrl": f"{address}/commit/{oid}", "hookOutput": ""}
-        self.answer(200, result | ({"pullRequestUrl": f"{address}/discussions/{number}"} if as_request else {}))
+            oid = store.commit(repo_id, revision, header.get("summary", ""), adds=adds)
+        url = f"{self.base()}/{repo_id}/commit/{oid}"
+        self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
     def uploaded_entry(self, asked: dict[str, Any]) -> dict[str, Any]:
         store, oid = self.config.store, asked["oid"]
@@ -175,17 +126,14 @@ class PushRoutes(HubHandler):
             raise HubError(400, message=f"LFS object {oid} was never uploaded")
         return {**store.lfs_entry(oid, asked["size"]), "xet": xet}
 
-    def ref(self, repo_id: str, kind: str, revision: str, data: bytes) -> None:
-        repo, store = self.repo(repo_id), self.config.store
+    def tag(self, repo_id: str, revision: str, data: bytes) -> None:
+        tags, store = self.repo(repo_id)["tags"], self.config.store
         self.need_write(repo_id)
-        table = repo["tags"] if kind == "tag" else repo["refs"]
         if self.command == "DELETE":
-            table.pop(revision, None)
+            tags.pop(revision, None)
         else:
-            asked = json.loads(data or b"{}")
-            name, start = (asked["tag"], revision) if kind == "tag" else (revision, asked.get("startingPoint", "main"))
-            if name in table:
+            name = json.loads(data)["tag"]
+            if name in tags:
                 raise HubError(409, message="Reference already exists")
-            table[name] = store.resolve(repo_id, start)
-        store.save()
+            tags[name] = store.resolve(repo_id, revision)
         self.answer(200, {})

@@ -27,26 +27,16 @@ class HubError(Exception):
 
 
 class Store:
-    """repos.json (refs, commits, flags) and objects/<sha256>; a commit is an immutable {path: entry} tree."""
+    """Repositories with refs, commits and flags, and objects/<sha256>; a commit is an immutable {path: entry} tree."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.lock = root, threading.RLock()
-        self.meta = root / "repos.json"
         (root / "objects").mkdir(parents=True, exist_ok=True)
-        saved = json.loads(self.meta.read_text()) if self.meta.exists() else {"repos": {}, "moved": {}}
-        self.repos: dict[str, dict[str, Any]] = saved["repos"]
-        self.moved: dict[str, str] = saved["moved"]
-
-    def save(self) -> None:
-        partial = self.meta.with_suffix(".partial")
-        partial.write_text(json.dumps({"repos": self.repos, "moved": self.moved}))
-        partial.replace(self.meta)
+        self.repos: dict[str, dict[str, Any]] = {}
 
     def clear(self) -> None:
         with self.lock:
             self.repos.clear()
-            self.moved.clear()
-            self.save()
 
     def path_of(self, sha256: str) -> Path:
         return self.root / "objects" / sha256
@@ -67,9 +57,8 @@ class Store:
 
     def create(self, repo_id: str, *, private: bool = False, gated: bool = False) -> None:
         with self.lock:
-            self.moved.pop(repo_id, None)  # re-using a renamed id ends its redirect
             flags = {"private": private, "gated": gated}
-            self.repos[repo_id] = {**flags, "refs": {}, "tags": {}, "commits": {}, "pull_requests": 0}
+            self.repos[repo_id] = {**flags, "refs": {}, "tags": {}, "commits": {}}
             attributes = "".join(f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in LFS_TYPES)
             entry = self.entry(attributes.encode(), lfs=False)
             self.commit(repo_id, "main", "initial commit", adds={".gitattributes": entry})
@@ -85,27 +74,14 @@ class Store:
         lfs = {"oid": sha256, "size": size, "pointerSize": len(pointer)}
         return {"oid": _git_oid(pointer), "size": size, "sha": sha256, "lfs": lfs}
 
-    def commit(
-        self,
-        repo_id: str,
-        ref: str,
-        title: str,
-        *,
-        adds: dict[str, dict] | None = None,
-        deletes: list[str] | None = None,
-        parent: str | None = None,
-    ) -> str:
+    def commit(self, repo_id: str, ref: str, title: str, *, adds: dict[str, dict]) -> str:
         """Add a commit to a ref and return its hash."""
         repo = self.repos[repo_id]
-        parent = parent or repo["refs"].get(ref)
-        tree = dict(repo["commits"][parent]["tree"]) if parent else {}
-        for gone in deletes or []:
-            tree = {path: e for path, e in tree.items() if path != gone and not path.startswith(gone.rstrip("/") + "/")}
-        tree.update(adds or {})
+        parent = repo["refs"].get(ref)
+        tree = {**(repo["commits"][parent]["tree"] if parent else {}), **adds}
         commit = {"parent": parent, "title": title, "date": timestamp(), "tree": tree}
         oid = hashlib.sha1(json.dumps([repo_id, commit, time.time_ns()], sort_keys=True).encode()).hexdigest()
         repo["commits"][oid], repo["refs"][ref] = commit, oid
-        self.save()
         return oid
 
     def resolve(self, repo_id: str, revision: str) -> str:

@@ -8,6 +8,16 @@ from PIL import Image
 STEP = 3
 
 
+def write_tar(path, files):
+    """Write an archive of (name, content) pairs."""
+    with tarfile.open(path, "w") as tar:
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
 def make_shards(folder, name, sizes, classes=3, damaged=()):
     """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo classes.
 
@@ -16,16 +26,14 @@ def make_shards(folder, name, sizes, classes=3, damaged=()):
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
     for shard, size in enumerate(sizes):
-        with tarfile.open(folder / f"{name}-{shard}.tar", "w") as tar:
-            for _ in range(size):
-                picture = io.BytesIO()
-                Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
-                stored = picture.getvalue()[: 45 if number in damaged else None]
-                for suffix, content in (("png", stored), ("cls", str(number % classes).encode())):
-                    entry = tarfile.TarInfo(f"{number:04}.{suffix}")
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
-                number += 1
+        files = []
+        for _ in range(size):
+            picture = io.BytesIO()
+            Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
+            stored = picture.getvalue()[: 45 if number in damaged else None]
+            files += [(f"{number:04}.png", stored), (f"{number:04}.cls", str(number % classes).encode())]
+            number += 1
+        write_tar(folder / f"{name}-{shard}.tar", files)
     return folder
 
 

@@ -2,12 +2,7 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
-import tarfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,12 +17,13 @@ from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.datasets import HeldOutStream, TrainStream
 from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
 from gmconv_zoo.streams.read import stream_images
+from tests import launch
 from tests.images.hugging_face import make_set
-from tests.streams.shards import STEP, make_shards, numbers
+from tests.streams.shards import STEP, make_shards, numbers, write_tar
 
+from ..classify.stopped_run import assert_resume_is_exact
 from ..classify.tiny_model import TINY
 
-ROOT = Path(__file__).parents[2]
 TRAIN = "train-{0..3}.tar"
 
 
@@ -162,11 +158,7 @@ def test_split_that_is_trained_on_is_not_held_out(tmp_path):
 
 
 def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
-    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
-        for suffix, content in (("png", png(3)), ("txt", b"cat")):
-            entry = tarfile.TarInfo(f"one.{suffix}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+    write_tar(tmp_path / "train-0.tar", [("one.png", png(3)), ("one.txt", b"cat")])
     make_shards(tmp_path, "val", (4, 3))
     with pytest.raises(UnreadableImageError, match=r"train-0\.tar, image one \(its \.cls file is missing\)"):
         list(stream(tmp_path, count=4, split="train-{0..0}.tar"))
@@ -195,45 +187,14 @@ def test_folder_of_the_same_name_is_no_stream(tmp_path, monkeypatch):
     assert not is_stream("wds/made")
 
 
-class _Stopped(Exception):
-    pass
-
-
 @pytest.mark.parametrize("stop", [(1, 0), (1, 2)])
 def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, monkeypatch, stop):
     """Stopped between two epochs, and within one."""
-    from gmconv_zoo.classify import train as train_module
-    from gmconv_zoo.engine.checkpoint import Checkpoints
-
-    def go(output, **options):
-        weights = {}
-        monkeypatch.setattr(train_module, "save", lambda net, *_, **__: weights.update(net.state_dict()))
-        monkeypatch.setattr(train_module, "_closing_lines", str)
-        settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
-        changes = {"epochs": 3, "batch_size": 8, "crop_scale": 0.5, "flip": True}
-        result = train_by_recipe(
-            TINY, "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
-            output=output, save_every=1, progress=False, **options,
-        )  # fmt: skip
-        return result, weights
-
-    whole, expected = go(tmp_path / "whole")
+    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
+    changes = {"overrides": {"epochs": 3, "batch_size": 8}, "data_dir": shards, "stream": settings}
+    whole = assert_resume_is_exact(tmp_path, monkeypatch, stop, "wds/made", **changes)
     assert whole.rows[-1]["step"] == 12
     assert whole.score.count == 7
-    save = Checkpoints.save
-
-    def save_and_stop(self, state, name):
-        save(self, state, name)
-        if name.startswith("last") and (state.epoch, state.batch) == stop:
-            raise _Stopped
-
-    monkeypatch.setattr(Checkpoints, "save", save_and_stop)
-    with pytest.raises(_Stopped):
-        go(tmp_path / "stopped")
-    monkeypatch.setattr(Checkpoints, "save", save)
-    again, weights = go(tmp_path / "stopped", resume=True)
-    assert all(torch.equal(weights[name], value) for name, value in expected.items())
-    assert [row["train_loss"] for row in again.rows] == [row["train_loss"] for row in whole.rows]
 
 
 def png(value, depth=8):
@@ -293,11 +254,7 @@ def test_shard_that_is_cut_off_is_named(shards, tmp_path):
 
 
 def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
-    with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
-        for suffix, content in (("png", png(128 << 8, depth=16)), ("cls", b"0")):
-            entry = tarfile.TarInfo(f"deep.{suffix}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+    write_tar(tmp_path / "train-0.tar", [("deep.png", png(128 << 8, depth=16)), ("deep.cls", b"0")])
     make_shards(tmp_path, "val", (4, 3))
     images = stream(tmp_path, count=4, split="train-{0..0}.tar")
     assert [round(float(image.mean()) * 255) for image, _ in images] == [128] * 4
@@ -369,15 +326,9 @@ def test_images_in_files_and_archives_are_read_from_there(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_on_shards_of_their_own_and_count_what_is_held_out_once(shards, tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = ["scripts/train.py", "sgmconv_cifar_resnet20", "wds/made", "--data-dir", str(shards), "--classes", "3"]
+    command = ["scripts/train.py", "sgmconv_cifar_resnet20", "wds/made", "--data-dir", shards, "--classes", "3"]
     command += ["--train-split", f"{TRAIN}|32", "--val-split", "val-{0..1}.tar|7", "--epochs", "2", "--batch-size", "8"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [*launcher, *command, "--output", str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = launch.run(2, *command, "--output", tmp_path)
     assert "32 training images in 4 shards" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["processes"] == 2

@@ -1,14 +1,11 @@
 """Started by a launcher in several processes: counts correct images of several sets and prints all counts once."""
 
-import io
 import json
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
 import timm
-import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader
@@ -21,7 +18,8 @@ from gmconv_zoo.engine.evaluate import evaluate
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import validate
 
-from .linear import NAME, fixture_linear, image_bytes
+from ..streams.shards import write_tar
+from .linear import NAME, Hungry, fixture_linear, image_bytes
 
 
 class Subset(EvalImages):
@@ -33,30 +31,12 @@ class Subset(EvalImages):
         return self.size
 
 
-class Hungry(nn.Module):
-    """Memory for so many images only."""
-
-    def __init__(self, model: nn.Module, images: int) -> None:
-        super().__init__()
-        self.model, self.images = model, images
-        self.num_classes, self.pretrained_cfg = model.num_classes, model.pretrained_cfg
-
-    def forward(self, x):
-        if len(x) > self.images:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return self.model(x)
-
-
 def shard(size: int, bad: int = 0) -> str:
     """A folder with a shard of images of class 2 and 3 by turns, all labelled 2, after some that are no images."""
     folder = Path(tempfile.mkdtemp())
-    with tarfile.open(folder / "made.tar", "w") as tar:
-        for index in range(bad + size):
-            content = b"no image" if index < bad else image_bytes(2 + (index - bad) % 2)
-            for suffix, written in (("png", content), ("cls", b"2")):
-                entry = tarfile.TarInfo(f"{index:02}.{suffix}")
-                entry.size = len(written)
-                tar.addfile(entry, io.BytesIO(written))
+    images = [b"no image"] * bad + [image_bytes(2 + index % 2) for index in range(size)]
+    named = ((f"{index:02}.{suffix}", image) for index, image in enumerate(images) for suffix in ("png", "cls"))
+    write_tar(folder / "made.tar", ((name, b"2" if name.endswith("cls") else image) for name, image in named))
     return str(folder)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from timm.models import is_model, register_model
 from torch import Tensor, nn
 
-__all__ = ["NAME", "fixture_linear", "image_bytes"]
+__all__ = ["NAME", "Hungry", "fixture_linear", "image_bytes"]
 
 NAME = "fixture_linear.bits"
 _BITS = 10
@@ -43,6 +43,20 @@ if not is_model("fixture_linear"):
         return _Linear()
 else:
     fixture_linear = timm.model_entrypoint("fixture_linear")
+
+
+class Hungry(nn.Module):
+    """A network with memory for so many images only."""
+
+    def __init__(self, model: nn.Module, images: int) -> None:
+        super().__init__()
+        self.model, self.images = model, images
+        self.num_classes, self.pretrained_cfg = model.num_classes, model.pretrained_cfg
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.images:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.model(x)
 
 
 def image_bytes(label: int, kind: str = "right", *, form: str = "PNG") -> bytes:

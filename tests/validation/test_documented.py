@@ -1,13 +1,8 @@
 """Documented accuracies are compared with counts over the full ImageNet validation set, and with nothing else."""
 
 import dataclasses
-import io
 import os
 import random
-import runpy
-import sys
-import tarfile
-from pathlib import Path
 
 import pytest
 import timm
@@ -20,9 +15,9 @@ from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationRow, ValidationSettings
 from gmconv_zoo.weights.specs import SPECS, Metric, WeightSpec
 
+from ..streams.shards import write_tar
 from .linear import NAME, image_bytes
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
 WNIDS = timm.data.ImageNetInfo().label_names()
 IMAGENET = "ImageNet-1k validation"
 SETTINGS = ValidationSettings(workers=0)
@@ -194,41 +189,26 @@ def shards(full_set):
     """The same images as five shards with numbers for labels, and what these stand for."""
     files = sorted((full_set / "val").rglob("*.JPEG"))
     for number in range(5):
-        with tarfile.open(full_set / f"set-{number}.tar", "w") as tar:
-            for path in files[number::5]:
-                for suffix, content in (("jpg", path.read_bytes()), ("cls", str(PLACES[path.parent.name]).encode())):
-                    entry = tarfile.TarInfo(f"{path.stem}.{suffix}")
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
+        named = []
+        for path in files[number::5]:
+            label = str(PLACES[path.parent.name]).encode()
+            named += [(f"{path.stem}.jpg", path.read_bytes()), (f"{path.stem}.cls", label)]
+        write_tar(full_set / f"set-{number}.tar", named)
     (full_set / "classes.txt").write_text("\n".join(WNIDS))
     return full_set
 
 
-def verify(monkeypatch, capsys, *args) -> tuple[int | str, str]:
-    argv = [
-        "validate.py",
-        *args,
-        "--model",
-        NAME,
-        "--verify",
-        "--workers",
-        "0",
-        "--batch-size",
-        "500",
-        "--device",
-        "cpu",
-    ]
-    monkeypatch.setattr(sys, "argv", list(map(str, argv)))
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return status.value.code, capsys.readouterr().out
+@pytest.fixture
+def verify(gmconv):
+    options = ("--verify", "--workers", "0", "--batch-size", "500", "--device", "cpu")
+    return lambda *arguments: gmconv("validate", *arguments, "--model", NAME, *options)[:2]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["val", "flat"])
-def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatch, capsys):
+def test_full_set_agrees_with_the_right_number(full_set, form, known, verify):
     labels = ["--labels", full_set / "truth.txt"] if form == "flat" else []
-    status, out = verify(monkeypatch, capsys, full_set / form, *labels)
+    status, out = verify(full_set / form, *labels)
     assert status == 0, out
     assert "top-1 86.000 % (43000/50000)  top-5 90.000 % (45000/50000)" in out
     assert "class order: by WordNet id" in out
@@ -236,46 +216,46 @@ def test_full_set_agrees_with_the_right_number(full_set, form, known, monkeypatc
 
 
 @pytest.mark.slow
-def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, monkeypatch, capsys):
+def test_full_set_in_shards_agrees_when_its_classes_are_said(shards, known, verify):
     named = ["wds/set", "--data-dir", shards, "--split", "set-{0..4}.tar|50000"]
-    status, _ = verify(monkeypatch, capsys, *named)
+    status, _ = verify(*named)
     assert "does not name their classes" in status
-    status, out = verify(monkeypatch, capsys, *named, "--classes", shards / "classes.txt")
+    status, out = verify(*named, "--classes", shards / "classes.txt")
     assert status == 0, out
     assert "class order: by WordNet id" in out
     (shards / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
-    status, _ = verify(monkeypatch, capsys, *named, "--classes", shards / "turned.txt")
+    status, _ = verify(*named, "--classes", shards / "turned.txt")
     assert "not in ImageNet-1k's order" in status
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("top1", "top5"), [(86.101, 90.0), (86.0, 89.899)])
-def test_wrong_documented_number_fails(full_set, top1, top5, monkeypatch, capsys):
+def test_wrong_documented_number_fails(full_set, top1, top5, monkeypatch, verify):
     monkeypatch.setitem(SPECS, NAME, spec(top1, top5))
-    status, out = verify(monkeypatch, capsys, full_set / "val")
+    status, out = verify(full_set / "val")
     assert status == 1
     assert (out.count(" ok\n"), out.count("off by ")) == (1, 1)
 
 
 @pytest.mark.slow
-def test_shuffled_labels_fail(full_set, known, monkeypatch, capsys):
+def test_shuffled_labels_fail(full_set, known, verify):
     lines = (full_set / "truth.txt").read_text().splitlines()
     random.Random(1).shuffle(lines)
     (full_set / "shuffled.txt").write_text("\n".join(lines))
-    status, out = verify(monkeypatch, capsys, full_set / "flat", "--labels", full_set / "shuffled.txt")
+    status, out = verify(full_set / "flat", "--labels", full_set / "shuffled.txt")
     assert status == 1
     assert out.count("off by -8") == 2
 
 
 @pytest.mark.slow
-def test_49999_images_fail(full_set, known, monkeypatch, capsys):
+def test_49999_images_fail(full_set, known, verify):
     one = next((full_set / "val").rglob("*.JPEG"))
     away = one.rename(full_set / "away")
     try:
-        status, _ = verify(monkeypatch, capsys, full_set / "val")
+        status, _ = verify(full_set / "val")
         assert "has 49,999 images" in status
         one.write_bytes(b"no image")
-        status, out = verify(monkeypatch, capsys, full_set / "val", "--skip-bad")
+        status, out = verify(full_set / "val", "--skip-bad")
     finally:
         one.unlink(missing_ok=True)
         away.rename(one)

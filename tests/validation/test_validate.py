@@ -3,16 +3,13 @@
 import csv
 import dataclasses
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from accelerate import Accelerator
-from torch import nn
 from torch.utils.data import DataLoader
 
 import gmconv_zoo
@@ -27,11 +24,11 @@ from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models, validate
 from tests.images.hugging_face import make_set
 from tests.images.image_folders import make_folder
+from tests.streams.shards import write_tar
 
 from ..classify.tiny_model import TINY
-from .linear import NAME, fixture_linear, image_bytes
+from .linear import NAME, Hungry, fixture_linear, image_bytes
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "validate.py"
 WNIDS = timm.data.ImageNetInfo().label_names()
 # Some of ImageNet's classes, whose alphabetical place among themselves is not their output
 CLASSES = (999, 17, 500)
@@ -60,26 +57,15 @@ def images_of(source) -> EvalImages:
     return EvalImages(source, transform, shape=(3, 4, 4), outputs=class_outputs(source, model))
 
 
-def run(monkeypatch, *args) -> int | str:
-    monkeypatch.setattr(sys, "argv", ["validate.py", *map(str, args)])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return status.value.code
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 13, 64])
-def test_counts_do_not_depend_on_the_batch_size(folder, batch_size):
-    (row,) = validate([NAME], open_eval_data(folder), settings(batch_size=batch_size), progress=False)
-    assert row.error == ""
-    assert row.score == EXPECTED
-
-
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}],
+    [
+        *({"batch_size": size} for size in (1, 4, 13, 64)),
+        *({"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}, {"fuse": True}, {"workers": 2}),
+    ],
     ids=str,
 )
-def test_settings_keep_the_counts(folder, changes):
+def test_batch_sizes_and_settings_keep_the_counts(folder, changes):
     (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
     assert (row.error, row.score) == ("", EXPECTED)
 
@@ -176,18 +162,13 @@ def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tmp_path, workers):
-    import io
-    import tarfile
-
     def write(damaged: bytes | None) -> None:
         for shard in range(3):
-            with tarfile.open(tmp_path / f"set-{shard}.tar", "w") as tar:
-                for path in sorted(folder.rglob("*.png"))[shard::3]:
-                    data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
-                    for ending, content in (("png", data), ("cls", str(WNIDS.index(path.parent.name)).encode())):
-                        info = tarfile.TarInfo(f"{path.stem}.{ending}")
-                        info.size = len(content)
-                        tar.addfile(info, io.BytesIO(content))
+            files = []
+            for path in sorted(folder.rglob("*.png"))[shard::3]:
+                data = damaged if damaged is not None and path.name == "04.png" else path.read_bytes()
+                files += [(path.name, data), (f"{path.stem}.cls", str(WNIDS.index(path.parent.name)).encode())]
+            write_tar(tmp_path / f"set-{shard}.tar", files)
 
     def validated(**changes):
         source = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13")
@@ -211,8 +192,7 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
     (tmp_path / "set-2.tar").write_bytes(whole[: len(whole) // 2 + 100])
     with pytest.raises(BadImagesError, match=r"cannot be read: .*set-2\.tar"):
         validated()
-    with tarfile.open(tmp_path / "set-2.tar", "w"):
-        pass
+    write_tar(tmp_path / "set-2.tar", [])
     assert "9 images of 13 came; is a shard cut short?" in validated().error
 
 
@@ -264,10 +244,10 @@ def test_set_without_a_readable_image_fails(folder):
     assert "no images were counted" in row.error
 
 
-def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
+def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, gmconv):
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--device", "cpu")
-    assert run(monkeypatch, folder, *args) == 1
-    out = capsys.readouterr().out
+    status, out, _ = gmconv("validate", folder, *args)
+    assert status == 1
     assert "gmconv_resnet1       failed: ValueError: 'gmconv_resnet1' is not a folder" in out
     assert "fixture_linear.bits  top-1 61.538 % (8/13)  top-5 84.615 % (11/13)" in out
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
@@ -292,21 +272,8 @@ def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
     assert good.score == EXPECTED
 
 
-class Hungry(nn.Module):
-    """Memory for three images only."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.num_classes, self.pretrained_cfg = model, model.num_classes, model.pretrained_cfg
-
-    def forward(self, x):
-        if len(x) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return self.model(x)
-
-
 def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
-    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear()))
+    monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear(), 3))
     source = open_eval_data(folder)
     (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
     assert failed.error.startswith("MemoryError: a batch does not fit")
@@ -410,7 +377,7 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
         assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
 
 
-def test_bad_data_is_named(folder, tmp_path, monkeypatch):
+def test_bad_data_is_named(folder, tmp_path, gmconv):
     (folder / "n00000000").mkdir()
     with pytest.raises(ValueError, match="the class folders n00000000 hold no images"):
         open_eval_data(folder)
@@ -427,11 +394,11 @@ def test_bad_data_is_named(folder, tmp_path, monkeypatch):
         open_eval_data("torch/cifar10")
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
-    assert "the folder does not exist" in run(monkeypatch, tmp_path / "missing", "--model", NAME)
+    assert "the folder does not exist" in gmconv("validate", tmp_path / "missing", "--model", NAME)[0]
 
 
-def test_output_inside_the_data_is_refused(folder, monkeypatch):
-    said = run(monkeypatch, folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
+def test_output_inside_the_data_is_refused(folder, gmconv):
+    said, *_ = gmconv("validate", folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
     assert f"inside the data folder {folder}" in said
     assert not (folder / "out").exists()
 

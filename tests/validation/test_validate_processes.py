@@ -1,34 +1,19 @@
 """One, two and three processes count the same images: none twice, none not at all."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import timm
-import torch
 from PIL import Image
 
 import gmconv_zoo
-from tests.cifar import DATA, load_cifar10
+from tests import launch
+from tests.cifar import load_cifar10, needs_cifar10, public_resnet20
 
 from .linear import image_bytes
 
-ROOT = Path(__file__).parents[2]
 WNIDS = timm.data.ImageNetInfo().label_names()
-CHECKPOINT = DATA / "weights" / "cifar10_resnet20-12fca82f.th"
 pytestmark = pytest.mark.slow
-
-
-def launch(processes: int, *command: str | Path) -> subprocess.CompletedProcess:
-    """Run a command in several processes, with python -m torch.distributed.run (that is torchrun)."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [*launcher, *map(str, command)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=250
-    )
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +36,7 @@ def alone(folders):
 
 
 def counted(folders, processes: int) -> dict:
-    done = launch(processes, "-m", "tests.validation.counted_run", *folders[:2])
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = launch.run(processes, "-m", "tests.validation.counted_run", *folders[:2])
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -78,57 +62,39 @@ def test_more_processes_count_the_same(alone, folders, processes):
 @pytest.fixture(scope="module")
 def public(tmp_path_factory):
     """The public CIFAR-10 ResNet-20 as a saved folder, and the test set as a folder per class."""
-    if not (CHECKPOINT.exists() and (DATA / "cifar10").exists()):
-        pytest.skip(f"needs the public checkpoint and CIFAR-10 under {DATA}")
     root = tmp_path_factory.mktemp("public")
     images, labels = load_cifar10("test")
     for index, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         path = root / "images" / str(label) / f"{index:05}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, compress_level=1)
-    tensors = torch.load(CHECKPOINT, weights_only=True, map_location="cpu")["state_dict"]
-    names = {key: key.removeprefix("module.").replace("linear.", "fc.") for key in tensors}
-    net = timm.create_model("stdconv_cifar_resnet20")
-    net.load_state_dict({names[key]: value for key, value in tensors.items()})
-    net.pretrained_cfg.update(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    gmconv_zoo.save(net, root / "plain")
-    gmconv_zoo.save(gmconv_zoo.convert(net), root / "converted")
+    gmconv_zoo.save(public_resnet20(), root / "plain")
     return root
 
 
+@needs_cifar10
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_public_checkpoint_scores_9173_through_the_script(public, tmp_path, processes):
     args = ("--model", public / "plain", "--batch-size", "96", "--workers", "0", "--output", tmp_path)
-    done = launch(processes, "scripts/validate.py", public / "images", *args)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = launch.run(processes, "scripts/validate.py", public / "images", *args)
     assert "top-1 91.730 % (9173/10000)  top-5 99.660 % (9966/10000)" in done.stdout
     assert done.stdout.count("top-1") == 1
     record = json.loads((tmp_path / "results.json").read_text())
     assert (record["processes"], record["results"][0]["top1"]) == (processes, 9173)
 
 
-def test_converted_and_fused_it_scores_the_same(public):
-    args = ("--model", public / "converted", "--fuse", "--workers", "0", "--channels-last")
-    done = launch(1, "scripts/validate.py", public / "images", *args)
-    assert "top-1 91.730 % (9173/10000)" in done.stdout, done.stderr[-3000:]
-
-
 def test_failure_is_said_once_and_ends_all_processes(folders):
-    done = launch(2, "scripts/validate.py", folders[0], "--model", "gmconv_resnet1", "--workers", "0")
-    assert done.returncode == 1
+    options = ("--workers", "0", "--model")
+    done = launch.run(2, "scripts/validate.py", folders[0], *options, "gmconv_resnet1", fails=True)
     assert done.stdout.count("failed: ValueError: 'gmconv_resnet1' is not a folder") == 1
-    done = launch(
-        2, "scripts/validate.py", folders[1], "--model", "fixture/none", "--workers", "0", "--batch-size", "0"
-    )
-    assert done.returncode == 1
+    done = launch.run(2, "scripts/validate.py", folders[1], *options, "fixture/none", "--batch-size", "0", fails=True)
     assert "batch_size=0: pass at least 1" in done.stderr
 
 
 @pytest.mark.parametrize(("kind", "failing"), [("folder", 0), ("folder", 1), ("stream", 0)])
 def test_reader_that_fails_in_one_process_ends_all(folders, kind, failing):
     """No row is kept and no model follows: the processes would wait for different things."""
-    done = launch(2, "-m", "tests.validation.failing_loader_run", folders[0], kind, failing)
-    assert done.returncode != 0
+    done = launch.run(2, "-m", "tests.validation.failing_loader_run", folders[0], kind, failing, fails=True)
     assert f"process {failing} of 2 got no batch, so all of them end" in done.stderr
     assert "The reason: KeyError: 'the disk is gone'" in done.stderr
     assert "top-1" not in done.stdout

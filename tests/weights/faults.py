@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import timm
 import torch
@@ -48,49 +49,65 @@ def repo_of(slug: str) -> str:
     return f"gmconv-zoo/{slug}"
 
 
-def _offer(world: World, slug: str, content: bytes, filename: str = "model.safetensors") -> str:
-    """Put a file into the case's repository and return a pattern that matches its download."""
-    world.hub.put(repo_of(slug), {filename: content})
-    entry = world.hub.store.tree(repo_of(slug), "main")[filename]
-    return f"GET /_cdn/{entry['sha']}"
+def good(
+    *,
+    download: dict[str, Any] | None = None,
+    request: dict[str, Any] | None = None,
+    change: Callable[[StateDict], object] = len,
+    encode: Callable[[StateDict], bytes] = save,
+    stored: str = "model.safetensors",
+    num_classes: int = 10,
+    native: bool = False,
+    gated: bool = False,
+    **fields: object,
+) -> Prepare:
+    """A repository with a file, good unless something is said.
 
-
-def download_fault(kind: str, *, times: int = ALWAYS, num_classes: int = 10, **details: object) -> Prepare:
-    """A good file whose download goes wrong."""
+    Args:
+        download: fault of every download of the file, as arguments of `HubServer.fault`.
+        request: fault of every request about the repository.
+        change: alters the tensors in place.
+        encode: makes the file's bytes.
+        stored: name of the file in the repository.
+        num_classes: outputs of the network.
+        native: the file is of a network with masks.
+        gated: strangers may not read it.
+        **fields: fields of the spec, which may be wrong.
+    """
 
     def prepare(world: World, slug: str) -> dict:
-        pattern = _offer(world, slug, save(tensors(slug, num_classes=num_classes)))
-        world.hub.fault(pattern, kind, times=times, **details)
-        return {"hf_hub_id": repo_of(slug), "num_classes": num_classes}
+        name, model = repo_of(slug), MODEL if native else "stdconv_cifar_resnet20"
+        state_dict = tensors(slug, model=model, num_classes=num_classes)
+        change(state_dict)
+        world.hub.put(name, {stored: encode({key: value.contiguous() for key, value in state_dict.items()})})
+        world.hub.flags(name, gated=gated)
+        sha = world.hub.store.tree(name, "main")[stored]["sha"]
+        for pattern, fault in ((f"GET /_cdn/{sha}", download), (f"HEAD /{name}/", request)):
+            if fault is not None:
+                world.hub.fault(pattern, **{"times": ALWAYS, **fault})
+        conversion = "native" if native else "standard"
+        return {"hf_hub_id": name, "num_classes": num_classes, "conversion": conversion, **fields}
 
     return prepare
 
 
-def request_fault(kind: str, *, times: int = ALWAYS, after: int = 0, **details: object) -> Prepare:
-    """A good file whose repository cannot be asked."""
-
-    def prepare(world: World, slug: str) -> dict:
-        _offer(world, slug, save(tensors(slug)))
-        world.hub.fault(f"HEAD /{repo_of(slug)}/", kind, times=times, after=after, **details)
-        return {"hf_hub_id": repo_of(slug)}
-
-    return prepare
+def download_fault(kind: str, *, num_classes: int = 10, **details: object) -> Prepare:
+    return good(download={"kind": kind, **details}, num_classes=num_classes)
 
 
-def good(*, num_classes: int = 10, **fields: object) -> Prepare:
-    """A good file, and a spec that may be wrong."""
-
-    def prepare(world: World, slug: str) -> dict:
-        _offer(world, slug, save(tensors(slug, num_classes=num_classes)))
-        return {"hf_hub_id": repo_of(slug), "num_classes": num_classes, **fields}
-
-    return prepare
+def request_fault(kind: str, **details: object) -> Prepare:
+    return good(request={"kind": kind, **details})
 
 
-def gated(world: World, slug: str) -> dict:
-    _offer(world, slug, save(tensors(slug)))
-    world.hub.flags(repo_of(slug), gated=True)
-    return {"hf_hub_id": repo_of(slug)}
+def pickled(stored: str) -> Prepare:
+    return good(encode=_pickle, stored=stored)
+
+
+def changed(change: Callable[[StateDict], object], *, native: bool = False) -> Prepare:
+    return good(change=change, native=native)
+
+
+gated = good(gated=True)
 
 
 def same_as(other: str) -> Prepare:
@@ -102,39 +119,20 @@ def nowhere(world: World, slug: str) -> dict:
     return {"hf_hub_id": repo_of(slug)}
 
 
-def pickled(filename: str) -> Prepare:
-    """A repository that holds a pickle under some name."""
-
-    def prepare(world: World, slug: str) -> dict:
-        buffer = io.BytesIO()
-        torch.save(tensors(slug), buffer)
-        _offer(world, slug, buffer.getvalue(), filename)
-        return {"hf_hub_id": repo_of(slug)}
-
-    return prepare
-
-
-def changed(change: Callable[[StateDict], object], *, native: bool = False) -> Prepare:
-    """A sound file with the wrong tensors."""
-
-    def prepare(world: World, slug: str) -> dict:
-        state_dict = tensors(slug, model=MODEL if native else "stdconv_cifar_resnet20")
-        change(state_dict)
-        _offer(world, slug, save({key: value.contiguous() for key, value in state_dict.items()}))
-        return {"hf_hub_id": repo_of(slug), "conversion": "native" if native else "standard"}
-
-    return prepare
+def _pickle(state_dict: StateDict) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state_dict, buffer)
+    return buffer.getvalue()
 
 
 def by_url(*, fault: int | str = "", prefix: str = "") -> Prepare:
     """A torchvision file, whose name carries the first digits of its sha256."""
 
     def prepare(world: World, slug: str) -> dict:
-        buffer = io.BytesIO()
-        torch.save(tensors(slug), buffer)
-        known = prefix or hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
+        content = _pickle(tensors(slug))
+        known = prefix or hashlib.sha256(content).hexdigest()[:8]
         path = f"/models/{slug}-{known}.pth"
-        world.files.files[path] = buffer.getvalue()
+        world.files.files[path] = content
         if fault:
             world.files.faults[path] = fault
         return {"url": world.files.url + path, "sha256_prefix": known}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import gmconv_zoo
 from gmconv_zoo.models import _build
 from gmconv_zoo.weights.errors import WeightsError
-from tests.conversion.networks import randomised
+from tests.conversion.networks import plain
 
 NAME = "gmconv_resnet18.from_tv_in1k"
 
@@ -60,7 +60,7 @@ def test_another_source_is_fetched_in_its_place(fetched, overlay, expected):
 )
 @torch.no_grad()
 def test_every_conversion_keyword_keeps_the_sources_outputs(tmp_path, options):
-    source = randomised(timm.create_model("resnet18"))
+    source = plain("resnet18")
     save_file(source.state_dict(), tmp_path / "source.safetensors")
     overlay = {"file": str(tmp_path / "source.safetensors")}
     net = timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay, **options).eval()

@@ -24,6 +24,7 @@ from gmconv_zoo.hub.listing import listed_models
 from gmconv_zoo.hub.profile import profile_registered
 
 from . import ROOT
+from .benchmark.detectors import detector_table
 from .benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
 from .experiments.finetuning_records import finetuning_table, read_finetuning
 from .experiments.records import read_records
@@ -87,9 +88,9 @@ def outdated() -> list[str]:
 def _parts() -> Iterator[tuple[Path, str, str]]:
     """Page and name of every generated part, and the page's text with that part renewed."""
     runs = read_records(ROOT / "results" / "cifar.csv")
-    speed, cuda = (
+    speed, cuda, detectors = (
         json.loads((ROOT / "results" / "benchmark" / name).read_text(encoding="utf-8"))
-        for name in ("cpu_float32.json", "cuda_bf16.json")
+        for name in ("cpu_float32.json", "cuda_bf16.json", "detectors.json")
     )
     for name, part, content in (
         ("README.md", "models", models_table()),
@@ -102,6 +103,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("docs/findings.md", "undecayed", undecayed_table(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/detect.md", "presets", detectors_table()),
+        ("docs/detect.md", "speed", detector_table(detectors)),
         ("docs/performance-figures.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "compiled", compiled_table(speed)),
         ("docs/performance.md", "slow", slow_table(speed)),

@@ -15,7 +15,8 @@ from ..engine.fit import FitOptions, check_run_folder, default_accelerator, desc
 from ..engine.freeze import freeze_parts
 from ..extras import needs_extra
 from ..images.data_config import data_config
-from ..saving import loading_call, save
+from ..saving import save
+from ..saving.folder import closing_lines
 from ..saving.named import check_model_name, is_timm_name
 from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
@@ -246,7 +247,7 @@ def _train(
         save(net.cpu().eval(), output, label_names=list(classes))
         if finetuning:
             draw_class_files(output, classes)
-        options.say(_closing_lines(output))
+        options.say(closing_lines(output, _next_commands(output)))
     return replace(result, classes=classes, skipped=tuple(loaders.skipped))
 
 
@@ -287,14 +288,10 @@ def _counts(images: ImageData | StreamData) -> str:
     return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"
 
 
-def _closing_lines(output: Path) -> str:
-    """Return lines that name the files of a finished training and the commands that use them."""
-    pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
-    return (
-        f"pictures: {pictures}\n"
-        f"classify images: gmconv predict {output} IMAGES\n"
-        f"evaluate: gmconv validate DATA --model {output}\n"
-        f"report: gmconv report {output} --data DATA\n"
-        f"publish: gmconv publish {output} --repo ORG/NAME\n"
-        f"load: {loading_call(output)}"
-    )
+def _next_commands(output: Path) -> dict[str, str]:
+    return {
+        "classify images": f"gmconv predict {output} IMAGES",
+        "evaluate": f"gmconv validate DATA --model {output}",
+        "report": f"gmconv report {output} --data DATA",
+        "publish": f"gmconv publish {output} --repo ORG/NAME",
+    }

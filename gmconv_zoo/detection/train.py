@@ -19,6 +19,7 @@ from ..extras import needs_extra
 from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
+from ..saving.folder import closing_lines
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from .build import build
 from .evaluate import CocoEvaluator
@@ -147,7 +148,8 @@ def train(
         save(detector.cpu().eval(), output)
         pictures = compared(val, read_results(file, val), count=SHOWN_IMAGES)
         draw_boxes(pictures, Path(output) / PICTURE_NAME, classes=val.classes)
-        chosen.say(_closing_lines(Path(output)))
+        commands = {"detect": f"gmconv detect {output} IMAGES", "evaluate": f"gmconv detect-eval {output} DATA"}
+        chosen.say(closing_lines(Path(output), commands))
     return result
 
 
@@ -229,13 +231,3 @@ def _json_ready(values: dict[str, Any]) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     return f"{path.name}, digest {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-
-
-def _closing_lines(output: Path) -> str:
-    pictures = ", ".join(str(path) for path in sorted(output.glob("*.png")))
-    return (
-        f"pictures: {pictures}\n"
-        f"detect: gmconv detect {output} IMAGES\n"
-        f"evaluate: gmconv detect-eval {output} DATA\n"
-        f'load: gmconv_zoo.load("{output}")'
-    )

@@ -18,7 +18,7 @@ from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
-__all__ = ["load", "loading_call", "save"]
+__all__ = ["closing_lines", "load", "loading_call", "save"]
 
 # Settings of convolutions and norms that decide what they compute
 _SETTINGS = ("kernel_size", "stride", "padding", "padding_mode", "dilation", "groups", "num_groups", "eps")
@@ -127,6 +127,18 @@ def loading_call(folder: str | Path) -> str:
     if _read_config(Path(folder)).get("architecture") == NOT_TIMMS:
         return f'gmconv_zoo.load("{folder}")'
     return f'timm.create_model("local-dir:{folder}", pretrained=True)'
+
+
+def closing_lines(folder: Path, commands: dict[str, str]) -> str:
+    """Return lines that name the pictures in the folder of a finished training and what to do next.
+
+    Args:
+        folder: folder of a saved network.
+        commands: command for each purpose, e.g. {"evaluate": "gmconv validate ..."}.
+    """
+    pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
+    named = {"pictures": pictures, **commands, "load": loading_call(folder)}
+    return "\n".join(f"{what}: {text}" for what, text in named.items())
 
 
 def _write_weights(model: nn.Module, path: Path) -> None:

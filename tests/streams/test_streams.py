@@ -218,7 +218,7 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     from gmconv_zoo.classify import train as train_module
 
     monkeypatch.setattr(train_module, "save", lambda *_, **__: None)
-    monkeypatch.setattr(train_module, "_closing_lines", str)
+    monkeypatch.setattr(train_module, "closing_lines", lambda *_: "")
     make_shards(tmp_path, "train", (8, 8, 8, 8), damaged=(damaged,) if split == "train" else ())
     make_shards(tmp_path, "val", (4, 3), damaged=(damaged,) if split == "val" else ())
     shard = damaged // (8 if split == "train" else 4)

@@ -18,7 +18,7 @@ from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
 from .rebuild import build_from_config, rebuild
 
-__all__ = ["closing_lines", "load", "loading_call", "save"]
+__all__ = ["closing_lines", "load", "save"]
 
 # Settings of convolutions and norms that decide what they compute
 _SETTINGS = ("kernel_size", "stride", "padding", "padding_mode", "dilation", "groups", "num_groups", "eps")
@@ -118,7 +118,7 @@ def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and max(layer.kernel_size) <= FLAT_KERNEL
 
 
-def loading_call(folder: str | Path) -> str:
+def _loading_call(folder: str | Path) -> str:
     """The line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild.
 
     Raises:
@@ -137,7 +137,7 @@ def closing_lines(folder: Path, commands: dict[str, str]) -> str:
         commands: command for each purpose, e.g. {"evaluate": "gmconv validate ..."}.
     """
     pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
-    named = {"pictures": pictures, **commands, "load": loading_call(folder)}
+    named = {"pictures": pictures, **commands, "load": _loading_call(folder)}
     return "\n".join(f"{what}: {text}" for what, text in named.items())
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -201,11 +202,17 @@ def test_every_public_name_exists():
 
 def test_the_wheel_works_outside_the_checkout(tmp_path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    sources = [PACKAGE, *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))]
+    sources = [PACKAGE, *(ROOT / name for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"))]
     subprocess.run(["cp", "-r", *sources, tmp_path], check=True)
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheels", tmp_path]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next((tmp_path / "wheels").glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
+    links = re.findall(r"\]\(([^)\s]+)\)", metadata)  # the page on PyPI, which knows no files of the repository
+    assert len(links) > 20
+    assert all(link.startswith(("https://", "#")) for link in links)
+    assert f"]({REPOSITORY}/raw/main/docs/images/masks.png)" in metadata
     target = tmp_path / "site"
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", target, wheel], check=True)
     code = (

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+import torch
 from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
@@ -162,11 +163,17 @@ def _contradiction(conv: nn.Conv2d) -> str:
     for name, tensor in conv.named_parameters(recurse=False):
         if tensor.shape != (needed := twin.get_parameter(name).shape):
             return f"its {name} has shape {tuple(tensor.shape)}, but its settings need {tuple(needed)}"
-    # the constructor's padding is what torch pads by in the modes other than "zeros", and no public name tells it
-    padding = conv._reversed_padding_repeated_twice
-    if conv.padding_mode != "zeros" and padding != twin._reversed_padding_repeated_twice:
+    if conv.padding_mode != "zeros" and _output_shape(conv) != _output_shape(twin):
         return f"its padding was changed after it was built, which padding_mode={conv.padding_mode!r} does not follow"
     return ""
+
+
+@torch.no_grad()
+def _output_shape(conv: nn.Conv2d) -> torch.Size:
+    """The shape of what a convolution gives for one image that its padding can be taken from."""
+    padding = 0 if isinstance(conv.padding, str) else max(conv.padding)
+    side = 2 * (padding + max(size * step for size, step in zip(conv.kernel_size, conv.dilation, strict=True)))
+    return nn.Conv2d.forward(conv, conv.weight.new_zeros(1, conv.in_channels, side, side)).shape
 
 
 def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int]) -> None:

@@ -1,5 +1,6 @@
 import csv
 import json
+import multiprocessing
 import runpy
 import sys
 from dataclasses import replace
@@ -193,7 +194,9 @@ def test_run_that_diverges_is_a_row_and_is_repeated_only_when_asked_for(data, tm
 
 
 @pytest.mark.slow
-def test_several_jobs_give_what_one_gives(data, tmp_path):
+def test_several_jobs_give_what_one_gives(data, tmp_path, monkeypatch):
+    forked = multiprocessing.get_context("fork")  # so that the jobs know the small dataset
+    monkeypatch.setattr("reproduce.experiments.run.multiprocessing.get_context", lambda _: forked)
     runs = [r for r in plan_runs(["table1"], seeds=[0], **TINY) if r.model.startswith("s")]
     together = run_all(runs, tmp_path / "two.csv", RunSettings(data, tmp_path / "two", jobs=2))
     one = run_all(runs[:1], tmp_path / "one.csv", RunSettings(data, tmp_path / "one", progress=False))

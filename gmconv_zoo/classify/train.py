@@ -1,6 +1,7 @@
 """Train a classifier by the paper's recipe, or finetune one on a user's folder of images: one call each."""
 
 import logging
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -289,9 +290,10 @@ def _counts(images: ImageData | StreamData) -> str:
 
 
 def _next_commands(output: Path) -> dict[str, str]:
+    place = shlex.quote(str(output))
     return {
-        "classify images": f"gmconv predict {output} IMAGES",
-        "evaluate": f"gmconv validate DATA --model {output}",
-        "report": f"gmconv report {output} --data DATA",
-        "publish": f"gmconv publish {output} --repo ORG/NAME",
+        "classify images": f"gmconv predict {place} IMAGES",
+        "evaluate": f"gmconv validate DATA --model {place}",
+        "report": f"gmconv report {place} --data DATA",
+        "publish": f"gmconv publish {place} --repo ORG/NAME",
     }

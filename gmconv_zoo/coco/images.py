@@ -53,7 +53,10 @@ class CocoImages(Dataset[Sample]):
         self.labels = torch.tensor([labels[key] for key in coco.category_ids[coco.trained].tolist()], dtype=torch.int64)
         self.indices = [place for place, image in enumerate(coco.images) if without_boxes or counts[image.id]]
         if not self.indices:
-            raise ValueError(f"{coco.path} has no image with a box to train on: add boxes, or pass without_boxes=True.")
+            raise ValueError(
+                f"{coco.path} has no image with a box: add boxes. Training also takes images without boxes "
+                "(without_boxes, --without-boxes)."
+            )
         if left_out := len(coco.images) - len(self.indices):
             _logger.info("left out %d of %d images, which have no box to train on", left_out, len(coco.images))
         self.transform = v2.Compose(

@@ -66,10 +66,8 @@ def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ..
         version: 1, or 2 for the modulated convolution.
 
     Raises:
-        ValueError: for a stage that does not exist, has no plain 3x3 convolution or holds masks, or an unknown version.
+        ValueError: for a stage that does not exist, has no plain 3x3 convolution or holds masks.
     """
-    if version not in (1, 2):
-        raise ValueError(f"dcn_version={version!r}: pass 1, or 2 for the modulated deformable convolution.")
     there = sorted(set(stages.values()))
     if not set(chosen) <= set(there):
         raise ValueError(

@@ -15,6 +15,7 @@ from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of
+from .resize import TooThinError
 
 __all__ = ["Found", "detect", "detection_table"]
 
@@ -47,7 +48,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         device: where to compute, e.g. "cuda".
 
     Yields:
-        One outcome per image, in order. An image that cannot be read has an error instead of detections.
+        One outcome per image, in order. An image that cannot be used has an error instead of detections.
 
     Raises:
         ValueError: for a score outside [0, 1], or a network that is not a detector.
@@ -62,10 +63,12 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         except UnreadableImageError as error:
             yield Found(path, error=str(error))
             continue
-        output = {
-            key: value.cpu()
-            for key, value in detector([F.to_dtype(F.to_image(image), scale=True).to(device)])[0].items()
-        }
+        try:
+            (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(device)])
+        except TooThinError as error:
+            yield Found(path, error=str(error))
+            continue
+        output = {key: value.cpu() for key, value in output.items()}
         kept = output["scores"] >= least
         boxes = box_convert(output["boxes"][kept].double(), "xyxy", "xywh").tolist()
         entries = []

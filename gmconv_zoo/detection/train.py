@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,9 @@ def train(
         # one image at a time: padding to others of a batch would change its detections with the number of processes
         coco_loader(CocoImages(val), accelerator.num_processes, workers=chosen.workers),
     )
+    with naming_unreadable("Repair it, or remove it from the annotations, and start again."):
+        for _ in loaders[1]:  # a validation image that cannot be used must not cost an epoch
+            pass
     with naming_unreadable("Repair it and go on with resume (--resume), or remove it from the annotations."):
         result = fit(
             detector, loaders, task, recipe, chosen, accelerator=accelerator, run=described, identity=_IDENTITY
@@ -148,7 +152,8 @@ def train(
         save(detector.cpu().eval(), output)
         pictures = compared(val, read_results(file, val), count=SHOWN_IMAGES)
         draw_boxes(pictures, Path(output) / PICTURE_NAME, classes=val.classes)
-        commands = {"detect": f"gmconv detect {output} IMAGES", "evaluate": f"gmconv detect-eval {output} DATA"}
+        place = shlex.quote(str(output))
+        commands = {"detect": f"gmconv detect {place} IMAGES", "evaluate": f"gmconv detect-eval {place} DATA"}
         chosen.say(closing_lines(Path(output), commands))
     return result
 

@@ -117,7 +117,12 @@ class Checkpoints:
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""
-        return (self.folder / LAST_NAME).is_file()
+        return self._latest().is_file()
+
+    def _latest(self) -> Path:
+        """The last checkpoint; where a run was killed before it had one, the best one, which is written first."""
+        last, best = self.folder / LAST_NAME, self.folder / BEST_NAME
+        return best if best.is_file() and not last.is_file() else last
 
     def resume(self, state: TrainState) -> bool:
         """Put a freshly prepared state where the last checkpoint left it.
@@ -132,7 +137,7 @@ class Checkpoints:
             ValueError: when the checkpoint is of another network or other settings, naming the difference, is
                 damaged, or is there for some processes only. Nothing is written or deleted then.
         """
-        path = self.folder / LAST_NAME
+        path = self._latest()
         if not _found_by_all(path):
             return False
         content = read_state(path)

@@ -146,6 +146,14 @@ def test_a_damaged_image_is_one_line(tmp_path, workers):
         run(tmp_path, tmp_path / "out", workers=workers)
 
 
+def test_a_damaged_validation_image_is_found_before_training(tmp_path):
+    shapes(tmp_path, images=2, val=3)
+    bad = tmp_path / "val" / "000003.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"000003\.png \(.*\) cannot be read\. Repair it, or remove it from the anno"):
+        run(tmp_path, tmp_path / "out")
+
+
 def test_the_recipe_is_the_1x_schedule_on_coco_and_has_small_batches_on_few_images():
     coco = recipe_for(117_266)
     assert (coco.epochs, coco.milestones, coco.batch_size, coco.lr) == (12, (8, 11), 16, 0.02)

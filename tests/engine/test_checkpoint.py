@@ -82,6 +82,15 @@ def test_finished_run_is_not_trained_again(tmp_path):
     assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == weights
 
 
+def test_run_that_was_killed_before_its_last_checkpoint_was_written_goes_on_from_the_best(tmp_path, caplog):
+    whole = run(tmp_path, end_with_best=True)
+    (tmp_path / "checkpoints" / "last.safetensors").unlink()
+    caplog.set_level("INFO")
+    resumed = run(tmp_path, end_with_best=True)
+    assert f"going on from {tmp_path / 'checkpoints' / 'best.safetensors'}" in caplog.text
+    assert [row["val_top1"] for row in resumed.rows] == [row["val_top1"] for row in whole.rows]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,4 +1,4 @@
-"""Give the page on PyPI the README with whole links, because PyPI does not know the repository's files."""
+"""Give PyPI the README with absolute links, because PyPI does not have the files of the repository."""
 
 import re
 from pathlib import Path

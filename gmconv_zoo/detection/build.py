@@ -180,7 +180,7 @@ def _check_values(
         raise ValueError(f"norm_eps={norm_eps!r}: pass a number of at least 0, or None.")
     if not (isinstance(min_size, int) and isinstance(max_size, int) and 1 <= min_size <= max_size):
         raise ValueError(
-            f"min_size={min_size!r}, max_size={max_size!r}: pass at least 1 pixel, and max_size the larger."
+            f"min_size={min_size!r}, max_size={max_size!r}: pass at least 1 pixel, and a max_size of at least min_size."
         )
 
 

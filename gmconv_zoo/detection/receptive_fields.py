@@ -107,7 +107,7 @@ def box_fields(detector: nn.Module, coco: CocoFile, *, count: int = 16, progress
             if parts := [part for part in parts if part[0].sum() > 0]:
                 found[size] = _mean(parts)
     if not found:
-        raise ValueError(f"{coco.path}: at no box does a gradient reach the image. Pass images with boxes.")
+        raise ValueError(f"{coco.path}: no gradient reaches the image from any of its boxes. Pass images with boxes.")
     return found
 
 

@@ -9,7 +9,7 @@ Example:
 import argparse
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +120,11 @@ def _main(args: argparse.Namespace) -> None:
     check_target(args.output, overwrite=args.overwrite)
     if args.busy:
         torch.set_num_threads(1)
-    rows = _measured(args.image_size, args)
-    write_json(args.output, {"environment": environment(), "busy": args.busy, "rows": rows})
-    print(detector_table({"environment": environment(), "busy": args.busy, "rows": rows}))
-
-
-def _measured(sides: Sequence[int], args: argparse.Namespace) -> list[dict[str, Any]]:
     options = {"seconds": args.seconds, "rounds": args.rounds, "busy": args.busy}
-    return [row for side in sides for row in detector_rows(side, **options)]
+    rows = [row for side in args.image_size for row in detector_rows(side, **options)]
+    record = {"environment": environment(), "busy": args.busy, "rows": rows}
+    write_json(args.output, record)
+    print(detector_table(record))
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def are_different(images: Tensor | Sequence[Tensor]) -> bool:
     return any(image.ndim == 3 and not torch.equal(image, images[0]) for image in images)
 
 
-def clip_sigma_grad(model: nn.Module, max_norm: float = 0.02) -> None:
+def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
     """Scale down the gradients of every dynamic layer's sigma module whose norm is above a limit.
 
     A single step with a large gradient can leave hidden units at 0 for every image, or throw sigma so far that the
@@ -163,7 +163,7 @@ def clip_sigma_grad(model: nn.Module, max_norm: float = 0.02) -> None:
         ValueError: for a limit that is not above 0.
     """
     if not max_norm > 0:
-        raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.02.")
+        raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.005.")
     for module in model.modules():
         if isinstance(module, DGMConv2d):
             clip_grad_norm_(module.sigma_module.parameters(), max_norm)

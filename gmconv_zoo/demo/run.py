@@ -29,9 +29,8 @@ _logger = logging.getLogger(__name__)
 # Without weights to start from, the masks start narrow and learn fast: at the usual sigma of 5 a 3x3 mask is nearly
 # flat, has hardly a gradient, and would not move visibly in a minute's training.
 START_SIGMA = 1.0
-# Nearly all of a digit's pooled pixels is common to all digits, so smaller steps keep the stem's mask dynamic.
 DEMO_RECIPE = FINETUNE_RANDOM.override(
-    epochs=15, crop_padding=4, sigma_lr_scale=10.0, clip_sigma=0.005, crop_scale=1.0, flip=False, patience=None
+    epochs=15, crop_padding=4, sigma_lr_scale=10.0, crop_scale=1.0, flip=False, patience=None
 )
 # Fusing reorders roundings and no more; logits are of the order of 10.
 LARGEST_FUSED_DIFFERENCE = 1e-3

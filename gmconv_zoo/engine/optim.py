@@ -68,7 +68,7 @@ class OptimSettings:
     decay_rate: float = 0.1
     warmup_epochs: float = 0.0
     clip_grad: float | None = None
-    clip_sigma: float | None = 0.02
+    clip_sigma: float | None = 0.005
     layer_decay: float = 1.0
 
     AT_LEAST_ONE: ClassVar[tuple[str, ...]] = ("epochs", "decay_epochs")

@@ -126,7 +126,8 @@ def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:
         recipe: as `Recipe.to_dict` gives it.
     """
     usual = base_recipe(model).adapt(epochs=recipe["epochs"]).to_dict()
-    return {name: value for name, value in recipe.items() if value != usual[name]}
+    unused = set() if model.startswith("gmconv_") else {"clip_sigma"}  # only a dynamic stem has a sigma module
+    return {name: value for name, value in recipe.items() if value != usual[name] and name not in unused}
 
 
 def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:

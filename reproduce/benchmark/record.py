@@ -135,12 +135,13 @@ def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, A
     return {**earlier, "parts": [*kept, *anew.values()]}
 
 
+_VARIABLES = ("MALLOC_", "OMP_", "MKL_", "TORCHINDUCTOR_CUDAGRAPHS")
 _SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "variables", "freed_memory")
 
 
 def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[str, Any]:
     """Where these parts are measured, and whether freed memory is kept there; None where nothing is known of it."""
-    variables = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
+    variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
     freed = None
     if all(settings.device == "cpu" for settings in parts) and platform.libc_ver()[0] == "glibc":
         freed = "kept" if keep_memory and keep_freed_memory() else "returned"

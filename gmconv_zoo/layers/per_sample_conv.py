@@ -81,7 +81,9 @@ def _dispatch(
 
 
 def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
-    if torch.jit.is_tracing() or is_exportable() or torch.compiler.is_exporting():
+    # torch 2.11 takes is_exporting() for true in everything that torch.compile compiles
+    exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    if torch.jit.is_tracing() or is_exportable() or exporting:
         return "matmul"
     if torch.compiler.is_compiling():
         return "grouped"

@@ -351,6 +351,19 @@ def test_compile_in_one_graph():
         torch.testing.assert_close(compiled(x[:batch]), layer(x[:batch]))
 
 
+def test_compiled_code_gathers_no_patches():
+    found = []
+
+    def remember(graph, inputs):
+        found.extend(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    layer, x = dynamic(GEOMETRIES[0]).eval(), images()
+    torch.testing.assert_close(torch.compile(layer, backend=remember, fullgraph=True)(x), layer(x))
+    assert any("conv2d" in name for name in found)
+    assert not any("unfold" in name for name in found)  # torch 2.11 calls compiling "exporting" too
+
+
 def test_vmap_and_per_sample_gradients():
     layer, x = dynamic(GEOMETRIES[0]), images()
     mapped = torch.func.vmap(layer)(x)

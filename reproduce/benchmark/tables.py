@@ -17,22 +17,20 @@ _AIMS = {"inference": 0.97, "training": 0.95}
 
 
 def network_table(record: dict[str, Any]) -> str:
-    """Whole networks at their largest batch: one line per network and memory format, speeds relative to standard."""
-    rows = _rows(record, stem_only=False)
-    largest = {net: max(row["batch"] for row in rows if row["net"] == net) for net in _nets(rows)}
+    """Whole networks in batches of 32 images and more: speeds of both layers relative to the standard network."""
+    rows = [row for row in _rows(record, stem_only=False) if row["batch"] >= 32]
     columns = ["network, batch", "memory format", "fused", "S-GMConv: inference", "training", "memory"]
     columns += ["GMConv: inference", "training", "memory"]
-    lines = []
-    for net, batch in largest.items():
-        for memory_format in ("contiguous", "channels_last"):
-            here = [
-                row for row in rows if (row["net"], row["batch"], row["memory_format"]) == (net, batch, memory_format)
-            ]
-            if here:
-                cells = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
-                for kind in ("sgmconv", "gmconv"):
-                    cells += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
-                lines.append(cells)
+    cells: dict[tuple[str, int, str], list[Row]] = {}
+    for row in rows:
+        cells.setdefault((row["net"], row["batch"], row["memory_format"]), []).append(row)
+    lines, nets = [], _nets(rows)
+    for net, batch, memory_format in sorted(cells, key=lambda cell: (nets.index(cell[0]), cell[1])):
+        here = cells[net, batch, memory_format]
+        line = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
+        for kind in ("sgmconv", "gmconv"):
+            line += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
+        lines.append(line)
     return "\n".join([table(columns, lines, right=range(2, 9)), "", _caption(record)])
 
 

@@ -1,15 +1,16 @@
 """Train what an experiment compares, every run a row of a CSV file, and print its tables.
 
 Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. Experiments:
-table1 (standard, S-GMConv, GMConv), fig6 (initial sigma), table4 (designs of the dynamic stem), sigma-decay and
-sigma-decay-dynamic (weight decay on the sigmas or not), kernel3 to kernel11 (larger kernels, for few images),
-kernel3-standard to kernel11-standard (the standard network at other learning rates and weight decays). Without
---epochs by the paper's full recipes.
+table1 (standard, S-GMConv, GMConv), table1-long (the same with its first learning rate for 80 epochs, for --epochs 90),
+fig6 (initial sigma), table4 (designs of the dynamic stem), sigma-decay and sigma-decay-dynamic (weight decay on the
+sigmas or not), kernel3 to kernel11 (larger kernels, for few images), kernel3-standard to kernel11-standard (the
+standard network at other learning rates and weight decays). Without --epochs by the paper's full recipes.
 
 Examples:
     python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data
     python -m reproduce.experiments table1 fig6 --epochs 10 --jobs 2 --data-dir data
     python -m reproduce.experiments --figure docs/images/kernel_gain.png --overwrite
+    python -m reproduce.experiments --fig6-figure docs/images/initial_sigma.png --overwrite
     python -m reproduce.experiments --sigma-figure docs/images/sigma_depth.png --overwrite
     python -m reproduce.experiments --record output/train --dataset "CIFAR-10 test"
 """
@@ -24,7 +25,7 @@ from gmconv_zoo.engine.precision import PRECISIONS
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
 from .datasets import check_recorded
-from .figure import draw_gains, draw_sigma_depths
+from .figure import draw_gains, draw_initial_sigmas, draw_sigma_depths
 from .records import add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
 from .tables import experiment_tables
@@ -58,8 +59,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
     add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
     add("--figure", type=Path, metavar="PNG", help="only draw the gains of kernel3 to kernel11 from the CSV file")
+    add("--fig6-figure", type=Path, metavar="PNG", help="only draw the gains by initial sigma from the CSV file")
     add("--sigma-figure", type=Path, metavar="PNG", help="only draw final sigmas by depth, decayed and not")
-    add("--overwrite", action="store_true", help="replace the file that --figure or --sigma-figure names")
+    add("--overwrite", action="store_true", help="replace the files that these options name")
     add_recipe_options(parser)
 
 
@@ -70,10 +72,15 @@ def main(args: argparse.Namespace) -> int:
         check_recorded(record, args.record)
         add_record(args.results, record)
         return 0
-    for draw, target in ((draw_gains, args.figure), (draw_sigma_depths, args.sigma_figure)):
+    figures = (
+        (draw_gains, args.figure),
+        (draw_initial_sigmas, args.fig6_figure),
+        (draw_sigma_depths, args.sigma_figure),
+    )
+    for draw, target in figures:
         if target:
             draw(read_records(args.results), target, overwrite=args.overwrite)
-    if args.figure or args.sigma_figure:
+    if any(target for _, target in figures):
         return 0
     changes = recipe_overrides(args)
     epochs = changes.pop("epochs", None)

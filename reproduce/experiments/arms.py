@@ -149,11 +149,22 @@ def _depthwise(size: int) -> Experiment:
 
 
 _UNDECAYED = {"sigma_weight_decay": 0.0}
+_LONG = {"milestones": [80]}
 _STD = Arm("standard", "stdconv")
 _STATIC, _DYNAMIC = Arm("S-GMConv", "sgmconv"), Arm("GMConv", "gmconv")
 
 EXPERIMENTS: dict[str, Experiment] = {
     "table1": Experiment("Networks of Table I", (_STD, _STATIC, _DYNAMIC), "standard"),
+    "table1-long": Experiment(
+        "Networks of Table I with the paper's first learning rate for 80 epochs",
+        (
+            Arm("standard", "stdconv", {}, _LONG),
+            Arm("S-GMConv", "sgmconv", {}, _LONG),
+            Arm("GMConv", "gmconv", {}, _LONG),
+            Arm("GMConv, sigma module clipped at 0.02", "gmconv", {}, {**_LONG, "clip_sigma": 0.02}),
+        ),
+        "standard",
+    ),
     "fig6": Experiment(
         "Initial sigma of S-GMConv (Fig. 6)",
         (

@@ -1,4 +1,4 @@
-"""Pictures of the recorded runs: the gain of masks against the size of the kernels, and sigma by depth."""
+"""Pictures of the recorded runs: the gain of masks by kernel size and by initial sigma, and final sigmas by depth."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_gains", "draw_sigma_depths"]
+__all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths"]
 
 # Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
 _STYLES = {
@@ -72,10 +72,51 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
             )
         axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
         title = "\n".join(textwrap.wrap(setting, 60))
-        axes.set(title=title, xlabel="kernels", ylabel="difference to the standard network (points of top-1)")
+        axes.set(title=title, xlabel="kernels", ylabel="points of top-1 above the standard network")
         axes.title.set_fontsize(9)
         axes.grid(axis="y", color="0.9")
-        axes.legend(fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    return save_figure(figure, path)
+
+
+def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
+    """Draw the difference of S-GMConv to the standard network against the sigma it starts from (the paper's Fig. 6).
+
+    Args:
+        records: from `read_records`.
+        path: the PNG file to write.
+        overwrite: replace an existing file.
+
+    Returns:
+        The file: a colour for every setting; bars are 95 % intervals over paired seeds, and the line at 0 is the
+        network without masks.
+
+    Raises:
+        ValueError: when the file exists and is not to be replaced, or Fig. 6 is not recorded yet.
+    """
+    check_target(path, "--fig6-figure", overwrite=overwrite)
+    found = differences(records, EXPERIMENTS["fig6"])
+    if not found:
+        raise ValueError("no runs of fig6 are recorded yet: train that experiment first.")
+    labels = [arm.label for arm in EXPERIMENTS["fig6"].arms]
+    figure = Figure(figsize=(6, 4.2), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0, color="0.4", linewidth=1)
+    for number, (setting, by_label) in enumerate(found.items()):
+        axes.errorbar(
+            [labels.index(label) + 0.1 * number for label in by_label],
+            [difference.value for difference in by_label.values()],
+            [difference.margin or 0 for difference in by_label.values()],
+            color=COLOURS[number],
+            marker="os^D"[number],
+            linestyle="none",
+            capsize=3,
+            label="\n".join(textwrap.wrap(setting, 70)),
+        )
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(xlim=(-0.5, len(labels) - 0.5), ylabel="points of top-1 above no mask")
+    axes.grid(axis="y", color="0.9")
+    figure.legend(loc="outside lower center", fontsize=8)
     return save_figure(figure, path)
 
 

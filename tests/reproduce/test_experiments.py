@@ -13,7 +13,7 @@ import gmconv_zoo
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
-from reproduce.experiments.figure import draw_gains
+from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
@@ -59,7 +59,7 @@ def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"experiments": ["table2"]}, r"experiment 'table2': pass one or more of table1, fig6"),
+        ({"experiments": ["table2"]}, r"experiment 'table2': pass one or more of table1, table1-long"),
         ({"experiments": []}, r"no experiment: pass one or more of table1"),
         ({"experiments": ["fig6"], "nets": ["resnet50"]}, r"net 'resnet50': pass one or more of cifar_resnet20"),
         ({"experiments": ["fig6"], "datasets": ["svhn"]}, r"set 'svhn': pass one or more of cifar10, cifar100"),
@@ -359,6 +359,17 @@ def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path)
         draw_gains(records, tmp_path / "gain.png")
     with pytest.raises(ValueError, match="no setting has runs with two kernel sizes yet"):
         draw_gains([r for r in records if r.options["kernel_size"] == 7], tmp_path / "other.png")
+
+
+def test_gains_by_initial_sigma_are_drawn(tmp_path):
+    records = [
+        a_record(f"{arm.family}_cifar_resnet20", 900 + 3 * place + seed, options=arm.options, seed=seed)
+        for place, arm in enumerate(EXPERIMENTS["fig6"].arms)
+        for seed in (0, 1)
+    ]
+    assert draw_initial_sigmas(records, tmp_path / "fig6.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="no runs of fig6 are recorded yet"):
+        draw_initial_sigmas(records[:2], tmp_path / "other.png")
 
 
 def test_depthwise_experiment_names_its_own_network_and_recipe():

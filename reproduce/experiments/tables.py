@@ -192,12 +192,14 @@ def _scores(runs: Iterable[RunRecord]) -> dict[int, float]:
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-# What runs must share to be compared: dataset, network, size of the training subset, epochs and precision.
-_Setting = tuple[str, str, int | None, int, str]
+# What runs must share to be compared: dataset, network, size of the training subset, epochs and precision; and the
+# paper's epochs, None for a network that the paper does not train.
+_Setting = tuple[str, str, int | None, int, str, int | None]
 
 
 def _setting(record: RunRecord) -> _Setting:
-    return record.dataset, _net(record), record.train_images, record.epochs, record.precision
+    whole = None if net_of(record.model) == DEPTHWISE_NET else base_recipe(record.model).epochs
+    return record.dataset, _net(record), record.train_images, record.epochs, record.precision, whole
 
 
 def _settings(records: Iterable[RunRecord]) -> list[_Setting]:
@@ -206,13 +208,15 @@ def _settings(records: Iterable[RunRecord]) -> list[_Setting]:
 
 
 def _described(setting: _Setting) -> str:
-    dataset, net, images, epochs, precision = setting
+    dataset, net, images, epochs, precision, whole = setting
     subset = "" if images is None else f", trained on {images:,} images"
-    return f"{dataset}{subset}, {net}, {_length(net, epochs)}, {_PRECISIONS[precision]}"
+    return f"{dataset}{subset}, {net}, {_length(epochs, whole)}, {_PRECISIONS[precision]}"
 
 
 def _net(record: RunRecord) -> str:
-    return net_of(record.model)
+    """The network's name; for a CIFAR ResNet of other depth, e.g. "ResNet-8"."""
+    layers = record.options.get("layers")
+    return net_of(record.model) if layers is None else f"ResNet-{2 + 2 * sum(layers)}"
 
 
 def _is_of(record: RunRecord, arm: Arm) -> bool:
@@ -223,10 +227,9 @@ def _is_of(record: RunRecord, arm: Arm) -> bool:
     return family == arm.family and record.options == arm.options and record.changes == changes
 
 
-def _length(net: str, epochs: int) -> str:
-    if net == DEPTHWISE_NET:  # not the paper's
+def _length(epochs: int, whole: int | None) -> str:
+    if whole is None:
         return f"{epochs} epochs"
-    whole = base_recipe(net).epochs
     return f"the paper's {whole} epochs" if epochs == whole else f"short schedule: {epochs} epochs instead of {whole}"
 
 

@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
         run_scaling(args.scaling, device=args.device, busy=args.busy)
         return
     where = {"device": args.device, "precision": args.precision, "busy": args.busy}
-    parts, keep_memory = planned(args.plan or PLANS, **where), not args.return_memory
+    parts, keep_memory = planned(args.plan, **where), not args.return_memory
     if args.record:
         make_record(ROOT / "results" / "benchmark", parts, renew=bool(args.plan), keep_memory=keep_memory)
     else:

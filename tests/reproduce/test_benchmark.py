@@ -228,11 +228,16 @@ def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
         run_benchmark([TINY])
 
 
-def test_a_cuda_device_takes_a_thirty_second_of_the_time_and_no_startup(monkeypatch, tmp_path):
+def test_a_cuda_device_has_plans_of_its_own_and_no_startup(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
-    parts = plans.planned(plans.PLANS, device="cuda", precision="bf16")
-    assert [part.seconds * 32 for part in parts] == [part.seconds for part in plans.planned(plans.PLANS)]
+    parts = plans.planned(device="cuda", precision="bf16")
+    assert parts[0].stem_only
+    assert {(part.device, part.precision) for part in parts} == {("cuda", "bf16")}
+    cells = [len(p.nets) * len(p.tasks) * len(p.batches) * len(p.formats) * p.seconds for p in parts]
+    assert sum(cells) < 120  # seconds of timing; building the networks takes about as long
+    with pytest.raises(ValueError, match=r"plans=.'peers'.*pass some of .'stem', 'cifar'"):
+        plans.planned(["peers"], device="cuda")
     path, record = make_record(tmp_path, parts)
     assert path == tmp_path / "cuda_bf16.json"
     assert record["startup"] is None

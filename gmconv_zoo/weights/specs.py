@@ -245,7 +245,7 @@ def _cifar10(
     *,
     origin: str = "results/cifar.csv, commit {commit}, torch 2.14.1, AMD EPYC",
     date: str = "2026-11-25",
-    precision: str = "",
+    details: str = "",
     stem: Stem | None = None,
 ) -> WeightSpec:
     """A ResNet-20 trained here for 30 epochs, which is a row of results/cifar.csv."""
@@ -265,7 +265,7 @@ def _cifar10(
         std=(0.247, 0.2435, 0.2616),
         measured=Metric(top1, top5, "CIFAR-10 test", origin.format(commit=commit), date),
         stem=stem,
-        recipe=f"the paper's recipe shortened to 30 of its 160 epochs, {precision}seed 0, last epoch",
+        recipe=f"the paper's recipe shortened to 30 of its 160 epochs, {details}seed 0, last epoch",
         label_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     )
 
@@ -280,7 +280,7 @@ _TRAINED: tuple[WeightSpec, ...] = (
         "05667d342aeb37fd91b63432100465aa27666e590a29db6fd96180f2e1bbb1ab",
         origin="gmconv validate in float32, trained at commit {commit}, torch 2.14.1, Intel Xeon",
         date="2026-11-26",
-        precision="bfloat16, ",
+        details="bfloat16, clip_sigma 0.02, ",
         stem=Stem(0.0861, (0.9998, 0.9976, 0.9678, 0.9745), 10_000, 151),
     ),
     _cifar10(

@@ -4,7 +4,7 @@ To add one, add an `Experiment` to `EXPERIMENTS`; `python -m reproduce.experimen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
@@ -133,6 +133,13 @@ def _standard_settings(size: int) -> Experiment:
     return Experiment(title, tuple(arms), "lr 0.1, weight decay 0.0001")
 
 
+def _at_best_decay(size: int) -> Experiment:
+    """The same masks at the weight decay at which the standard network was best (7x7 kernels: 0.0005)."""
+    arms = [replace(arm, changes={**arm.changes, "weight_decay": 5e-4}) for arm in _with_kernels(size).arms]
+    title = f"Kernels of {size}x{size} in that network, with a weight decay of 0.0005"
+    return Experiment(title, tuple(arms), "standard")
+
+
 def _depthwise(size: int) -> Experiment:
     """Static masks from several sigmas in a small ConvNeXt, whose large kernels are depthwise.
 
@@ -197,6 +204,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
+    "kernel7-decay": _at_best_decay(7),
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
         "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",

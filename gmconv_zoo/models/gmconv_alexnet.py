@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 from timm.layers import get_device_dtype
-from timm.models import checkpoint_seq, generate_default_cfgs, register_model, register_notrace_module
+from timm.models import checkpoint_seq, generate_default_cfgs, register_notrace_module
 from timm.models._features import feature_take_indices
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..weights.adapt import StateDict
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["AlexNet"]
 
@@ -212,7 +212,7 @@ _COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool
 default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_alexnet", "stdconv_alexnet", **_COMMON))
 
 
-def _create(variant: str, pretrained: bool, kwargs: dict[str, Any]) -> AlexNet:
+def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
     return build_gmconv(
         AlexNet,
         variant,
@@ -267,19 +267,6 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
     return global_pool
 
 
-@register_model
-def gmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_alexnet", pretrained, kwargs)
-
-
-@register_model
-def sgmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with static masks everywhere."""
-    return _create("sgmconv_alexnet", pretrained, kwargs)
-
-
-@register_model
-def stdconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with standard convolutions: the paper's baseline."""
-    return _create("stdconv_alexnet", pretrained, kwargs)
+gmconv_alexnet = entrypoint("gmconv_alexnet", "AlexNet", _create)
+sgmconv_alexnet = entrypoint("sgmconv_alexnet", "AlexNet", _create)
+stdconv_alexnet = entrypoint("stdconv_alexnet", "AlexNet", _create)

@@ -7,14 +7,13 @@ the ImageNet network with a 3x3 stem and no max pooling, as in Cutout (arXiv 170
 from typing import Any
 
 from timm.layers import create_classifier
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 from timm.models._features import feature_take_indices
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..weights.adapt import StateDict
-from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["CifarResNet", "PadShortcut"]
 
@@ -105,7 +104,9 @@ class CifarResNet(SigmaNoDecay, ResNet):
         self.head_hidden_size = width * self.global_pool.feat_mult()
         self.init_weights(zero_init_last=zero_init_last)
 
-    def forward_intermediates(self, x: Tensor, indices: int | list[int] | None = None, *args: Any, **kwargs: Any) -> Any:
+    def forward_intermediates(
+        self, x: Tensor, indices: int | list[int] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Feature maps at the taps of `feature_info`, as timm's ResNet returns them."""
         return super().forward_intermediates(x, self._timms_taps(indices), *args, **kwargs)
 
@@ -136,20 +137,9 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-def _create(variant: str, pretrained: bool, args: dict[str, Any], kwargs: dict[str, Any]) -> CifarResNet:
-    return build_gmconv(
-        CifarResNet,
-        variant,
-        pretrained,
-        rename=_rename,
-        feature_cfg={"out_indices": tuple(range(len(args["layers"]) + 1))},
-        **{**args, **kwargs},
-    )
-
-
-def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Some public CIFAR checkpoints call the classifier "linear"."""
-    return {key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state_dict.items()}
+def _create(variant: str, pretrained: bool, *, layers: tuple[int, ...], **kwargs: Any) -> CifarResNet:
+    taps = {"out_indices": tuple(range(len(layers) + 1))}
+    return build_gmconv(CifarResNet, variant, pretrained, feature_cfg=taps, layers=layers, **kwargs)
 
 
 def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, dd: dict[str, Any]) -> BasicBlock:
@@ -171,57 +161,12 @@ def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, d
 _RESNET20 = {"layers": (3, 3, 3), "channels": (16, 32, 64)}
 _RESNET56 = {"layers": (9, 9, 9), "channels": (16, 32, 64)}
 _RESNET18 = {"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "shortcut": "conv"}
-
-
-@register_model
-def gmconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def gmconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def gmconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
+gmconv_cifar_resnet20 = entrypoint("gmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+sgmconv_cifar_resnet20 = entrypoint("sgmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+stdconv_cifar_resnet20 = entrypoint("stdconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+gmconv_cifar_resnet56 = entrypoint("gmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+sgmconv_cifar_resnet56 = entrypoint("sgmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+stdconv_cifar_resnet56 = entrypoint("stdconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+gmconv_cifar_resnet18 = entrypoint("gmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+sgmconv_cifar_resnet18 = entrypoint("sgmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+stdconv_cifar_resnet18 = entrypoint("stdconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)

@@ -20,12 +20,10 @@ __all__ = [
     "CardSubject",
     "Kind",
     "base_model",
-    "check_cards",
     "check_licence",
     "render_card",
     "stem_line",
     "subject_of",
-    "write_cards",
 ]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
@@ -132,40 +130,6 @@ def render_card(subject: CardSubject) -> str:
         dynamic_stem=spec.model.startswith("gmconv_"),
     )
     return str(card).rstrip() + "\n"
-
-
-def write_cards(folder: Path) -> list[Path]:
-    """Write ``<model>.<tag>.md`` for every spec.
-
-    Args:
-        folder: created when missing; other files in it are left alone.
-
-    Returns:
-        The files written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, spec in SPECS.items():
-        paths.append(folder / f"{name}.md")
-        paths[-1].write_text(render_card(subject_of(spec)), encoding="utf-8")
-    return paths
-
-
-def check_cards(folder: Path) -> list[str]:
-    """Compare a folder of cards with the specs.
-
-    Returns:
-        One sentence per card that differs, is missing or belongs to no spec; empty when all is well.
-    """
-    problems = []
-    for name, spec in SPECS.items():
-        path = folder / f"{name}.md"
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif path.read_text(encoding="utf-8") != render_card(subject_of(spec)):
-            problems.append(f"{path} differs from its spec")
-    problems += [f"{path} belongs to no spec" for path in sorted(folder.glob("*.md")) if path.stem not in SPECS]
-    return problems
 
 
 def _names(spec: WeightSpec) -> str:

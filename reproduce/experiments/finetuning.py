@@ -126,7 +126,7 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
         by_class.setdefault(label, []).append(index)
     drawn = random.Random(seed)
     chosen = [index for members in by_class.values() for index in sorted(drawn.sample(members, per_class))]
-    return replace(source, reader=PartReader(source.reader, chosen), count=len(chosen))
+    return replace(source, reader=PartReader(source.reader, chosen))
 
 
 def _digits_folder(folder: Path) -> Path:

@@ -139,8 +139,6 @@ def tensor_loader(
     Returns:
         A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: pass at least 1.")
     sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
     return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)
 

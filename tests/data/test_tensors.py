@@ -87,14 +87,6 @@ def test_every_augmented_image_is_a_crop_of_the_padded_original(flip, ways):
     assert flip or not any(mirrored for _, _, mirrored in seen)
 
 
-def test_flip_is_off_unless_asked_for():
-    data = TensorImages(
-        torch.arange(30, dtype=torch.uint8).reshape(1, 1, 6, 5), torch.zeros(1).long(), mean=(0,), std=(1,)
-    )
-    for epoch in range(8):
-        assert torch.equal((data[epoch][0] * 255).round().to(torch.uint8), data.images[0])
-
-
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [

@@ -9,7 +9,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.export import export as export_module
-from gmconv_zoo.export.export import FORMATS, export
+from gmconv_zoo.export.export import export
 from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
 from gmconv_zoo.export.prepare import example_images, prepare
 from gmconv_zoo.export.torch_files import read_exported, read_torchscript
@@ -193,11 +193,3 @@ def test_the_command_exports_a_saved_folder(tmp_path, gmconv):
     extra = {METADATA_FILE: ""}
     torch.jit.load(tmp_path / "mine.pt", _extra_files=extra)
     assert json.loads(extra[METADATA_FILE])["labels"] == ["a", "b", "c"]
-
-
-def test_the_command_refuses_in_one_line(gmconv):
-    assert gmconv("export", "no_such_model")[0].startswith("gmconv export: 'no_such_model' is not a folder")
-
-
-def test_every_format_has_a_file_ending_of_its_own():
-    assert len(set(FORMATS.values())) == len(FORMATS)

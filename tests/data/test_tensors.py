@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
@@ -126,6 +128,7 @@ def test_images_that_do_not_fit_on_a_device_stay_on_the_host(tmp_path, monkeypat
 
     monkeypatch.setattr(TensorImages, "to", full)
     net = timm.create_model("stdconv_cifar_resnet20", num_classes=3)
-    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE.override(crop_scale=1.0), device="cuda")
+    accelerator = SimpleNamespace(gradient_accumulation_steps=1, num_processes=1, device="cuda")
+    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE.override(crop_scale=1.0), accelerator=accelerator)
     assert moves == [(24, "cuda"), (6, "cuda"), (24, "cpu"), (6, "cpu")]
     assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text

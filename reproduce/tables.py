@@ -19,9 +19,10 @@ from torch import nn
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.detection import build_preset, presets
-from gmconv_zoo.hub.cards import check_cards, write_cards
+from gmconv_zoo.hub.cards import render_card, subject_of
 from gmconv_zoo.hub.listing import listed_models
 from gmconv_zoo.hub.profile import profile_registered
+from gmconv_zoo.weights.specs import SPECS
 
 from . import ROOT
 from .benchmark.detectors import detector_table
@@ -81,8 +82,16 @@ def _stages(numbers: tuple[int, ...]) -> str:
 
 def outdated() -> list[str]:
     """Return a line for each table and card that differs from what it is made from."""
-    tables = [f"{page}: the part {name!r} differs" for page, name, text in _parts() if text != page.read_text("utf-8")]
-    return tables + check_cards(CARDS)
+    found = [f"{page}: the part {name!r} differs" for page, name, text in _parts() if text != page.read_text("utf-8")]
+    cards = _cards()
+    there = {path: path.read_text(encoding="utf-8") for path in CARDS.glob("*.md")}
+    found += [f"{path} is missing or differs from its spec" for path, card in cards.items() if there.get(path) != card]
+    return found + [f"{path} belongs to no spec" for path in sorted(there.keys() - cards.keys())]
+
+
+def _cards() -> dict[Path, str]:
+    """Return the model card of every weight, by its file."""
+    return {CARDS / f"{name}.md": render_card(subject_of(spec)) for name, spec in SPECS.items()}
 
 
 def _parts() -> Iterator[tuple[Path, str, str]]:
@@ -124,7 +133,8 @@ def _main(args: argparse.Namespace) -> int:
         return int(bool(found))
     for page, _, text in _parts():
         page.write_text(text, encoding="utf-8")
-    write_cards(CARDS)
+    for path, card in _cards().items():
+        path.write_text(card, encoding="utf-8")
     return 0
 
 

@@ -14,6 +14,7 @@ import yaml
 import gmconv_zoo
 from gmconv_zoo import detection
 from gmconv_zoo._version import REPOSITORY
+from gmconv_zoo.visualize import draw_model
 from tests.images.image_folders import make_folder
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +145,11 @@ def test_commands_work_offline_one_after_the_other(lines, photos, tmp_path, monk
     for line in lines:
         short = ["--epochs", "1"] if line.startswith("gmconv finetune") else []
         assert gmconv(*shlex.split(line, comments=True)[1:], *short)[0] == 0, line
+
+
+def test_every_figure_of_a_network_is_listed():
+    listed_figures = re.findall(r"^\| `(\w+)\.png`", TEXTS[DOCS / "look-inside.md"], re.MULTILINE)
+    assert listed_figures == [*draw_model.MASK_FIGURES, "receptive_field"]
 
 
 def test_the_page_of_the_api_has_every_public_name():

@@ -89,14 +89,6 @@ def test_a_network_unknown_to_timm_loads_with_its_plain_twin(tmp_path, build):
         load(tmp_path)
 
 
-def test_label_names_and_pretrained_cfg_survive(tmp_path):
-    net = plain("gmconv_cifar_resnet20", num_classes=2)
-    save(net, tmp_path, label_names=["cat", "dog"])
-    back = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
-    assert back.pretrained_cfg["label_names"] == ["cat", "dog"]
-    assert back.pretrained_cfg["input_size"] == (3, 32, 32) or back.pretrained_cfg["input_size"] == [3, 32, 32]
-
-
 def test_a_finetuned_head_is_saved_with_its_new_size(tmp_path):
     net = plain("gmconv_cifar_resnet20")
     net.reset_classifier(4)

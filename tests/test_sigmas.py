@@ -127,10 +127,6 @@ def test_images_of_bytes_are_refused(read):
     assert not net[0]._forward_pre_hooks
 
 
-def test_dynamic_masks_of_a_static_network_are_none():
-    assert dynamic_masks(timm.create_model("sgmconv_cifar_resnet20"), torch.rand(2, 3, 32, 32)) == {}
-
-
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     net, images = stem_with_a_dead_unit()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +9,6 @@ from torch.nn import functional as F
 
 from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
 from ..engine.evaluate import evaluate
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 __all__ = [
     "Answers",
@@ -171,21 +167,18 @@ class Answers:
         return torch.cat([torch.empty(0, 6, dtype=torch.int64), *(counted for counted, _ in self._found)])[:, place]
 
 
-def score(
-    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], *, accelerator: "Accelerator | None" = None
-) -> Score:
+def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
     """Count how a classifier does on every image of a loader, in eval mode.
 
     Args:
         model: maps (B, C, H, W) images to (B, classes) logits; its modules keep their train or eval mode.
         loader: yields (B, C, H, W) images and (B,) int64 labels.
-        accelerator: for several processes; it has prepared the loader.
 
     Raises:
         ValueError: when the loader is empty.
     """
     answers = Answers()
-    evaluate(model, loader, answers, accelerator=accelerator)
+    evaluate(model, loader, answers)
     return answers.score
 
 

@@ -36,7 +36,6 @@ __all__ = [
     "eval_batch",
     "make_loaders",
     "open_images",
-    "sharing",
     "training_transform",
 ]
 
@@ -94,9 +93,7 @@ def make_loaders(
     skip_bad: bool = False,
     memory_gb: float = 2.0,
     drop_last: bool = False,
-    accumulate: int = 1,
-    processes: int = 1,
-    device: torch.device | str = "cpu",
+    accelerator: Accelerator | None = None,
 ) -> Loaders:
     """Return loaders with the preprocessing of a network's configuration.
 
@@ -109,15 +106,18 @@ def make_loaders(
         memory_gb: largest memory for decoded images in GB. Larger datasets are read at every use, and so are all
             datasets of a recipe with random resized crops; those that would fit are checked for bad images first.
         drop_last: leave out the images of a last partial update, if there is a full one.
-        accumulate: number of batches per optimizer update; the recipe's batch size is divided among them.
-        processes: number of processes of the run, which share every batch.
-        device: device that keeps and augments the images, if they fit into its memory.
+        accelerator: its batches per optimizer update divide the recipe's batch size, its processes share every batch,
+            and its device keeps and augments the images, if they fit into its memory; None for one process on the CPU.
 
     Raises:
         ValueError: when the batch size cannot be divided in this way, images cannot be read, or a class has no
             readable image left.
     """
-    batch_size = part_size(recipe.batch_size, accumulate, processes)
+    parts, processes, device = 1, 1, torch.device("cpu")
+    if accelerator is not None:
+        parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
+        device = accelerator.device
+    batch_size = part_size(recipe.batch_size, parts, processes)
     config = data_config(model)
     channels, height, width = config["input_size"]
     if (mode := mode_for(channels)) != "RGB":
@@ -155,15 +155,6 @@ def make_loaders(
 def _normalises_batches(model: nn.Module) -> bool:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     return any(isinstance(module, kinds) for module in model.modules())
-
-
-def sharing(accelerator: Accelerator) -> dict[str, Any]:
-    """Return the arguments of `make_loaders` that an accelerator decides: batches per update, processes, device."""
-    return {
-        "accumulate": accelerator.gradient_accumulation_steps,
-        "processes": accelerator.num_processes,
-        "device": accelerator.device,
-    }
 
 
 def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[str, Any]:
@@ -249,7 +240,7 @@ def _memory_sets(
     return train, TensorImages(val_images, val_labels, **statistics), bad + val_bad
 
 
-def _move(sets: tuple[TensorImages, TensorImages], device: torch.device | str) -> None:
+def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None:
     try:
         for images in sets:
             images.to(device)

@@ -22,7 +22,7 @@ from ..saving.named import check_model_name, is_timm_name
 from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
-from .loading import Loaders, described_images, make_loaders, open_images, sharing
+from .loading import Loaders, described_images, make_loaders, open_images
 from .networks import start_network, starts_random
 from .recipes import (
     FINETUNE,
@@ -275,11 +275,10 @@ def _loaders(
     *,
     drop_last: bool,
 ) -> Loaders:
-    reading: dict[str, Any] = {"seed": options.seed, "skip_bad": options.skip_bad}
+    reading: dict[str, Any] = {"seed": options.seed, "skip_bad": options.skip_bad, "accelerator": accelerator}
     if isinstance(images, StreamData):
-        return make_stream_loaders(net, images, recipe, accelerator=accelerator, **reading)
-    reading |= {"memory_gb": options.memory_gb, "drop_last": drop_last, **sharing(accelerator)}
-    return make_loaders(net, images, recipe, **reading)
+        return make_stream_loaders(net, images, recipe, **reading)
+    return make_loaders(net, images, recipe, memory_gb=options.memory_gb, drop_last=drop_last, **reading)
 
 
 def _counts(images: ImageData | StreamData) -> str:

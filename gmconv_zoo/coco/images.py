@@ -149,8 +149,6 @@ def coco_loader(
     Returns:
         A torch loader, ready for accelerate with ``split_batches=True``.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: pass at least 1.")
     sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed) if shuffle else None
     return reading_loader(images, batch_size, images.seed, workers=workers, sampler=sampler, collate_fn=_to_lists)
 

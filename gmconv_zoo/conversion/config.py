@@ -1,7 +1,7 @@
 """What a conversion asks for: one set of keywords for `convert`, `timm.create_model` and config.json."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from typing import Any
 
@@ -57,14 +57,6 @@ class Conversion:
     def masks_anything(self) -> bool:
         """False for a plain network: neither the stem nor the body is to be masked."""
         return self.stem is not None or self.body is not None
-
-    def without_static(self) -> "Conversion":
-        """The conversion that a network has left once its static masks are folded in."""
-        return replace(
-            self,
-            stem=None if self.stem == "static" else self.stem,
-            body=None if self.body == "static" else self.body,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready keywords of `convert`, every field present."""

@@ -4,6 +4,7 @@ from torch import nn
 
 from ..layers import SGMConv2d, copy_network
 from .config import Conversion
+from .record import present_conversion
 from .replace import replace_modules
 
 __all__ = ["fuse"]
@@ -28,7 +29,6 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     pairs = [(layer, layer.fuse()) for layer in model.modules() if isinstance(layer, SGMConv2d)]
     model = replace_modules(model, pairs)
     for part in model.modules():  # a converted network may be part of a larger one
-        conversion = vars(part).get("gmconv_conversion")
-        if isinstance(conversion, Conversion):
-            part.gmconv_conversion = conversion.without_static()  # type: ignore[assignment]
+        if isinstance(vars(part).get("gmconv_conversion"), Conversion):
+            part.gmconv_conversion = present_conversion(part)  # type: ignore[assignment]
     return model

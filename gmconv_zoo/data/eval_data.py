@@ -105,19 +105,19 @@ def open_named(
         refuse_columns(data, *columns)
     if prefix in ("hfids", "wds"):
         shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
-        return ImageSource(data, shards, shards.class_names, ordered=True, stream=True, count=shards.count)
+        return ImageSource(data, shards, shards.class_names, ordered=True, stream=True)
     if prefix == "torch" and root is None:
         raise ValueError(f"{data}: pass root (--data-dir), the folder in which it is stored.")
     try:
         if prefix == "hfds":
             reader = HubReader(name, split=split, cache=root, columns=columns, classes=classes)
-            return ImageSource(data, reader, reader.class_names, ordered=not reader.sorted, count=len(reader))
+            return ImageSource(data, reader, reader.class_names, ordered=not reader.sorted)
         dataset: Any = create_dataset(data, root=str(root), split=split, download=download)
     except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         place = data if root is None else f"{data} in {root}"
         raise ValueError(f"{place}, split {split!r}: {error or type(error).__name__}") from error
     names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
-    return ImageSource(data, TorchReader(dataset), names, ordered=True, count=len(dataset))
+    return ImageSource(data, TorchReader(dataset), names, ordered=True)
 
 
 def _open_path(
@@ -132,13 +132,9 @@ def _open_path(
         return _flat(path, labels, id_map, output)
     if path.is_file():
         reader = TarReader(path)
-        return ImageSource(str(path), reader, reader.classes, count=len(reader))
-    return _folder(path, split, output)
-
-
-def _folder(folder: Path, split: str, output: str | Path | None) -> ImageSource:
-    root, names, files = read_split(folder, split, output=output)
-    return ImageSource(str(root), FileReader(files, root), list(names), count=len(files.paths))
+        return ImageSource(str(path), reader, reader.classes)
+    root, names, files = read_split(path, split, output=output)
+    return ImageSource(str(root), FileReader(files, root), list(names))
 
 
 def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: str | Path | None) -> ImageSource:
@@ -155,5 +151,4 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
             f"{folder}: several images are called {listed(twice)}: give every image that has a label its own name."
         )
     values, names = read_labels(labels, files, id_map=id_map)
-    reader = FileReader(LabelledFiles(tuple(files), tuple(values)), folder)
-    return ImageSource(str(folder), reader, names, count=len(files))
+    return ImageSource(str(folder), FileReader(LabelledFiles(tuple(files), tuple(values)), folder), names)

@@ -63,7 +63,7 @@ def open_data(
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
         described = f"validation part of {Path(data).resolve().name}"
         train, val = (
-            ImageSource(str(data), FileReader(files, Path(data)), list(folder.classes), count=len(files.paths))
+            ImageSource(str(data), FileReader(files, Path(data)), list(folder.classes))
             for files in (folder.train, folder.val)
         )
         return ImageData(folder.classes, train, val, described, folder.split_made)
@@ -95,7 +95,7 @@ def _hub_data(
     val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
     if val_split is None:
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
-        used, val = (replace(train, reader=PartReader(train.reader, part), count=len(part)) for part in (kept, chosen))
+        used, val = (replace(train, reader=PartReader(train.reader, part)) for part in (kept, chosen))
         return ImageData(classes, used, val, f"validation part of {name} {train_split}", split_made=True)
     val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
     _check_labels(data, val_split, val, len(classes))

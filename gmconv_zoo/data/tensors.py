@@ -17,7 +17,7 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
     Augmentation depends on the seed, the epoch and the image's index alone: not on the batch it falls into, the
     number of processes or what was drawn before. A key ``epoch * len(self) + index`` says which is meant, so the
-    keys below ``len(self)`` are the images of epoch 0.
+    keys below ``len(self)`` are the images of epoch 0. The keys of a batch are of one epoch.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -69,31 +69,22 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         return images[0], labels[0]
 
     def __getitems__(self, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """A (B, C, H, W) float32 batch and its (B,) labels; torch's loader calls this with a whole batch."""
-        wanted = torch.tensor(keys)
-        index = wanted % len(self)
-        drawn = self._drawn_for(wanted // len(self), index).to(self.images.device)
-        index = index.to(self.images.device)
-        return self.augment(self.images[index], drawn) * self.scale - self.shift, self.labels[index]
+        """A (B, C, H, W) float32 batch of one epoch and its (B,) labels; torch's loader passes a whole batch."""
+        epoch, index = keys[0] // len(self), torch.tensor(keys) % len(self)
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self._draw(epoch)
+        drawn, index = (values.to(self.images.device) for values in (self._drawn[1][index], index))
+        images = self.images[index]
+        if self.crop_padding or self.flip:
+            images = _crop_and_flip(images, drawn, self.crop_padding)
+        return images * self.scale - self.shift, self.labels[index]
 
-    def augment(self, images: Tensor, drawn: Tensor) -> Tensor:
-        """(B, C, H, W) images changed by their rows of `draw`."""
-        return _crop_and_flip(images, drawn, self.crop_padding) if self.crop_padding or self.flip else images
-
-    def draw(self, epoch: int) -> Tensor:
+    def _draw(self, epoch: int) -> Tensor:
         """(N, 3) for every image in an epoch: vertical and horizontal start of the crop, and whether to mirror."""
         generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, 1))
         crops = torch.randint(2 * self.crop_padding + 1, (len(self), 2), generator=generator)
         mirrored = torch.randint(2, (len(self), 1), generator=generator) * self.flip
         return torch.cat([crops, mirrored], dim=1)
-
-    def _drawn_for(self, epochs: Tensor, index: Tensor) -> Tensor:
-        parts = []
-        for epoch in epochs.tolist()[:1] if len(epochs.unique()) == 1 else epochs.tolist():
-            if self._drawn is None or self._drawn[0] != epoch:
-                self._drawn = epoch, self.draw(epoch)
-            parts.append(self._drawn[1])
-        return parts[0][index] if len(parts) == 1 else torch.stack([p[i] for p, i in zip(parts, index, strict=True)])
 
 
 class EpochSampler(Sampler[int]):
@@ -139,8 +130,6 @@ def tensor_loader(
     Returns:
         A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: pass at least 1.")
     sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
     return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)
 

@@ -87,7 +87,7 @@ def run_demo(
         RuntimeError: when the fused or the reloaded network does not do what the trained one does.
     """
     output = Path(output)
-    recipe = DEMO_RECIPE if epochs is None else _shortened(DEMO_RECIPE, epochs)
+    recipe = DEMO_RECIPE if epochs is None else DEMO_RECIPE.adapt(epochs=epochs)
     torch.manual_seed(seed)
     net = _start(model)
     output.mkdir(parents=True, exist_ok=True)  # before anything is trained in vain
@@ -131,11 +131,6 @@ def _start(model: str) -> nn.Module:
         raise ValueError(f"model={model!r} has no Gaussian masks: pass a gmconv_ or sgmconv_ name.")
     options = {"pretrained": True} if "." in model else {"sigma_init": START_SIGMA}
     return timm.create_model(model, num_classes=10, **options)
-
-
-def _shortened(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe over another number of epochs, whose warm-up must be shorter than all of it."""
-    return recipe.override(epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs / 2))
 
 
 def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[Loader, Loader]:

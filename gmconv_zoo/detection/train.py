@@ -108,7 +108,7 @@ def train(
     images, val = _open(data, chosen)
     recipe = recipe_for(len(images), **chosen.overrides)
     batch_size = part_size(recipe.batch_size, accelerator.gradient_accumulation_steps, accelerator.num_processes)
-    categories = {name: _category_id(images.coco, name) for name in images.coco.classes}
+    categories = {name: key for key, name in images.coco.categories.items()}
     chosen.say(f"{len(categories)} classes, {len(images)} training images and {len(val.images)} validation images")
     set_seed(chosen.seed)
     detector = _build(preset, categories, chosen)
@@ -180,10 +180,6 @@ def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, Coco
     reading = {name: options.overrides.get(name, getattr(ONE_X, name)) for name in ("flip", "without_boxes")}
     flip = 0.5 if reading["flip"] else 0.0
     return CocoImages(coco, flip=flip, seed=options.seed, without_boxes=reading["without_boxes"]), val
-
-
-def _category_id(coco: CocoFile, name: str) -> int:
-    return next(key for key, known in coco.categories.items() if known == name)
 
 
 def _build(preset: str | None, categories: dict[str, int], options: DetectionOptions) -> Any:

@@ -115,31 +115,21 @@ class Checkpoints:
                 "repair the folder, then start again with resume."
             ) from error
 
-    def exists(self) -> bool:
-        """Whether there is something to go on from."""
-        return self._latest().is_file()
-
-    def _latest(self) -> Path:
-        """The last checkpoint; where a run was killed before it had one, the best one, which is written first."""
-        last, best = self.folder / LAST_NAME, self.folder / BEST_NAME
-        return best if best.is_file() and not last.is_file() else last
-
-    def resume(self, state: TrainState) -> bool:
-        """Put a freshly prepared state where the last checkpoint left it.
+    def resume(self, state: TrainState) -> None:
+        """Put a freshly prepared state where the last checkpoint left it, if there is one.
 
         Args:
             state: changed in place; untouched when this raises.
-
-        Returns:
-            Whether there was a checkpoint.
 
         Raises:
             ValueError: when the checkpoint is of another network or other settings, naming the difference, is
                 damaged, or is there for some processes only. Nothing is written or deleted then.
         """
-        path = self._latest()
+        last, best = self.folder / LAST_NAME, self.folder / BEST_NAME
+        # a run that was killed before it had a last one has the best one, which is written first
+        path = best if best.is_file() and not last.is_file() else last
         if not _found_by_all(path):
-            return False
+            return
         content = read_state(path)
         self._check_identity(path, content)
         _check_tensors(path, content["model"], state.network)
@@ -155,7 +145,6 @@ class Checkpoints:
         state.rows[:] = content["rows"]
         self._resume_process(state, content["processes"])
         _logger.info("going on from %s: %d epochs and %d batches done", path, state.epoch, state.batch)
-        return True
 
     def _check_identity(self, path: Path, content: dict[str, Any]) -> None:
         there = content.get("identity") or {}

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
@@ -20,12 +20,11 @@ __all__ = [
     "CardSubject",
     "Kind",
     "base_model",
-    "check_cards",
     "check_licence",
+    "eval_results",
     "render_card",
     "stem_line",
     "subject_of",
-    "write_cards",
 ]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
@@ -134,40 +133,6 @@ def render_card(subject: CardSubject) -> str:
     return str(card).rstrip() + "\n"
 
 
-def write_cards(folder: Path) -> list[Path]:
-    """Write ``<model>.<tag>.md`` for every spec.
-
-    Args:
-        folder: created when missing; other files in it are left alone.
-
-    Returns:
-        The files written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, spec in SPECS.items():
-        paths.append(folder / f"{name}.md")
-        paths[-1].write_text(render_card(subject_of(spec)), encoding="utf-8")
-    return paths
-
-
-def check_cards(folder: Path) -> list[str]:
-    """Compare a folder of cards with the specs.
-
-    Returns:
-        One sentence per card that differs, is missing or belongs to no spec; empty when all is well.
-    """
-    problems = []
-    for name, spec in SPECS.items():
-        path = folder / f"{name}.md"
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif path.read_text(encoding="utf-8") != render_card(subject_of(spec)):
-            problems.append(f"{path} differs from its spec")
-    problems += [f"{path} belongs to no spec" for path in sorted(folder.glob("*.md")) if path.stem not in SPECS]
-    return problems
-
-
 def _names(spec: WeightSpec) -> str:
     """The Python expression for the classes' names in the order of the outputs."""
     if spec.label_names:
@@ -189,7 +154,7 @@ def _metadata(subject: CardSubject) -> ModelCardData:
         datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
         base_model=base_model(spec, subject.start),
         model_name=spec.name if spec.measured else None,
-        eval_results=_eval_results(spec.measured) if spec.measured else None,
+        eval_results=_measured_results(spec.measured) if spec.measured else None,
     )
 
 
@@ -221,19 +186,23 @@ def base_model(spec: WeightSpec, start: str) -> str | None:
     return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 
 
-def _eval_results(metric: Metric) -> list[EvalResult]:
+def _measured_results(metric: Metric) -> list[EvalResult]:
     values = {"Top-1 accuracy": metric.top1, "Top-5 accuracy": metric.top5}
+    kind = {"task_type": "image-classification", "metric_type": "accuracy", "dataset_type": _dataset_id(metric.dataset)}
+    return eval_results(values, dataset_name=metric.dataset, **kind)
+
+
+def eval_results(values: dict[str, float | None], *, dataset_type: str | None = None, **said: Any) -> list[EvalResult]:
+    """Return measured values as the Hub lists them, without those that are None.
+
+    Args:
+        values: by the name of the metric.
+        dataset_type: the Hub's name of the dataset; None for a user's own images.
+        **said: other fields of `EvalResult`, the same for all values.
+    """
+    said["dataset_type"] = dataset_type or "imagefolder"  # the Hub's word for anybody's own images
     return [
-        EvalResult(
-            task_type="image-classification",
-            dataset_type=_dataset_id(metric.dataset) or "imagefolder",  # the Hub's word for anybody's own images
-            dataset_name=metric.dataset,
-            metric_type="accuracy",
-            metric_name=name,
-            metric_value=value,
-        )
-        for name, value in values.items()
-        if value is not None
+        EvalResult(metric_name=name, metric_value=value, **said) for name, value in values.items() if value is not None
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCard, ModelCardData
 from torch import nn
 
 from .._version import REPOSITORY
@@ -13,12 +13,13 @@ from ..conversion import present_conversion
 from ..saving import load
 from ..saving.detectors import main_network
 from ..weights.specs import WeightSpec
-from .cards import Kind, base_model, check_licence, stem_line
+from .cards import Kind, base_model, check_licence, eval_results, stem_line
 from .measured import DetectionMetric
 
 __all__ = ["check_detector", "check_tensors", "detector_card"]
 
 _TEMPLATE = Path(__file__).with_name("detector_card_template.md.jinja")
+_TASK = {"task_type": "object-detection", "metric_type": "mAP"}
 _HEADS = {
     "faster_rcnn": ("Faster R-CNN", "https://arxiv.org/abs/1506.01497"),
     "cascade_rcnn": ("Cascade R-CNN", "https://arxiv.org/abs/1712.00726"),
@@ -59,11 +60,11 @@ def detector_card(
     data = ModelCardData(
         license=spec.licence,
         library_name="gmconv_zoo",
-        pipeline_tag="object-detection",
+        pipeline_tag=_TASK["task_type"],
         tags=["object-detection", "gmconv"],
         base_model=base_model(spec, start),
         model_name=spec.name if metric else None,
-        eval_results=_eval_results(metric) if metric else None,
+        eval_results=eval_results(metric.values, dataset_name=metric.dataset, **_TASK) if metric else None,
     )
     head, _ = _HEADS[plan["head"]]
     card = ModelCard.from_template(
@@ -140,18 +141,3 @@ def _masks(conversion: dict[str, Any]) -> str:
     where = "all stages" if stages is None else f"stage{'s' * (len(stages) > 1)} {', '.join(map(str, stages))}"
     parts = {"the stem": conversion["stem"], where: conversion["body"]}
     return ", ".join(f"{kind} in {place}" for place, kind in parts.items() if kind)
-
-
-def _eval_results(metric: DetectionMetric) -> list[EvalResult]:
-    return [
-        EvalResult(
-            task_type="object-detection",
-            dataset_type="imagefolder",  # the Hub's word for anybody's own images
-            dataset_name=metric.dataset,
-            metric_type="mAP",
-            metric_name=name,
-            metric_value=value,
-        )
-        for name, value in metric.values.items()
-        if value is not None
-    ]

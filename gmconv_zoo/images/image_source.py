@@ -29,7 +29,6 @@ class ImageSource:
         ordered: whether the dataset defines the order of its classes. That order is then used for the network if no
             names match. The order of a folder's classes is only alphabetical.
         stream: whether images come in sequence and without names.
-        count: number of images; None if it is unknown.
         mode: mode of Pillow in which `read` returns images, see `to_mode`.
     """
 
@@ -38,11 +37,15 @@ class ImageSource:
     class_names: list[str] | None
     ordered: bool = False
     stream: bool = False
-    count: int | None = None
     mode: str = "RGB"
 
     def __len__(self) -> int:
         return len(self.reader)
+
+    @property
+    def count(self) -> int:
+        """Return the number of images, also of a stream."""
+        return self.reader.count if self.stream else len(self)
 
     @cached_property
     def labels(self) -> Sequence[int]:

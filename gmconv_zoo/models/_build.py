@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
-from timm.models import build_model_with_cfg, resolve_pretrained_cfg
+from timm.models import build_model_with_cfg, register_model, resolve_pretrained_cfg
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert, fit_sigma_modules
@@ -20,10 +20,15 @@ from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import SPECS, WeightSpec, specs_of
 
-__all__ = ["MASKS", "SigmaNoDecay", "build_gmconv", "default_cfgs_of", "masks_of"]
+__all__ = ["MASKS", "SigmaNoDecay", "build_gmconv", "default_cfgs_of", "entrypoint", "masks_of"]
 
 # The masks of each family: the paper's GMConv, its S-GMConv, and its baseline
 MASKS = {"gmconv": Conversion(), "sgmconv": Conversion(stem="static"), "stdconv": None}
+_FAMILIES_IN_WORDS = {
+    "gmconv": "with a dynamic stem and static masks elsewhere",
+    "sgmconv": "with static masks everywhere",
+    "stdconv": "with standard convolutions: the paper's baseline",
+}
 
 _logger = logging.getLogger(__name__)
 
@@ -37,6 +42,24 @@ class SigmaNoDecay:
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that timm's optimizer factory leaves undecayed."""
         return sigma_parameter_names(self)  # type: ignore[arg-type]
+
+
+def entrypoint(name: str, title: str, build: Callable[..., ModelT], **args: Any) -> Callable[..., ModelT]:
+    """Register a model of the module in which `build` is defined, and return its entrypoint.
+
+    Args:
+        name: the model's name, by which it has to stand in the module.
+        title: the network's name in words, for the entrypoint's docstring.
+        build: takes the name, whether to load weights, and constructor arguments.
+        **args: constructor arguments, which those of a call replace.
+    """
+
+    def create(pretrained: bool = False, **kwargs: Any) -> ModelT:
+        return build(name, pretrained, **{**args, **kwargs})
+
+    create.__name__ = create.__qualname__ = name
+    create.__module__, create.__doc__ = build.__module__, f"{title} {_FAMILIES_IN_WORDS[name.partition('_')[0]]}."
+    return register_model(create)
 
 
 def build_gmconv(

@@ -3,17 +3,19 @@
 One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997. timm has no AlexNet.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 from timm.layers import get_device_dtype
-from timm.models import generate_default_cfgs, register_model, register_notrace_module
+from timm.models import checkpoint_seq, generate_default_cfgs, register_notrace_module
+from timm.models._features import feature_take_indices
+from timm.models.vgg import VGG
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..weights.adapt import StateDict
-from ._base import ChainNet
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["AlexNet"]
 
@@ -72,8 +74,8 @@ class AlexNetMlp(nn.Module):
         return self.act2(self.fc2(self.drop2(x)))
 
 
-class AlexNet(SigmaNoDecay, ChainNet):
-    """AlexNet as torchvision has it, 61.1 M parameters.
+class AlexNet(SigmaNoDecay, VGG):
+    """AlexNet as torchvision has it, 61.1 M parameters; a VGG of timm's with other layers and torchvision's head.
 
     Args:
         num_classes: outputs of the classifier, 0 for none.
@@ -96,7 +98,7 @@ class AlexNet(SigmaNoDecay, ChainNet):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # timm's constructor makes the layers of a VGG
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes
         self.in_chans = in_chans
@@ -117,16 +119,17 @@ class AlexNet(SigmaNoDecay, ChainNet):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, stride=2),
         )
-        self.feature_info = [
+        self.feature_info: list[dict[str, Any]] = [
             {"num_chs": 64, "reduction": 4, "module": "features.1"},
             {"num_chs": 192, "reduction": 8, "module": "features.4"},
             {"num_chs": 256, "reduction": 16, "module": "features.11"},
             {"num_chs": 256, "reduction": 32, "module": "features.12"},
         ]
+        self.feature_ends = [1, 4, 11, 12]
         self.num_features = 256
         self.head_hidden_size = 4096
         self.global_pool = _checked_pool(global_pool, num_classes)
-        self.pre_logits: nn.Module = AlexNetMlp(256, self.head_hidden_size, drop_rate, global_pool, **dd)
+        self.pre_logits: Any = AlexNetMlp(256, self.head_hidden_size, drop_rate, global_pool, **dd)
         self.fc = _classifier(self.head_hidden_size, num_classes, dd)
 
     @torch.jit.ignore
@@ -162,32 +165,38 @@ class AlexNet(SigmaNoDecay, ChainNet):
         self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
 
     @torch.jit.ignore
-    def drop_head(self) -> None:
-        self.pre_logits = nn.Identity()
-        self.head_hidden_size = self.num_features
-        self.reset_classifier(0, "")
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute segments in the backward pass instead of keeping their activations."""
+        self.grad_checkpointing = enable
 
     @torch.jit.ignore
-    def drop_behind(self, tap: str) -> None:
-        self.features = self.features[: int(tap.rpartition(".")[2]) + 1]
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what lies behind the last tap that is wanted, and the head with it.
 
-    @torch.jit.ignore
-    def chain(self) -> list[tuple[str, nn.Module]]:
-        taps = {info["module"] for info in self.feature_info}
-        segments: list[tuple[str, nn.Module]] = []
-        start = 0
-        for end in range(1, len(self.features) + 1):
-            # an in-place ReLU stays with its convolution: recomputed alone it would undo its own input
-            if end == len(self.features) or not isinstance(self.features[end], nn.ReLU):
-                name = f"features.{end - 1}"
-                segments.append((name if name in taps else "", self.features[start:end]))
-                start = end
-        return segments
+        Args:
+            indices: the last n taps if an int, those listed if a sequence.
+            prune_norm: accepted for timm's interface; there is no final norm.
+            prune_head: drop the head even when nothing before it is dropped.
+
+        Returns:
+            The taps kept.
+        """
+        wanted, deepest = feature_take_indices(len(self.feature_info), indices)
+        self.features = self.features[: self.feature_ends[deepest] + 1]
+        if prune_head or deepest < len(self.feature_info) - 1:
+            self.num_features = self.head_hidden_size = self.feature_info[deepest]["num_chs"]
+            self.pre_logits = nn.Identity()
+            self.reset_classifier(0, "")
+        return wanted
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) images to the (B, 256, H', W') map behind the last pooling."""
         if not torch.jit.is_scripting() and self.grad_checkpointing:
-            return self._run_chain(x)
+            # every segment begins with a pooling: an in-place ReLU, recomputed alone, would undo its own input
+            starts = [0, *(end + 1 for end in self.feature_ends)]
+            return checkpoint_seq([self.features[a:b] for a, b in pairwise(starts)], x)
         return self.features(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -203,7 +212,7 @@ _COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool
 default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_alexnet", "stdconv_alexnet", **_COMMON))
 
 
-def _create(variant: str, pretrained: bool, kwargs: dict[str, Any]) -> AlexNet:
+def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
     return build_gmconv(
         AlexNet,
         variant,
@@ -258,19 +267,6 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
     return global_pool
 
 
-@register_model
-def gmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_alexnet", pretrained, kwargs)
-
-
-@register_model
-def sgmconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with static masks everywhere."""
-    return _create("sgmconv_alexnet", pretrained, kwargs)
-
-
-@register_model
-def stdconv_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
-    """AlexNet with standard convolutions: the paper's baseline."""
-    return _create("stdconv_alexnet", pretrained, kwargs)
+gmconv_alexnet = entrypoint("gmconv_alexnet", "AlexNet", _create)
+sgmconv_alexnet = entrypoint("sgmconv_alexnet", "AlexNet", _create)
+stdconv_alexnet = entrypoint("stdconv_alexnet", "AlexNet", _create)

@@ -4,18 +4,16 @@ ResNet-20 and -56 are those of He et al. (arXiv 1512.03385, Sec. 4.2) with param
 the ImageNet network with a 3x3 stem and no max pooling, as in Cutout (arXiv 1708.04552).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-from timm.layers import create_classifier, get_device_dtype
-from timm.models import generate_default_cfgs, register_model
-from timm.models.resnet import BasicBlock
+from timm.layers import create_classifier
+from timm.models import generate_default_cfgs
+from timm.models._features import feature_take_indices
+from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..weights.adapt import StateDict
-from ._base import ChainNet
-from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["CifarResNet", "PadShortcut"]
 
@@ -43,8 +41,8 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, self.before, self.after])
 
 
-class CifarResNet(SigmaNoDecay, ChainNet):
-    """A residual network of basic blocks whose stem keeps the image's resolution.
+class CifarResNet(SigmaNoDecay, ResNet):
+    """A residual network of basic blocks whose stem keeps the image's resolution; otherwise timm's ResNet.
 
     Args:
         layers: blocks per stage, three or four stages.
@@ -58,12 +56,6 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         zero_init_last: start every residual branch at zero; off, as in the paper's baselines.
         device, dtype: of every tensor created.
     """
-
-    if TYPE_CHECKING:  # made by add_module; TorchScript would read annotations
-        layer1: nn.Module
-        layer2: nn.Module
-        layer3: nn.Module
-        layer4: nn.Module
 
     def __init__(
         self,
@@ -81,7 +73,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
     ) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}: pass an odd number of taps, e.g. 3.")
-        super().__init__()
+        nn.Module.__init__(self)  # timm's constructor makes the stem and the four stages of ImageNet's networks
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes
         self.in_chans = in_chans
@@ -89,9 +81,11 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         self.grad_checkpointing = False
 
         width = channels[0]
-        self.conv1 = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
+        stem: Any = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
+        self.conv1 = stem
         self.bn1 = nn.BatchNorm2d(width, **dd)
         self.act1 = nn.ReLU(inplace=True)
+        self.maxpool: Any = nn.Identity()
         self.feature_info = [{"num_chs": width, "reduction": 1, "module": "act1"}]
         for number, (depth, out) in enumerate(zip(layers, channels, strict=True), start=1):
             stride = 1 if number == 1 else 2
@@ -103,76 +97,28 @@ class CifarResNet(SigmaNoDecay, ChainNet):
             self.feature_info.append({"num_chs": out, "reduction": 2 ** (number - 1), "module": f"layer{number}"})
             width = out
         if len(layers) == 3:
-            self.layer4 = nn.Identity()
+            self.layer4 = nn.Sequential()
 
         self.num_features = width
         self.global_pool, self.fc = create_classifier(width, num_classes, pool_type=global_pool, **dd)
         self.head_hidden_size = width * self.global_pool.feat_mult()
         self.init_weights(zero_init_last=zero_init_last)
 
-    @torch.jit.ignore
-    def init_weights(self, zero_init_last: bool = False) -> None:
-        """He initialisation of every kernel; optionally zero the last norm of every block."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif zero_init_last and isinstance(module, BasicBlock):
-                module.zero_init_last()
+    def forward_intermediates(
+        self, x: Tensor, indices: int | list[int] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Feature maps at the taps of `feature_info`, as timm's ResNet returns them."""
+        return super().forward_intermediates(x, self._timms_taps(indices), *args, **kwargs)
 
-    @torch.jit.ignore
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """timm's patterns for layer-wise learning rates."""
-        return {"stem": r"^conv1|bn1", "blocks": r"^layer(\d+)" if coarse else r"^layer(\d+)\.(\d+)"}
+    def prune_intermediate_layers(self, indices: int | list[int] = 1, *args: Any, **kwargs: Any) -> list[int]:
+        """Drop what lies behind the last tap that is wanted, as timm's ResNet does; returns the taps kept."""
+        super().prune_intermediate_layers(self._timms_taps(indices), *args, **kwargs)
+        return feature_take_indices(len(self.feature_info), indices)[0]
 
-    @torch.jit.ignore
-    def get_classifier(self, name_only: bool = False) -> str | nn.Module:
-        """The classifier, or its name."""
-        return "fc" if name_only else self.fc
-
-    @torch.jit.ignore
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Give the network a new classifier on its own device, in its dtype and mode.
-
-        Args:
-            num_classes: outputs, 0 for none.
-            global_pool: timm's pooling type; None keeps the present one.
-        """
-        self.num_classes = num_classes
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool_type=pool, **get_device_dtype(self)
-        )
-        self.head_hidden_size = self.num_features * self.global_pool.feat_mult()
-        self.global_pool.train(self.training)
-        self.fc.train(self.training)
-
-    @torch.jit.ignore
-    def chain(self) -> list[tuple[str, nn.Module]]:
-        stem = nn.Sequential(self.conv1, self.bn1, self.act1)
-        return [("act1", stem), *((info["module"], getattr(self, info["module"])) for info in self.feature_info[1:])]
-
-    @torch.jit.ignore
-    def drop_behind(self, tap: str) -> None:
-        names = [info["module"] for info in self.feature_info]
-        for name in names[names.index(tap) + 1 :]:
-            setattr(self, name, nn.Identity())
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) images to the last stage's (B, num_features, H', W') map."""
-        if not torch.jit.is_scripting() and self.grad_checkpointing:
-            return self._run_chain(x)
-        x = self.act1(self.bn1(self.conv1(x)))
-        x = self.layer1(x)
-        x = self.layer2(x)
-        x = self.layer3(x)
-        return self.layer4(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool and classify; with pre_logits only pool."""
-        x = self.global_pool(x)
-        if self.drop_rate:
-            x = F.dropout(x, p=float(self.drop_rate), training=self.training)
-        return x if pre_logits else self.fc(x)
+    def _timms_taps(self, indices: int | list[int] | None) -> list[int]:
+        """The numbers of taps in timm's network of four stages: the last tap lies behind the fourth stage."""
+        taps, last = len(self.feature_info), len(self.feature_info) - 1
+        return [4 if tap == last else tap for tap in feature_take_indices(taps, indices)[0]]
 
 
 _COMMON: dict[str, Any] = {
@@ -191,20 +137,9 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-def _create(variant: str, pretrained: bool, args: dict[str, Any], kwargs: dict[str, Any]) -> CifarResNet:
-    return build_gmconv(
-        CifarResNet,
-        variant,
-        pretrained,
-        rename=_rename,
-        feature_cfg={"out_indices": tuple(range(len(args["layers"]) + 1))},
-        **{**args, **kwargs},
-    )
-
-
-def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Some public CIFAR checkpoints call the classifier "linear"."""
-    return {key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state_dict.items()}
+def _create(variant: str, pretrained: bool, *, layers: tuple[int, ...], **kwargs: Any) -> CifarResNet:
+    taps = {"out_indices": tuple(range(len(layers) + 1))}
+    return build_gmconv(CifarResNet, variant, pretrained, feature_cfg=taps, layers=layers, **kwargs)
 
 
 def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, dd: dict[str, Any]) -> BasicBlock:
@@ -226,57 +161,12 @@ def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, d
 _RESNET20 = {"layers": (3, 3, 3), "channels": (16, 32, 64)}
 _RESNET56 = {"layers": (9, 9, 9), "channels": (16, 32, 64)}
 _RESNET18 = {"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "shortcut": "conv"}
-
-
-@register_model
-def gmconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-20 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet20", pretrained, _RESNET20, kwargs)
-
-
-@register_model
-def gmconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-56 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet56", pretrained, _RESNET56, kwargs)
-
-
-@register_model
-def gmconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
-
-
-@register_model
-def sgmconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with static masks everywhere."""
-    return _create("sgmconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
-
-
-@register_model
-def stdconv_cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """CIFAR ResNet-18 with standard convolutions: the paper's baseline."""
-    return _create("stdconv_cifar_resnet18", pretrained, _RESNET18, kwargs)
+gmconv_cifar_resnet20 = entrypoint("gmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+sgmconv_cifar_resnet20 = entrypoint("sgmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+stdconv_cifar_resnet20 = entrypoint("stdconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+gmconv_cifar_resnet56 = entrypoint("gmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+sgmconv_cifar_resnet56 = entrypoint("sgmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+stdconv_cifar_resnet56 = entrypoint("stdconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+gmconv_cifar_resnet18 = entrypoint("gmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+sgmconv_cifar_resnet18 = entrypoint("sgmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+stdconv_cifar_resnet18 = entrypoint("stdconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)

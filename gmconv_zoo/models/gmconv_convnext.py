@@ -5,10 +5,10 @@ The GMConv paper does not train them: they are here because its gains grow with 
 
 from typing import Any
 
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 from timm.models.convnext import ConvNeXt
 
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["GMConvConvNeXt"]
 
@@ -40,25 +40,7 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
     )
 
 
-@register_model
-def gmconv_convnext_atto(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
-    """ConvNeXt-Atto with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_convnext_atto", pretrained, **{**_ATTO, **kwargs})
-
-
-@register_model
-def sgmconv_convnext_atto(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
-    """ConvNeXt-Atto with static masks everywhere."""
-    return _create("sgmconv_convnext_atto", pretrained, **{**_ATTO, **kwargs})
-
-
-@register_model
-def gmconv_convnext_tiny(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
-    """ConvNeXt-Tiny with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_convnext_tiny", pretrained, **{**_TINY, **kwargs})
-
-
-@register_model
-def sgmconv_convnext_tiny(pretrained: bool = False, **kwargs: Any) -> GMConvConvNeXt:
-    """ConvNeXt-Tiny with static masks everywhere."""
-    return _create("sgmconv_convnext_tiny", pretrained, **{**_TINY, **kwargs})
+gmconv_convnext_atto = entrypoint("gmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
+sgmconv_convnext_atto = entrypoint("sgmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
+gmconv_convnext_tiny = entrypoint("gmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)
+sgmconv_convnext_tiny = entrypoint("sgmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)

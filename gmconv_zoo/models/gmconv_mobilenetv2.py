@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Any
 
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 from timm.models._efficientnet_builder import decode_arch_def, resolve_act_layer, resolve_bn_args, round_channels
 from timm.models.efficientnet import EfficientNet
 from torch import nn
 
 from ..weights.adapt import rename_by_order
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["GMConvMobileNetV2"]
 
@@ -54,13 +54,5 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
     )
 
 
-@register_model
-def gmconv_mobilenetv2(pretrained: bool = False, **kwargs: Any) -> GMConvMobileNetV2:
-    """MobileNetV2 1.0 with a dynamic stem and static masks elsewhere."""
-    return _create("gmconv_mobilenetv2", pretrained, **kwargs)
-
-
-@register_model
-def sgmconv_mobilenetv2(pretrained: bool = False, **kwargs: Any) -> GMConvMobileNetV2:
-    """MobileNetV2 1.0 with static masks everywhere."""
-    return _create("sgmconv_mobilenetv2", pretrained, **kwargs)
+gmconv_mobilenetv2 = entrypoint("gmconv_mobilenetv2", "MobileNetV2 1.0", _create)
+sgmconv_mobilenetv2 = entrypoint("sgmconv_mobilenetv2", "MobileNetV2 1.0", _create)

@@ -6,10 +6,10 @@ Residual branches do not start at zero, as in torchvision's networks, which the 
 
 from typing import Any
 
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["GMConvResNet"]
 
@@ -29,29 +29,9 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
     return build_gmconv(GMConvResNet, variant, pretrained, **{"zero_init_last": False, **kwargs})
 
 
-@register_model
-def gmconv_resnet18(pretrained: bool = False, **kwargs: Any) -> GMConvResNet:
-    """ResNet-18 with a dynamic stem and static masks elsewhere."""
-    args = {"block": BasicBlock, "layers": (2, 2, 2, 2)}
-    return _create("gmconv_resnet18", pretrained, **{**args, **kwargs})
-
-
-@register_model
-def sgmconv_resnet18(pretrained: bool = False, **kwargs: Any) -> GMConvResNet:
-    """ResNet-18 with static masks everywhere."""
-    args = {"block": BasicBlock, "layers": (2, 2, 2, 2)}
-    return _create("sgmconv_resnet18", pretrained, **{**args, **kwargs})
-
-
-@register_model
-def gmconv_resnet50(pretrained: bool = False, **kwargs: Any) -> GMConvResNet:
-    """ResNet-50 with a dynamic stem and static masks elsewhere."""
-    args = {"block": Bottleneck, "layers": (3, 4, 6, 3)}
-    return _create("gmconv_resnet50", pretrained, **{**args, **kwargs})
-
-
-@register_model
-def sgmconv_resnet50(pretrained: bool = False, **kwargs: Any) -> GMConvResNet:
-    """ResNet-50 with static masks everywhere."""
-    args = {"block": Bottleneck, "layers": (3, 4, 6, 3)}
-    return _create("sgmconv_resnet50", pretrained, **{**args, **kwargs})
+_RESNET18 = {"block": BasicBlock, "layers": (2, 2, 2, 2)}
+_RESNET50 = {"block": Bottleneck, "layers": (3, 4, 6, 3)}
+gmconv_resnet18 = entrypoint("gmconv_resnet18", "ResNet-18", _create, **_RESNET18)
+sgmconv_resnet18 = entrypoint("sgmconv_resnet18", "ResNet-18", _create, **_RESNET18)
+gmconv_resnet50 = entrypoint("gmconv_resnet50", "ResNet-50", _create, **_RESNET50)
+sgmconv_resnet50 = entrypoint("sgmconv_resnet50", "ResNet-50", _create, **_RESNET50)

@@ -122,7 +122,7 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
     if settings.weights is not None:
         raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
-    if source.count is not None and source.count != IMAGENET_IMAGES:
+    if source.count != IMAGENET_IMAGES:
         raise ValueError(
             f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {IMAGENET_IMAGES:,}."
         )

@@ -149,7 +149,7 @@ def _validate_one(
         answers, batch_size = _answers(model, images, settings, accelerator, bar)
         score, bad = answers.score, answers.bad
         seconds = time.perf_counter() - started
-        left_out = (source.count or 0) - score.count if source.stream else len(bad)
+        left_out = source.count - score.count if source.stream else len(bad)
         if left_out < 0:
             raise ValueError(f"{source.name}: {score.count} images came, but {source.count} were announced.")
         if left_out and not settings.skip_bad:

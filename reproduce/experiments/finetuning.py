@@ -72,7 +72,7 @@ def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None,
     net = _network(wanted, len(images.classes), weights)
     freeze_parts(net, (), backbone=wanted.start == "frozen")
     accelerator = default_accelerator(mixed_precision=wanted.precision)
-    loaders = make_loaders(net, images, recipe, seed=wanted.seed, drop_last=True, device=accelerator.device)
+    loaders = make_loaders(net, images, recipe, seed=wanted.seed, drop_last=True, accelerator=accelerator)
     options = FitOptions(seed=wanted.seed, val_every=val_every, progress=False)
     began = time.perf_counter()
     result = fit_classifier(net, loaders.train, loaders.val, recipe, options, accelerator=accelerator)
@@ -126,7 +126,7 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
         by_class.setdefault(label, []).append(index)
     drawn = random.Random(seed)
     chosen = [index for members in by_class.values() for index in sorted(drawn.sample(members, per_class))]
-    return replace(source, reader=PartReader(source.reader, chosen), count=len(chosen))
+    return replace(source, reader=PartReader(source.reader, chosen))
 
 
 def _digits_folder(folder: Path) -> Path:

@@ -26,15 +26,6 @@ def test_counts_equal_a_plain_loop_for_any_batch_size(batch_size):
     assert score(nn.Identity(), loader) == Score(37, top1, top5)
 
 
-def test_counts_are_the_same_under_accelerate():
-    from accelerate import Accelerator
-
-    logits, labels = problem()
-    accelerator = Accelerator(cpu=True)
-    loader = accelerator.prepare(DataLoader(TensorDataset(logits, labels), 8))
-    assert score(nn.Identity(), loader, accelerator=accelerator) == score(nn.Identity(), [(logits, labels)])
-
-
 def test_fewer_than_five_classes_count_all_as_top5():
     logits, labels = problem(classes=3)
     found = score(nn.Identity(), [(logits, labels)])

@@ -1,6 +1,7 @@
 """From images to loaders."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,7 +49,8 @@ def test_last_batch_of_one_image_is_left_out_where_batches_are_normalised(images
     with caplog.at_level(logging.WARNING):
         assert sizes(network(), 4) == [4, 4]
     assert "with batches of 4, the last batch has a single one of the 9 images" in caplog.text
-    assert sizes(network(), 16, accumulate=4, drop_last=True) == [4, 4]
+    in_parts = SimpleNamespace(gradient_accumulation_steps=4, num_processes=1, device="cpu")
+    assert sizes(network(), 16, accelerator=in_parts, drop_last=True) == [4, 4]
 
 
 @pytest.mark.parametrize("crop_pct", [0.875, 0.5, 1.0])

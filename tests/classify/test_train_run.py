@@ -8,8 +8,10 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+from gmconv_zoo.classify.loading import eval_batch
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
+from gmconv_zoo.engine.accumulation import part_size
 from tests import launch
 from tests.images.image_folders import make_folder, make_splits
 
@@ -176,15 +178,10 @@ def test_an_unreadable_image_of_a_large_set_is_named_with_the_remedy(tmp_path):
     assert str(caught.value).startswith(f"{bad} (not an image) cannot be read. Repair it and go on with resume")
 
 
-def test_batches_are_shared_evenly_by_any_number_of_processes(tmp_path):
-    from gmconv_zoo.classify.loading import eval_batch, make_loaders
-    from gmconv_zoo.data.sources import open_data
-
+def test_batches_are_shared_evenly_by_any_number_of_processes():
     assert [eval_batch(processes) for processes in (1, 2, 3, 7, 300)] == [256, 256, 255, 252, 300]
-    make_folder(tmp_path / "images", 24)
-    net, recipe = timm.create_model(NET, num_classes=3), PAPER_RECIPES["cifar_resnet20"].override(batch_size=8)
     with pytest.raises(ValueError, match="batch_size=8 cannot be shared by 3 processes"):
-        make_loaders(net, open_data(tmp_path / "images"), recipe, processes=3)
+        part_size(8, parts=1, processes=3)
 
 
 @pytest.mark.slow

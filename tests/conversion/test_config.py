@@ -34,20 +34,11 @@ def test_none_may_be_written_as_a_word():
 
 
 @pytest.mark.parametrize(
-    ("stem", "body", "left", "masks"),
-    [
-        ("dynamic", "static", ("dynamic", None), True),
-        ("static", "dynamic", (None, "dynamic"), True),
-        ("static", None, (None, None), True),
-        (None, "static", (None, None), True),
-        ("dynamic", "dynamic", ("dynamic", "dynamic"), True),
-        (None, None, (None, None), False),
-    ],
+    ("stem", "body", "masks"),
+    [("dynamic", "static", True), ("static", None, True), (None, "static", True), (None, None, False)],
 )
-def test_what_is_masked_and_what_is_left_after_folding(stem, body, left, masks):
-    conversion = Conversion(stem, body, (1,), 2.0, "pair")
-    assert conversion.masks_anything is masks
-    assert conversion.without_static() == Conversion(*left, (1,), 2.0, "pair")
+def test_a_conversion_without_stem_and_body_masks_nothing(stem, body, masks):
+    assert Conversion(stem, body).masks_anything is masks
 
 
 @pytest.mark.parametrize("sigma", [np.float32(2.5), np.int64(2), 2])

@@ -19,10 +19,6 @@ def test_split_is_stratified_disjoint_and_complete():
     assert len(everything.unique(dim=0)) == len(load_digits().data)
 
 
-def test_split_is_the_same_every_time():
-    assert all(torch.equal(a, b) for a, b in zip(digits(200), digits(200), strict=True))
-
-
 def test_scans_keep_their_labels():
     data = digits()
     means = load_digits()

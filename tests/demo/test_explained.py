@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo.images.pixels import UnreadableImageError
+from tests.reports.report_run import noise
 
 DEMO = Path(__file__).parents[2] / "demo"
 
@@ -36,7 +36,7 @@ def test_examples_are_drawn_and_those_of_cifar_classes_recognized(explained, mod
 
 def test_words_say_what_the_mask_keeps(explained, model, tmp_path):
     path = tmp_path / "noise.png"
-    Image.fromarray(torch.randint(0, 256, (40, 60, 3), dtype=torch.uint8).numpy()).save(path)
+    noise(size=60).save(path)
     found = explained.explain_file(model, path)
     mask = gmconv_zoo.explain(model, path).stem.values()
     assert re.findall(r"\*\*(\d+) %\*\*", found.words) == [f"{100 * mask[1, 0]:.0f}", f"{100 * mask[0, 1]:.0f}"]

@@ -156,12 +156,6 @@ def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
 
 
-def test_output_that_cannot_be_written_is_refused_before_training(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot be written: .*file is a file, not a folder"):
-        run(tmp_path / "file" / "output")
-
-
 def test_best_checkpoint_is_the_best_epoch_s(tmp_path):
     net = network()
     result = run(tmp_path, net, end_with_best=True)

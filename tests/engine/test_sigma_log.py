@@ -113,11 +113,3 @@ def test_row_of_a_static_network_needs_no_run():
 
     net.register_forward_pre_hook(refuse)
     assert sigma_row(net, images()) == {"sigma/2": 5.0}
-
-
-def test_modes_are_kept():
-    net = spread_out(tiny_net()).train()
-    net[3].eval()
-    sigma_row(net, images())
-    assert net.training
-    assert not net[3].training

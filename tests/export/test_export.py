@@ -9,7 +9,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.export import export as export_module
-from gmconv_zoo.export.export import FORMATS, export
+from gmconv_zoo.export.export import export
 from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
 from gmconv_zoo.export.prepare import example_images, prepare
 from gmconv_zoo.export.torch_files import read_exported, read_torchscript
@@ -77,12 +77,14 @@ def test_a_form_chosen_by_hand_does_not_reach_the_file(tmp_path):
     assert net[0].form == "loop"
 
 
-class Maps(nn.Module):
-    """Several outputs, as a feature extractor has."""
-
+class OneConvolution(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
+
+
+class Maps(OneConvolution):
+    """Several outputs, as a feature extractor has."""
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [self.conv(x), x]
@@ -94,23 +96,15 @@ def test_feature_maps_are_exported_too(tmp_path):
     assert [tuple(m.shape) for m in maps] == [(2, 4, 30, 30), (2, 3, 32, 32)]
 
 
-class Branching(nn.Module):
+class Branching(OneConvolution):
     """Its graph depends on the pixels, which no exporter can express."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(x) if float(x.mean()) > 0 else x
 
 
-class Wrong(nn.Module):
+class Wrong(OneConvolution):
     """Computes something else when it is exported."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(x) * (1.01 if torch.compiler.is_exporting() else 1.0)
@@ -193,11 +187,3 @@ def test_the_command_exports_a_saved_folder(tmp_path, gmconv):
     extra = {METADATA_FILE: ""}
     torch.jit.load(tmp_path / "mine.pt", _extra_files=extra)
     assert json.loads(extra[METADATA_FILE])["labels"] == ["a", "b", "c"]
-
-
-def test_the_command_refuses_in_one_line(gmconv):
-    assert gmconv("export", "no_such_model")[0].startswith("gmconv export: 'no_such_model' is not a folder")
-
-
-def test_every_format_has_a_file_ending_of_its_own():
-    assert len(set(FORMATS.values())) == len(FORMATS)

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.hub.cards import CardSubject, check_cards, render_card, subject_of, write_cards
+from gmconv_zoo.hub.cards import CardSubject, render_card, subject_of
 from gmconv_zoo.hub.profile import profile, profile_registered
 from gmconv_zoo.weights.specs import SPECS, Metric, Stem, get_spec
 
@@ -43,19 +43,6 @@ def mask_trained() -> CardSubject:
 
 def snippets(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-
-
-def test_check_names_changed_missing_and_foreign_cards(tmp_path):
-    paths = write_cards(tmp_path)
-    paths[0].write_text(paths[0].read_text() + "edited by hand\n")
-    paths[1].unlink()
-    (tmp_path / "stranger.md").write_text("")
-    problems = check_cards(tmp_path)
-    assert [problem.rpartition("/")[2] for problem in problems] == [
-        f"{paths[0].name} differs from its spec",
-        f"{paths[1].name} is missing",
-        "stranger.md belongs to no spec",
-    ]
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -142,12 +129,6 @@ def test_only_measured_numbers_reach_the_model_index():
     assert {r.dataset_type for r in card.data.eval_results} == {"cifar10"}
     again = ModelCard(str(card))
     assert again.data.to_dict() == card.data.to_dict()
-
-
-def test_licence_outside_the_list_is_refused():
-    subject = mask_trained()
-    with pytest.raises(ValueError, match=r"licence 'cc-by-nc-4.0' is not one of apache-2.0"):
-        render_card(replace(subject, spec=replace(subject.spec, licence="cc-by-nc-4.0")))
 
 
 @pytest.mark.parametrize(

@@ -159,18 +159,6 @@ def test_designs_of_table_4_start_at_the_static_mask(design, outputs):
 
 
 @pytest.mark.parametrize("form", [*FORMS, None])
-def test_output_does_not_depend_on_batch_mates(form):
-    layer = dynamic(GEOMETRIES[2])
-    layer.form = form
-    x = images()
-    together = layer(x)
-    alone = torch.cat([layer(sample[None]) for sample in x])
-    reversed_order = layer(x.flip(0)).flip(0)
-    torch.testing.assert_close(together, alone)
-    torch.testing.assert_close(together, reversed_order)
-
-
-@pytest.mark.parametrize("form", [*FORMS, None])
 @pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
 def test_batches_of_none_and_one_and_unbatched_images(geometry, form):
     layer = dynamic(geometry)
@@ -180,21 +168,6 @@ def test_batches_of_none_and_one_and_unbatched_images(geometry, form):
     assert layer(x[:0]).shape == (0, *expected.shape[1:])
     torch.testing.assert_close(layer(x[:1]), expected[:1])
     torch.testing.assert_close(layer(x[0]), expected[0])
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_gradients_agree_between_forms(form):
-    layer = dynamic(GEOMETRIES[2], dtype=torch.float64)
-    x = images(dtype=torch.float64)
-    results = []
-    for each in (form, "matmul"):
-        layer.zero_grad()
-        layer.form = each
-        leaf = x.clone().requires_grad_()
-        layer(leaf).square().sum().backward()
-        results.append([leaf.grad, *(p.grad.clone() for p in layer.parameters())])
-    for a, b in zip(*results, strict=True):
-        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("form", [*FORMS, None])
@@ -207,13 +180,15 @@ def test_every_form_stays_near_float64_forwards_and_backwards(geometry, memory_f
     with torch.no_grad():  # so that both start from the same numbers
         for parameter in exact.parameters():
             parameter.copy_(parameter.to(dtype))
-    x = images(dtype=torch.float64).to(dtype).contiguous(memory_format=memory_format)
+    x = images(dtype=torch.float64).to(dtype).contiguous(memory_format=memory_format).requires_grad_()
+    x64 = x.detach().double().requires_grad_()
     layer = copy.deepcopy(exact).to(dtype).to(memory_format=memory_format)
     exact.form, layer.form = "matmul", form
-    out, expected = layer(x), exact(x.double())
+    out, expected = layer(x), exact(x64)
     assert (out - expected).abs().max() <= tolerance * expected.abs().max()
     out.sum().backward()
     expected.sum().backward()
+    assert (x.grad - x64.grad).abs().max() <= tolerance * x64.grad.abs().max()
     for (name, ours), theirs in zip(layer.named_parameters(), exact.parameters(), strict=True):
         # sigma's gradient is a sum over all taps and pixels that largely cancels: bfloat16 leaves little of it
         of_sigma = name.startswith("sigma_module")
@@ -344,13 +319,6 @@ def test_export_has_a_dynamic_batch(geometry):
         torch.testing.assert_close(program.module()(x[:batch]), layer(x[:batch]))
 
 
-def test_compile_in_one_graph():
-    layer, x = dynamic(GEOMETRIES[0]).eval(), images()
-    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
-    for batch in (3, 5):
-        torch.testing.assert_close(compiled(x[:batch]), layer(x[:batch]))
-
-
 def test_compiled_code_gathers_no_patches():
     found = []
 
@@ -359,7 +327,9 @@ def test_compiled_code_gathers_no_patches():
         return graph.forward
 
     layer, x = dynamic(GEOMETRIES[0]).eval(), images()
-    torch.testing.assert_close(torch.compile(layer, backend=remember, fullgraph=True)(x), layer(x))
+    compiled = torch.compile(layer, backend=remember, fullgraph=True)
+    for batch in (3, 5):
+        torch.testing.assert_close(compiled(x[:batch]), layer(x[:batch]))
     assert any("conv2d" in name for name in found)
     assert not any("unfold" in name for name in found)  # torch 2.11 calls compiling "exporting" too
 

@@ -178,8 +178,3 @@ def test_repr_shows_sigma():
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SGMConv2d(IN, OUT, **arguments)
-
-
-def test_wrong_channel_count_is_refused():
-    with pytest.raises(RuntimeError, match="to have 4 channels, but got 3"):
-        SGMConv2d(IN, OUT, 3)(torch.randn(1, 3, 8, 8))

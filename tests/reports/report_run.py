@@ -14,7 +14,7 @@ CLASSES = ["<script>alert(1)", "b & $c$", "d"]
 FILE = '"><img src=x onerror=alert(2)>.png'
 
 
-def noise(seed: int, size: int = 32) -> Image.Image:
+def noise(seed: int = 0, size: int = 32) -> Image.Image:
     pixels = torch.randint(0, 256, (size, size, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
     return Image.fromarray(pixels.numpy())
 

@@ -21,13 +21,16 @@ def test_table_lists_every_registered_model():
     assert "| 25,557,082 | 4.09 | 224 x 224 | `from_tv_in1k`, `from_a1_in1k`, `from_tv2_in1k` |" in row
 
 
-def test_command_writes_between_the_markers_and_checks(tmp_path, monkeypatch, capsys):
+def test_command_writes_between_the_markers_and_the_cards_and_checks(tmp_path, monkeypatch, capsys):
     page, (begin, end) = tmp_path / "page.md", markers("some")
     page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     monkeypatch.setattr(reproduce.tables, "_parts", lambda: [(page, "some", with_block(page, "some", "new"))])
-    monkeypatch.setattr(reproduce.tables, "CARDS", tmp_path / "cards")
-    monkeypatch.setattr(reproduce.tables, "check_cards", lambda _: [])
-    monkeypatch.setattr(reproduce.tables, "write_cards", lambda _: [])
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    monkeypatch.setattr(reproduce.tables, "CARDS", cards)
+    monkeypatch.setattr(reproduce.tables, "_cards", lambda: {cards / f"{name}.md": name for name in "ab"})
+    (cards / "a.md").write_text("edited by hand")
+    (cards / "stranger.md").write_text("")
 
     def status(*options: str) -> int:
         with pytest.raises(SystemExit) as ended:
@@ -35,9 +38,16 @@ def test_command_writes_between_the_markers_and_checks(tmp_path, monkeypatch, ca
         return ended.value.code
 
     assert status("--check") == 1
-    assert "page.md: the part 'some' differs" in capsys.readouterr().out
+    assert [line.rpartition("/")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "page.md: the part 'some' differs",
+        *(f"{name}.md is missing or differs from its spec" for name in "ab"),
+        "stranger.md belongs to no spec",
+        "run: python -m reproduce.tables",
+    ]
+    (cards / "stranger.md").unlink()
     assert status() == 0
     assert page.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
+    assert [(cards / f"{name}.md").read_text() for name in "ab"] == ["a", "b"]
     assert status("--check") == 0
 
 

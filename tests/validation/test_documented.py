@@ -29,8 +29,8 @@ def spec(top1=86.0, top5=90.0, **changes) -> WeightSpec:
     return WeightSpec(model, tag, "native", "apache-2.0", "made", **{"packaged": "x", "upstream": upstream, **changes})
 
 
-def source(names=WNIDS, **changes) -> ImageSource:
-    return ImageSource(**{"name": "set", "reader": None, "class_names": names, "count": 50_000, **changes})
+def source(names=WNIDS, *, count=50_000, ordered=False) -> ImageSource:
+    return ImageSource("set", range(count), names, ordered)
 
 
 @pytest.fixture

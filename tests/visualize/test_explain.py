@@ -10,6 +10,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.visualize.explanation_figure import draw_explanation
+from tests.reports.report_run import noise
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +18,10 @@ def model():
     return timm.create_model("gmconv_cifar_resnet20.gm_cifar10", pretrained=True)
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (32, 32)) -> Image.Image:
-    pixels = torch.randint(0, 256, (*size, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-    return Image.fromarray(pixels.numpy())
-
-
 def test_explanation_agrees_with_the_network(model):
-    found = gmconv_zoo.explain(model, picture())
+    found = gmconv_zoo.explain(model, noise())
     config = timm.data.resolve_model_data_config(model, use_test_size=True)
-    x = timm.data.create_transform(**config)(picture()).unsqueeze(0)
+    x = timm.data.create_transform(**config)(noise()).unsqueeze(0)
     assert model.training
     model.eval()
     x.requires_grad_()
@@ -38,7 +34,7 @@ def test_explanation_agrees_with_the_network(model):
     assert found.sigma == pytest.approx(stem.sigma[0].tolist())
     torch.testing.assert_close(found.stem.values(), stem.mask[0])
     torch.testing.assert_close(
-        found.picture, torch.tensor(list(picture().tobytes())).view(32, 32, 3).permute(2, 0, 1) / 255
+        found.picture, torch.tensor(list(noise().tobytes())).view(32, 32, 3).permute(2, 0, 1) / 255
     )
     assert found.evidence.shape == (32, 32)
     assert found.evidence.sum().item() == pytest.approx(1)
@@ -46,7 +42,7 @@ def test_explanation_agrees_with_the_network(model):
 
 
 def test_distance_to_the_mean_is_measured_or_given(model):
-    several = [picture(seed) for seed in range(4)]
+    several = [noise(seed) for seed in range(4)]
     measured = gmconv_zoo.explain(model, several[0], images=several)
     sigmas = torch.tensor([gmconv_zoo.explain(model, image).sigma for image in several])
     assert measured.mean_sigma == pytest.approx(sigmas.mean(0).tolist(), rel=1e-4)
@@ -80,18 +76,18 @@ def test_images_of_every_mode_are_taken(model, mode):
 @pytest.mark.parametrize("channels", [1, 4])
 def test_images_have_the_channels_that_the_network_was_created_with(channels):
     net = timm.create_model("stdconv_cifar_resnet20", in_chans=channels)
-    assert gmconv_zoo.explain(net, picture()).picture.shape == (channels, 32, 32)
+    assert gmconv_zoo.explain(net, noise()).picture.shape == (channels, 32, 32)
 
 
 def test_one_pixel_is_explained_and_drawn(model, tmp_path):
-    found = gmconv_zoo.explain(model, picture(size=(1, 1)), topk=99)
+    found = gmconv_zoo.explain(model, noise(size=1), topk=99)
     assert len(found.classes) == 10
     assert draw_explanation(found, tmp_path / "one.png").is_file()
 
 
 def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_path):
-    picture().save(tmp_path / "a.png")
-    found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[picture(1), picture(2)])
+    noise().save(tmp_path / "a.png")
+    found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[noise(1), noise(2)])
     path = draw_explanation(found, tmp_path / "explained.png")
     with path.with_suffix(".csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -104,16 +100,16 @@ def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_pa
 
 
 def test_networks_with_static_masks_and_without_are_explained(tmp_path):
-    static = gmconv_zoo.explain(timm.create_model("sgmconv_cifar_resnet20"), picture())
+    static = gmconv_zoo.explain(timm.create_model("sgmconv_cifar_resnet20"), noise())
     assert static.sigma == pytest.approx((5.0, 5.0))
     assert not static.stem.dynamic
-    plain = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), picture())
+    plain = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), noise())
     assert plain.stem is None
     assert draw_explanation(plain, tmp_path / "plain.png").is_file()
 
 
 def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
-    found = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), picture())
+    found = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), noise())
     with Image.open(draw_explanation(found, tmp_path / "one.png", panels=["evidence"])) as one:
         size = one.size
     with Image.open(draw_explanation(found, tmp_path / "two.png", panels=["classes", "picture"])) as two:
@@ -125,23 +121,23 @@ def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
 
 def test_what_cannot_be_explained_is_said(model, tmp_path):
     with pytest.raises(ValueError, match="no classifier"):
-        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=0), picture())
+        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=0), noise())
     with pytest.raises(ValueError, match="topk=0"):
-        gmconv_zoo.explain(model, picture(), topk=0)
+        gmconv_zoo.explain(model, noise(), topk=0)
     with pytest.raises(ValueError, match="not both"):
-        gmconv_zoo.explain(model, picture(), images=[picture()], mean_sigma=(5.0, 5.0))
+        gmconv_zoo.explain(model, noise(), images=[noise()], mean_sigma=(5.0, 5.0))
     with pytest.raises(ValueError, match="images is empty"):
-        gmconv_zoo.explain(model, picture(), images=[])
+        gmconv_zoo.explain(model, noise(), images=[])
     with pytest.raises(ValueError, match="pass a list"):
-        gmconv_zoo.explain(model, picture(), images="photos")
-    for image in (torch.zeros(3, 32, 32), [picture()]):
+        gmconv_zoo.explain(model, noise(), images="photos")
+    for image in (torch.zeros(3, 32, 32), [noise()]):
         with pytest.raises(ValueError, match=f"an image is a {type(image).__name__}: pass a path"):
             gmconv_zoo.explain(model, image)
     with pytest.raises(ValueError, match="has one output"):
-        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=1), picture())
+        gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=1), noise())
     broken = timm.create_model("stdconv_cifar_resnet20")
     broken.get_classifier().bias.data[0] = float("nan")
-    picture().save(tmp_path / "whole.png")
+    noise().save(tmp_path / "whole.png")
     with pytest.raises(ValueError, match=r"whole\.png: the network's outputs are not finite"):
         gmconv_zoo.explain(broken, tmp_path / "whole.png")
     (tmp_path / "broken.jpg").write_bytes(b"no image")

@@ -43,6 +43,20 @@ def test_flat_mask_holds_half_of_its_sum_in_half_of_its_area():
     assert effective_size(torch.ones(1, 4), 0.5) == pytest.approx(2.0)
 
 
+def test_layer_masks_are_the_masks_the_layers_apply():
+    net = tiny_net()
+    with torch.no_grad():
+        net[2].sigma.fill_(-0.8)
+        net[0].sigma_module.fc.bias.copy_(torch.tensor([1.5, 0.5]))  # the same for every image
+    stem, body = layer_masks(net, images())
+    assert (stem.name, stem.dynamic, body.name, body.dynamic) == ("0", True, "2", False)
+    torch.testing.assert_close(body.values(), net[2].mask().detach())
+    torch.testing.assert_close(stem.values(), net[0].mask(images())[0].detach())
+    assert (stem.horizontal, stem.vertical) == pytest.approx((1.5, 0.75))
+    with pytest.raises(ValueError, match="no Gaussian mask"):
+        layer_masks(nn.Linear(2, 2))
+
+
 def test_stages_have_the_mean_of_their_masks():
     model = timm.create_model("sgmconv_cifar_resnet20", layers=(1, 1, 1))
     with torch.no_grad():

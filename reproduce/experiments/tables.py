@@ -34,7 +34,7 @@ class Difference:
 
     Attributes:
         value: in points.
-        margin: half the 95 % interval by Student's t; None for a single pair.
+        margin: half the 95 % interval by Student's t; None for fewer than three pairs.
         pairs: how many.
     """
 
@@ -44,7 +44,8 @@ class Difference:
 
     def __str__(self) -> str:
         if self.margin is None:
-            return f"{self.value:+.2f} (one pair, no interval)"
+            pairs = "one pair" if self.pairs == 1 else f"{self.pairs} pairs"
+            return f"{self.value:+.2f} ({pairs}, no interval)"
         return f"{self.value:+.2f} ({self.value - self.margin:+.2f} to {self.value + self.margin:+.2f})"
 
 
@@ -60,8 +61,8 @@ def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Diffe
     differences = [value - against[seed] for seed, value in sorted(arm.items()) if seed in against]
     if not differences:
         return None
-    if len(differences) == 1:
-        return Difference(differences[0], None, 1)
+    if len(differences) < 3:
+        return Difference(mean(differences), None, len(differences))
     quantile = float(student.ppf(0.975, len(differences) - 1))
     return Difference(mean(differences), quantile * stdev(differences) / math.sqrt(len(differences)), len(differences))
 

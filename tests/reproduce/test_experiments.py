@@ -288,6 +288,7 @@ def test_differences_are_paired_by_seed():
     # by hand: deviations -0.5, 0, 0.5 have standard deviation 0.5; t(0.975, 2) = 4.302653
     assert difference.margin == pytest.approx(4.302653 * 0.5 / 3**0.5, rel=1e-6)
     assert str(paired_difference({0: 91.0}, {0: 91.5})) == "-0.50 (one pair, no interval)"
+    assert str(paired_difference({0: 91.0, 1: 92.0}, {0: 91.5, 1: 92.5})) == "-0.50 (2 pairs, no interval)"
     assert paired_difference({0: 91.0}, {1: 91.5}) is None
 
 

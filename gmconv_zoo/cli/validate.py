@@ -25,8 +25,6 @@ from ..validation.settings import ValidationSettings
 from .common import DEVICE_OR_CPU, WEIGHTS
 from .recipe_options import add_column_options
 
-__all__ = ["add_validation_options", "validation_settings"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of validation."""
@@ -45,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", metavar="FOLDER", help="folder for summary.csv and results.json (default: nothing is written)")
     add("--overwrite", action="store_true", help="write into a folder that contains other files")
     add("--device", **DEVICE_OR_CPU)
-    add_validation_options(parser)
+    _add_settings(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -58,7 +56,8 @@ def main(args: argparse.Namespace) -> int:
     where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     if args.output is not None:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
-    settings = validation_settings(args)
+    given = [field.name for field in fields(ValidationSettings) if hasattr(args, field.name)]
+    settings = ValidationSettings(**{name: getattr(args, name) for name in given})
     names = ("num_samples", "classes", "image_column", "label_column", "output")
     source = open_eval_data(args.data, **where, **{name: getattr(args, name) for name in names})
     report = run_validation(
@@ -92,7 +91,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _IMAGES = list(_OPTIONS)[list(_OPTIONS).index("skip_bad") :]
 
 
-def add_validation_options(parser: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each field of `ValidationSettings`; what is not given leaves no trace in what is parsed."""
     defaults = {field.name: field.default for field in fields(ValidationSettings)}
     computing = parser.add_argument_group("device and speed").add_argument
@@ -103,13 +102,3 @@ def add_validation_options(parser: argparse.ArgumentParser) -> None:
             options = {**options, "help": f"{options['help']} (default: {shown})"}
         add = preprocessing if name in _IMAGES else computing
         add(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **options)
-
-
-def validation_settings(args: argparse.Namespace) -> ValidationSettings:
-    """The settings that were given on the command line.
-
-    Raises:
-        ValueError: for a value that cannot be used.
-    """
-    names = [field.name for field in fields(ValidationSettings)]
-    return ValidationSettings(**{name: getattr(args, name) for name in names if hasattr(args, name)})

@@ -60,12 +60,8 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
     for number, path in enumerate(images, start=1):
         try:
             image = read_image(path, "RGB")
-        except UnreadableImageError as error:
-            yield Found(path, error=str(error))
-            continue
-        try:
             (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(device)])
-        except TooThinError as error:
+        except (UnreadableImageError, TooThinError) as error:
             yield Found(path, error=str(error))
             continue
         output = {key: value.cpu() for key, value in output.items()}

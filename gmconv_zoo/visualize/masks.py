@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..conversion import conversion_report
 from ..extras import needs_extra
-from ..layers import DGMConv2d, SGMConv2d, elliptical_mask
+from ..layers import elliptical_mask
 from ..sigmas import sigmas
 
 with needs_extra("train"):
@@ -72,21 +72,18 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
     Raises:
         ValueError: when there is no such layer, or a dynamic one and no images.
     """
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, (SGMConv2d, DGMConv2d))}
+    layers = describe_layers(model)
     if not layers:
         raise ValueError(f"{type(model).__name__} has no Gaussian mask convolution: convert it first.")
     if static_only:
-        layers = {name: module for name, module in layers.items() if isinstance(module, SGMConv2d)}
-    if images is None and any(isinstance(module, DGMConv2d) for module in layers.values()):
+        layers = {name: layer for name, layer in layers.items() if not layer[1]}
+    if images is None and any(dynamic for _, dynamic, _ in layers.values()):
         raise ValueError("this network has a dynamic layer, whose mask depends on the image: pass images (--images).")
-    found = sigmas(model, images)
-    described = describe_layers(model)
-    masks = []
-    for name in layers:
-        samples = found[name].reshape(-1, found[name].shape[-1])
-        samples = samples.expand(-1, 2)
-        mean = samples.mean(0).tolist()
-        masks.append(LayerMask(name, mean[0], mean[1], *described[name], samples))
+    found, masks = sigmas(model, images), []
+    for name, layer in layers.items():
+        samples = found[name].reshape(-1, found[name].shape[-1]).expand(-1, 2)
+        horizontal, vertical = samples.mean(0).tolist()
+        masks.append(LayerMask(name, horizontal, vertical, *layer, samples))
     return masks
 
 
@@ -99,14 +96,12 @@ def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, 
     Returns:
         Module name -> kernel size, whether it is dynamic, and its stage, in module order.
     """
-    planned = {row.name: row for row in conversion_report(model)}
-    described = {}
-    for name, module in model.named_modules():
-        if isinstance(module, (SGMConv2d, DGMConv2d)):
-            size = (int(module.kernel_size[0]), int(module.kernel_size[1]))
-            row = planned[name]
+    once, described = dict(model.named_modules()), {}  # which has a layer of several names under one of them
+    for row in conversion_report(model):
+        if row.target and row.name in once:
+            height, width = row.kernel
             stage = "stem" if row.is_stem else "" if row.stage is None else f"stage {row.stage}"
-            described[name] = (size, isinstance(module, DGMConv2d), stage)
+            described[row.name] = ((height, width), row.target == "dynamic", stage)
     return described
 
 

@@ -1,6 +1,7 @@
 """The snippets of docs/consumers.md, run with every model of the table in their place."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,52 +17,33 @@ SNIPPETS = {
 NAMED = "gmconv_resnet18"
 
 
-def run_snippet(title: str, name: str, tmp_path, monkeypatch) -> None:
-    """Execute the snippet under a heading with another model in it."""
-    monkeypatch.chdir(tmp_path)
-    code = SNIPPETS[title]
-    assert NAMED in code
-    exec(compile(code.replace(NAMED, name), f"consumers.md: {title}", "exec"), {"__name__": "consumers"})
+def runs(title: str, heading: str, *, needs: str = "") -> Callable[..., None]:
+    """A row of the table: the snippet under a heading, with another model in it; it may need a package."""
+
+    def test(name, tmp_path, monkeypatch):
+        if needs:
+            pytest.importorskip(needs)
+        monkeypatch.chdir(tmp_path)
+        code = SNIPPETS[heading]
+        assert NAMED in code
+        exec(compile(code.replace(NAMED, name), f"consumers.md: {heading}", "exec"), {"__name__": "consumers"})
+
+    return consumer(title)(test)
 
 
-@consumer("segmentation-models-pytorch encoder")
-def test_segmentation_encoder(name, tmp_path, monkeypatch):
-    pytest.importorskip("segmentation_models_pytorch")
-    run_snippet("segmentation-models-pytorch: an encoder", name, tmp_path, monkeypatch)
-
-
-@consumer("torchvision Faster R-CNN")
-def test_faster_rcnn_trains_and_detects(name, tmp_path, monkeypatch):
-    run_snippet("torchvision: Faster R-CNN on feature maps", name, tmp_path, monkeypatch)
-
-
-@consumer("transformers AutoModel")
-def test_automodel_opens_a_published_folder(name, tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
-    run_snippet("transformers: AutoModel and the image processor", name, tmp_path, monkeypatch)
-
-
-@consumer("transformers TimmBackbone")
-def test_timm_backbone_gives_maps(name, tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
-    run_snippet("transformers: TimmBackbone", name, tmp_path, monkeypatch)
-
-
-@consumer("transformers Trainer")
-def test_trainer_moves_the_masks(name, tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
-    run_snippet("transformers: Trainer", name, tmp_path, monkeypatch)
-
-
-@consumer("torch flop counter")
-def test_torch_counts_what_the_plain_network_costs(name, tmp_path, monkeypatch):
-    run_snippet("Counting operations: torch", name, tmp_path, monkeypatch)
-
-
-@consumer("fvcore")
-def test_fvcore_counts_what_the_plain_network_costs(name, tmp_path, monkeypatch):
-    pytest.importorskip("fvcore")
-    run_snippet("Counting operations: fvcore", name, tmp_path, monkeypatch)
+test_segmentation_encoder = runs(
+    "segmentation-models-pytorch encoder",
+    "segmentation-models-pytorch: an encoder",
+    needs="segmentation_models_pytorch",
+)
+test_faster_rcnn_trains_and_detects = runs("torchvision Faster R-CNN", "torchvision: Faster R-CNN on feature maps")
+test_automodel_opens_a_published_folder = runs(
+    "transformers AutoModel", "transformers: AutoModel and the image processor", needs="transformers"
+)
+test_timm_backbone_gives_maps = runs("transformers TimmBackbone", "transformers: TimmBackbone", needs="transformers")
+test_trainer_moves_the_masks = runs("transformers Trainer", "transformers: Trainer", needs="transformers")
+test_torch_counts_what_the_plain_network_costs = runs("torch flop counter", "Counting operations: torch")
+test_fvcore_counts_what_the_plain_network_costs = runs("fvcore", "Counting operations: fvcore", needs="fvcore")
 
 
 def test_every_snippet_has_a_row_of_its_own():

@@ -48,6 +48,7 @@ def build_gmconv(
     pretrained_cfg: Any = None,
     pretrained_cfg_overlay: dict[str, Any] | None = None,
     cache_dir: Any = None,
+    pretrained_strict: bool = True,
     **kwargs: Any,
 ) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
@@ -61,6 +62,7 @@ def build_gmconv(
         pretrained: load the weights of the resolved tag.
         rename: see `adapt_checkpoint`.
         pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
+        pretrained_strict: refuse weights with missing or additional tensors.
         **kwargs: constructor arguments, timm's ``features_only`` and friends, and for a masked family conversion
             keywords, which replace those of `MASKS`.
 
@@ -104,6 +106,7 @@ def build_gmconv(
                 state_dict,
                 model,
                 declared="standard" if standard else "native",
+                strict=pretrained_strict,
                 rename=rename,
                 first_conv=_names(first_conv),
                 classifier=() if same_head else _names(cfg.classifier),
@@ -119,6 +122,7 @@ def build_gmconv(
         pretrained_cfg=cfg.to_dict(),
         pretrained_filter_fn=adapt,
         cache_dir=cache_dir,
+        pretrained_strict=pretrained_strict,
     )
 
     def construct(**model_kwargs: Any) -> nn.Module:
@@ -205,9 +209,9 @@ def _say_untrained(name: str) -> None:
 
 
 def _first_conv(plain: Any, conversion: Conversion | None) -> Any:
-    """The layers timm adapts to other channel counts: a dynamic stem has two more than the convolution."""
-    name = plain if isinstance(plain, str) else plain[0]
-    if conversion is None or conversion.stem != "dynamic":
+    """Return the layers that timm adapts to other channel counts: a dynamic stem has two more than the convolution."""
+    name = next(iter(_names(plain)), None)
+    if name is None or conversion is None or conversion.stem != "dynamic":
         return name
     return (name, f"{name}.sigma_module.fc_max", f"{name}.sigma_module.fc_avg")
 

@@ -226,7 +226,7 @@ def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
 
 
 def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Module:
-    return nn.Linear(in_features, num_classes, **dd) if num_classes else nn.Identity()
+    return nn.Linear(in_features, num_classes, **dd) if num_classes > 0 else nn.Identity()
 
 
 def _plain_type(pool_type: str) -> str:

@@ -7,7 +7,7 @@ the ImageNet network with a 3x3 stem and no max pooling, as in Cutout (arXiv 170
 from typing import TYPE_CHECKING, Any
 
 import torch
-from timm.layers import create_classifier, get_device_dtype
+from timm.layers import DropPath, calculate_drop_path_rates, create_classifier, get_device_dtype
 from timm.models import generate_default_cfgs, register_model
 from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
@@ -55,6 +55,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         in_chans: image channels.
         global_pool: timm's pooling type, "" for none.
         drop_rate: dropout before the classifier.
+        drop_path_rate: stochastic depth of the last block, growing linearly from 0 at the first, in [0, 1).
         zero_init_last: start every residual branch at zero; off, as in the paper's baselines.
         device, dtype: of every tensor created.
     """
@@ -75,12 +76,15 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         in_chans: int = 3,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
         zero_init_last: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}: pass an odd number of taps, e.g. 3.")
+        if len(layers) not in (3, 4) or len(channels) != len(layers):
+            raise ValueError(f"layers={layers}, channels={channels}: pass both for each of three or four stages.")
         super().__init__()
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes
@@ -88,6 +92,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
 
+        rates = iter(calculate_drop_path_rates(drop_path_rate, sum(layers)))
         width = channels[0]
         self.conv1 = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
         self.bn1 = nn.BatchNorm2d(width, **dd)
@@ -96,7 +101,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         for number, (depth, out) in enumerate(zip(layers, channels, strict=True), start=1):
             stride = 1 if number == 1 else 2
             blocks = [
-                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, kernel_size, dd)
+                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, kernel_size, next(rates), dd)
                 for i in range(depth)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
@@ -207,7 +212,9 @@ def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
     return {key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state_dict.items()}
 
 
-def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, dd: dict[str, Any]) -> BasicBlock:
+def _block(
+    width: int, out: int, stride: int, shortcut: str, kernel_size: int, drop_path: float, dd: dict[str, Any]
+) -> BasicBlock:
     downsample: nn.Module | None = None
     if stride != 1 or width != out:
         if shortcut == "pad":
@@ -215,7 +222,7 @@ def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, d
         else:
             conv = nn.Conv2d(width, out, 1, stride=stride, bias=False, **dd)
             downsample = nn.Sequential(conv, nn.BatchNorm2d(out, **dd))
-    block = BasicBlock(width, out, stride, downsample, **dd)
+    block = BasicBlock(width, out, stride, downsample, drop_path=DropPath(drop_path) if drop_path else None, **dd)
     if kernel_size != 3:
         options = {"padding": kernel_size // 2, "bias": False, **dd}
         block.conv1 = nn.Conv2d(width, out, kernel_size, stride, **options)

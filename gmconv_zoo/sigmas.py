@@ -212,7 +212,7 @@ def param_groups(
     """
     settings = {"lr": lr, "weight_decay": weight_decay, "sigma_lr_scale": sigma_lr_scale}
     for name, value in {**settings, "sigma_weight_decay": sigma_weight_decay}.items():
-        if value < 0:
+        if not value >= 0:
             raise ValueError(f"{name}={value}: pass 0 or more.")
     names = sigma_parameter_names(model)
     members: dict[str, list[nn.Parameter]] = {"decay": [], "no_decay": [], "sigma": []}

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Real
 from typing import Any
 
-from ..layers import SIGMA_DESIGNS
+from ..layers import SIGMA_DESIGNS, check_sigma_init
 
 __all__ = ["CONVERSION_KEYS", "Conversion"]
 
@@ -43,13 +42,7 @@ class Conversion:
                 raise ValueError(f"{name}={value!r}: pass 'dynamic', 'static' or None ('none' in create_model).")
         if self.stages is not None:
             object.__setattr__(self, "stages", _stage_numbers(self.stages))
-        if self.sigma_init != "kernel":
-            number = isinstance(self.sigma_init, Real) and not isinstance(self.sigma_init, bool)
-            if not number or not 0 < self.sigma_init < float("inf"):  # type: ignore[operator]
-                raise ValueError(
-                    f"sigma_init={self.sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'."
-                )
-            object.__setattr__(self, "sigma_init", float(self.sigma_init))  # numpy's numbers are no JSON
+        object.__setattr__(self, "sigma_init", check_sigma_init(self.sigma_init))
         if self.sigma_design not in SIGMA_DESIGNS:
             raise ValueError(f"sigma_design={self.sigma_design!r}: pass one of {SIGMA_DESIGNS}.")
 

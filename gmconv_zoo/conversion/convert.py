@@ -72,8 +72,8 @@ def convert(
             _logger.warning("the stem %s stays as it is: %s.", row.name, row.reason)
     if readers := _kernel_readers(model, plan):
         _logger.warning(
-            "%s folds its own convolutions, which reads kernels without their masks: convert with stem='static' and "
-            "call gmconv_zoo.fuse before timm's reparameterize_model.",
+            "blocks that fold their own convolutions read kernels without their masks (%s): convert with stem='static' "
+            "and call gmconv_zoo.fuse before timm's reparameterize_model.",
             ", ".join(readers),
         )
     if not inplace:

@@ -1,5 +1,6 @@
 """S-GMConv: a convolution under one circular Gaussian mask with a learnable sigma (paper Sec. III, Eq. 2-4)."""
 
+from numbers import Real
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from .copying import plain_copy, take_attributes
 from .masks import circular_mask, kernel_sigma
 
-__all__ = ["PaddingMode", "SGMConv2d", "initial_sigma", "pads_to_input"]
+__all__ = ["PaddingMode", "SGMConv2d", "check_sigma_init", "initial_sigma", "pads_to_input"]
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -155,10 +156,20 @@ def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> floa
         raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")
     if max(kernel_size) == 1:
         raise ValueError("kernel_size=(1, 1): a 1x1 mask is identically 1; use torch.nn.Conv2d.")
-    if sigma_init == "kernel":
-        return kernel_sigma(kernel_size)
-    if isinstance(sigma_init, str) or not 0 < sigma_init < float("inf"):
-        raise ValueError(f'sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or "kernel".')
+    sigma = check_sigma_init(sigma_init)
+    return kernel_sigma(kernel_size) if isinstance(sigma, str) else sigma
+
+
+def check_sigma_init(sigma_init: Any) -> float | str:
+    """Return "kernel", or another initial sigma as a number of Python's, which JSON can hold.
+
+    Raises:
+        ValueError: for anything else than "kernel" and a finite number of taps above 0.
+    """
+    if isinstance(sigma_init, str) and sigma_init == "kernel":
+        return sigma_init
+    if isinstance(sigma_init, bool) or not isinstance(sigma_init, Real) or not 0 < sigma_init < float("inf"):
+        raise ValueError(f"sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'.")
     return float(sigma_init)
 
 

@@ -37,17 +37,22 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
         label_names: class names in the order of the outputs.
 
     Raises:
-        ValueError: for another number of label names than outputs, or an argument that JSON cannot hold.
+        ValueError: for another number of label names than outputs, label names of a network that timm does not know,
+            or an argument that JSON cannot hold.
     """
     check_unwrapped(model, "rebuilt")
     if isinstance(model, _EXTRACTORS):
         raise ValueError(
-            f"a {type(model).__name__} has lost its classifier and its names: save the network as it was built without "
-            "features_only, and make the extractor of that."
+            f"{type(model).__name__} is a feature extractor, which cannot be rebuilt: save the network that was created "
+            "without features_only, and create the extractor from the saved folder."
         )
     conversion = present_conversion(model)
     if not _known_to_timm(model):
         cls = type(model)
+        if label_names is not None:
+            raise ValueError(
+                f"label_names: timm does not know {cls.__name__}, so the folder cannot keep them: leave them out."
+            )
         name = f"{cls.__module__}.{cls.__qualname__}"
         return {"architecture": NOT_TIMMS, "class": name, "gmconv": _by_hand(model, None, conversion)}
     architecture = _architecture(model, conversion)
@@ -73,8 +78,8 @@ def check_unwrapped(model: Any, action: str) -> None:
     compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)
     if compiled or isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
         raise ValueError(
-            f"a {type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that "
-            "was compiled or scripted)."
+            f"{type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that was "
+            "compiled or scripted)."
         )
 
 
@@ -126,7 +131,9 @@ def _timm_config(
     if label_names is not None:
         outputs: Any = model.num_classes
         if len(label_names) != outputs:
-            raise ValueError(f"label_names has {len(label_names)} names for {outputs} outputs.")
+            raise ValueError(
+                f"label_names has {len(label_names)} names for {outputs} outputs: pass one for each output, in order."
+            )
         extra["label_names"] = list(label_names)
     with TemporaryDirectory() as scratch:  # timm writes its configuration to a file only
         path = Path(scratch) / CONFIG_NAME

@@ -48,11 +48,11 @@ class Conversion:
 
     @property
     def masks_anything(self) -> bool:
-        """False for a plain network: neither the stem nor the body is to be masked."""
+        """Whether the stem or the body is masked; False for a plain network."""
         return self.stem is not None or self.body is not None
 
     def without_static(self) -> "Conversion":
-        """The conversion that a network has left once its static masks are folded in."""
+        """Return the conversion that remains once the static masks are folded in."""
         return replace(
             self,
             stem=None if self.stem == "static" else self.stem,
@@ -60,12 +60,12 @@ class Conversion:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready keywords of `convert`, every field present."""
+        """Return all fields as keywords of `convert` that JSON can hold."""
         return {**asdict(self), "stages": None if self.stages is None else list(self.stages)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Conversion":
-        """The inverse of `to_dict`.
+        """Make a conversion from keywords of `convert`, the inverse of `to_dict`.
 
         Raises:
             ValueError: for a key that no conversion has.

@@ -21,8 +21,8 @@ PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 class SGMConv2d(nn.Conv2d):
     """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
 
-    Takes every argument of `torch.nn.Conv2d`. Beyond it, ``padding="same"`` may be combined with a stride, and
-    then pads as TensorFlow's SAME does, which at stride 1 is what torch does.
+    Takes every argument of `torch.nn.Conv2d`. In addition, ``padding="same"`` may be combined with a stride, and then
+    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding.
 
     Args:
         in_channels: channels of the input.
@@ -76,11 +76,11 @@ class SGMConv2d(nn.Conv2d):
         self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
 
     def mask(self) -> Tensor:
-        """The (kH, kW) mask in at least float32."""
+        """Return the (kH, kW) mask, in at least float32."""
         return circular_mask(self.sigma, self.kernel_size)
 
     def masked_weight(self) -> Tensor:
-        """The (O, I, kH, kW) kernel that is really applied, in the weight's dtype (Eq. 2)."""
+        """Return the (O, I, kH, kW) kernel that is applied, in the weight's dtype (Eq. 2)."""
         return (self.weight * self.mask()).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,12 +92,14 @@ class SGMConv2d(nn.Conv2d):
     @torch.jit.ignore
     @torch.no_grad()
     def fuse(self) -> nn.Conv2d:
-        """The plain convolution with the mask folded into its weight: same outputs, no cost of its own.
+        """Return the plain convolution with the same outputs, whose weight is the masked kernel.
+
+        `timm.utils.reparameterize_model` calls this for every child.
 
         Returns:
-            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the same
-            state-dict keys as an ordinary layer; a kernel that is pruned or normalised by `torch.nn.utils` becomes
-            the one of evaluation. `timm.utils.reparameterize_model` calls this on every child.
+            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the state-dict
+            keys of an ordinary layer. Of a kernel that is pruned or normalised by `torch.nn.utils`, it has the values
+            in eval mode.
         """
         plain = plain_copy(self)
         options: dict[str, Any] = {
@@ -150,7 +152,7 @@ def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> floa
             whatever the kernel's size.
 
     Raises:
-        ValueError: for a kernel or a sigma that no mask can be made of.
+        ValueError: for a 1x1 kernel, one without taps, or a sigma that `check_sigma_init` refuses.
     """
     if min(kernel_size) < 1:
         raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")

@@ -1,4 +1,4 @@
-"""What the zoo's own network classes share: the parts of timm's model contract that no layer decides."""
+"""The base class of the zoo's own networks: the parts of timm's model interface that do not depend on their layers."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ __all__ = ["ChainNet"]
 
 
 class ChainNet(nn.Module):
-    """A network that is a chain of segments, with a feature map to tap behind some of them.
+    """A network that is a chain of segments, after some of which a feature map can be taken (a tap).
 
     A subclass sets `feature_info` and `grad_checkpointing`, and implements `chain`, `drop_behind`,
     `reset_classifier` and a scriptable `forward_features`.
 
     Attributes:
-        feature_info: timm's list, one entry per tap: channels, reduction in pixels and the module it lies behind.
+        feature_info: timm's list with one entry per tap: channels, reduction in pixels and the module before it.
         num_features: channels of the last segment's output.
         head_hidden_size: size of the vector the classifier receives.
         grad_checkpointing: whether segments are recomputed in the backward pass.
@@ -30,12 +30,12 @@ class ChainNet(nn.Module):
 
     @torch.jit.ignore
     def chain(self) -> list[tuple[str, nn.Module]]:
-        """The segments in the order they run, each with the name of its tap, or "" where there is none."""
+        """Return the segments in the order in which they run, each with the name of its tap, or "" if it has none."""
         raise NotImplementedError
 
     @torch.jit.ignore
     def drop_behind(self, tap: str) -> None:
-        """Replace every segment behind a tap by nothing."""
+        """Remove every segment after a tap."""
         raise NotImplementedError
 
     @torch.jit.ignore
@@ -44,11 +44,11 @@ class ChainNet(nn.Module):
         raise NotImplementedError
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) images to the last feature map."""
+        """Return the last feature map of (B, C, H, W) images."""
         raise NotImplementedError
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The last feature map to logits, or to the vector before the classifier."""
+        """Return the logits of the last feature map, or with pre_logits the classifier's input."""
         raise NotImplementedError
 
     @torch.jit.ignore
@@ -71,21 +71,22 @@ class ChainNet(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Feature maps at the taps of `feature_info`.
+        """Return feature maps at the taps of `feature_info`.
 
         Args:
             x: (B, C, H, W) images.
-            indices: the last n taps if an int, those listed if a sequence, all if None.
-            norm: accepted for timm's interface; there is no final norm.
-            stop_early: stop behind the last tap that is wanted.
-            output_fmt: "NCHW" only.
+            indices: the last n taps for an int, the taps with these numbers for a list, all taps for None.
+            norm: accepted because timm's networks have it; there is no final norm.
+            stop_early: stop after the last tap that is asked for; the final features are then its map.
+            output_fmt: "NCHW".
             intermediates_only: return the maps alone.
 
         Returns:
-            The maps, or the final features and the maps.
+            A list of the maps in the order of the network, or a tuple of the final features and this list.
 
         Raises:
             ValueError: for another output format.
+            AssertionError: for a tap that does not exist, as in timm.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt={output_fmt!r}: feature maps are 'NCHW' only.")
@@ -104,15 +105,15 @@ class ChainNet(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what lies behind the last tap that is wanted, and the head with it.
+        """Remove the segments after the last tap that is asked for, and the head.
 
         Args:
             indices: as in `forward_intermediates`.
-            prune_norm: accepted for timm's interface; there is no final norm.
-            prune_head: drop the head even when nothing before it is dropped.
+            prune_norm: accepted because timm's networks have it; there is no final norm.
+            prune_head: remove the head even if no segment is removed.
 
         Returns:
-            The taps kept.
+            The numbers of the taps that were asked for.
         """
         wanted, deepest = feature_take_indices(len(self.feature_info), indices)
         pruned = deepest < len(self.feature_info) - 1
@@ -124,7 +125,7 @@ class ChainNet(nn.Module):
         return wanted
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) images to (B, num_classes) logits."""
+        """Return the (B, num_classes) logits of (B, C, H, W) images."""
         x = self.forward_features(x)
         return self.forward_head(x)
 

@@ -29,7 +29,7 @@ class PadShortcut(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output, at least as many.
-        stride: of the subsampling, in pixels.
+        stride: step of the subsampling, in pixels.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -39,7 +39,7 @@ class PadShortcut(nn.Module):
         self.after = out_channels - in_channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out_channels, H / stride, W / stride)."""
+        """Return (B, out_channels, H / stride, W / stride) for a (B, C, H, W) input."""
         return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, self.before, self.after])
 
 
@@ -47,17 +47,20 @@ class CifarResNet(SigmaNoDecay, ChainNet):
     """A residual network of basic blocks whose stem keeps the image's resolution.
 
     Args:
-        layers: blocks per stage, three or four stages.
-        channels: output channels per stage; the first is the stem's too.
+        layers: number of blocks of each of three or four stages.
+        channels: number of output channels of each stage; the first is that of the stem too.
         shortcut: "pad" (parameter-free) or "conv" (1x1 convolution and norm) where the shape changes.
         kernel_size: height and width of every convolution in taps, odd; the paper's networks have 3.
         num_classes: outputs of the classifier, 0 for none.
         in_chans: image channels.
-        global_pool: timm's pooling type, "" for none.
+        global_pool: one of timm's pooling types, "" for none.
         drop_rate: dropout before the classifier.
         drop_path_rate: stochastic depth of the last block, growing linearly from 0 at the first, in [0, 1).
-        zero_init_last: start every residual branch at zero; off, as in the paper's baselines.
-        device, dtype: of every tensor created.
+        zero_init_last: start every residual branch at zero; not by default, as in the paper's baselines.
+        device, dtype: device and data type of every tensor.
+
+    Raises:
+        ValueError: for another number of stages, or a kernel size that is not odd.
     """
 
     if TYPE_CHECKING:  # made by add_module; TorchScript would read annotations
@@ -117,7 +120,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
 
     @torch.jit.ignore
     def init_weights(self, zero_init_last: bool = False) -> None:
-        """He initialisation of every kernel; optionally zero the last norm of every block."""
+        """Initialise every kernel as He et al. do, and optionally the last norm of every block with 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -126,12 +129,12 @@ class CifarResNet(SigmaNoDecay, ChainNet):
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """timm's patterns for layer-wise learning rates."""
+        """Return timm's patterns for layer-wise learning rates, by stage if `coarse` and otherwise by block."""
         return {"stem": r"^conv1|bn1", "blocks": r"^layer(\d+)" if coarse else r"^layer(\d+)\.(\d+)"}
 
     @torch.jit.ignore
     def get_classifier(self, name_only: bool = False) -> str | nn.Module:
-        """The classifier, or its name."""
+        """Return the classifier, or its name."""
         return "fc" if name_only else self.fc
 
     @torch.jit.ignore
@@ -140,7 +143,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
 
         Args:
             num_classes: outputs, 0 for none.
-            global_pool: timm's pooling type; None keeps the present one.
+            global_pool: one of timm's pooling types; None keeps the present one.
         """
         self.num_classes = num_classes
         pool = self.global_pool.pool_type if global_pool is None else global_pool
@@ -163,7 +166,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
             setattr(self, name, nn.Identity())
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) images to the last stage's (B, num_features, H', W') map."""
+        """Return the last stage's (B, num_features, H', W') map of (B, C, H, W) images."""
         if not torch.jit.is_scripting() and self.grad_checkpointing:
             return self._run_chain(x)
         x = self.act1(self.bn1(self.conv1(x)))
@@ -173,7 +176,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         return self.layer4(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool and classify; with pre_logits only pool."""
+        """Return the logits of a map, or with pre_logits the classifier's input."""
         x = self.global_pool(x)
         if self.drop_rate:
             x = F.dropout(x, p=float(self.drop_rate), training=self.training)

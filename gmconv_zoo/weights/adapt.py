@@ -23,14 +23,14 @@ def adapt_checkpoint(
     first_conv: tuple[str, ...] = (),
     classifier: tuple[str, ...] = (),
 ) -> StateDict:
-    """Make a checkpoint's state dict fit a model, or say exactly why it does not.
+    """Make a checkpoint's state dict fit a model, or raise an error that says why it does not.
 
     Args:
-        state_dict: what the file holds.
+        state_dict: content of the file.
         model: the network it is meant for, plain for a standard checkpoint and with its masks for a native one.
         declared: "standard" for a plain network's weights, "native" for weights that carry their sigmas.
         strict: refuse missing and additional tensors; missing sigmas are refused in any case.
-        rename: maps a standard checkpoint's keys to the model's, where its source spells them otherwise.
+        rename: function that maps a standard checkpoint's keys to the model's, if its source has other names.
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
 
@@ -70,7 +70,7 @@ def adapt_checkpoint(
 
 
 def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Give a checkpoint of the same layers in the same order the model's names.
+    """Give the tensors of a checkpoint with the same layers in the same order the model's names.
 
     Args:
         state_dict: a plain network's tensors, in the order of its layers.

@@ -84,5 +84,5 @@ def test_names_of_classes_do_not_outlive_their_classifier(folder, tmp_path):
 
 def test_command_names_a_folder_that_cannot_be_packaged(tmp_path):
     options = [str(tmp_path / "none"), "--tag", "x"]
-    with pytest.raises(SystemExit, match=r"^package_weights: there is no folder"):
+    with pytest.raises(SystemExit, match=r"^package_weights: the folder .* does not exist"):
         run("package_weights", "", package_weights._add_options, package_weights._main, options)

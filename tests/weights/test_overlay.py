@@ -106,7 +106,7 @@ def test_a_file_of_ones_own_is_not_fetched(fetched, tmp_path):
     assert not fetched
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "there is no file"), (b"\x08" + b"\0" * 40, "damaged or not")])
+@pytest.mark.parametrize(("content", "message"), [(None, "does not exist"), (b"\x08" + b"\0" * 40, "damaged or not")])
 def test_a_file_that_does_not_open_is_refused(tmp_path, content, message):
     path = tmp_path / "mine.safetensors"
     if content is not None:

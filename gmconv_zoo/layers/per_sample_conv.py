@@ -150,7 +150,7 @@ def _patches(
     channels_last = is_plain(x) and is_channels_last(x)
     if any(padding):
         x = F.pad(x, [padding[1], padding[1], padding[0], padding[0]])
-    for axis in (0, 1):  # a view: every tap of the window beside every output pixel
+    for axis in (0, 1):  # a view: every output pixel with every tap of its window
         x = x.unfold(2 + axis, dilation[axis] * (weight.shape[3 + axis] - 1) + 1, stride[axis])[..., :: dilation[axis]]
     height, width = x.shape[2], x.shape[3]
     patches = x.unflatten(1, (groups, x.shape[1] // groups)).permute(0, 1, 3, 4, 5, 6, 2)

@@ -170,7 +170,8 @@ def check_sigma_init(sigma_init: Any) -> float | str:
     """
     if isinstance(sigma_init, str) and sigma_init == "kernel":
         return sigma_init
-    if isinstance(sigma_init, bool) or not isinstance(sigma_init, Real) or not 0 < sigma_init < float("inf"):
+    number = isinstance(sigma_init, Real) and not isinstance(sigma_init, bool)
+    if not number or not 0 < float(sigma_init) < float("inf"):
         raise ValueError(f"sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'.")
     return float(sigma_init)
 

@@ -95,7 +95,7 @@ class CifarResNet(SigmaNoDecay, ChainNet):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
 
-        rates = iter(calculate_drop_path_rates(drop_path_rate, sum(layers)))
+        rates: Any = iter(calculate_drop_path_rates(drop_path_rate, sum(layers)))
         width = channels[0]
         self.conv1 = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
         self.bn1 = nn.BatchNorm2d(width, **dd)

@@ -46,7 +46,7 @@ def check_target(
 def _in_the_way(path: Path, writes: Collection[str] | None) -> str:
     """Say what would be overwritten at a path; empty if nothing would be."""
     if writes is None:
-        return "exists" if path.is_file() else ""  # a device such as /dev/stdout is no file
+        return "exists" if path.is_file() else ""  # a device such as /dev/stdout is not a file
     if not path.exists():
         return ""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))

@@ -72,7 +72,7 @@ def check_sha256(path: Path, spec: WeightSpec) -> None:
 
 
 def cached_file(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path | None:
-    """Return the path of a spec's file on this disk, without a check or a request; None if it is not there."""
+    """Return the path of a spec's file on this disk, without a check or a request; None if it does not exist."""
     if spec.hf_hub_id:
         found = try_to_load_from_cache(
             spec.hf_hub_id, spec.filename, cache_dir=cache_dir, revision=spec.revision or None

@@ -7,7 +7,9 @@ from torch import nn
 
 from ..layers import DGMConv2d
 
-__all__ = ["convolutions", "stages_of", "stem_names"]
+__all__ = ["CONVOLUTIONS", "convolutions", "stages_of", "stem_names"]
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -23,7 +25,7 @@ def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [
         (name, module)
         for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, (nn.modules.conv._ConvNd, CondConv2d)) or _is_deformable(module)
+        if isinstance(module, (*CONVOLUTIONS, CondConv2d)) or _is_deformable(module)
         if not (inside and name.startswith(inside))
     ]
 
@@ -95,7 +97,7 @@ def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[
     if any(last[a] >= last[b] for a, b in pairwise(ends)):
         return {}
     first_holds_stage = any(
-        isinstance(module, nn.modules.conv._ConvNd) and name not in stems and name.startswith(f"{ends[0]}.")
+        isinstance(module, CONVOLUTIONS) and name not in stems and name.startswith(f"{ends[0]}.")
         for name, module in model.named_modules()
     )
     ends = ends if first_holds_stage else ends[1:]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
+from ..conversion.stages import CONVOLUTIONS
 from ..files.replacing import replacing
 from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
@@ -203,7 +204,7 @@ def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
 def _form(module: nn.Module) -> str:
     """Return what a layer computes apart from its tensors; empty where that may differ (dropout, containers)."""
     kind = type(module).__name__
-    if isinstance(module, nn.modules.conv._ConvNd) or "Norm" in kind:  # whatever class it is now, fused or synchronised
+    if isinstance(module, CONVOLUTIONS) or "Norm" in kind:  # whatever class it is now, fused or synchronised
         settings = [f"{name}={getattr(module, name)}" for name in _SETTINGS if hasattr(module, name)]
         return f"{'Norm' if 'Norm' in kind else 'Conv'}({', '.join(settings)})" if settings else ""
     if any(True for _ in module.children()) or any(True for _ in module.parameters()) or "Drop" in kind:

@@ -2,15 +2,20 @@
 
 Example:
     torch.hub.load("OWNER/gmconv_zoo", "gmconv_resnet18", pretrained=True, trust_repo=True)
-
-Every function takes ``pretrained`` (load weights), ``tag`` (which weights; None for the model's default) and timm's
-model keywords, such as ``num_classes``, ``in_chans``, ``features_only`` and ``sigma_init``.
 """
 
 import importlib.util
 import typing
 
 dependencies = ["torch", "torchvision", "timm", "huggingface_hub", "safetensors"]
+
+_ARGUMENTS = """
+
+Args:
+    pretrained: load pretrained weights.
+    tag: name of the weights; None for the model's default.
+    **kwargs: arguments of timm.create_model, e.g. num_classes, in_chans, features_only or sigma_init.
+"""
 
 
 def _entry_point(name: str) -> typing.Callable[..., typing.Any]:
@@ -21,7 +26,7 @@ def _entry_point(name: str) -> typing.Callable[..., typing.Any]:
             raise ValueError(f"tag={tag!r}: {name} has no such weights; pass {allowed}.")
         return timm.create_model(name if tag is None else f"{name}.{tag}", pretrained=pretrained, **kwargs)
 
-    create.__name__, create.__doc__ = name, timm.model_entrypoint(name).__doc__
+    create.__name__, create.__doc__ = name, f"{timm.model_entrypoint(name).__doc__}{_ARGUMENTS}"
     return create
 
 

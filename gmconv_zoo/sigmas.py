@@ -57,11 +57,12 @@ class DynamicMask:
 
 @torch.no_grad()
 def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) -> dict[str, Tensor]:
-    """The sigmas of a network's masks, in kernel taps.
+    """Return the sigmas of a network's masks, in kernel taps.
 
     Args:
         model: any network.
-        images: input for the dynamic layers, whose sigmas depend on it, see `dynamic_masks`.
+        images: input of the network, on which the sigmas of dynamic layers depend, as `dynamic_masks` takes it; None
+            for the static layers alone.
 
     Returns:
         Module name -> (1,) sigma of a static layer; with images also module name -> (B, 2) horizontal and
@@ -111,10 +112,11 @@ def revive(
     optimizer: Optimizer | None = None,
     generator: torch.Generator | None = None,
 ) -> dict[str, list[int]]:
-    """Replace the dead hidden units of a network's dynamic layers, without changing any output.
+    """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
-    A hidden unit that is 0 for every image gets no gradient and stays so; with all of them dead, every image gets the
-    same mask. Call this on a batch before training, and once in a while during it.
+    A hidden unit that is 0 for every image gets no gradient and remains 0. If all units are dead, every image gets the
+    same mask. Call this with a batch before training and now and then during training, for instance at the start of
+    each epoch.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
@@ -152,7 +154,7 @@ def are_different(images: Tensor | Sequence[Tensor]) -> bool:
 def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
     """Scale down the gradients of every dynamic layer's sigma module whose norm is above a limit.
 
-    A single step with a large gradient can leave hidden units at 0 for every image, or throw sigma so far that the
+    A single step with a large gradient can leave hidden units at 0 for every image, or make sigma so large that the
     mask is flat. Call this after ``backward()`` (and after unscaling, in mixed precision), before any other clipping.
 
     Args:
@@ -170,7 +172,7 @@ def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
 
 
 def sigma_parameter_names(model: nn.Module) -> set[str]:
-    """Names of the parameters that are a sigma: static sigmas and the bias a dynamic layer starts from.
+    """Return the names of the parameters that are sigmas: those of static layers, and the bias of dynamic ones.
 
     Weight decay on them narrows every mask whether or not the data asks for it.
     """
@@ -193,26 +195,27 @@ def param_groups(
     sigma_weight_decay: float = 0.0,
     decay_norm_and_bias: bool = False,
 ) -> list[dict[str, Any]]:
-    """Parameter groups for a training loop of one's own.
+    """Return parameter groups for your own training loop, with the sigmas in a group of their own.
 
     Args:
         model: any network; frozen parameters are left out.
-        lr: learning rate of everything but the sigmas.
-        weight_decay: decay of kernels and linear weights.
+        lr: learning rate of all parameters except the sigmas.
+        weight_decay: weight decay of kernels and linear weights.
         sigma_lr_scale: the sigmas' learning rate is ``lr`` times this.
-        sigma_weight_decay: decay of the sigmas. Plain SGD on all parameters decays them like the weights, which
-            drives a sigma without a gradient towards 0; the default does not.
+        sigma_weight_decay: weight decay of the sigmas. Plain SGD decays them like the weights, which moves a sigma
+            without a gradient towards 0; the default does not.
         decay_norm_and_bias: whether other one-dimensional parameters are decayed, as plain SGD does.
 
     Returns:
-        Up to three groups named "decay", "no_decay" and "sigma", for any `torch.optim` optimizer.
+        The groups that have parameters, of "decay", "no_decay" and "sigma" (their "name"), for any `torch.optim`
+        optimizer.
 
     Raises:
-        ValueError: when a setting is negative or nothing is trainable.
+        ValueError: for a setting below 0, or a network without trainable parameters.
     """
     settings = {"lr": lr, "weight_decay": weight_decay, "sigma_lr_scale": sigma_lr_scale}
     for name, value in {**settings, "sigma_weight_decay": sigma_weight_decay}.items():
-        if value < 0:
+        if not value >= 0:
             raise ValueError(f"{name}={value}: pass 0 or more.")
     names = sigma_parameter_names(model)
     members: dict[str, list[nn.Parameter]] = {"decay": [], "no_decay": [], "sigma": []}

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.layers import DropPath
 from torch import nn
 
 from gmconv_zoo.models.gmconv_cifar_resnet import CifarResNet, PadShortcut
@@ -29,6 +30,26 @@ def test_kernels_start_as_he_et_al_say():
     zeroed = CifarResNet((1, 1, 1), (16, 32, 64), zero_init_last=True)
     assert not zeroed.layer1[0].bn2.weight.any()
     assert zeroed.layer1[0].bn1.weight.all()
+
+
+@pytest.mark.parametrize(("layers", "channels"), [((1, 1), (16, 32)), ((1,) * 5, (16,) * 5), ((1, 1, 1), (16, 32))])
+def test_a_cifar_network_has_three_or_four_stages(layers, channels):
+    with pytest.raises(ValueError, match="pass both for each of three or four stages"):
+        CifarResNet(layers, channels)
+
+
+def test_a_cifar_networks_stochastic_depth_grows_as_timms_resnets_does():
+    ours, theirs = (
+        timm.create_model(name, drop_path_rate=0.2, device="meta") for name in ("stdconv_cifar_resnet18", "resnet18")
+    )
+    rates = [[m.drop_prob for m in net.modules() if isinstance(m, DropPath)] for net in (ours, theirs)]
+    assert rates[0] == pytest.approx(rates[1])
+    assert len(rates[0]) == 7
+
+
+def test_alexnet_with_negative_classes_has_no_classifier_as_in_timm():
+    net = timm.create_model("stdconv_alexnet", num_classes=-1, device="meta")
+    assert isinstance(net.get_classifier(), nn.Identity)
 
 
 def test_only_alexnet_drops_out_unless_asked():

@@ -303,6 +303,12 @@ def test_a_training_that_has_not_ended_is_named_as_one(tmp_path):
         load(tmp_path)
 
 
+def test_label_names_that_a_folder_cannot_keep_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="label_names: timm does not know OwnNet"):
+        save(OwnNet(), tmp_path / "out", label_names=["cat", "dog"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrappers_are_refused_by_name(tmp_path):
     net = plain("gmconv_cifar_resnet20")
     for wrapped in (torch.nn.DataParallel(net), torch.compile(net), torch.jit.script(net)):
@@ -321,7 +327,7 @@ def test_a_truncated_file_is_named(tmp_path):
 @pytest.mark.parametrize("options", [{}, {"feature_cls": "fx"}, {"feature_cls": "hook"}])
 def test_feature_extractor_is_refused_before_anything_is_written(tmp_path, options):
     net = timm.create_model("gmconv_cifar_resnet20", features_only=True, **options)
-    with pytest.raises(ValueError, match="save the network as it was built without features_only"):
+    with pytest.raises(ValueError, match="save the network that was created without features_only"):
         save(net, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

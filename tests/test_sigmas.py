@@ -64,9 +64,10 @@ def test_timms_optimizer_factory_leaves_sigmas_undecayed():
 
 
 @pytest.mark.parametrize("name", ["weight_decay", "sigma_weight_decay", "sigma_lr_scale"])
-def test_negative_settings_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name}=-1"):
-        param_groups(nn.Linear(2, 2), 0.1, **{name: -1})
+@pytest.mark.parametrize("value", [-1, float("nan")])
+def test_settings_that_are_not_0_or_more_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        param_groups(nn.Linear(2, 2), 0.1, **{name: value})
 
 
 def test_nothing_trainable_is_refused():

@@ -138,7 +138,7 @@ def finetune(
         output: folder of the network, checkpoints, records and pictures. The network is ready for the Hub and loads
             with ``timm.create_model("local-dir:FOLDER", pretrained=True)``; one that was converted by hand, with
             `gmconv_zoo.load`.
-        **options: fields of `TrainOptions`.
+        **options: fields of `TrainOptions`, e.g. overrides={"epochs": 5}.
 
     Returns:
         The best epoch's score and the rows.

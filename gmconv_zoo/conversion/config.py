@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from numbers import Real
 from typing import Any
 
-from ..layers import SIGMA_DESIGNS
+from ..layers import SIGMA_DESIGNS, check_sigma_init
 
 __all__ = ["CONVERSION_KEYS", "Conversion"]
 
@@ -43,28 +42,22 @@ class Conversion:
                 raise ValueError(f"{name}={value!r}: pass 'dynamic', 'static' or None ('none' in create_model).")
         if self.stages is not None:
             object.__setattr__(self, "stages", _stage_numbers(self.stages))
-        if self.sigma_init != "kernel":
-            number = isinstance(self.sigma_init, Real) and not isinstance(self.sigma_init, bool)
-            if not number or not 0 < self.sigma_init < float("inf"):  # type: ignore[operator]
-                raise ValueError(
-                    f"sigma_init={self.sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'."
-                )
-            object.__setattr__(self, "sigma_init", float(self.sigma_init))  # numpy's numbers are no JSON
+        object.__setattr__(self, "sigma_init", check_sigma_init(self.sigma_init))
         if self.sigma_design not in SIGMA_DESIGNS:
             raise ValueError(f"sigma_design={self.sigma_design!r}: pass one of {SIGMA_DESIGNS}.")
 
     @property
     def masks_anything(self) -> bool:
-        """False for a plain network: neither the stem nor the body is to be masked."""
+        """Whether the stem or the body is masked; False for a plain network."""
         return self.stem is not None or self.body is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready keywords of `convert`, every field present."""
+        """Return all fields as keywords of `convert` that JSON can hold."""
         return {**asdict(self), "stages": None if self.stages is None else list(self.stages)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Conversion":
-        """The inverse of `to_dict`.
+        """Make a conversion from keywords of `convert`, the inverse of `to_dict`.
 
         Raises:
             ValueError: for a key that no conversion has.

@@ -36,20 +36,20 @@ def convert(
     preserve: bool = True,
     inplace: bool = False,
 ) -> nn.Module:
-    """Replace a network's convolutions by Gaussian mask convolutions.
+    """Replace the convolutions of a network by Gaussian mask convolutions.
 
     With ``preserve`` every kernel W is stored as W / mask, so that the converted network computes what the plain one
     did, up to rounding. Device, dtype, memory format, train mode, ``requires_grad``, hooks and attributes are kept.
-    Convolutions that cannot carry a mask are left (`conversion_report` says why). Convert before creating an
-    optimizer: the parameters are new ones.
+    Convolutions that cannot carry a mask are left as they are (`conversion_report` says why). Convert before you create
+    an optimizer, because the parameters are new ones.
 
     Args:
         model: any network with at least one convolution that can be masked.
         stem: "dynamic" (the paper's GMConv), "static" (its S-GMConv) or None, for the first convolution.
         body: the same for all other convolutions; "dynamic" there was hard to train in the paper.
         stages: stages counted from 1 that the body setting reaches; None for the whole network.
-        sigma_init: initial sigma in kernel taps, or "kernel": half of each kernel's width, so that the corner of
-            every mask is exp(-1). At the paper's 5 a 3x3 mask is nearly flat and hardly learns.
+        sigma_init: initial sigma in kernel taps, above 0, or "kernel": half of each kernel's width, so that the corner
+            of every mask is exp(-1). At the paper's 5, a 3x3 mask is nearly flat and hardly learns.
         sigma_design: what a dynamic layer predicts (Table IV): "ratio", "pair" or "single".
         preserve: divide the weights by the initial mask, so that outputs stay the same; with False the weights
             stay as they are, as in training from scratch.
@@ -59,8 +59,10 @@ def convert(
         The converted network (for a network that is itself one convolution, the new layer).
 
     Raises:
-        ValueError: for a value outside these, a network without convolutions or converted already, stages that
-            it does not have, or a sigma so small that W / mask would blow up; nothing has been changed then.
+        TypeError: if the model is not a network.
+        ValueError: for a value outside these, a network without convolutions that can be masked or that is converted
+            already, stages that it does not have, or a sigma so small that W / mask would be ill-conditioned; nothing
+            has been changed then.
     """
     conversion = Conversion(stem, body, stages, sigma_init, sigma_design)
     _check_model(model)
@@ -72,8 +74,8 @@ def convert(
             _logger.warning("the stem %s stays as it is: %s.", row.name, row.reason)
     if readers := _kernel_readers(model, plan):
         _logger.warning(
-            "%s folds its own convolutions, which reads kernels without their masks: convert with stem='static' and "
-            "call gmconv_zoo.fuse before timm's reparameterize_model.",
+            "blocks that fold their own convolutions read kernels without their masks (%s): convert with stem='static' "
+            "and call gmconv_zoo.fuse before timm's reparameterize_model.",
             ", ".join(readers),
         )
     if not inplace:
@@ -95,7 +97,7 @@ def _check_model(model: Any) -> None:
 
 
 def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
-    """Types of the blocks around converted layers that re-parameterise themselves, as timm's RepVGG does."""
+    """Return the types of blocks around converted layers that fold their own convolutions, as timm's RepVGG does."""
     names = {
         row.name.rsplit(".", depth)[0] for row in plan if row.target for depth in range(1, row.name.count(".") + 1)
     }
@@ -105,7 +107,7 @@ def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
 
 
 def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool) -> nn.Module:
-    """A mask layer with the convolution's geometry, parameters, hooks, attributes and mode."""
+    """Return a mask layer with the geometry, parameters, hooks, attributes and mode of a convolution."""
     args, same = (conv.in_channels, conv.out_channels, conv.kernel_size), isinstance(conv, Conv2dSame)
     geometry: dict[str, Any] = {
         "stride": conv.stride,
@@ -143,7 +145,7 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
 
 
 def divide_by_initial_mask(weight: torch.Tensor, sigma_init: float) -> torch.Tensor:
-    """W / M(sigma), the kernel that a mask of that sigma turns back into W.
+    """Return W / M(sigma), the kernel that a mask of that sigma turns back into W.
 
     Args:
         weight: (O, I, kH, kW) kernel of a standard convolution.

@@ -13,9 +13,9 @@ __all__ = ["fuse"]
 def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     """Replace every static mask convolution by the plain convolution it computes.
 
-    Dynamic layers stay, because their kernels depend on the input. A network whose masks were all static has
-    afterwards exactly the plain network's state-dict keys and loads into it. Fuse before other passes that read
-    convolution weights directly (folding of BatchNorm, re-parameterisation of branches).
+    Dynamic layers remain, because their kernels depend on the input. If all masks of a network are static, its state
+    dict has exactly the keys of the plain network afterwards, and loads into it. Fuse before other steps that read the
+    weights of convolutions directly (folding of BatchNorm, re-parameterisation of branches).
 
     Args:
         model: any network, or a single layer.

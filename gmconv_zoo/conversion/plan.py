@@ -30,11 +30,11 @@ class PlannedConv:
     Attributes:
         name: its module name ("" where the network is itself a convolution).
         layer: its type's name.
-        kernel: kernel size in taps.
-        stage: the network's stage it lies in, counted from 1; None for the stem or where stages are unknown.
+        kernel: height and width of the kernel in taps; empty where the layer has none.
+        stage: stage of the network that it is in, counted from 1; None for the stem or where stages are unknown.
         is_stem: whether it is a stem convolution.
-        target: "dynamic", "static" or None where it is left.
-        reason: why it is left; empty where it is converted.
+        target: its mask, "dynamic" or "static"; None where it gets none.
+        reason: why it gets no mask; empty where it gets one.
     """
 
     name: str
@@ -89,14 +89,14 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
 
 
 def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
-    """Say of every convolution of a network why a conversion leaves it, in words for the user.
+    """Say for every convolution of a network why a conversion gives it no mask.
 
     Args:
         model: any network.
         conversion: what is asked for, or what the network was converted with; None to ask for nothing.
 
     Returns:
-        Name of a convolution -> the reason, empty where nothing speaks against a mask.
+        Name of a convolution -> the reason, empty where nothing prevents a mask.
     """
     stems, stages = stem_names(model), stages_of(model)
     held = (value for module in model.modules() for value in held_values(module))
@@ -120,7 +120,7 @@ def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
 
 
 def _why_unmaskable(module: nn.Module) -> str:
-    """Why a convolution cannot carry a mask; empty when it can."""
+    """Say why a convolution cannot carry a mask; empty if it can."""
     if not isinstance(module, nn.Conv2d):
         return f"{type(module).__name__} is not a Conv2d"
     if max(module.kernel_size) <= FLAT_KERNEL:
@@ -146,13 +146,13 @@ def _why_unmaskable(module: nn.Module) -> str:
 
 @cache
 def _names_of_mask_layers() -> set[str]:
-    """The names that a mask layer has and a convolution has not."""
+    """Return the names of attributes that a mask layer has and a convolution has not."""
     layers = (layer(1, 1, 3, device="meta") for layer in (SGMConv2d, DGMConv2d))
     return {name for layer in layers for name in dir(layer)} - set(dir(nn.Conv2d(1, 1, 3, device="meta")))
 
 
 def _contradiction(conv: nn.Conv2d) -> str:
-    """Where a convolution does not agree with itself, as after a change by hand; empty where it does."""
+    """Say which settings of a convolution contradict its tensors, as after a change by hand; empty if none do."""
     if not conv.weight.is_floating_point():
         return f"its weight is {conv.weight.dtype}, not of a real floating-point type"
     geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.bias is not None)
@@ -170,7 +170,7 @@ def _contradiction(conv: nn.Conv2d) -> str:
 
 @torch.no_grad()
 def _output_shape(conv: nn.Conv2d) -> torch.Size:
-    """The shape of what a convolution gives for one image that its padding can be taken from."""
+    """Return the shape of a convolution's output for an image that is large enough for its padding."""
     padding = 0 if isinstance(conv.padding, str) else max(conv.padding)
     side = 2 * (padding + max(size * step for size, step in zip(conv.kernel_size, conv.dilation, strict=True)))
     return nn.Conv2d.forward(conv, conv.weight.new_zeros(1, conv.in_channels, side, side)).shape

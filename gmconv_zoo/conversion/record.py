@@ -1,4 +1,4 @@
-"""What conversion a network has now, after masks may have been folded away by whatever means."""
+"""The conversion that a network has now, even if masks were folded in by another library since."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,14 +17,14 @@ def has_masks(model: nn.Module) -> bool:
 
 
 def present_conversion(model: nn.Module) -> Conversion | None:
-    """The conversion that describes a network's masks as they are.
+    """Return the conversion that describes the masks of a network as they are now.
 
     Args:
         model: any network.
 
     Returns:
-        What it was converted with, less the kinds of mask that it no longer holds (timm's ``reparameterize_model``
-        folds static masks without saying so); None for a network that was never converted.
+        The conversion that it was made with, without the kinds of mask that it no longer has (timm's
+        ``reparameterize_model`` folds static masks in without a record); None for a network that was never converted.
     """
     recorded = getattr(model, "gmconv_conversion", None)
     if not isinstance(recorded, Conversion):

@@ -1,4 +1,4 @@
-"""An account of every convolution of a network: masked by what, or left and why."""
+"""An account of every convolution of a network: its mask, or why it has none."""
 
 from torch import nn
 
@@ -15,7 +15,7 @@ class ConversionReport(list[PlannedConv]):
 
     @property
     def converted(self) -> list[PlannedConv]:
-        """The convolutions that carry a mask."""
+        """The rows of the convolutions that carry a mask."""
         return [row for row in self if row.target]
 
     def __str__(self) -> str:

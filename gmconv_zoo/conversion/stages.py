@@ -7,11 +7,13 @@ from torch import nn
 
 from ..layers import DGMConv2d
 
-__all__ = ["convolutions", "stages_of", "stem_names"]
+__all__ = ["CONVOLUTIONS", "convolutions", "stages_of", "stem_names"]
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Every convolution of a network under every name it has, in module order.
+    """Return every convolution of a network under each of its names, in module order.
 
     The small layers inside a dynamic layer's sigma module belong to that layer and are left out.
     """
@@ -23,7 +25,7 @@ def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [
         (name, module)
         for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, (nn.modules.conv._ConvNd, CondConv2d)) or _is_deformable(module)
+        if isinstance(module, (*CONVOLUTIONS, CondConv2d)) or _is_deformable(module)
         if not (inside and name.startswith(inside))
     ]
 
@@ -48,9 +50,9 @@ def stem_names(model: nn.Module) -> tuple[str, ...]:
 def stages_of(model: nn.Module) -> dict[str, int]:
     """Return the stage, counted from 1, of every module that is in one.
 
-    A network tells its stages by ``conv_stages`` (a tuple of tuples of module names: a user's own network may
-    set it), or by timm's ``feature_info``, whose modules end a stage each. The stem, and what is with it before the
-    first stage, is in none.
+    The stages of a network are given by its attribute ``conv_stages`` (a tuple of tuples of module names, which your
+    own network may set), or by timm's ``feature_info``, in which each module ends a stage. The stem, and everything
+    else before the first stage, belongs to none.
 
     Args:
         model: any network.
@@ -90,12 +92,12 @@ def _feature_modules(model: nn.Module) -> list[str]:
 
 
 def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[str, ...]) -> dict[str, int]:
-    """Cut the module order behind the last descendant of every end; a stem with no stage of its own is cut off."""
+    """Divide the modules after the last descendant of every end; a stem without a stage of its own is left out."""
     last = {end: max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}.")) for end in ends}
     if any(last[a] >= last[b] for a, b in pairwise(ends)):
         return {}
     first_holds_stage = any(
-        isinstance(module, nn.modules.conv._ConvNd) and name not in stems and name.startswith(f"{ends[0]}.")
+        isinstance(module, CONVOLUTIONS) and name not in stems and name.startswith(f"{ends[0]}.")
         for name, module in model.named_modules()
     )
     ends = ends if first_holds_stage else ends[1:]

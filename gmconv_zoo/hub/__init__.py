@@ -1,4 +1,4 @@
-"""Weights and the Hub: verify what was pulled, describe and publish what was trained."""
+"""Weights and the Hub: check downloaded weights, and describe and publish trained ones."""
 
 from .verify import Record, verify
 

@@ -1,4 +1,4 @@
-"""Model cards: what a weight is, said from its spec and from counts, in the form the Hub reads."""
+"""Model cards: a description of a weight, made from its spec and from counts, in the form that the Hub reads."""
 
 import re
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     ),
     "converted": (
         "converted weights, masks untrained",
-        "Converted weights, masks untrained: {source}, divided on loading by the Gaussian masks they then lie under. "
-        "The network computes what its source computes, and its masks are ready to be trained.",
+        "Converted weights, masks untrained: {source}. While they are loaded, they are divided by the initial Gaussian "
+        "masks, so that the network has the outputs of its source. Its masks can then be trained.",
     ),
     "untrained": (
         "masks untrained",
@@ -49,12 +49,13 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     ),
     "mask-trained": (
         "mask-trained weights",
-        "Mask-trained weights: the Gaussian masks were trained with the kernels. Source of the weights: {source}.",
+        "Mask-trained weights: the Gaussian masks were trained together with the kernels. Source of the weights: "
+        "{source}.",
     ),
     "fused": (
         "fused weights, plain convolutions",
-        "Fused weights: static Gaussian masks were folded into the kernels, which leaves the plain network of timm; "
-        "gmconv_zoo is not needed to use it. Source of the weights: {source}.",
+        "Fused weights: static Gaussian masks were folded into the kernels, so that this is a plain network of timm, "
+        "which does not need gmconv_zoo. Source of the weights: {source}.",
     ),
 }
 _TEMPLATE = Path(__file__).with_name("card_template.md.jinja")
@@ -70,14 +71,14 @@ _DATASETS = {"ImageNet-1k": "imagenet-1k", "CIFAR-10": "cifar10", "CIFAR-100": "
 
 @dataclass(frozen=True)
 class CardSubject:
-    """What a card is about.
+    """The subject of a model card.
 
     Attributes:
         spec: where the weights are and what is known about them.
-        kind: what they are.
+        kind: kind of weights.
         profile: size and cost of the network.
-        load_name: what ``timm.create_model`` is given to load them.
-        start: name of the weights that their training started from; empty where it is not known or there are none.
+        load_name: name with which ``timm.create_model`` loads them.
+        start: name of the weights that their training started from; empty if it is not known or there are none.
     """
 
     spec: WeightSpec
@@ -88,7 +89,7 @@ class CardSubject:
 
 
 def subject_of(spec: WeightSpec) -> CardSubject:
-    """The card subject of one of the zoo's own specs."""
+    """Return the card subject of one of the zoo's own specs."""
     kind: Kind = "mask-trained" if spec.conversion == "native" else "converted"
     if spec.model.startswith("stdconv_"):
         kind = "plain"
@@ -97,16 +98,16 @@ def subject_of(spec: WeightSpec) -> CardSubject:
 
 
 def render_card(subject: CardSubject) -> str:
-    """The card as Markdown with the Hub's metadata block.
+    """Return the card as Markdown with the Hub's metadata block.
 
     Args:
-        subject: what it is about.
+        subject: subject of the card.
 
     Returns:
         The text, ending in one newline.
 
     Raises:
-        ValueError: when the licence is not one that lets derived weights be passed on.
+        ValueError: if the licence does not allow passing on derived weights.
     """
     spec = subject.spec
     title, sentence = _KINDS[subject.kind]
@@ -159,7 +160,7 @@ def _metadata(subject: CardSubject) -> ModelCardData:
 
 
 def check_licence(spec: WeightSpec) -> None:
-    """Refuse a licence under which derived weights may not be passed on, or that is not known."""
+    """Refuse a licence that does not allow passing on derived weights, or that is not known."""
     if spec.licence not in ALLOWED_LICENCES:
         raise ValueError(
             f"{spec.name}: licence {spec.licence!r} is not one of {', '.join(ALLOWED_LICENCES)}: pass that of the "
@@ -168,7 +169,7 @@ def check_licence(spec: WeightSpec) -> None:
 
 
 def base_model(spec: WeightSpec, start: str) -> str | None:
-    """Return the Hub's name of the weights that others were made or trained from; None where they are not on the Hub.
+    """Return the name on the Hub of the weights that others were made or trained from; None if they are not there.
 
     Args:
         spec: the weights.

@@ -1,4 +1,4 @@
-"""What is published of a detector: its card, made from what it records of itself, and a check of the folder."""
+"""Publishing detectors: the card, made from what a detector records of itself, and the check of the folder."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def detector_card(
     Args:
         detector: the network.
         spec: where the weights are, their source and licence.
-        kind: what its masks are: "plain" for none, "untrained" or "mask-trained".
+        kind: kind of masks: "plain" for none, "untrained" or "mask-trained".
         metric: average precision measured with these weights; None makes the card say "not measured".
         start: name of the weights that training started from, empty where it is not known or there are none.
 
@@ -53,7 +53,7 @@ def detector_card(
         The text, ending in one newline.
 
     Raises:
-        ValueError: when the licence is not one that lets derived weights be passed on.
+        ValueError: if the licence does not allow passing on derived weights.
     """
     check_licence(spec)
     plan = detector.gmconv_plan

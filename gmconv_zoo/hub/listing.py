@@ -15,7 +15,7 @@ __all__ = ["listed_models"]
 
 
 def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Describe the registered networks, without the network and without weights.
+    """Describe the registered networks, without a connection and without loading weights.
 
     Args:
         patterns: names or patterns such as "*resnet18" or "gmconv_resnet50.*"; empty for all.

@@ -1,4 +1,4 @@
-"""The measured metric that a publication carries: what training recorded, or what the publisher says."""
+"""The measured metric that is published with weights: what training recorded, or what the publisher declares."""
 
 import datetime
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class DetectionMetric:
     """Average precision of a detector in percent, and where the numbers come from.
 
     Attributes:
-        values: AP, AP50, AP75, APs, APm and APl; None where there is no such object.
+        values: AP, AP50, AP75, APs, APm and APl; None if there is no such object.
         per_class: AP by the name of the class.
         images: number of images.
         dataset, origin, date: as in `Metric`.
@@ -42,12 +42,12 @@ def choose_measured(
     origin: str = "",
     absent: bool = False,
 ) -> Metric | DetectionMetric | None:
-    """The metric to publish with a folder's weights: of a detector, what results.json says.
+    """Return the metric to publish with the weights in a folder; for a detector, it is read from results.json.
 
     Args:
-        folder: what is to be published.
-        top1, top5: accuracy in percent where it was measured elsewhere; without them results.json is read.
-        dataset: the set and split that was measured, e.g. "CIFAR-10 test".
+        folder: folder that is to be published.
+        top1, top5: accuracy in percent if it was measured elsewhere; without them, results.json is read.
+        dataset: dataset and split that was measured, e.g. "CIFAR-10 test".
         origin: how and where it was measured.
         absent: publish without a metric.
 
@@ -55,10 +55,10 @@ def choose_measured(
         The metric, or None for weights that are published as not measured.
 
     Raises:
-        ValueError: when there is no such folder, no metric and none was declared absent, or it is incomplete.
+        ValueError: if the folder does not exist, or the metric is missing (and not declared absent) or incomplete.
     """
     if not Path(folder).is_dir():
-        raise ValueError(f"there is no folder {folder}: pass one that gmconv_zoo.save or training wrote.")
+        raise ValueError(f"the folder {folder} does not exist: pass one that gmconv_zoo.save or training wrote.")
     if absent:
         return None
     if holds_detector(folder):
@@ -79,17 +79,17 @@ def choose_measured(
 
 
 def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
-    """The accuracy in a run's results.json.
+    """Return the accuracy in a run's results.json.
 
     Args:
-        folder: what training wrote.
-        dataset: the set and split that was measured, e.g. "CIFAR-10 test", where the record does not name it.
+        folder: folder that training wrote.
+        dataset: dataset and split that was measured, e.g. "CIFAR-10 test", if the record does not name it.
 
     Returns:
-        The metric, with the machine and versions as its origin; None where nothing was recorded.
+        The metric, with the machine and versions as its origin; None if nothing was recorded.
 
     Raises:
-        ValueError: for a file that cannot be read as such a record, or a score of an unnamed data set.
+        ValueError: for a file that cannot be read as such a record, or a score of a dataset without a name.
     """
     path = Path(folder) / RESULTS_NAME
     record = read_results(folder)

@@ -30,7 +30,7 @@ class Profile:
 
 
 def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
-    """Count a network that lies on the meta device, where a forward pass computes shapes only.
+    """Count parameters and operations of a network on the meta device, where a forward pass computes shapes only.
 
     Args:
         model: a network on the meta device; it is put into eval mode.
@@ -61,7 +61,7 @@ def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
 def profile_registered(
     name: str, *, num_classes: int | None = None, input_size: tuple[int, int, int] | None = None
 ) -> Profile:
-    """Count a model that timm's registry knows.
+    """Count parameters and operations of a model in timm's registry.
 
     Args:
         name: e.g. "gmconv_resnet18"; a tag is allowed.

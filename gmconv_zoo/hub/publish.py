@@ -23,17 +23,17 @@ _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 
 
 class PublishError(RuntimeError):
-    """Nothing was published under the tag, and why."""
+    """Publishing failed, and nothing was published under the tag."""
 
 
 def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
     """Publish a folder under a version.
 
-    Everything goes into one commit; the tag is set last, once every file has been read back. So an interrupted call
-    leaves no tag, and the same call again resumes it. Where the tag holds these very files already, nothing is done.
+    All files are pushed in one commit, and the tag is set last, after every file has been read back. An interrupted
+    call therefore leaves no tag, and the same call resumes it. If the tag already has these files, nothing is done.
 
     Args:
-        staged: from `stage`.
+        staged: folder that `stage` wrote.
         tag: the version's name in the repository.
         force: move a tag that exists with other files.
         private: make a new repository private.
@@ -42,8 +42,8 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         The spec, with the commit and the weights' sha256 filled in.
 
     Raises:
-        PublishError: when the tag exists with other files, the repository holds pickled weights, the Hub refuses or
-            does not answer, or what it gives back is not what was sent.
+        PublishError: if the tag exists with other files, the repository contains pickled weights, the Hub refuses or
+            does not answer, or the files read back are not those that were sent.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: sha256_of(path) for path in staged.files}
@@ -60,7 +60,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
             commit = _commit(api, repo_id, staged.files, tag)
             if differing := _differing(api, repo_id, commit, digests):
                 raise PublishError(
-                    f"{repo_id} gives back another {differing[0]} than was sent: it was not tagged. Publish again."
+                    f"{repo_id}: the {differing[0]} on the Hub is not what was sent; it was not tagged. Publish again."
                 )
             if tagged:
                 api.delete_tag(repo_id, tag=tag)
@@ -69,7 +69,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
 
 
 def spec_row(spec: WeightSpec) -> str:
-    """A spec as the Python expression that makes it, without what is at its default."""
+    """Return a spec as the Python expression that makes it, without fields that have their default."""
     lines = [
         f"    {field.name}={getattr(spec, field.name)!r},"
         for field in fields(spec)

@@ -40,10 +40,10 @@ class Staged:
     """A folder that is ready to be published.
 
     Attributes:
-        folder: holds the files that will be pushed, see `files`.
-        spec: what is known about the weights; its revision and sha256 are filled in by publishing.
-        kind: what the weights are.
-        no_tag: why they cannot be a tag of their model; empty where they can.
+        folder: folder with the files that will be pushed, see `files`.
+        spec: spec of the weights; publishing fills in its revision and sha256.
+        kind: kind of weights.
+        no_tag: why they cannot be a tag of their model; empty if they can.
     """
 
     folder: Path
@@ -68,26 +68,26 @@ def stage(
     fused: bool = False,
     overwrite: bool = False,
 ) -> Staged:
-    """Write what is to be published, and check that it is what the folder holds.
+    """Write a folder for publishing, and check that it contains the network of the given folder.
 
     Args:
-        folder: what `gmconv_zoo.save` wrote, with results.json where training recorded one.
-        out: folder to write, created when missing; it must not be ``folder``, nor hold other files.
-        repo_id: "ORG/NAME" it will be published as; with NAME = "<model>.<tag>" the spec gets that tag.
-        measured: what was measured with these weights, see `choose_measured`; None makes the card say "not measured".
-        licence: in the Hub's spelling; that of the network's configuration by default, and of a detector that of the
-            weights that results.json says training started from.
-        source: what the weights are derived from, in words; by default what results.json says that training started
-            from.
-        fused: fold the static masks in and publish timm's plain network.
+        folder: folder that `gmconv_zoo.save` wrote, with results.json if training recorded one.
+        out: folder to write, created if it does not exist; it must not be ``folder``, nor contain other files.
+        repo_id: "ORG/NAME", its name on the Hub; with NAME = "<model>.<tag>", the spec gets that tag.
+        measured: metric of these weights, see `choose_measured`; None makes the card say "not measured".
+        licence: licence in the Hub's spelling; by default, that in the network's configuration, or for a detector that
+            of the weights which training started from, according to results.json.
+        source: source of the weights in words; by default, the weights that training started from, according to
+            results.json.
+        fused: fold the static masks in and publish the plain network of timm.
         overwrite: replace an earlier staging in ``out``.
 
     Returns:
         The checked folder.
 
     Raises:
-        ValueError: for a network that cannot be published this way, saying why.
-        RuntimeError: when the weights do not fit, or the staged folder does not give the same network back.
+        ValueError: for a network that cannot be published in this way; the message says why.
+        RuntimeError: if the weights do not fit, or loading the staged folder gives another network.
     """
     if not all(repo_id.partition("/")):
         raise ValueError(f"repo {repo_id!r}: pass ORG/NAME.")
@@ -122,7 +122,7 @@ def _write(
     if is_detector(model) and not isinstance(measured, Metric):
         return _write_detector(model, folder, out, repo_id, measured, licence, source, trained)
     if is_detector(model) or isinstance(measured, DetectionMetric):
-        raise ValueError(f"measured={measured} is not of this kind of network: pass choose_measured({str(folder)!r}).")
+        raise ValueError(f"measured={measured} is for another kind of network: pass choose_measured({str(folder)!r}).")
     published = _fused(model) if fused else model
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
@@ -204,11 +204,11 @@ def _source(start: str | None) -> str:
 def _check_finite(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} has values that are not finite: this network is not worth publishing.")
+            raise ValueError(f"{name} has values that are not finite, so this network is not published.")
 
 
 def _masks_are_trained(model: nn.Module) -> bool:
-    """Whether any mask parameter has left its initial value."""
+    """Tell whether any parameter of a mask differs from its initial value."""
     conversion: Any = getattr(model, "gmconv_conversion", None)
     for module in model.modules():
         if isinstance(module, SGMConv2d):
@@ -267,7 +267,7 @@ def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[
 
 
 def _no_tag(model: nn.Module, architecture: str) -> str:
-    """A tag is built with its family's conversion, which another network's numbers do not belong to."""
+    """Say why a network cannot be a tag, which is built with the conversion of its family; empty if it can."""
     with torch.device("meta"):
         usual: Any = getattr(timm.create_model(architecture), "gmconv_conversion", None)
     if usual is None:
@@ -277,8 +277,8 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
     for key, value in usual.to_dict().items():
         if there[key] != value:
             return (
-                f"it was trained with {key}={there[key]!r} where {architecture} has {value!r}, which a tag cannot say. "
-                "A repository on the Hub can, whose configuration has it."
+                f"it was trained with {key}={there[key]!r} and {architecture} has {value!r}, which no tag can change. "
+                "A repository on the Hub can, because its configuration contains it."
             )
     return ""
 

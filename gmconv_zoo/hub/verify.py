@@ -1,4 +1,4 @@
-"""Check the weights in the cache: whether each file's content is what its spec and the Hub say, without the network."""
+"""Check without a connection whether the cached weights are what their specs and the Hub declare."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ __all__ = ["Record", "fits", "verify"]
 
 @dataclass(frozen=True)
 class Record:
-    """What was found for one weight.
+    """The result of checking one weight.
 
     Attributes:
         name: its model.tag.
-        status: "ok"; "missing", not in the cache; "damaged", not what its source declared; "unexpected", what its
-            source offers but not what this release knows; "unchecked", nothing is known to compare with.
-        path: the file; None where it is missing.
-        sha256: of its content; "" where it is missing.
-        detail: one sentence without a full stop.
+        status: "ok"; "missing" if it is not in the cache; "damaged" if it differs from what its source declared;
+            "unexpected" if it is what its source declares today but not what this release knows; "unchecked" if no hash
+            is known to compare it with.
+        path: path of the file; None if it is missing.
+        sha256: sha256 of its content; "" if it is missing.
+        detail: a sentence without a full stop.
     """
 
     name: str
@@ -38,17 +39,17 @@ class Record:
 
 
 def verify(names: str | Iterable[str] | None = None, *, cache_dir: str | Path | None = None) -> list[Record]:
-    """Check what lies in the cache; nothing is downloaded, changed or deleted.
+    """Check the weights in the cache; nothing is downloaded, changed or deleted.
 
     Args:
         names: "model.tag" names or patterns such as "*resnet50*", one or several; None for every weight.
-        cache_dir: where downloads are kept; None for the Hub's and torch.hub's own caches.
+        cache_dir: folder for downloads; None for the caches of the Hub and torch.hub.
 
     Returns:
         One record per weight, in the order of the specs.
 
     Raises:
-        ValueError: for a name or pattern that fits no weight.
+        ValueError: for a name or pattern that matches no weight.
     """
     patterns = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
     for pattern in patterns:

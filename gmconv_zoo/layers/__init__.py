@@ -4,7 +4,7 @@ from .copying import copy_network, take_attributes
 from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
 from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
 from .per_sample_conv import FORMS, per_sample_conv2d
-from .static import SGMConv2d, initial_sigma
+from .static import SGMConv2d, check_sigma_init, initial_sigma
 
 __all__ = [
     "FORMS",
@@ -13,6 +13,7 @@ __all__ = [
     "DGMConv2d",
     "SGMConv2d",
     "SigmaModule",
+    "check_sigma_init",
     "circular_mask",
     "copy_network",
     "elliptical_mask",

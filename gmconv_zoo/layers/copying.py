@@ -16,11 +16,11 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 def copy_network(model: ModuleT) -> ModuleT:
     """Return a deep copy, also of a network with pruned or normalised layers that has been run.
 
-    Such a layer keeps the kernel of its last forward pass beside its parameters, with the graph it was computed in,
-    which `copy.deepcopy` alone refuses. The copy holds its values; the next forward pass computes it anew.
+    Such a layer stores the kernel of its last forward pass as an attribute, with the graph it was computed in, which
+    `copy.deepcopy` refuses to copy. The copy has its values; the next forward pass computes it again.
 
     Args:
-        model: any network or layer; it is left as it is.
+        model: any network or layer; it is not changed.
     """
     computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     copied = copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
@@ -31,11 +31,11 @@ def copy_network(model: ModuleT) -> ModuleT:
 
 @torch.no_grad()
 def plain_copy(layer: ModuleT) -> ModuleT:
-    """Return a copy of a layer whose tensors are plain parameters with the values that evaluation computes.
+    """Return a copy of a layer whose tensors are plain parameters with the values that they have in eval mode.
 
     Args:
-        layer: a layer; its tensors may be pruned, normalised or parametrized by `torch.nn.utils`. Its hooks are
-            shared with the copy, less those that computed these tensors.
+        layer: a layer; its tensors may be pruned, normalised or parametrized by `torch.nn.utils`. The copy shares its
+            hooks, except those that compute these tensors.
     """
     hooks = {id(value): copy.copy(value) for name, value in vars(layer).items() if "hook" in name}
     computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
@@ -51,12 +51,12 @@ def plain_copy(layer: ModuleT) -> ModuleT:
 
 
 def take_attributes(layer: nn.Module, old: nn.Module, *, but: tuple[str, ...] = ()) -> None:
-    """Give a layer the hooks of the one whose place it takes, and the attributes that it does not have itself.
+    """Give a layer the hooks of the layer that it replaces, and the attributes that it does not have itself.
 
     Args:
-        layer: changed in place.
-        old: the layer that it replaces. What ``torch.compile`` made of it is left behind.
-        but: parts of the names of hooks and attributes that are left behind too.
+        layer: the new layer, changed in place.
+        old: the layer that it replaces. What ``torch.compile`` made of it is not taken over.
+        but: parts of names; hooks and attributes with such a part in their name are not taken over either.
     """
     for name, value in old.__getstate__().items():
         if ("hook" in name or not hasattr(layer, name)) and not any(part in name for part in but):

@@ -19,14 +19,14 @@ STEM_HIDDEN_CHANNELS = 4
 
 
 class SigmaModule(nn.Module):
-    """Predicts the standard deviations of every sample's mask from its pooled input (Eq. 7, Fig. 5).
+    """Predict the standard deviations of every sample's mask from its pooled input (Eq. 7, Fig. 5).
 
-    The first layer on the concatenation of maximum and average is written as two 1x1 convolutions whose outputs
-    are added, which is the same map; each can then be named in timm's ``first_conv`` and adapts to other channel
-    counts. The last layer starts at zero weight with the wanted sigma as bias, so that training begins at the
-    static mask. The weights on the maxima start positive: most of the pooled input is the same for every image, so a
-    unit with a random row would be 0 for all of them, or for none, from the start. Everything runs in at least
-    float32, under autocast too.
+    The first layer of Eq. 7 acts on the maximum and the average of each channel. Here, it is two 1x1 convolutions whose
+    outputs are added, which is the same function: timm can then adapt each of them to other numbers of image channels
+    (``first_conv``). The last layer starts with zero weights and the initial sigma as bias, so that training begins at
+    the static mask. The weights on the maxima start positive: most of the pooled input is the same for every image, so
+    a unit with random weights would be 0 for all images, or for none, from the start. Everything is computed in at
+    least float32, under autocast too.
 
     Args:
         in_channels: C of the input.
@@ -34,6 +34,9 @@ class SigmaModule(nn.Module):
         sigma_design: one of `SIGMA_DESIGNS`.
         sigma_init: the sigma every sample starts with, in kernel taps.
         device, dtype: as in `torch.nn.Linear`.
+
+    Raises:
+        ValueError: for an unknown design or fewer than 1 hidden units.
     """
 
     def __init__(
@@ -82,10 +85,11 @@ class SigmaModule(nn.Module):
     @torch.jit.ignore
     @torch.no_grad()
     def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
-        """Give every hidden unit that is 0 for the whole batch a new row, and a zero column in the last layer.
+        """Draw new weights for every hidden unit that is 0 for the whole batch.
 
-        The unit contributed nothing to these images and contributes nothing afterwards, so the outputs stay. The new
-        row is drawn as at the start, and negated where that leaves it 0 for more than half of the batch.
+        The unit's column in the last layer becomes 0. It contributed nothing to the sigmas of these inputs and still
+        contributes nothing, so their outputs stay. Its row in the first layer is drawn as at the start, and negated if
+        the unit would be 0 for more than half of the batch.
 
         Args:
             x: (B, C, H, W) inputs of the layer.
@@ -108,7 +112,7 @@ class SigmaModule(nn.Module):
         return dead.tolist()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
+        """Return horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
         predicted = self.fc(self.hidden(x))
         sigma1 = predicted[:, 0]
         if self.sigma_design == "ratio":
@@ -196,7 +200,7 @@ class DGMConv2d(nn.Conv2d):
         )
 
     def mask(self, x: Tensor) -> Tensor:
-        """The (B, kH, kW) masks of (B, C, H, W) inputs, in at least float32."""
+        """Return the (B, kH, kW) masks of (B, C, H, W) inputs, in at least float32."""
         sigma1, sigma2 = self.sigma_module(x)
         return elliptical_mask(sigma1, sigma2, self.kernel_size)
 
@@ -292,14 +296,14 @@ def _batched_like(out: Tensor, x: Tensor) -> Tensor:
 
 
 def _explicit_pad_mode(conv: nn.Conv2d) -> str:
-    """The mode to pad with before the convolution; empty where the convolution's own zeros do."""
+    """Return the mode of padding before the convolution; empty where the convolution pads with zeros itself."""
     if conv.padding_mode != "zeros":
         return conv.padding_mode
     return "constant" if conv.padding == "same" else ""
 
 
 def _zero_padding(conv: nn.Conv2d) -> tuple[int, int]:
-    """The zero padding left to the convolution itself."""
+    """Return the zero padding that is left to the convolution itself."""
     if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
         return (0, 0)
     return (int(conv.padding[0]), int(conv.padding[1]))

@@ -12,7 +12,7 @@ __all__ = ["circular_mask", "elliptical_mask", "kernel_sigma", "smallest_mask_va
 
 
 def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """Circular Gaussian receptive-field mask, largest value 1 (Eq. 3-4).
+    """Return a circular Gaussian receptive-field mask with largest value 1 (Eq. 3-4).
 
     Args:
         sigma: (1,) standard deviation in kernel taps; only its square matters.
@@ -28,11 +28,11 @@ def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
 
 
 def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """Elliptical Gaussian receptive-field masks, one per sample, largest value 1 (Eq. 5-6).
+    """Return elliptical Gaussian receptive-field masks with largest value 1, one per sample (Eq. 5-6).
 
     Args:
-        sigma1: (B,) horizontal standard deviations, along the kernel's width, in kernel taps.
-        sigma2: (B,) vertical standard deviations, along the kernel's height, in kernel taps.
+        sigma1: (B,) horizontal standard deviations in kernel taps, along the kernel's width; only squares matter.
+        sigma2: (B,) vertical standard deviations in kernel taps, along the kernel's height; only squares matter.
         kernel_size: (kH, kW) in taps.
 
     Returns:
@@ -46,7 +46,7 @@ def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]
 
 
 def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
-    """The value at the corners of a circular mask, without building it on a device.
+    """Return the value at the corners of a circular mask.
 
     Args:
         sigma: standard deviation in kernel taps.
@@ -73,9 +73,9 @@ def kernel_sigma(kernel_size: tuple[int, int]) -> float:
 
 
 def _half_squares(size: int, like: Tensor) -> Tensor:
-    """(size,) minus half the squared distances in taps from the geometric centre, less the largest of them.
+    """Return (size,) minus half the squared distances in taps from the centre, shifted so that the largest is 0.
 
-    Subtracting the largest is the max normalisation of Eq. 4 and 6: an even kernel has no tap at its centre.
+    The shift is the normalisation to the maximum of Eq. 4 and 6, because an even kernel has no tap at its centre.
     """
     offsets = torch.arange(-(size - 1) / 2, size / 2, device=like.device, dtype=like.dtype)
     half_squares = offsets * (-0.5 * offsets)
@@ -83,7 +83,7 @@ def _half_squares(size: int, like: Tensor) -> Tensor:
 
 
 def _floored_square(sigma: Tensor, floor: float = 1e-6) -> Tensor:
-    """sigma squared, floored so that the division and its gradient stay finite.
+    """Return sigma squared, but at least `floor`, so that the division and its gradient stay finite.
 
     Below a sigma of 1e-3 taps every value off the centre underflows to 0 anyway: 0 gives the centre tap alone.
     The backward pass of `threshold` is one operation, that of `clamp` three.

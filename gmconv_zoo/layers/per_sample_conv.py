@@ -2,14 +2,14 @@
 
 The dynamic layer needs it: its mask, and so its kernel, differs from sample to sample.
 
-* ``"loop"``: one ordinary convolution per sample. Fastest for images on a CPU, where launches are cheap.
-* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. Fastest on accelerators where
-  patches are small, and to train on small channels_last images on a CPU, where the loop pays more for its launches than
-  for its sums; on contiguous ones "matmul" is.
-* ``"grouped"``: one convolution with a group per sample. A single launch, for `torch.compile`, for accelerators where
-  patches are large, and for inference on small images.
-* ``"matmul"``: unfold and a batched matrix product. The batch stays an ordinary dimension, so this is the form
-  that scripts, traces and exports with a dynamic batch.
+* ``"loop"``: one ordinary convolution per sample. The fastest form for images on a CPU, where launches are cheap.
+* ``"patches"``: patches gathered in channels_last order, and a batched matrix product. The fastest form on accelerators
+  if patches are small, and for training on small channels_last images on a CPU, where the launches of a loop cost more
+  than its arithmetic. On small contiguous images, "matmul" is the fastest.
+* ``"grouped"``: one convolution with a group per sample, in a single launch. It is used under `torch.compile`, on
+  accelerators if patches are large, and for inference on small images.
+* ``"matmul"``: unfold and a batched matrix product. The batch remains an ordinary dimension, so this form can be
+  scripted, traced and exported with a dynamic batch.
 """
 
 import torch
@@ -46,10 +46,13 @@ def per_sample_conv2d(
         bias: (O,) or None.
         stride, padding, dilation: (vertical, horizontal), in pixels.
         groups: channel groups, I = C / groups.
-        form: one of `FORMS`; None chooses by device and by whether the call is being exported or compiled.
+        form: one of `FORMS`; None chooses by device, size and whether the call is being exported or compiled.
 
     Returns:
-        (B, O, H', W'); a channels_last x stays so in every form but "matmul".
+        (B, O, H', W'); in channels_last if x is, except in the form "matmul".
+
+    Raises:
+        ValueError: for an unknown form.
     """
     if torch.jit.is_scripting():
         return _matmul(x, weight, bias, stride, padding, dilation, groups)
@@ -99,12 +102,12 @@ def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
 
 
 def is_plain(x: Tensor) -> bool:
-    """Whether a call runs eagerly on an ordinary tensor: no transform of torch.func, no subclass that records."""
+    """Tell whether a tensor is an ordinary one: no subclass, and no transform of torch.func around the call."""
     return type(x) is Tensor and not torch._C._are_functorch_transforms_active()
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether an ordinary (B, C, H, W) tensor is stored as (B, H, W, C), and not in both ways at once."""
+    """Tell whether a (B, C, H, W) tensor is stored as (B, H, W, C), and is not contiguous at the same time."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
@@ -122,7 +125,7 @@ def _loop(
         for sample, kernel in zip(x.split(1), weight.unbind(), strict=True)
     )
     first = next(convolved)
-    # joining needs all outputs twice at once; a buffer once, but autograd could not follow
+    # joining holds all outputs twice, writing into a buffer once, but autograd does not record that
     if torch.is_grad_enabled() or first.nbytes < LARGE_OUTPUT or not is_plain(x) or not is_plain(first):
         return torch.cat([first, *convolved])
     memory_format = torch.channels_last if is_channels_last(first) else torch.contiguous_format
@@ -147,7 +150,7 @@ def _patches(
     channels_last = is_plain(x) and is_channels_last(x)
     if any(padding):
         x = F.pad(x, [padding[1], padding[1], padding[0], padding[0]])
-    for axis in (0, 1):  # a view: every tap of the window beside every output pixel
+    for axis in (0, 1):  # a view: every output pixel with every tap of its window
         x = x.unfold(2 + axis, dilation[axis] * (weight.shape[3 + axis] - 1) + 1, stride[axis])[..., :: dilation[axis]]
     height, width = x.shape[2], x.shape[3]
     patches = x.unflatten(1, (groups, x.shape[1] // groups)).permute(0, 1, 3, 4, 5, 6, 2)

@@ -1,5 +1,6 @@
 """S-GMConv: a convolution under one circular Gaussian mask with a learnable sigma (paper Sec. III, Eq. 2-4)."""
 
+from numbers import Real
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from .copying import plain_copy, take_attributes
 from .masks import circular_mask, kernel_sigma
 
-__all__ = ["PaddingMode", "SGMConv2d", "initial_sigma", "pads_to_input"]
+__all__ = ["PaddingMode", "SGMConv2d", "check_sigma_init", "initial_sigma", "pads_to_input"]
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -20,8 +21,8 @@ PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 class SGMConv2d(nn.Conv2d):
     """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
 
-    Takes every argument of `torch.nn.Conv2d`. Beyond it, ``padding="same"`` may be combined with a stride, and
-    then pads as TensorFlow's SAME does, which at stride 1 is what torch does.
+    Takes every argument of `torch.nn.Conv2d`. In addition, ``padding="same"`` may be combined with a stride, and then
+    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding.
 
     Args:
         in_channels: channels of the input.
@@ -75,11 +76,11 @@ class SGMConv2d(nn.Conv2d):
         self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
 
     def mask(self) -> Tensor:
-        """The (kH, kW) mask in at least float32."""
+        """Return the (kH, kW) mask, in at least float32."""
         return circular_mask(self.sigma, self.kernel_size)
 
     def masked_weight(self) -> Tensor:
-        """The (O, I, kH, kW) kernel that is really applied, in the weight's dtype (Eq. 2)."""
+        """Return the (O, I, kH, kW) kernel that is applied, in the weight's dtype (Eq. 2)."""
         return (self.weight * self.mask()).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,12 +92,14 @@ class SGMConv2d(nn.Conv2d):
     @torch.jit.ignore
     @torch.no_grad()
     def fuse(self) -> nn.Conv2d:
-        """The plain convolution with the mask folded into its weight: same outputs, no cost of its own.
+        """Return the plain convolution with the same outputs, whose weight is the masked kernel.
+
+        `timm.utils.reparameterize_model` calls this for every child.
 
         Returns:
-            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the same
-            state-dict keys as an ordinary layer; a kernel that is pruned or normalised by `torch.nn.utils` becomes
-            the one of evaluation. `timm.utils.reparameterize_model` calls this on every child.
+            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the state-dict
+            keys of an ordinary layer. Of a kernel that is pruned or normalised by `torch.nn.utils`, it has the values
+            in eval mode.
         """
         plain = plain_copy(self)
         options: dict[str, Any] = {
@@ -149,16 +152,27 @@ def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> floa
             whatever the kernel's size.
 
     Raises:
-        ValueError: for a kernel or a sigma that no mask can be made of.
+        ValueError: for a 1x1 kernel, one without taps, or a sigma that `check_sigma_init` refuses.
     """
     if min(kernel_size) < 1:
         raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")
     if max(kernel_size) == 1:
         raise ValueError("kernel_size=(1, 1): a 1x1 mask is identically 1; use torch.nn.Conv2d.")
-    if sigma_init == "kernel":
-        return kernel_sigma(kernel_size)
-    if isinstance(sigma_init, str) or not 0 < sigma_init < float("inf"):
-        raise ValueError(f'sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or "kernel".')
+    sigma = check_sigma_init(sigma_init)
+    return kernel_sigma(kernel_size) if isinstance(sigma, str) else sigma
+
+
+def check_sigma_init(sigma_init: Any) -> float | str:
+    """Return "kernel", or another initial sigma as a number of Python's, which JSON can hold.
+
+    Raises:
+        ValueError: for anything else than "kernel" and a finite number of taps above 0.
+    """
+    if isinstance(sigma_init, str) and sigma_init == "kernel":
+        return sigma_init
+    number = isinstance(sigma_init, Real) and not isinstance(sigma_init, bool)
+    if not number or not 0 < float(sigma_init) < float("inf"):
+        raise ValueError(f"sigma_init={sigma_init!r}: pass a finite number of taps above 0, e.g. 5.0, or 'kernel'.")
     return float(sigma_init)
 
 

@@ -36,11 +36,11 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 class SigmaNoDecay:
-    """Mixin for timm model classes: weight decay must not narrow the masks."""
+    """Mixin for timm's model classes, so that weight decay does not narrow the masks."""
 
     @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that timm's optimizer factory leaves undecayed."""
+        """Return the names of the parameters to which timm's optimizer factory applies no weight decay."""
         return sigma_parameter_names(self)  # type: ignore[arg-type]
 
 
@@ -71,12 +71,13 @@ def build_gmconv(
     pretrained_cfg: Any = None,
     pretrained_cfg_overlay: dict[str, Any] | None = None,
     cache_dir: Any = None,
+    pretrained_strict: bool = True,
     **kwargs: Any,
 ) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
 
-    The weights of a plain network are loaded before the network is converted, which keeps its outputs. Weights that
-    carry their sigmas are loaded afterwards.
+    The weights of a plain network are loaded before the network is converted, and the conversion keeps its outputs.
+    Weights with sigmas are loaded after the conversion.
 
     Args:
         model_cls: the plain network's class.
@@ -84,15 +85,16 @@ def build_gmconv(
         pretrained: load the weights of the resolved tag.
         rename: see `adapt_checkpoint`.
         pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
-        **kwargs: constructor arguments, timm's ``features_only`` and friends, and for a masked family conversion
-            keywords, which replace those of `MASKS`.
+        pretrained_strict: refuse weights with missing or additional tensors.
+        **kwargs: constructor arguments, timm's ``features_only``, ``out_indices`` and so on, and for a masked family
+            the keywords of a conversion, which replace those of `MASKS`.
 
     Returns:
         The network, or timm's feature extractor around it.
 
     Raises:
-        RuntimeError: when the weights cannot be had or do not fit.
-        ValueError: for conversion keywords outside their range.
+        RuntimeError: if the weights cannot be loaded or do not fit.
+        ValueError: for keywords of a conversion outside their range, or others than the weights were trained with.
     """
     cfg = resolve_pretrained_cfg(variant, pretrained_cfg, pretrained_cfg_overlay)
     conversion, masks = None, masks_of(variant)
@@ -127,6 +129,7 @@ def build_gmconv(
                 state_dict,
                 model,
                 declared="standard" if standard else "native",
+                strict=pretrained_strict,
                 rename=rename,
                 first_conv=_names(first_conv),
                 classifier=() if same_head else _names(cfg.classifier),
@@ -142,6 +145,7 @@ def build_gmconv(
         pretrained_cfg=cfg.to_dict(),
         pretrained_filter_fn=adapt,
         cache_dir=cache_dir,
+        pretrained_strict=pretrained_strict,
     )
 
     def construct(**model_kwargs: Any) -> nn.Module:
@@ -153,10 +157,10 @@ def build_gmconv(
         return convert(plain, **conversion.to_dict(), preserve=standard, inplace=True)
 
     model: Any = build(construct, pretrained=pretrained and not standard, pretrained_cfg_overlay=overlay, **kwargs)
-    model.pretrained_cfg.pop("file", None)  # where a fetched file lies on this machine is no part of the configuration
+    model.pretrained_cfg.pop("file", None)  # the path of a downloaded file is not part of the configuration
     if cfg.file:
         model.pretrained_cfg["file"] = cfg.file
-    if not pretrained:  # names of what the tag's outputs are trained to mean
+    if not pretrained:  # random outputs do not have the meaning of the tag's
         model.pretrained_cfg["label_names"] = None
     if standard and spec is not None and conversion is not None:
         _say_untrained(spec.name)
@@ -171,7 +175,7 @@ def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, A
     Args:
         *models: the entrypoints' names.
         first_conv: name of the stem convolution.
-        **common: what all tags share (classifier, pool_size and the like).
+        **common: entries that all tags share (classifier, pool_size and so on).
 
     Returns:
         "model.tag" -> configuration, a model's default tag first; one untagged entry for a model without weights.
@@ -196,7 +200,7 @@ def masks_of(model: str) -> Conversion | None:
 
 
 def _pool_size(spec: WeightSpec) -> tuple[int, ...]:
-    """The last features' height and width: a 32nd of the image's, unless the family says otherwise."""
+    """Return height and width of the last feature map: a 32nd of the image's, unless the family says otherwise."""
     return tuple(-(-side // 32) for side in spec.input_size[1:])
 
 
@@ -223,14 +227,14 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
 
 @functools.cache
 def _say_untrained(name: str) -> None:
-    """Once per name and process."""
-    _logger.info("%s computes what its source does; its masks are untrained and free to learn.", name)
+    """Log once per process that the masks of a tag are untrained."""
+    _logger.info("%s has the outputs of its source, and its masks are untrained.", name)
 
 
 def _first_conv(plain: Any, conversion: Conversion | None) -> Any:
-    """The layers timm adapts to other channel counts: a dynamic stem has two more than the convolution."""
-    name = plain if isinstance(plain, str) else plain[0]
-    if conversion is None or conversion.stem != "dynamic":
+    """Return the layers that timm adapts to other channel counts: a dynamic stem has two more than the convolution."""
+    name = next(iter(_names(plain)), None)
+    if name is None or conversion is None or conversion.stem != "dynamic":
         return name
     return (name, f"{name}.sigma_module.fc_max", f"{name}.sigma_module.fc_avg")
 
@@ -240,10 +244,9 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | None:
-    """The spec behind a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native.
+    """Return the spec of a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native.
 
-    A repository, file name or address that the user put in its place is what the spec declares, but of its content
-    nothing is known.
+    If the user passed another repository, file name or address, the spec has it, without the hashes.
     """
     spec = None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
     if spec is None or not any(overlay.get(key) for key in ("hf_hub_id", "hf_hub_filename", "url")):
@@ -257,11 +260,14 @@ def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | No
 
 
 def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
-    """A native checkpoint was trained with its conversion: under another its numbers mean something else.
+    """Refuse another conversion than the one that a native checkpoint was trained with, which its sigmas belong to.
 
     Args:
-        conversion: what was asked for.
-        recorded: the fields that are on record with the checkpoint, among others.
+        conversion: conversion that was asked for.
+        recorded: what is recorded with the checkpoint: fields of its conversion, and possibly others.
+
+    Raises:
+        ValueError: for a field with another value than the recorded one.
     """
     known = {key: recorded[key] for key in CONVERSION_KEYS if key in recorded}
     there, here = Conversion.from_dict(known).to_dict(), conversion.to_dict()
@@ -275,7 +281,7 @@ def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
 
 
 def _design_in(file: str) -> dict[str, str]:
-    """The field that `gmconv_zoo.save` records in a file of weights; nothing for a file that others wrote."""
+    """Return the sigma design that `gmconv_zoo.save` records in a file of weights; empty for other files."""
     if not file.endswith(".safetensors"):
         return {}
     with safe_open(file, framework="pt") as opened:
@@ -284,19 +290,19 @@ def _design_in(file: str) -> dict[str, str]:
 
 
 def _names_a_file(cfg: Any, variant: str) -> bool:
-    """Whether the user handed in a file or state dict of their own."""
+    """Tell whether the user passed their own file or state dict."""
     known = SPECS.get(f"{variant}.{cfg.tag}")
     return bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
 
 
 def _check_opens(path: Path, name: str) -> None:
-    """Refuse a file of the user's own that is not there or is cut short, before a network is built for it."""
+    """Refuse a user's file that does not exist or is truncated, before a network is built for it."""
     if not path.is_file():
-        raise WeightsError(f"{name}: there is no file {path}: check pretrained_cfg_overlay=dict(file=...).")
+        raise WeightsError(f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...).")
     if path.suffix == ".safetensors" and not is_safetensors(path):
         raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.")
 
 
 def _what_exists(variant: str) -> str:
     tags = [spec.name for spec in specs_of(variant)]
-    return f"pass one of {tags}" if tags else "create it with pretrained=False and train it, or load a 'local-dir:'"
+    return f"pass one of {tags}" if tags else "pass pretrained=False, or load your own weights as 'local-dir:FOLDER'"

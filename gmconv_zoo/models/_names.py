@@ -1,4 +1,4 @@
-"""What the models are called: the prefixes of their families, and the plain network behind each masked one."""
+"""The names of the models: the prefixes of their families, and the plain network of each masked one."""
 
 from timm.models import is_model
 
@@ -6,7 +6,7 @@ __all__ = ["FAMILIES", "MASKED_FAMILIES", "net_of", "plain_name"]
 
 MASKED_FAMILIES = ("gmconv_", "sgmconv_")
 FAMILIES = (*MASKED_FAMILIES, "stdconv_")
-# Networks that timm calls otherwise than their family does
+# Networks that have another name in timm than in their family
 _TIMM_NAMES = {"mobilenetv2": "mobilenetv2_100"}
 
 

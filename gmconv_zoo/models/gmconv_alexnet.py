@@ -32,7 +32,7 @@ class AlexNetMlp(nn.Module):
         hidden: width of both layers.
         drop_rate: dropout probability.
         pool_type: one of timm's pooling types; "catavgmax" doubles the first layer's inputs.
-        device, dtype: of every tensor created.
+        device, dtype: device and data type of every tensor.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AlexNetMlp(nn.Module):
 
     @torch.jit.ignore
     def reset_pool(self, pool_type: str) -> None:
-        """Change the pooling; a first layer that then has other inputs is drawn anew.
+        """Change the pooling; the first layer is initialised again if its number of inputs changes.
 
         Args:
             pool_type: one of timm's pooling types.
@@ -68,7 +68,7 @@ class AlexNetMlp(nn.Module):
             self.fc1 = layer.train(self.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, hidden)."""
+        """Return (B, hidden) features of a (B, C, H, W) map."""
         x = _pooled(x, self.pool_type).flatten(1)
         x = self.act1(self.fc1(self.drop1(x)))
         return self.act2(self.fc2(self.drop2(x)))
@@ -83,10 +83,10 @@ class AlexNet(SigmaNoDecay, VGG):
         global_pool: one of timm's pooling types, to 6x6 before the fully connected layers ("catavgmax" doubles the
             first one's inputs), or "" to end in the (B, 256, H', W') feature map.
         drop_rate: dropout before the fully connected layers.
-        device, dtype: of every tensor created.
+        device, dtype: device and data type of every tensor.
     """
 
-    # the paper's body: every convolution behind the stem is a stage of its own
+    # every convolution after the stem is a stage of its own
     conv_stages = (("features.3",), ("features.6",), ("features.8",), ("features.10",))
 
     def __init__(
@@ -134,12 +134,12 @@ class AlexNet(SigmaNoDecay, VGG):
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """timm's patterns for layer-wise learning rates."""
+        """Return timm's patterns for layer-wise learning rates; `coarse` changes nothing, as there are no stages."""
         return {"stem": r"^features\.0\.", "blocks": [(r"^features\.(\d+)", None), (r"^pre_logits", (99999,))]}
 
     @torch.jit.ignore
     def get_classifier(self, name_only: bool = False) -> str | nn.Module:
-        """The classifier, or its name."""
+        """Return the classifier, or its name."""
         return "fc" if name_only else self.fc
 
     @torch.jit.ignore
@@ -148,8 +148,8 @@ class AlexNet(SigmaNoDecay, VGG):
 
         Args:
             num_classes: outputs, 0 for none.
-            global_pool: one of timm's pooling types, "" for the bare feature map, or None to keep the present
-                choice, "avg" where a classifier follows a bare map.
+            global_pool: one of timm's pooling types, "" for the bare feature map, or None to keep the present one (and
+                for classes after a bare map "avg").
 
         Raises:
             ValueError: for another pooling, or for classes with global_pool="".
@@ -192,7 +192,7 @@ class AlexNet(SigmaNoDecay, VGG):
         return wanted
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) images to the (B, 256, H', W') map behind the last pooling."""
+        """Return the (B, 256, H', W') map of (B, C, H, W) images after the last max pooling."""
         if not torch.jit.is_scripting() and self.grad_checkpointing:
             # every segment begins with a pooling: an in-place ReLU, recomputed alone, would undo its own input
             starts = [0, *(end + 1 for end in self.feature_ends)]
@@ -200,7 +200,7 @@ class AlexNet(SigmaNoDecay, VGG):
         return self.features(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Fully connected layers and classifier; the map itself where global_pool is ""."""
+        """Return the logits of a map, with pre_logits the classifier's input; the map itself if global_pool is ""."""
         if not self.global_pool:
             return x
         x = self.pre_logits(x)
@@ -224,7 +224,7 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
 
 
 def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """torchvision's names for the fully connected layers to ours."""
+    """Replace torchvision's names of the fully connected layers by ours."""
     names = {"classifier.1.": "pre_logits.fc1.", "classifier.4.": "pre_logits.fc2.", "classifier.6.": "fc."}
     renamed = {}
     for key, value in state_dict.items():
@@ -235,16 +235,16 @@ def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
 
 
 def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Module:
-    return nn.Linear(in_features, num_classes, **dd) if num_classes else nn.Identity()
+    return nn.Linear(in_features, num_classes, **dd) if num_classes > 0 else nn.Identity()
 
 
 def _plain_type(pool_type: str) -> str:
-    """A pooling type without timm's "fast"; the average where there is none."""
+    """Return a pooling type without timm's prefix "fast", and "avg" for an empty one."""
     return pool_type.removeprefix("fast") or "avg"
 
 
 def _maps(pool_type: str) -> int:
-    """How many maps a pooling makes of one."""
+    """Return how many values a pooling makes of one."""
     return 2 if pool_type == "catavgmax" else 1
 
 

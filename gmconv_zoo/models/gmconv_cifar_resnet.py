@@ -6,7 +6,7 @@ the ImageNet network with a 3x3 stem and no max pooling, as in Cutout (arXiv 170
 
 from typing import Any
 
-from timm.layers import create_classifier
+from timm.layers import DropPath, calculate_drop_path_rates, create_classifier
 from timm.models import generate_default_cfgs
 from timm.models._features import feature_take_indices
 from timm.models.resnet import BasicBlock, ResNet
@@ -27,7 +27,7 @@ class PadShortcut(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output, at least as many.
-        stride: of the subsampling, in pixels.
+        stride: step of the subsampling, in pixels.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -37,7 +37,7 @@ class PadShortcut(nn.Module):
         self.after = out_channels - in_channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out_channels, H / stride, W / stride)."""
+        """Return (B, out_channels, H / stride, W / stride) for a (B, C, H, W) input."""
         return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, self.before, self.after])
 
 
@@ -45,16 +45,20 @@ class CifarResNet(SigmaNoDecay, ResNet):
     """A residual network of basic blocks whose stem keeps the image's resolution; otherwise timm's ResNet.
 
     Args:
-        layers: blocks per stage, three or four stages.
-        channels: output channels per stage; the first is the stem's too.
+        layers: number of blocks of each of three or four stages.
+        channels: number of output channels of each stage; the first is that of the stem too.
         shortcut: "pad" (parameter-free) or "conv" (1x1 convolution and norm) where the shape changes.
         kernel_size: height and width of every convolution in taps, odd; the paper's networks have 3.
         num_classes: outputs of the classifier, 0 for none.
         in_chans: image channels.
-        global_pool: timm's pooling type, "" for none.
+        global_pool: one of timm's pooling types, "" for none.
         drop_rate: dropout before the classifier.
-        zero_init_last: start every residual branch at zero; off, as in the paper's baselines.
-        device, dtype: of every tensor created.
+        drop_path_rate: stochastic depth of the last block, growing linearly from 0 at the first, in [0, 1).
+        zero_init_last: start every residual branch at zero; not by default, as in the paper's baselines.
+        device, dtype: device and data type of every tensor.
+
+    Raises:
+        ValueError: for another number of stages, or a kernel size that is not odd.
     """
 
     def __init__(
@@ -67,12 +71,15 @@ class CifarResNet(SigmaNoDecay, ResNet):
         in_chans: int = 3,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
         zero_init_last: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}: pass an odd number of taps, e.g. 3.")
+        if len(layers) not in (3, 4) or len(channels) != len(layers):
+            raise ValueError(f"layers={layers}, channels={channels}: pass both for each of three or four stages.")
         nn.Module.__init__(self)  # timm's constructor makes the stem and the four stages of ImageNet's networks
         dd = {"device": device, "dtype": dtype}
         self.num_classes = num_classes
@@ -80,6 +87,7 @@ class CifarResNet(SigmaNoDecay, ResNet):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
 
+        rates: Any = iter(calculate_drop_path_rates(drop_path_rate, sum(layers)))
         width = channels[0]
         stem: Any = nn.Conv2d(in_chans, width, kernel_size, padding=kernel_size // 2, bias=False, **dd)
         self.conv1 = stem
@@ -90,7 +98,7 @@ class CifarResNet(SigmaNoDecay, ResNet):
         for number, (depth, out) in enumerate(zip(layers, channels, strict=True), start=1):
             stride = 1 if number == 1 else 2
             blocks = [
-                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, kernel_size, dd)
+                _block(width if i == 0 else out, out, stride if i == 0 else 1, shortcut, kernel_size, next(rates), dd)
                 for i in range(depth)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
@@ -142,7 +150,9 @@ def _create(variant: str, pretrained: bool, *, layers: tuple[int, ...], **kwargs
     return build_gmconv(CifarResNet, variant, pretrained, feature_cfg=taps, layers=layers, **kwargs)
 
 
-def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, dd: dict[str, Any]) -> BasicBlock:
+def _block(
+    width: int, out: int, stride: int, shortcut: str, kernel_size: int, drop_path: float, dd: dict[str, Any]
+) -> BasicBlock:
     downsample: nn.Module | None = None
     if stride != 1 or width != out:
         if shortcut == "pad":
@@ -150,7 +160,7 @@ def _block(width: int, out: int, stride: int, shortcut: str, kernel_size: int, d
         else:
             conv = nn.Conv2d(width, out, 1, stride=stride, bias=False, **dd)
             downsample = nn.Sequential(conv, nn.BatchNorm2d(out, **dd))
-    block = BasicBlock(width, out, stride, downsample, **dd)
+    block = BasicBlock(width, out, stride, downsample, drop_path=DropPath(drop_path) if drop_path else None, **dd)
     if kernel_size != 3:
         options = {"padding": kernel_size // 2, "bias": False, **dd}
         block.conv1 = nn.Conv2d(width, out, kernel_size, stride, **options)

@@ -1,4 +1,4 @@
-"""Folders that hold a network: safetensors beside a config.json, for the Hub, for timm and for converted networks."""
+"""Folders that hold a network: a safetensors file and a config.json, for the Hub, timm and converted networks."""
 
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load, save

@@ -19,35 +19,41 @@ __all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "check_unwr
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 # timm looks for these at the top level of config.json only
 LABEL_KEYS = ("label_names", "label_descriptions")
-# Stands where timm reads the architecture of a network that it cannot rebuild: what it then says names the remedy.
+# The architecture that timm reads for a network that it cannot rebuild, so that its error names the remedy.
 NOT_TIMMS = "load_with_gmconv_zoo"
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 
 
 def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[str, Any]:
-    """The JSON-ready configuration of a network.
+    """Return the configuration of a network, which JSON can hold.
 
-    Three kinds: what timm rebuilds by itself has timm's own keys; a timm network converted by hand has them too, with
-    its architecture and conversion under "gmconv"; of a network that timm does not know only the conversion is told,
-    and its plan if it records one (``gmconv_plan``, as detectors do).
+    There are three kinds. The configuration of a network that timm can rebuild has timm's own keys. That of a timm
+    network which was converted after it was built has them too, with the architecture and the conversion under
+    "gmconv". That of a network which timm does not know has only the conversion, and the plan of a network that records
+    one (``gmconv_plan``, as detectors do).
 
     Args:
         model: the network.
         label_names: class names in the order of the outputs.
 
     Raises:
-        ValueError: for another number of label names than outputs, or an argument that JSON cannot hold.
+        ValueError: for another number of label names than outputs, label names of a network that timm does not know,
+            or an argument that JSON cannot hold.
     """
     check_unwrapped(model, "rebuilt")
     if isinstance(model, _EXTRACTORS):
         raise ValueError(
-            f"a {type(model).__name__} has lost its classifier and its names: save the network as it was built without "
-            "features_only, and make the extractor of that."
+            f"{type(model).__name__} is a feature extractor, which cannot be rebuilt: save the network that was "
+            "created without features_only, and create the extractor from the saved folder."
         )
     conversion = present_conversion(model)
     if not _known_to_timm(model):
         cls = type(model)
+        if label_names is not None:
+            raise ValueError(
+                f"label_names: timm does not know {cls.__name__}, so the folder cannot keep them: leave them out."
+            )
         name = f"{cls.__module__}.{cls.__qualname__}"
         return {"architecture": NOT_TIMMS, "class": name, "gmconv": _by_hand(model, None, conversion)}
     architecture = _architecture(model, conversion)
@@ -60,21 +66,21 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
 
 
 def check_unwrapped(model: Any, action: str) -> None:
-    """Refuse a network inside a wrapper that stands in its place.
+    """Refuse a network that is inside a wrapper.
 
     Args:
-        model: the network, or a wrapper of torch's around it.
-        action: participle of what is to be done with it, for the message, e.g. "exported".
+        model: the network, or one of torch's wrappers around it.
+        action: what is to be done with it, as a participle for the message, e.g. "exported".
 
     Raises:
-        ValueError: for a wrapper, or for what is not a network.
+        ValueError: for a wrapper, or an object that is not a network.
     """
     # torch.compile's has no public name to import
     compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)
     if compiled or isinstance(model, _WRAPPERS) or not isinstance(model, nn.Module):
         raise ValueError(
-            f"a {type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that "
-            "was compiled or scripted)."
+            f"{type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that was "
+            "compiled or scripted)."
         )
 
 
@@ -96,7 +102,7 @@ def _by_hand(model: nn.Module, architecture: str | None, conversion: Conversion 
 
 
 def _converted_parts(model: nn.Module) -> dict[str, Any]:
-    """Converted networks inside one that is not, such as a backbone, by module name."""
+    """Return the conversions of converted networks inside another one, such as backbones, by module name."""
     parts: dict[str, Any] = {}
     for name, module in model.named_modules():
         conversion = present_conversion(module) if "gmconv_conversion" in vars(module) else None
@@ -106,7 +112,7 @@ def _converted_parts(model: nn.Module) -> dict[str, Any]:
 
 
 def _architecture(model: nn.Module, conversion: Conversion | None) -> str:
-    """The entrypoint that builds this very structure: a fully fused network is the plain one."""
+    """Return the entrypoint that builds this structure, which for a fully fused network is the plain one's."""
     cfg: Any = model.pretrained_cfg
     architecture: str = cfg["architecture"]
     if conversion is not None and not conversion.masks_anything and architecture.startswith(MASKED_FAMILIES):
@@ -126,7 +132,9 @@ def _timm_config(
     if label_names is not None:
         outputs: Any = model.num_classes
         if len(label_names) != outputs:
-            raise ValueError(f"label_names has {len(label_names)} names for {outputs} outputs.")
+            raise ValueError(
+                f"label_names has {len(label_names)} names for {outputs} outputs: pass one for each output, in order."
+            )
         extra["label_names"] = list(label_names)
     with TemporaryDirectory() as scratch:  # timm writes its configuration to a file only
         path = Path(scratch) / CONFIG_NAME

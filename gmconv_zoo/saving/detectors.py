@@ -20,7 +20,7 @@ def is_detector(model: nn.Module) -> bool:
 
 
 def holds_detector(name: str | Path) -> bool:
-    """Tell whether a name, as `open_model` takes it, is that of a saved detector; False where that is not known."""
+    """Tell whether a name, as `open_model` takes it, is that of a saved detector; False if that is not known."""
     folder = Path(str(name).removeprefix("local-dir:"))
     try:
         if folder.exists():
@@ -28,7 +28,7 @@ def holds_detector(name: str | Path) -> bool:
         else:
             config = {} if is_timm_name(str(name)) else hub_config(str(name))
         return ((config.get("gmconv") or {}).get("plan") or {}).get("kind") == _KIND
-    except Exception:  # whatever is wrong with the name, opening the network says it
+    except Exception:  # opening the network reports what is wrong with the name
         return False
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
+from ..conversion.stages import CONVOLUTIONS
 from ..files.replacing import replacing
 from ..wording import listed
 from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
@@ -32,22 +33,22 @@ def save(
 ) -> Path:
     """Write a network as model.safetensors and config.json.
 
-    A registered model (converted on building, or fused) loads back with
-    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, pushed to the Hub, with ``"hf-hub:..."``. A timm
-    network converted afterwards loads with `load` alone; timm says "Unknown model (load_with_gmconv_zoo)". A network
-    that timm does not know is saved too; `load` then needs the plain network.
+    A model created by its name, also if it was fused since, loads with
+    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, from the Hub, with ``"hf-hub:..."``. A timm network
+    that was converted after it was built loads with `load` only; timm says "Unknown model (load_with_gmconv_zoo)". A
+    network that timm does not know is saved too, but `load` then needs the plain network.
 
     Args:
         model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).
-        folder: created when missing; existing files of these names are overwritten.
-        label_names: class names in the order of the outputs; without them those the network was loaded with.
+        folder: created if it does not exist; existing files with these names are overwritten.
+        label_names: names of the classes in the order of the outputs; None for those that the network was loaded with.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: when the network could not be rebuilt from what would be written, naming the difference, or is
-            on the meta device; nothing has been written then.
+        ValueError: if the network could not be rebuilt from the folder (the message names the difference), is wrapped,
+            is on the meta device, or does not fit the label names; nothing has been written then.
         OSError: when the folder cannot be written.
     """
     folder = Path(folder)
@@ -69,15 +70,15 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
     """Rebuild a network that `save` wrote, with its weights.
 
     Args:
-        folder: holds config.json and model.safetensors.
-        model: for a network that timm does not know: the plain network, or a function that builds it.
+        folder: folder with config.json and model.safetensors.
+        model: the plain network, or a function that builds it, if timm does not know the network; otherwise None.
 
     Returns:
         The network in eval mode, on the CPU, in the dtype it was saved in.
 
     Raises:
-        ValueError: when the folder is incomplete or names a network that cannot be built.
-        RuntimeError: when the tensors do not fit the network; nothing has been loaded then.
+        ValueError: if the folder is incomplete, its network cannot be built, or `model` is not needed.
+        RuntimeError: if the tensors do not fit the network; nothing has been loaded then.
     """
     folder = Path(folder)
     net = rebuild(_read_config(folder), folder, model)
@@ -119,10 +120,10 @@ def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
 
 
 def _loading_call(folder: str | Path) -> str:
-    """The line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild.
+    """Return the line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild.
 
     Raises:
-        ValueError: when the folder holds none.
+        ValueError: if the folder holds no network.
     """
     if _read_config(Path(folder)).get("architecture") == NOT_TIMMS:
         return f'gmconv_zoo.load("{folder}")'
@@ -164,7 +165,7 @@ def _sort_metadata(path: Path) -> None:
 
 
 def _design(model: nn.Module) -> dict[str, str]:
-    """What the tensors of dynamic layers mean, which their names and shapes do not tell."""
+    """Return the settings that give the tensors of dynamic layers their meaning, which their shapes do not show."""
     conversion = present_conversion(model)
     dynamic = conversion is not None and "dynamic" in (conversion.stem, conversion.body)
     return {"sigma_design": conversion.sigma_design} if conversion is not None and dynamic else {}
@@ -191,7 +192,7 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
 
 
 def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
-    """The first layer without parameters, or with settings, that rebuilding would not give back."""
+    """Return the first layer that would be rebuilt differently, with both forms; None if there is none."""
     rebuilt = {name: _form(module) for name, module in twin.named_modules()}
     for name, module in model.named_modules():
         form, other = _form(module), rebuilt.get(name, "")
@@ -201,9 +202,9 @@ def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
 
 
 def _form(module: nn.Module) -> str:
-    """What decides a layer's function besides its tensors; empty where that may differ (dropout, containers)."""
+    """Return what a layer computes apart from its tensors; empty where that may differ (dropout, containers)."""
     kind = type(module).__name__
-    if isinstance(module, nn.modules.conv._ConvNd) or "Norm" in kind:  # whatever class it is now, fused or synchronised
+    if isinstance(module, CONVOLUTIONS) or "Norm" in kind:  # whatever class it is now, fused or synchronised
         settings = [f"{name}={getattr(module, name)}" for name in _SETTINGS if hasattr(module, name)]
         return f"{'Norm' if 'Norm' in kind else 'Conv'}({', '.join(settings)})" if settings else ""
     if any(True for _ in module.children()) or any(True for _ in module.parameters()) or "Drop" in kind:

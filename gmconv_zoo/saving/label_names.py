@@ -45,13 +45,13 @@ def best_classes(probabilities: Tensor, names: list[str], topk: int, *, image: s
 
 
 def recorded_names(model: nn.Module) -> list[str]:
-    """The names of a classifier's outputs that its configuration carries.
+    """Return the names of a classifier's outputs that its configuration contains.
 
     Args:
         model: a classifier; its `pretrained_cfg` may have "label_names", a list or a dictionary by output.
 
     Returns:
-        One per output, in their order; none where there are none, or not as many as outputs.
+        One name per output, in their order; an empty list if there are none, or not as many as outputs.
     """
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or []
     count = int(model.num_classes)  # type: ignore[arg-type]
@@ -63,14 +63,14 @@ def recorded_names(model: nn.Module) -> list[str]:
 
 
 def label_names(model: nn.Module) -> list[str]:
-    """The classes' names for people, in the order of the outputs.
+    """Return readable names of the classes, in the order of the outputs.
 
     Args:
         model: a classifier.
 
     Returns:
-        The names its configuration carries, in its words where it describes them; else ImageNet's, for a network with
-        ImageNet's number of classes; else the outputs' numbers.
+        The names in its configuration, or their descriptions if it has them. Otherwise, ImageNet's for a network with
+        ImageNet's number of classes, or else the numbers of the outputs.
     """
     if names := recorded_names(model):
         descriptions = (getattr(model, "pretrained_cfg", None) or {}).get("label_descriptions") or {}

@@ -38,14 +38,14 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
             repository ("ORG/NAME", "hf-hub:ORG/NAME", either with "@REVISION"). A folder comes before a repository
             of the same name.
         pretrained: False for the initial weights of a name that timm knows.
-        weights: file of your own, in place of the weights that a name of timm's has, see `with_weights`.
+        weights: file of your own with weights for a name that timm knows, see `with_weights`; None for its own weights.
 
     Returns:
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: when the name is none of these, see `check_model_name`, or not timm's where a file is given.
-        RuntimeError: when the weights cannot be had or do not fit.
+        ValueError: if the name is none of these, see `check_model_name`, or is not timm's although a file is given.
+        RuntimeError: if the weights cannot be loaded or do not fit.
     """
     own = {} if weights is None else with_weights(name, weights)
     if Path(name.removeprefix("local-dir:")).is_dir():
@@ -63,7 +63,7 @@ def naming_hub_errors(name: str) -> Iterator[None]:
     """Turn whatever the Hub and its transports raise into a RuntimeError that says what to do; others pass.
 
     Args:
-        name: of the repository, as the user gave it.
+        name: name of the repository, as the user gave it.
     """
     try:
         yield
@@ -72,8 +72,8 @@ def naming_hub_errors(name: str) -> Iterator[None]:
     except Exception as error:  # the Hub's answers and, from each transport, types of its own
         said = " ".join(str(error).split())
         raise RuntimeError(
-            f"{name}: the Hub does not give it ({type(error).__name__}: {said}). If this is a folder, check its path; "
-            "else check the name and the connection, and set HF_TOKEN for a private or gated repository."
+            f"{name} could not be loaded from the Hub ({type(error).__name__}: {said}). If this is a folder, check its "
+            "path; otherwise check the name and the connection, and set HF_TOKEN for a private or gated repository."
         ) from error
 
 
@@ -118,25 +118,25 @@ _HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """A sentence that suggests the names nearest to one, with a space before it; empty where none is near."""
+    """Return a sentence that suggests similar names, with a space before it; empty if no name is similar."""
     near = difflib.get_close_matches(name, list(names), n=4, cutoff=0.6)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def is_timm_name(name: str) -> bool:
-    """Whether a name is one of timm's, with or without a tag. A folder comes before a model of the same name."""
+    """Tell whether a name is one of timm's, with or without a tag. A folder comes before a model of the same name."""
     return bool(is_model(split_model_name_tag(name)[0])) and not Path(name).is_dir()
 
 
 def check_model_name(name: str) -> None:
-    """See to it that a name can be one of a network: a folder, a model that timm knows, or a Hub repository.
+    """Check that a name can be that of a network: a folder, a model that timm knows, or a Hub repository.
 
     Args:
         name: as `open_model` takes it.
 
     Raises:
-        ValueError: for a name that is none of these, naming those near it, or a tag that the model does not have,
-            listing its tags.
+        ValueError: for a name that is none of these (the message suggests similar ones), or a tag that the model does
+            not have (it lists the tags).
     """
     if is_timm_name(name):
         model, tag = split_model_name_tag(name)

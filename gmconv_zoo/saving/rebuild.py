@@ -20,15 +20,15 @@ PLAN_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {}
 
 
 def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[], nn.Module] | None) -> nn.Module:
-    """The network that a configuration describes, with initial weights.
+    """Build the network that a configuration describes, with initial weights.
 
     Args:
-        config: what `describe` gave.
-        folder: where it was read, for messages.
-        model: the plain network, or a function that builds it, where timm does not know it.
+        config: configuration that `describe` returned.
+        folder: folder that it was read from, for messages.
+        model: the plain network, or a function that builds it, if timm does not know it; otherwise None.
 
     Raises:
-        ValueError: when the network cannot be built, or a model was passed that is not needed.
+        ValueError: if the network cannot be built, or a model was passed that is not needed.
     """
     architecture, by_hand = _architecture(config)
     if architecture is None:
@@ -56,7 +56,7 @@ def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[]
 
 
 def build_from_config(config: dict[str, Any]) -> nn.Module:
-    """The network of a configuration that names an architecture, on torch's current default device."""
+    """Build the network of a configuration with an architecture, on torch's current default device."""
     architecture, by_hand = _architecture(config)
     recorded = config.get("model_args", {})
     args = {key: value for key, value in recorded.items() if value is not None}
@@ -70,7 +70,7 @@ def build_from_config(config: dict[str, Any]) -> nn.Module:
 
 
 def _architecture(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The entrypoint's name, None for a network unknown to timm, and what was done by hand afterwards."""
+    """Return the entrypoint's name, None for a network that timm does not know, and what was done after building."""
     by_hand = config.get("gmconv") or {}
     named = config.get("architecture")
     return (by_hand.get("architecture") if named in (None, NOT_TIMMS) else named), by_hand

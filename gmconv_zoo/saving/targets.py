@@ -1,4 +1,4 @@
-"""What a command may write over: never one of its inputs, and a network or other files only when told to."""
+"""What a command may overwrite: never one of its inputs, and a network or other files only if the user says so."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -23,12 +23,12 @@ def check_target(
         target: file or folder that will be written; it need not exist.
         option: the option or argument that named the target, for messages.
         writes: names that will be written into a folder; None for a target that is a file.
-        inputs: files and folders that are read, which ``overwrite`` does not give away.
+        inputs: files and folders that are read; they are protected even with ``overwrite``.
         overwrite: allow a file that exists, or a folder that holds a network or files of other names.
 
     Raises:
-        ValueError: when the target is an input, exists and may not be written over, is a file in place of a folder
-            or the reverse, or cannot be written.
+        ValueError: if the target is an input, exists and may not be overwritten, is a file instead of a folder or the
+            reverse, or cannot be written.
     """
     path = Path(target)
     if path.exists():
@@ -44,9 +44,9 @@ def check_target(
 
 
 def _in_the_way(path: Path, writes: Collection[str] | None) -> str:
-    """What would be written over at a path that exists; empty where nothing would."""
+    """Say what would be overwritten at a path; empty if nothing would be."""
     if writes is None:
-        return "exists" if path.is_file() else ""  # a device such as /dev/stdout is no file
+        return "exists" if path.is_file() else ""  # a device such as /dev/stdout is not a file
     if not path.exists():
         return ""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))

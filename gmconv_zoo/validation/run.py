@@ -47,7 +47,7 @@ class ValidationReport:
 def run_validation(
     models: Sequence[str],
     source: ImageSource,
-    settings: ValidationSettings,
+    settings: ValidationSettings | None = None,
     *,
     output: str | Path | None = None,
     verify: bool = False,
@@ -57,21 +57,22 @@ def run_validation(
 
     Args:
         models: names and patterns, see `find_models`; may be empty when verifying, for all that is documented.
-        source: the images.
-        settings: how to evaluate.
+        source: the images, as `gmconv_zoo.data.eval_data.open_eval_data` opens them.
+        settings: settings of the evaluation; None for their defaults.
         output: folder for summary.csv and results.json; None to write nothing.
-        verify: the images are the full ImageNet-1k validation set.
-        cpu: leave GPUs alone.
+        verify: compare with documented accuracies; the images must be the whole ImageNet-1k validation set.
+        cpu: use the CPU even if there is a GPU.
 
     Returns:
-        Rows, tables and verdict.
+        One row per model, the tables as text, and whether everything was as it should be.
 
     Raises:
         ValueError: for names, data or settings that cannot be used.
-        OSError: when the output cannot be written.
+        OSError: if the output cannot be written.
     """
     if not models and not verify:
         raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository.")
+    settings = settings or ValidationSettings()
     order, sized = "", []
     if not verify:
         found = list(dict.fromkeys(name for model in models for name in find_models(model)))

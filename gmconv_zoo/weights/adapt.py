@@ -18,22 +18,24 @@ def adapt_checkpoint(
     model: nn.Module,
     *,
     declared: Literal["standard", "native"],
+    strict: bool = True,
     rename: Callable[[StateDict, nn.Module], StateDict] | None = None,
     first_conv: tuple[str, ...] = (),
     classifier: tuple[str, ...] = (),
 ) -> StateDict:
-    """Make a checkpoint's state dict fit a model, or say exactly why it does not.
+    """Make a checkpoint's state dict fit a model, or raise an error that says why it does not.
 
     Args:
-        state_dict: what the file holds.
+        state_dict: content of the file.
         model: the network it is meant for, plain for a standard checkpoint and with its masks for a native one.
         declared: "standard" for a plain network's weights, "native" for weights that carry their sigmas.
-        rename: maps a standard checkpoint's keys to the model's, where its source spells them otherwise.
+        strict: refuse missing and additional tensors; missing sigmas are refused in any case.
+        rename: function that maps a standard checkpoint's keys to the model's, if its source has other names.
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
 
     Returns:
-        A state dict with every key of the model except, possibly, the classifier's.
+        A state dict with every key of the model except, possibly, the classifier's and, if not strict, others.
 
     Raises:
         RuntimeError: for missing, unexpected, wrongly shaped or non-finite tensors, for a file that is not what
@@ -63,12 +65,12 @@ def adapt_checkpoint(
             f"the checkpoint carries some of the sigmas but not {listed(missing)}: it was saved with another stem, "
             "body or stages, or is damaged. Pass the keywords it was trained with."
         )
-    _check(state_dict, expected, first_conv, classifier)
+    _check(state_dict, expected, strict, first_conv, classifier)
     return state_dict
 
 
 def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Give a checkpoint of the same layers in the same order the model's names.
+    """Give the tensors of a checkpoint with the same layers in the same order the model's names.
 
     Args:
         state_dict: a plain network's tensors, in the order of its layers.
@@ -92,16 +94,18 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
 
 
 def _check(
-    state_dict: StateDict, expected: StateDict, first_conv: tuple[str, ...], classifier: tuple[str, ...]
+    state_dict: StateDict, expected: StateDict, strict: bool, first_conv: tuple[str, ...], classifier: tuple[str, ...]
 ) -> None:
     heads = tuple(f"{name}." for name in classifier)
     inputs = {f"{name}.weight" for name in first_conv}
     problems = []
     # BatchNorm counters were added to torch late; load_state_dict fills them in
     optional = (key for key in expected if _is_counter(key))
-    if missing := set(expected) - set(state_dict) - set(optional) - {k for k in expected if k.startswith(heads)}:
+    missing = set(expected) - set(state_dict) - set(optional) - {k for k in expected if k.startswith(heads)}
+    if missing and strict:
         problems.append(f"missing {listed(missing)}")
-    if extra := {key for key in set(state_dict) - set(expected) if not key.startswith(heads)}:
+    extra = {key for key in set(state_dict) - set(expected) if not key.startswith(heads)}
+    if extra and strict:
         problems.append(f"unexpected {listed(extra)}")
     for key in expected.keys() & state_dict.keys():
         found, wanted = state_dict[key].shape, expected[key].shape

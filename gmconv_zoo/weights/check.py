@@ -1,4 +1,4 @@
-"""Whether a file on this disk is the weight its spec means. Its content is hashed; names are only what to expect."""
+"""Check whether a file on this disk is the weight of a spec, by the hash of its content."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ BLOCK = 1 << 20  # bytes hashed at a time
 
 @dataclass(frozen=True)
 class Verdict:
-    """What checking a file gave.
+    """The result of checking a file.
 
     Attributes:
-        status: "ok"; "damaged", differs from what its own source declares; "unexpected", is what its source declares
-            today but not what this release knows; "unchecked", nothing is known to compare with.
-        detail: one sentence without a full stop.
-        sha256: of the content.
+        status: "ok"; "damaged" if the file differs from what its source declares; "unexpected" if it is what its source
+            declares today but not what this release knows; "unchecked" if no hash is known to compare it with.
+        detail: a sentence without a full stop.
+        sha256: sha256 of the content.
     """
 
     status: Literal["ok", "damaged", "unexpected", "unchecked"]
@@ -34,11 +34,11 @@ class Verdict:
 
 
 def check_file(path: Path, spec: WeightSpec) -> Verdict:
-    """Compare a file's content with what the spec, and for a Hub download the Hub itself, say about it.
+    """Compare the hash of a file with those that the spec and, for a download from the Hub, the Hub declare.
 
     Args:
         path: an existing file.
-        spec: the weight it should be.
+        spec: the weight that it should be.
     """
     found = sha256_of(path)
     declared = declared_sha256(path) if spec.hf_hub_id else ""
@@ -57,10 +57,10 @@ def check_file(path: Path, spec: WeightSpec) -> Verdict:
 
 
 def declared_sha256(path: Path) -> str:
-    """The sha256 under which the Hub announced a cached file; "" where its cache does not tell.
+    """Return the sha256 that the Hub announced for a cached file; "" if its cache does not record it.
 
-    A snapshot is a link to a blob that huggingface_hub names after the announced hash. That blob may itself be a
-    link, to a store that is named otherwise, so only the first link counts.
+    A snapshot is a link to a blob that huggingface_hub names after the announced hash. That blob may itself be a link
+    to a store with other names, so only the first link counts.
     """
     if not path.is_symlink():
         return ""
@@ -69,12 +69,12 @@ def declared_sha256(path: Path) -> str:
 
 
 def discard(path: Path, spec: WeightSpec) -> None:
-    """Delete a damaged download; of the Hub's cache also the blob it links to.
+    """Delete a damaged download, and in the Hub's cache also the blob that it links to.
 
-    Elsewhere a link may lead to a file of the user's own, which stays.
+    In other folders, a link may lead to a user's own file, which is not deleted.
 
     Raises:
-        OSError: where the cache is not writable.
+        OSError: if the cache is not writable.
     """
     entries = [path]
     if spec.hf_hub_id and path.is_symlink():
@@ -84,7 +84,7 @@ def discard(path: Path, spec: WeightSpec) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file's content."""
+    """Return the sha256 of a file's content in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
@@ -93,7 +93,7 @@ def sha256_of(path: Path) -> str:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file opens as safetensors, which a truncated one does not."""
+    """Tell whether a file is a complete safetensors file."""
     try:
         with safe_open(path, framework="pt"):
             return True

@@ -1,4 +1,4 @@
-"""One error for every way in which a weight cannot be had, with what happened and what to do."""
+"""One error for all ways in which loading a weight can fail, which says what happened and what to do."""
 
 import errno
 import re
@@ -24,19 +24,19 @@ BUSY = (408, 429, 500, 502, 503, 504)
 
 
 class WeightsError(RuntimeError):
-    """Pretrained weights could not be had, or are not what they should be; nothing was loaded."""
+    """Pretrained weights could not be loaded, or are not what they should be; nothing was loaded."""
 
 
 def explain(spec: WeightSpec, error: Exception, *, folder: str) -> WeightsError:
-    """Say what a failed download means for the user.
+    """Return the error that tells the user why a download failed.
 
     Args:
-        spec: the weight that was wanted.
-        error: what the download raised.
-        folder: the cache it was to be written to.
+        spec: weight that was to be loaded.
+        error: error that the download raised.
+        folder: cache that the file was to be written to.
 
     Returns:
-        The error to raise, with the spec's name, what happened and what to do.
+        The error to raise, with the name of the weight, what happened and what to do.
     """
     happened, remedy = diagnose(spec, error, folder=folder)
     return WeightsError(
@@ -46,7 +46,7 @@ def explain(spec: WeightSpec, error: Exception, *, folder: str) -> WeightsError:
 
 
 def diagnose(spec: WeightSpec, error: Exception, *, folder: str) -> tuple[str, str]:
-    """What happened, without a full stop, and what to do, as a sentence; arguments as for `explain`."""
+    """Return what happened, without a full stop, and what to do, as a sentence; arguments as for `explain`."""
     return _hub_answer(spec, error) or _local_cause(spec, error, folder) or _connection(spec, error)
 
 

@@ -1,4 +1,4 @@
-"""Find or download a weight by its spec, check the file's content, and return where it lies."""
+"""Find or download a weight by its spec, and check the content of the file."""
 
 import logging
 import re
@@ -26,20 +26,20 @@ FULL_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
-    """The checked local file of a spec, downloaded when it is not cached.
+    """Return the local file of a spec after checking it; it is downloaded if it is not in the cache.
 
-    A file of a pinned revision that is cached causes no request. For another revision the Hub is asked for a newer
-    file; where it does not answer, the cached one is used with a warning.
+    For a cached file of a pinned revision, no request is sent. For any other revision, the Hub is asked for a newer
+    file; if it does not answer, the cached file is used and a warning is logged.
 
     Args:
-        spec: which weight.
-        cache_dir: where downloads are kept; None for the Hub's (HF_HOME) and torch.hub's (TORCH_HOME) own caches.
+        spec: weight to find.
+        cache_dir: folder for downloads; None for the caches of the Hub (HF_HOME) and torch.hub (TORCH_HOME).
 
     Returns:
-        A path whose content has been checked against every hash that is known for it.
+        The path of a file whose content was compared with every hash that is known for it.
 
     Raises:
-        WeightsError: when the file cannot be had, or is not what its spec or the Hub says.
+        WeightsError: if the file cannot be loaded, or is not what its spec or the Hub declares.
     """
     if spec.hf_hub_id and not spec.filename.endswith(".safetensors"):
         raise WeightsError(f"{spec.name}: {spec.location} is not in the safetensors format; no other is loaded.")
@@ -54,7 +54,7 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
 
 
 def check_sha256(path: Path, spec: WeightSpec) -> None:
-    """Make sure that a file's content is what its spec and the Hub say, and delete a damaged download.
+    """Check that a file's content is what its spec and the Hub declare, and delete a damaged download.
 
     Raises:
         WeightsError: naming the file, the expected and the found digest, and what to do.
@@ -72,7 +72,7 @@ def check_sha256(path: Path, spec: WeightSpec) -> None:
 
 
 def cached_file(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path | None:
-    """Where a spec's file lies on this disk, or None; unchecked and without a request."""
+    """Return the path of a spec's file on this disk, without a check or a request; None if it does not exist."""
     if spec.hf_hub_id:
         found = try_to_load_from_cache(
             spec.hf_hub_id, spec.filename, cache_dir=cache_dir, revision=spec.revision or None
@@ -90,7 +90,7 @@ def _hub_file(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
 
 
 def _is_newest(spec: WeightSpec, cached: Path) -> bool:
-    """Whether the Hub still means the cached file; also true, with a warning, where the Hub does not answer."""
+    """Tell whether the cached file is the Hub's newest; also true, with a warning, if the Hub does not answer."""
     try:
         url = hf_hub_url(spec.hf_hub_id, spec.filename, revision=spec.revision or None)
         commit = get_hf_file_metadata(url).commit_hash
@@ -122,7 +122,7 @@ def _cache_folder(spec: WeightSpec, cache_dir: str | Path | None) -> Path:
 
 
 def _removal(path: Path, spec: WeightSpec) -> str:
-    """Delete a damaged download, since other programs would load it unseen, and say so."""
+    """Delete a damaged download, because other programs would load it without a check, and say so."""
     if spec.packaged:
         return "Install gmconv_zoo again."
     try:

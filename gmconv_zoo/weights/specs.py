@@ -1,4 +1,4 @@
-"""Every weight the zoo knows: where it is, what it is, how it is checked and how good it is. Standard library only.
+"""Every weight of the zoo: where it is, what it is, how it is checked and how good it is. Standard library only.
 
 To add a weight, add one `WeightSpec` here: timm's configuration, the model card and the tests are made from it.
 """
@@ -18,8 +18,9 @@ class Metric:
 
     Attributes:
         top1, top5: accuracy in percent; top5 is None where it was not recorded.
-        dataset: the set and split, e.g. "ImageNet-1k validation".
-        origin: who says so: a paper's table, a project's results table, or the command and machine that measured it.
+        dataset: dataset and split, e.g. "ImageNet-1k validation".
+        origin: source of the numbers: a paper's table, a project's results table, or the command and machine that
+            measured them.
         date: ISO date of the measurement; empty for a published number.
     """
 
@@ -32,13 +33,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class Stem:
-    """What a dynamic stem does, measured on validation images.
+    """The behaviour of a dynamic stem, measured on validation images.
 
     Attributes:
         mask_spread: standard deviation over images of the mask value that varies most, in [0, 0.5].
         live: for each hidden unit, the share of the images on which it is above 0.
         count: number of images.
-        changed: predictions that change when every image gets the sigmas of another one; None where not counted.
+        changed: number of predictions that change when every image gets the sigmas of another one; None if not counted.
     """
 
     mask_spread: float
@@ -60,17 +61,17 @@ class WeightSpec:
         source: what the weights are derived from, e.g. "resnet18.tv_in1k of timm".
         hf_hub_id, revision, filename: a file on the Hugging Face Hub; a revision is a full commit hash.
         url: a file on another server. Exactly one of hf_hub_id, url and packaged is set.
-        packaged: a file inside this package, beside this module.
-        sha256: of the file's content; empty where nobody has published it.
-        sha256_prefix: the first digits of it, as torchvision writes them into its file names.
+        packaged: a file inside this package, next to this module.
+        sha256: sha256 of the file's content; empty if nobody has published it.
+        sha256_prefix: its first digits, which torchvision writes into its file names.
         num_classes, input_size, test_input_size, crop_pct, test_crop_pct, crop_mode, interpolation, mean, std:
             evaluation settings, sizes as (channels, height, width) in pixels, the rest as timm names them.
-        upstream: what the source's authors publish for it; a converted network computes the same function.
-        paper: what the GMConv paper reports for a network trained this way; never set for converted weights.
-        measured: what this project measured with these very weights.
-        stem: what the dynamic stem of these weights does; None for a static stem or where it was not measured.
+        upstream: accuracy that the source publishes for its weights; a converted network computes the same function.
+        paper: accuracy that the GMConv paper reports for a network trained this way; never set for converted weights.
+        measured: accuracy that this project measured with these weights.
+        stem: behaviour of the dynamic stem of these weights; None for a static stem or if it was not measured.
         recipe: how the masks were trained, in words; empty for converted weights.
-        label_names: of the outputs, where they are not ImageNet's.
+        label_names: names of the outputs, if they are not ImageNet's.
         notes: further sentences for the model card.
     """
 
@@ -111,12 +112,12 @@ class WeightSpec:
 
     @property
     def name(self) -> str:
-        """The name timm knows it by: model.tag."""
+        """The name by which timm knows it: model.tag."""
         return f"{self.model}.{self.tag}"
 
     @property
     def location(self) -> str:
-        """Where it is, for people: a Hub file, an address, or a file of this package."""
+        """Where it is, in readable form: a file on the Hub, an address, or a file of this package."""
         revision = f"@{self.revision}" if self.revision else ""
         return f"{self.hf_hub_id}{revision}/{self.filename}" if self.hf_hub_id else self.url or self.packaged
 
@@ -131,7 +132,7 @@ def _upstream(top1: float, top5: float, origin: str) -> Metric:
 
 
 _TIMM, _TORCHVISION = "timm's results table", "torchvision's weights documentation"
-# timm's "A1" recipe is evaluated at 288 with crop 1.0; its 224 figure is the one listed.
+# timm tests its "A1" weights at 288 pixels with crop 1.0; the accuracy listed here is the one at 224 pixels.
 _A1 = {
     "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, "interpolation": "bicubic",
     "licence": "apache-2.0",
@@ -308,10 +309,10 @@ SPECS: dict[str, WeightSpec] = {
 
 
 def get_spec(name: str) -> WeightSpec:
-    """The spec of a ``model.tag`` name; a bare model name gives its default tag.
+    """Return the spec of a "model.tag" name, or that of a model's default tag for a name without a tag.
 
     Raises:
-        ValueError: for a name without weights, listing what there is.
+        ValueError: for a name without weights; the message lists all that exist.
     """
     spec = SPECS.get(name) or next(iter(specs_of(name)), None)
     if spec is None:
@@ -320,5 +321,5 @@ def get_spec(name: str) -> WeightSpec:
 
 
 def specs_of(model: str) -> list[WeightSpec]:
-    """All specs of a model, its default tag first."""
+    """Return all specs of a model, its default tag first."""
     return [spec for spec in SPECS.values() if spec.model == model]

@@ -308,7 +308,7 @@ def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
         torch.manual_seed(0)
         expected = model(torch.rand(2, 3, 32, 32))
         torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-5)
-    assert "gmconv/missing: the Hub does not give it" in found["message"]
+    assert "gmconv/missing could not be loaded from the Hub" in found["message"]
     assert "set HF_TOKEN" in found["message"]
 
 

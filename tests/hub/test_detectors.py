@@ -89,7 +89,7 @@ def test_a_published_detector_is_opened_by_its_name_and_trained_further(folder, 
     for weights in (f"hf-hub:{REPO}@v1", folder):
         further = build(backbone="test_resnet", weights=weights, batch_norm="train", frozen_stages=-1, **masks)
         assert all(torch.equal(value, own.state_dict()[key]) for key, value in further.state_dict().items())
-    with pytest.raises(RuntimeError, match="weights=hf-hub:gmconv/none: the Hub does not give it"):
+    with pytest.raises(RuntimeError, match="weights=hf-hub:gmconv/none could not be loaded from the Hub"):
         build(backbone="test_resnet", weights="hf-hub:gmconv/none", batch_norm="train", frozen_stages=-1)
 
 
@@ -107,7 +107,7 @@ def test_what_does_not_belong_to_a_detector_is_refused(folder, tmp_path):
     out = {"out": tmp_path / "out", "repo_id": REPO}
     with pytest.raises(ValueError, match="which a detector is not: leave it out"):
         stage(folder, **out, measured=None, fused=True)
-    with pytest.raises(ValueError, match="is not of this kind of network: pass choose_measured"):
+    with pytest.raises(ValueError, match="is for another kind of network: pass choose_measured"):
         stage(folder, **out, measured=Metric(90.0, None, "a", "b"))
     with pytest.raises(ValueError, match=r"licence '' is not one of .*\(--licence\)"):
         stage(bare, **out, measured=None)

@@ -119,7 +119,7 @@ def test_interrupted_publication_leaves_no_tag_and_resumes(loopback, staged, req
 
 def test_damage_on_reading_back_is_found_before_tagging(loopback, staged):
     loopback.fault(r"GET /_cdn/", "corrupt", at=9000)
-    with pytest.raises(PublishError, match=f"gives back another {WEIGHTS}"):
+    with pytest.raises(PublishError, match=f"the {WEIGHTS} on the Hub is not what was sent"):
         publish(staged, tag="v1")
     assert tags(loopback) == {}
     assert publish(staged, tag="v1").revision

@@ -254,7 +254,7 @@ def test_given_metric_needs_dataset_and_origin(tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"absent": True}, {"top1": 90.0, "dataset": "a test", "origin": "here"}])
 def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
-    with pytest.raises(ValueError, match=r"there is no folder .*nope"):
+    with pytest.raises(ValueError, match=r"the folder .*nope does not exist"):
         choose_measured(tmp_path / "nope", **options)
 
 

@@ -362,6 +362,7 @@ def test_it_has_no_fuse_and_is_no_static_layer():
         ({"kernel_size": 1}, "1x1 mask"),
         ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
         ({"kernel_size": 3, "sigma_init": "wide"}, "sigma_init='wide': pass a finite number"),
+        ({"kernel_size": 3, "sigma_init": None}, "sigma_init=None: pass a finite number"),
         ({"kernel_size": 1, "sigma_init": "kernel"}, "1x1 mask"),
         ({"kernel_size": 3, "sigma_design": "triple"}, "sigma_design='triple': pass one of"),
         ({"kernel_size": 3, "hidden_channels": 0}, "hidden_channels=0"),

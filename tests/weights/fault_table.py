@@ -25,8 +25,8 @@ gmconv verify
 
 This checks every pretrained weight in the cache, without the network ([pretrained weights](weights.md)).
 
-Nothing is loaded in part: `timm.create_model(..., pretrained=True)` either returns a model whose every tensor was
-checked, or raises an error. For tags of this package, every error below is a
+Nothing is loaded in part, unless you pass `pretrained_strict=False`: `timm.create_model(..., pretrained=True)` either
+returns a model whose every tensor was checked, or raises an error. For tags of this package, every error below is a
 `gmconv_zoo.weights.errors.WeightsError`, which is a `RuntimeError`.
 
 COMMIT, SHA256, CACHE and SERVER are placeholders. "(it loads)" means that no error is raised.

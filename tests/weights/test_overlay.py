@@ -106,10 +106,31 @@ def test_a_file_of_ones_own_is_not_fetched(fetched, tmp_path):
     assert not fetched
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "there is no file"), (b"\x08" + b"\0" * 40, "damaged or not")])
+@pytest.mark.parametrize(("content", "message"), [(None, "does not exist"), (b"\x08" + b"\0" * 40, "damaged or not")])
 def test_a_file_that_does_not_open_is_refused(tmp_path, content, message):
     path = tmp_path / "mine.safetensors"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
         timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+
+
+@pytest.mark.parametrize("name", [NAME, "gmconv_cifar_resnet20"])
+def test_missing_and_additional_tensors_are_accepted_when_asked(tmp_path, name):
+    weights = timm.create_model("resnet18" if name == NAME else name, num_classes=7).state_dict()
+    torch.nn.init.constant_(weights["bn1.weight"], 3.0)
+    del weights["layer1.0.bn1.bias"]
+    save_file({**weights, "more": torch.ones(1)}, tmp_path / "part.safetensors")
+    options = {"num_classes": 7, "pretrained": True}
+    options["pretrained_cfg_overlay"] = {"file": str(tmp_path / "part.safetensors"), "num_classes": 7}
+    net = timm.create_model(name, pretrained_strict=False, **options)
+    assert torch.equal(net.bn1.weight, weights["bn1.weight"])
+    assert torch.equal(net.fc.bias, weights["fc.bias"])
+    with pytest.raises(WeightsError, match=r"missing layer1\.0\.bn1\.bias; unexpected more"):
+        timm.create_model(name, **options)
+
+
+@pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "stdconv_alexnet"])
+def test_a_configuration_without_layer_names_builds_the_network(name):
+    net = timm.create_model(name, device="meta", pretrained_cfg={"num_classes": 5, "input_size": (3, 64, 64)})
+    assert (net.num_classes, net.pretrained_cfg["first_conv"]) == (5, None)

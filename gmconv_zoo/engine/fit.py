@@ -139,6 +139,7 @@ def fit(
             first_batch_callbacks=[revival],
             callbacks=[*after_epoch, *task.closing_callbacks],
             update_callbacks=[] if writer is None else [writer.after_update],
+            last_update_callbacks=[] if writer is None else [writer.before_evaluation],
             progress=options.progress,
         )
     finally:

@@ -93,6 +93,7 @@ def run_epochs(
     callbacks: Sequence[EpochCallback] = (),
     first_batch_callbacks: Sequence[BatchCallback] = (),
     update_callbacks: Sequence[UpdateCallback] = (),
+    last_update_callbacks: Sequence[UpdateCallback] = (),
     progress: bool = True,
 ) -> None:
     """Train from ``state.epoch`` and ``state.batch`` on until ``epochs`` are done or a callback stops the run.
@@ -110,8 +111,9 @@ def run_epochs(
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
             and in an epoch that was interrupted they count from the interruption.
         first_batch_callbacks: functions called with the first batch of every epoch, before the network sees it.
-        update_callbacks: functions called after every optimizer update, except the last one of an epoch, after which
-            `callbacks` run.
+        update_callbacks: functions called after every optimizer update, except the last one of an epoch.
+        last_update_callbacks: functions called after the last update of an epoch, before `callbacks`. A run that goes
+            on from there begins with `callbacks`.
         progress: whether to show a progress bar on stderr (on the main process).
 
     Raises:
@@ -131,6 +133,8 @@ def run_epochs(
             train_loss = _run_epoch(
                 state, loader, waiting, batch_loss, clips, first_batch_callbacks, update_callbacks, bar
             )
+            for update_callback in last_update_callbacks:
+                update_callback(state)
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -159,11 +163,14 @@ def _run_epoch(
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
-    if state.batch:
-        loader = skip_first_batches(loader, state.batch)
-    else:
+    left: Iterable[Any] = loader
+    if state.batch == batches:
+        left = ()
+    elif state.batch:
+        left = skip_first_batches(loader, state.batch)
+    if state.batch in (0, batches):
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
-    for batch in waiting.each(loader):
+    for batch in waiting.each(left):
         _restore_rng(state)  # saved within an epoch: after that draw
         if not state.batch:
             for first_batch in first_batch_callbacks:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
+from gmconv_zoo.engine.epochs import Validation
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.files.state_file import read_state, write_state
 
@@ -210,3 +211,21 @@ def test_checkpoint_of_a_recipe_without_a_newer_field_goes_on(tmp_path):
     assert len(run(tmp_path).rows) == 4
     with pytest.raises(ValueError, match=r"recipe\.freeze_statistics is None there and True here"):
         run(tmp_path, recipe=RECIPE.override(freeze_statistics=True))
+
+
+def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_again(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("an image cannot be read")
+
+    nets = [network(), network()]
+    whole = run(tmp_path / "whole", nets[0])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="cannot be read"):
+        patch.setattr(Validation, "__call__", fail)
+        run(tmp_path / "failed")
+    passes = []
+    nets[1].register_forward_hook(lambda net, *_: passes.append(net.training))
+    again = run(tmp_path / "failed", nets[1])
+    assert sum(passes) == 7 * (RECIPE.epochs - 1)
+    rows = [[[row[key] for key in ("step", "train_loss", "val_top1")] for row in got.rows] for got in (whole, again)]
+    assert rows[0] == rows[1]
+    assert all(map(torch.equal, nets[0].state_dict().values(), nets[1].state_dict().values()))

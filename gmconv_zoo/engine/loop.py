@@ -70,6 +70,11 @@ class TrainState:
         """The network without the wrappers of accelerate and torch.compile."""
         return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
+    @property
+    def result(self) -> nn.Module:
+        """The network that the run ends with: the running average of the weights, where one is kept."""
+        return self.network if self.ema is None else self.ema.module
+
 
 # The mean loss of a batch, and how many samples it is the mean of.
 BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]

@@ -219,9 +219,10 @@ def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_agai
 
     nets = [network(), network()]
     whole = run(tmp_path / "whole", nets[0])
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="cannot be read"):
-        patch.setattr(Validation, "__call__", fail)
+    monkeypatch.setattr(Validation, "__call__", fail)
+    with pytest.raises(OSError, match="cannot be read"):
         run(tmp_path / "failed")
+    monkeypatch.undo()
     passes = []
     nets[1].register_forward_hook(lambda net, *_: passes.append(net.training))
     again = run(tmp_path / "failed", nets[1])

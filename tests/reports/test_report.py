@@ -12,6 +12,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError
+from gmconv_zoo.files.state_file import write_state
 from gmconv_zoo.reports import classifier as module
 from gmconv_zoo.reports.answers import AnswerSections
 from gmconv_zoo.reports.page import Section, write_page
@@ -250,3 +251,14 @@ def test_image_that_cannot_be_read_and_outputs_that_are_not_finite_stop_the_repo
     with pytest.raises(ValueError, match="outputs are not finite"):
         gmconv_zoo.report(str(run), data, output=tmp_path / "a.html", skip_bad=True)
     assert not (tmp_path / "a.html").exists()
+
+
+def test_checkpoint_of_a_one_channel_network_is_shown_with_one_channel(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PASSES", 1)
+    monkeypatch.setattr(module, "mask_sections", lambda *_: [])
+    options = {"in_chans": 1}
+    weights = timm.create_model("sgmconv_cifar_resnet20", num_classes=3, **options).state_dict()
+    identity = {"model": "sgmconv_cifar_resnet20", "classes": CLASSES, "model options": options}
+    write_state(tmp_path / "last.safetensors", {"identity": identity, "model": weights, "ema": None})
+    page = gmconv_zoo.report(str(tmp_path / "last.safetensors"), output=tmp_path / "report.html")
+    assert "32 x 32 pixels, 1 channels" in page.read_text()

@@ -241,7 +241,10 @@ def _probe_images(loader: DataLoader[Any]) -> Tensor | list[Tensor]:
     if getattr(loader, "persistent_workers", False):  # not to be started for one batch
         loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
     batches = iter(loader)
-    images = next(batches)[0]
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("a loader gives no batch: its images are missing, or none of them can be read.")
+    images = first[0]
     if isinstance(images, Tensor):
         return images[:PROBE_IMAGES]
     for more, _ in batches:

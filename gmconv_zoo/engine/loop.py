@@ -287,8 +287,9 @@ def _check_parameters(state: TrainState) -> None:
 
 
 def _learning_rate(optimizer: Optimizer) -> float:
-    """That of the first group, which is never the sigmas' where anything else is trained."""
-    return optimizer.param_groups[0]["lr"]
+    """Return that of the first group, which is never the sigmas' where anything else is trained, of the last layer."""
+    group = optimizer.param_groups[0]
+    return group["lr"] / group.get("lr_scale", 1.0)
 
 
 def _console_loggers() -> list[logging.Logger]:

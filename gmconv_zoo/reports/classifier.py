@@ -24,7 +24,7 @@ from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
 from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
-from ..saving.named import is_timm_name, open_model
+from ..saving.named import check_model_name, is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
@@ -97,6 +97,8 @@ def report(
             raise ValueError(f"{option}={value}: pass at least {least}.")
     chosen, place = usable_device(device), Path(model.removeprefix("local-dir:"))
     check_target(output, inputs=[place, *([] if data is None else [data])], overwrite=overwrite)
+    if not place.exists():
+        check_model_name(model)
     source = None if data is None else open_eval_data(data, root=data_dir, split=split, labels=labels)
     net = _open(model, place)
     refuse_detector(net)

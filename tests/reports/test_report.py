@@ -17,6 +17,7 @@ from gmconv_zoo.reports import classifier as module
 from gmconv_zoo.reports.answers import AnswerSections
 from gmconv_zoo.reports.page import Section, write_page
 from gmconv_zoo.reports.sections import field_section
+from gmconv_zoo.saving import detectors
 from gmconv_zoo.weights.specs import SPECS
 from tests.reports.report_run import CLASSES, FILE, noise, save_images, save_run, write_report
 
@@ -232,7 +233,7 @@ def test_what_cannot_be_reported_is_said_before_any_work(tmp_path):
         gmconv_zoo.report("no_model", mistakes=-1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty has no class folders"):
-        gmconv_zoo.report("no_model", tmp_path / "empty", output=tmp_path / "a.html")
+        gmconv_zoo.report("resnet18", tmp_path / "empty", output=tmp_path / "a.html")
     with pytest.raises(ValueError, match="has no config"):
         gmconv_zoo.report(str(tmp_path / "empty"), output=tmp_path / "a.html")
     with pytest.raises(ValueError, match="is not a folder, a model that timm knows"):
@@ -262,3 +263,9 @@ def test_checkpoint_of_a_one_channel_network_is_shown_with_one_channel(tmp_path,
     write_state(tmp_path / "last.safetensors", {"identity": identity, "model": weights, "ema": None})
     page = gmconv_zoo.report(str(tmp_path / "last.safetensors"), output=tmp_path / "report.html")
     assert "32 x 32 pixels, 1 channels" in page.read_text()
+
+
+def test_report_names_a_model_that_does_not_exist_without_asking_the_hub(gmconv, monkeypatch, tmp_path):
+    monkeypatch.setattr(detectors, "hub_config", lambda name: pytest.fail(f"the Hub was asked for {name}"))
+    said, *_ = gmconv("report", "nothing", "--data", tmp_path / "neither")
+    assert "'nothing' is not a folder, a model that timm knows, or a Hub repository" in said

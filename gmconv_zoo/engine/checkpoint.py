@@ -81,8 +81,8 @@ class Checkpoints:
             self.save(state, LAST_NAME)
 
     def before_evaluation(self, state: TrainState) -> None:
-        """Write last.safetensors before the first epoch is evaluated, which reads images that nothing has read yet."""
-        if not state.rows:
+        """Write last.safetensors until an epoch has been evaluated, which reads images that nothing has read yet."""
+        if not any(self.best in row for row in state.rows):
             self.save(state, LAST_NAME)
 
     def save(self, state: TrainState, name: str) -> None:

@@ -230,3 +230,11 @@ def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_agai
     rows = [[[row[key] for key in ("step", "train_loss", "val_top1")] for row in got.rows] for got in (whole, again)]
     assert rows[0] == rows[1]
     assert all(map(torch.equal, nets[0].state_dict().values(), nets[1].state_dict().values()))
+
+
+@pytest.mark.parametrize(("rows", "written"), [([], 1), ([{"epoch": 1}], 1), ([{"epoch": 1, "val_top1": 3}], 0)])
+def test_an_epoch_is_saved_before_its_evaluation_until_one_was_evaluated(tmp_path, monkeypatch, rows, written):
+    names = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: names.append(name))
+    Checkpoints(tmp_path, {}, best="val_top1").before_evaluation(SimpleNamespace(rows=rows))
+    assert names == ["last.safetensors"] * written

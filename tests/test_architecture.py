@@ -23,6 +23,7 @@ MOST_LINES, MOST_CLASSIFY_FILES = 2000, 10
 # What each part may import, itself aside. Whoever adds an arrow adds it here.
 MAY_IMPORT = {
     "_version": set(),
+    "device": set(),
     "wording": set(),
     "extras": set(),
     "files": {"_version"},
@@ -39,6 +40,7 @@ MAY_IMPORT = {
     "coco": {"wording", "files", "engine", "images", "data"},
     "visualize": {"wording", "extras", "files", "layers", "conversion", "sigmas", "saving", "images", "coco"},
     "classify": {
+        "device",
         "wording",
         "extras",
         "files",
@@ -53,6 +55,7 @@ MAY_IMPORT = {
     },
     "validation": {"extras", "files", "conversion", "weights", "saving", "engine", "images", "data", "classify"},
     "detection": {
+        "device",
         "wording",
         "extras",
         "files",
@@ -67,6 +70,7 @@ MAY_IMPORT = {
         "visualize",
     },
     "reports": {
+        "device",
         "_version",
         "wording",
         "files",
@@ -85,7 +89,7 @@ MAY_IMPORT = {
         "detection",
     },
     "demo": {"extras", "files", "conversion", "models", "saving", "engine", "data", "visualize", "classify"},
-    "export": {"_version", "extras", "layers", "conversion", "saving"},
+    "export": {"_version", "extras", "layers", "conversion", "saving", "images"},
     "hub": {"_version", "files", "layers", "conversion", "sigmas", "weights", "models", "saving"},
     "cli": {
         "_version",

@@ -15,7 +15,6 @@ __all__ = [
     "BadImagesError",
     "Score",
     "describe_bad",
-    "hits",
     "not_above_chance",
     "score",
 ]
@@ -95,10 +94,14 @@ class Answers:
         if len(outside):
             raise ValueError(f"label {int(outside[0])}: the network has outputs 0 to {logits.shape[1] - 1}.")
         logits = logits.float()
-        likely = logits.softmax(1).max(1)
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices  # the one order, also among equal logits
+        first = best[:, :1]
+        found = (best == labels.unsqueeze(1)) & ~logits.isnan().any(1, keepdim=True)
+        hits = torch.stack([torch.ones_like(found[:, 0]), found[:, 0], found.any(1)], dim=1)
+        probability = logits.softmax(1).gather(1, first).squeeze(1)
         loss = F.cross_entropy(logits, labels.clamp(min=0), reduction="none")
-        counted = torch.stack([index, labels, likely.indices, *hits(logits, labels).T], dim=1)
-        return counted, torch.stack([likely.values, loss], dim=1)
+        counted = torch.cat([index.unsqueeze(1), labels.unsqueeze(1), first, hits.long()], dim=1)
+        return counted, torch.stack([probability, loss], dim=1)
 
     def update(self, rows: tuple[Tensor, Tensor]) -> None:
         """Keep the rows of all processes.
@@ -212,18 +215,3 @@ def not_above_chance(score: Score, classes: int) -> str:
     if classes < 2 or score.top1 * classes > score.count:
         return ""
     return f"{score.top1} of {score.count} images are correct, which is not above chance (1 in {classes})"
-
-
-def hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which images of a batch are classified correctly.
-
-    Args:
-        logits: (B, classes); an image with a NaN among them counts as wrong.
-        labels: (B,) int64.
-
-    Returns:
-        (B, 3) int64: one, whether the label is first, whether it is among the first five.
-    """
-    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    found = (best == labels.unsqueeze(1)) & ~logits.isnan().any(1, keepdim=True)
-    return torch.stack([torch.ones_like(labels), found[:, 0].long(), found.any(1).long()], dim=1)

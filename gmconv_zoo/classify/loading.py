@@ -281,4 +281,5 @@ def _report(bad: list[str], total: int, skip_bad: bool) -> None:
 def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
     counts = torch.bincount(labels, minlength=len(data.classes))
     if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
-        raise ValueError(f"the classes {listed(gone)} have no readable training image; {len(bad)} were skipped.")
+        skipped = f"{len(bad)} were skipped" if bad else "choose a part of the dataset with all classes (--train-split)"
+        raise ValueError(f"the classes {listed(gone)} have no readable training image: {skipped}.")

@@ -130,6 +130,11 @@ def open_checkpoint(path: str | Path) -> nn.Module:
 
     def build(identity: dict[str, Any]) -> nn.Module:
         classes = identity.get("classes")
+        if "detector" in identity:
+            raise ValueError(
+                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume goes on from "
+                "it, and gmconv detect-eval measures the detector that the run ends with."
+            )
         if not classes:
             raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")
         start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..device import usable_device
 from ..files.records import write_csv, write_json
 from ..images.pixels import UnreadableImageError
 from ..saving.label_names import best_classes, check_classifier, label_names
@@ -75,7 +76,8 @@ def predict(
 
     Raises:
         ValueError: for a topk or batch_size below 1, a single image in place of several, a network without a classifier
-            or with a number of input channels that no image has, or outputs that are not finite.
+            or with a number of input channels that no image has, a device that does not exist, or outputs that are not
+            finite.
     """
     for name, value in {"topk": topk, "batch_size": batch_size}.items():
         if value < 1:
@@ -83,7 +85,7 @@ def predict(
     check_several(images)
     check_classifier(model)
     labels = label_names(model)
-    model = model.to(device).eval()
+    model = model.to(usable_device(device)).eval()
     for start in range(0, len(images), batch_size):
         batch = [(path, *_read(model, path)) for path in images[start : start + batch_size]]
         tensors = [tensor for _, tensor, _ in batch if tensor is not None]

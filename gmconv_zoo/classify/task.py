@@ -91,8 +91,8 @@ def make_batch_loss(
         images, targets = batch
         smoothing = recipe.label_smoothing
         weights = None if class_weights is None else class_weights.to(targets.device)[targets]
-        if mixing is not None and len(images) % 2 == 0:  # timm mixes an even number of images
-            images, targets = mixing(images, targets)
+        if mixing is not None:
+            images, targets = _mixed(mixing, images, targets)
             smoothing = 0.0  # done by the mixing
         if channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -170,6 +170,15 @@ def fit_classifier(
     row, output = result.row, options.output
     score = Score(row["val_count"], row["val_top1"], row["val_top5"])
     return TrainResult(score, row["epoch"], result.rows, None if output is None else Path(output))
+
+
+def _mixed(mixing: Mixup, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mix a batch with itself; timm mixes an even number of images, so that of an odd one the last is taken twice."""
+    count = len(images)
+    if count % 2:
+        images, targets = torch.cat([images, images[-1:]]), torch.cat([targets, targets[-1:]])
+    images, targets = mixing(images, targets)
+    return images[:count], targets[:count]
 
 
 def _described(row: dict[str, Any]) -> str:

@@ -47,9 +47,12 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
 
 
 def loader_processes() -> int:
-    """How many processes read for one of training's: at most 8, and together with others' here not more than cores."""
+    """Return how many processes read for one of training: at most 8, and with those of others one per usable core."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(8, (os.cpu_count() or 1) // here))
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # a job may not have all of them
+        cores = len(os.sched_getaffinity(0))
+    return max(1, min(8, cores // here))
 
 
 def reading_loader(

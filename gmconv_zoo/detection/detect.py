@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional as F
 
+from ..device import usable_device
 from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
@@ -51,16 +52,17 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         One outcome per image, in order. An image that cannot be used has an error instead of detections.
 
     Raises:
-        ValueError: for a score outside [0, 1], or a network that is not a detector.
+        ValueError: for a score outside [0, 1], a device that does not exist, or a network that is not a detector.
     """
     if not 0 <= least <= 1:
         raise ValueError(f"least={least}: pass a score in [0, 1] (--score).")
     categories = [*categories_of(detector).items()]
-    detector = detector.to(device).eval()
+    place = usable_device(device)
+    detector = detector.to(place).eval()
     for number, path in enumerate(images, start=1):
         try:
             image = read_image(path, "RGB")
-            (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(device)])
+            (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(place)])
         except (UnreadableImageError, TooThinError) as error:
             yield Found(path, error=str(error))
             continue

@@ -47,7 +47,7 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
     """Writes the checkpoints of one run, and goes on from them.
 
-    An instance is an epoch callback; `after_update` is an update callback.
+    An instance is an epoch callback; `after_update` and `before_evaluation` are update callbacks.
 
     Args:
         folder: created when missing.
@@ -78,6 +78,11 @@ class Checkpoints:
     def after_update(self, state: TrainState) -> None:
         """Write last.safetensors where it is time."""
         if self.every is not None and state.step % self.every == 0:
+            self.save(state, LAST_NAME)
+
+    def before_evaluation(self, state: TrainState) -> None:
+        """Write last.safetensors until an epoch has been evaluated, which reads images that nothing has read yet."""
+        if not any(self.best in row for row in state.rows):
             self.save(state, LAST_NAME)
 
     def save(self, state: TrainState, name: str) -> None:

@@ -139,6 +139,7 @@ def fit(
             first_batch_callbacks=[revival],
             callbacks=[*after_epoch, *task.closing_callbacks],
             update_callbacks=[] if writer is None else [writer.after_update],
+            last_update_callbacks=[] if writer is None else [writer.before_evaluation],
             progress=options.progress,
         )
     finally:
@@ -240,7 +241,10 @@ def _probe_images(loader: DataLoader[Any]) -> Tensor | list[Tensor]:
     if getattr(loader, "persistent_workers", False):  # not to be started for one batch
         loader = DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
     batches = iter(loader)
-    images = next(batches)[0]
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("a loader gives no batch: its images are missing, or none of them can be read.")
+    images = first[0]
     if isinstance(images, Tensor):
         return images[:PROBE_IMAGES]
     for more, _ in batches:

@@ -70,6 +70,11 @@ class TrainState:
         """The network without the wrappers of accelerate and torch.compile."""
         return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
+    @property
+    def result(self) -> nn.Module:
+        """The network that the run ends with: the running average of the weights, where one is kept."""
+        return self.network if self.ema is None else self.ema.module
+
 
 # The mean loss of a batch, and how many samples it is the mean of.
 BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
@@ -93,6 +98,7 @@ def run_epochs(
     callbacks: Sequence[EpochCallback] = (),
     first_batch_callbacks: Sequence[BatchCallback] = (),
     update_callbacks: Sequence[UpdateCallback] = (),
+    last_update_callbacks: Sequence[UpdateCallback] = (),
     progress: bool = True,
 ) -> None:
     """Train from ``state.epoch`` and ``state.batch`` on until ``epochs`` are done or a callback stops the run.
@@ -110,8 +116,9 @@ def run_epochs(
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
             and in an epoch that was interrupted they count from the interruption.
         first_batch_callbacks: functions called with the first batch of every epoch, before the network sees it.
-        update_callbacks: functions called after every optimizer update, except the last one of an epoch, after which
-            `callbacks` run.
+        update_callbacks: functions called after every optimizer update, except the last one of an epoch.
+        last_update_callbacks: functions called after the last update of an epoch, before `callbacks`. A run that goes
+            on from there begins with `callbacks`.
         progress: whether to show a progress bar on stderr (on the main process).
 
     Raises:
@@ -131,6 +138,8 @@ def run_epochs(
             train_loss = _run_epoch(
                 state, loader, waiting, batch_loss, clips, first_batch_callbacks, update_callbacks, bar
             )
+            for update_callback in last_update_callbacks:
+                update_callback(state)
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -159,11 +168,14 @@ def _run_epoch(
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
-    if state.batch:
-        loader = skip_first_batches(loader, state.batch)
-    else:
+    left: Iterable[Any] = loader
+    if state.batch == batches:
+        left = ()
+    elif state.batch:
+        left = skip_first_batches(loader, state.batch)
+    if state.batch in (0, batches):
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
-    for batch in waiting.each(loader):
+    for batch in waiting.each(left):
         _restore_rng(state)  # saved within an epoch: after that draw
         if not state.batch:
             for first_batch in first_batch_callbacks:
@@ -275,8 +287,9 @@ def _check_parameters(state: TrainState) -> None:
 
 
 def _learning_rate(optimizer: Optimizer) -> float:
-    """That of the first group, which is never the sigmas' where anything else is trained."""
-    return optimizer.param_groups[0]["lr"]
+    """Return that of the first group, which is never the sigmas' where anything else is trained, of the last layer."""
+    group = optimizer.param_groups[0]
+    return group["lr"] / group.get("lr_scale", 1.0)
 
 
 def _console_loggers() -> list[logging.Logger]:

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class SigmaLog:
-    """Add `sigma_row` to the row of every epoch, as an epoch callback.
+    """Add `sigma_row` of the network that is evaluated to the row of every epoch, as an epoch callback.
 
     Args:
         images: images on which the dynamic layers are measured, the same ones every epoch, see `dynamic_masks`.
@@ -34,7 +34,7 @@ class SigmaLog:
         self.images = images
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        row.update(sigma_row(state.network, self.images))
+        row.update(sigma_row(state.result, self.images))
 
 
 def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, Any]:

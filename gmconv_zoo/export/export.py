@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
 from .metadata import metadata_of
 from .prepare import example_images, outputs_of, prepare
@@ -124,15 +124,13 @@ def _writer(
 
 def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
     """(channels, height, width) that the network is exported for."""
-    first = next((conv for conv in model.modules() if isinstance(conv, nn.Conv2d)), None)
-    if image_size is not None:
-        if min(image_size) < 1:
-            raise ValueError(f"image_size={image_size}: pass (height, width) of at least 1 pixel.")
-        return (first.in_channels if first is not None else 3, *image_size)
-    if not getattr(model, "pretrained_cfg", None):
+    if image_size is None and not getattr(model, "pretrained_cfg", None):
         raise ValueError(f"{type(model).__name__} names no input size: pass image_size=(height, width).")
-    _, height, width = resolve_model_data_config(model)["input_size"]
-    return (first.in_channels if first is not None else 3, height, width)
+    channels, *size = data_config(model)["input_size"]
+    height, width = image_size or size
+    if min(height, width) < 1:
+        raise ValueError(f"image_size={image_size}: pass (height, width) of at least 1 pixel.")
+    return channels, height, width
 
 
 def _check_runs(net: nn.Module, input_size: tuple[int, int, int]) -> None:

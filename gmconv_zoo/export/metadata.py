@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from timm.data import resolve_model_data_config
 from torch import nn
 
 from .._version import __version__
 from ..conversion import conversion_report
+from ..images.data_config import data_config
 from ..saving.label_names import label_names
 
 __all__ = ["METADATA_FILE", "metadata_of"]
@@ -34,7 +34,7 @@ def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str,
     name = cfg.get("architecture") or type(model).__name__
     described: dict[str, Any] = {"model": name, "input_size": list(input_size)}
     if cfg:
-        preprocessing = resolve_model_data_config(model)
+        preprocessing = data_config(model)
         described |= {key: preprocessing[key] for key in _PREPROCESSING if key in preprocessing}
     if isinstance(getattr(model, "num_classes", None), int) and model.num_classes > 0 and not _gives_maps(model):  # type: ignore[operator]
         described["labels"] = label_names(model)

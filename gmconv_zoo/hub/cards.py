@@ -161,10 +161,15 @@ def _metadata(subject: CardSubject) -> ModelCardData:
 
 def check_licence(spec: WeightSpec) -> None:
     """Refuse a licence that does not allow passing on derived weights, or that is not known."""
+    allowed = ", ".join(ALLOWED_LICENCES)
+    if not spec.licence:
+        raise ValueError(
+            f"{spec.name}: the licence of the weights is not known. Pass it as licence (--licence), one of {allowed}."
+        )
     if spec.licence not in ALLOWED_LICENCES:
         raise ValueError(
-            f"{spec.name}: licence {spec.licence!r} is not one of {', '.join(ALLOWED_LICENCES)}: pass that of the "
-            "weights as licence (--licence)."
+            f"{spec.name}: licence {spec.licence!r} is not one of {allowed}: pass that of the weights as licence "
+            "(--licence)."
         )
 
 

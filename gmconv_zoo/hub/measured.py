@@ -59,13 +59,23 @@ def choose_measured(
     """
     if not Path(folder).is_dir():
         raise ValueError(f"the folder {folder} does not exist: pass one that gmconv_zoo.save or training wrote.")
+    given = top1 is not None or top5 is not None or bool(origin)
     if absent:
+        if given:
+            raise ValueError(
+                "absent (--no-metric) excludes a measured accuracy: leave it out, or top1, top5 and origin (--top1, "
+                "--top5, --origin)."
+            )
         return None
     if holds_detector(folder):
-        return _detection_metric(folder, dataset, given=top1 is not None or top5 is not None or bool(origin))
+        return _detection_metric(folder, dataset, given=given)
+    if given and top1 is None:
+        raise ValueError("top5 and origin (--top5, --origin) belong to a top1 (--top1): pass it, or leave them out.")
     if top1 is not None:
         if not 0 <= top1 <= 100:
             raise ValueError(f"top1={top1:g}: pass an accuracy in percent, 0 to 100.")
+        if top5 is not None and not top1 <= top5 <= 100:
+            raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
             raise ValueError(f"top1={top1:g}: say what was measured and how, with dataset and origin.")
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())

@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from timm.models import get_pretrained_cfg
 from torch import nn
 
@@ -89,8 +90,7 @@ def stage(
         ValueError: for a network that cannot be published in this way; the message says why.
         RuntimeError: if the weights do not fit, or loading the staged folder gives another network.
     """
-    if not all(repo_id.partition("/")):
-        raise ValueError(f"repo {repo_id!r}: pass ORG/NAME.")
+    _check_repository(repo_id)
     out = Path(out)
     check_target(out, "out (--output)", writes=_FILES, inputs=[folder], overwrite=overwrite)
     with TemporaryDirectory() as scratch:
@@ -102,6 +102,15 @@ def stage(
         for path in made.iterdir():
             shutil.move(path, out / path.name)
     return Staged(out, spec, kind, no_tag)
+
+
+def _check_repository(repo_id: str) -> None:
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(f"repo {repo_id!r}: pass ORG/NAME as the Hub allows it (--repo). {error}") from error
+    if "/" not in repo_id:
+        raise ValueError(f"repo {repo_id!r}: pass ORG/NAME (--repo).")
 
 
 def _write(

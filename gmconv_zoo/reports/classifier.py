@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -16,14 +15,16 @@ from ..classify.networks import find_checkpoints, open_checkpoint
 from ..conversion import fuse, has_masks
 from ..data.eval_data import open_eval_data
 from ..data.eval_images import EvalImages, EvalStream
+from ..device import usable_device
 from ..engine.evaluate import evaluate
 from ..files.records import environment, read_results
+from ..images.data_config import data_config
 from ..layers import SGMConv2d
 from ..models._names import net_of, plain_name
 from ..saving import CONFIG_NAME
 from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
-from ..saving.named import is_timm_name, open_model
+from ..saving.named import check_model_name, is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
 from ..visualize.classes import draw_curves
@@ -94,8 +95,10 @@ def report(
     for option, value, least in (("mistakes", mistakes, 0), ("batch_size", batch_size, 1), ("workers", workers, 0)):
         if value < least:
             raise ValueError(f"{option}={value}: pass at least {least}.")
-    place = Path(model.removeprefix("local-dir:"))
+    chosen, place = usable_device(device), Path(model.removeprefix("local-dir:"))
     check_target(output, inputs=[place, *([] if data is None else [data])], overwrite=overwrite)
+    if not place.exists():
+        check_model_name(model)
     source = None if data is None else open_eval_data(data, root=data_dir, split=split, labels=labels)
     net = _open(model, place)
     refuse_detector(net)
@@ -106,13 +109,13 @@ def report(
         networks[distinct(twin, networks)] = open_model(twin)
     about, sample, seen = _about(model, net, record), None, [*map(_needs_images, _SEEN)]
     if source is not None:
-        images = eval_images(source, net, resolve_model_data_config(net))
+        images = eval_images(source, net, data_config(net))
         if isinstance(images, EvalStream):
             raise ValueError(f"{data} is a stream, whose images have no names: pass a folder, torch/NAME or hfds/NAME.")
         about["Images"] = f"{len(source):,} of {_dataset(source.name, data)}"
         answers = Answers(images, skip_bad=skip_bad)
         loader = DataLoader(images, batch_size, num_workers=workers)
-        evaluate(net.to(device), loader, answers, progress="classifying" if progress else "")
+        evaluate(net.to(chosen), loader, answers, progress="classifying" if progress else "")
         if not answers.loss.isfinite().all():
             raise ValueError(f"{source.name}: the network's outputs are not finite; check its weights.")
         where = f"{source.name}/"  # a page is passed on, and has no path of the machine
@@ -129,7 +132,7 @@ def report(
         draw_curves,
         "Training loss and validation accuracy over {} epochs; the highest accuracy is {:.1f} %.",
     )
-    sections = [network_section(net, about), *mask_sections(net, sample), *seen, curves, _speed(net, device)]
+    sections = [network_section(net, about), *mask_sections(net, sample), *seen, curves, _speed(net, chosen)]
     kind = "with" if has_masks(net) else "without"
     return write_page(output, name, f"A report about a network {kind} Gaussian masks.", sections)
 
@@ -145,7 +148,7 @@ def _open(model: str, place: Path) -> nn.Module:
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
     """Where a network comes from, in words."""
     config = getattr(net, "pretrained_cfg", None) or {}
-    architecture, size = _architecture(net), resolve_model_data_config(net)["input_size"]
+    architecture, size = _architecture(net), data_config(net)["input_size"]
     about = {"Architecture": architecture, "Image size": f"{size[2]} x {size[1]} pixels, {size[0]} channels"}
     spec = SPECS.get(f"{architecture}.{config.get('tag')}") if is_timm_name(model) else None
     if spec is not None:
@@ -166,7 +169,7 @@ def _architecture(net: nn.Module) -> str:
 
 def _packaged_twin(net: nn.Module) -> str | None:
     """The name of the standard twin of a masked network where its weights come with the package."""
-    channels = resolve_model_data_config(net)["input_size"][0]
+    channels = data_config(net)["input_size"][0]
     twins = specs_of(plain_name(net_of(_architecture(net)))) if has_masks(net) else []
     return next((spec.name for spec in twins if spec.packaged and spec.input_size[0] == channels), None)
 
@@ -186,10 +189,10 @@ def _needs_images(title: str) -> Section:
     return Section(title, ["This needs labelled images: pass validation data (--data)."])
 
 
-def _speed(net: nn.Module, device: str) -> Section:
+def _speed(net: nn.Module, device: torch.device) -> Section:
     """A rough measurement of a network and, where it has static masks, of its fused form on this machine."""
-    machine, size, threads = environment(), resolve_model_data_config(net)["input_size"], torch.get_num_threads()
-    gpu = machine["gpu"] if torch.device(device).type == "cuda" else None
+    machine, size, threads = environment(), data_config(net)["input_size"], torch.get_num_threads()
+    gpu = machine["gpu"] if device.type == "cuda" else None
     section = Section("Speed")
     section.text.append(
         f"The median of {_PASSES} forward passes without reading images, on {gpu or machine['processor']} "

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..coco.file import CocoFile
 from ..conversion import has_masks
 from ..detection.build import categories_of
 from ..detection.measure import evaluate_detector, read_for
 from ..detection.train import percent
+from ..device import usable_device
 from ..engine.fit import default_accelerator
 from ..files.records import read_results
 from ..saving.detectors import main_network
@@ -64,6 +63,7 @@ def report(
     """
     if pictures < 0:
         raise ValueError(f"pictures={pictures}: pass at least 0 (--mistakes).")
+    place = usable_device(device)
     folder = Path(model.removeprefix("local-dir:"))
     check_target(output, inputs=[folder, *([] if data is None else [data])], overwrite=overwrite)
     detector, name = open_model(model), folder.resolve().name if folder.exists() else model
@@ -77,8 +77,8 @@ def report(
         coco = read_for(detector, data, split, clip)
         assert coco.root is not None
         about["Images"] = f"{len(coco.images):,} of {Path(data).resolve().name}, {split}"
-        accelerator = default_accelerator(cpu=True) if device == "cpu" else default_accelerator()
-        if accelerator.device.type != torch.device(device).type:
+        accelerator = default_accelerator(cpu=True) if place.type == "cpu" else default_accelerator()
+        if accelerator.device.type != place.type:
             raise ValueError(f"device={device!r}: this machine computes on {accelerator.device} (--device).")
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)

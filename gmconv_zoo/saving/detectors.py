@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from .describe import CONFIG_NAME
-from .named import hub_config, is_timm_name
+from .named import check_model_name, hub_config, is_timm_name
 
 __all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector"]
 
@@ -26,6 +26,7 @@ def holds_detector(name: str | Path) -> bool:
         if folder.exists():
             config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
         else:
+            check_model_name(str(name))  # not to ask the Hub, again and again, for what is no name on it
             config = {} if is_timm_name(str(name)) else hub_config(str(name))
         return ((config.get("gmconv") or {}).get("plan") or {}).get("kind") == _KIND
     except Exception:  # opening the network reports what is wrong with the name

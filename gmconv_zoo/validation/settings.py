@@ -1,5 +1,6 @@
 """How models are evaluated, and what comes out for each."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -54,6 +55,11 @@ class ValidationSettings:
                 raise ValueError(f"{name}={value}: pass at least {least}.")
         if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
             raise ValueError(f"crop_pct={self.crop_pct}: pass a share of the side in (0, 1].")
+        for name, limit in {"mean": -math.inf, "std": 0.0}.items():
+            values = getattr(self, name)
+            if values is not None and not all(limit < value < math.inf for value in values):
+                above = " above 0" if name == "std" else ""
+                raise ValueError(f"{name}={values}: pass finite numbers{above} (--{name}).")
 
     @property
     def overrides(self) -> dict[str, Any]:

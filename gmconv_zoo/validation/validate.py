@@ -180,11 +180,17 @@ def _validate_one(
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
-    args: dict[str, Any] = settings.overrides
+    args, channels = settings.overrides, data_config(model)["input_size"][0]
     if side := args.pop("image_size", None):
-        channels = data_config(model)["input_size"][0]
         args["input_size"] = (channels, side, side)
-    return data_config(model, args=args, use_test_size=settings.test_input_size)
+    statistics = {name: _by_channel(name, args.pop(name), channels) for name in ("mean", "std") if name in args}
+    return data_config(model, args=args, use_test_size=settings.test_input_size) | statistics
+
+
+def _by_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise ValueError(f"{name}={values}: pass one number, or one for each of the {channels} channels (--{name}).")
+    return tuple(values) * (channels // len(values))
 
 
 def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:

@@ -72,14 +72,8 @@ def draw_model(
     for figure in figures.values():
         check_target(figure, overwrite=overwrite)
     x = None if images is None else network_input(model, images)
-    if masked:
-        masks = layer_masks(model, x)
-        draw_masks(masks, figures["masks"])
-        draw_sigmas(masks, figures["sigmas"])
-        draw_kernel_sizes(masks, figures["kernel_sizes"])
-        draw_profiles(figures["profiles"])
-        draw_construction(figures["construction"])
-    else:
+    masks = layer_masks(model, x) if masked else []
+    if not masked:
         _logger.warning("%s has no Gaussian masks: only its receptive field is drawn.", next(iter(networks)))
     if x is None:
         shape = data_config(model, use_test_size=True)["input_size"]
@@ -94,6 +88,12 @@ def draw_model(
             _logger.warning(
                 "%s: the image cuts the receptive field of %s off; larger images show all of it.", name, field.layer
             )
+    if masked:  # nothing is written before all that is drawn is known
+        draw_masks(masks, figures["masks"])
+        draw_sigmas(masks, figures["sigmas"])
+        draw_kernel_sizes(masks, figures["kernel_sizes"])
+        draw_profiles(figures["profiles"])
+        draw_construction(figures["construction"])
     draw_receptive_fields(fields, figures["receptive_field"])
     return list(figures.values())
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gmconv_zoo.classify.evaluate import Score, score
+from gmconv_zoo.classify.evaluate import Answers, Score, score
 
 
 def problem(count=37, classes=12):
@@ -31,6 +31,13 @@ def test_fewer_than_five_classes_count_all_as_top5():
     found = score(nn.Identity(), [(logits, labels)])
     assert found.top5 == found.count
     assert found.top1 < found.count
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_with_equal_logits_the_predicted_class_is_the_one_that_counts_as_first(label):
+    answers = Answers()
+    answers.update(answers.rows(torch.zeros(1, 10), torch.tensor([label])))
+    assert answers.score.top1 == int(answers.predicted[0] == label)
 
 
 def test_nan_logits_count_as_wrong():

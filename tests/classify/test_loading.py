@@ -1,6 +1,7 @@
 """From images to loaders."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -62,3 +63,9 @@ def test_validation_images_are_cropped_as_timm_crops_them(images, crop_scale, cr
     pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9, crop_scale=crop_scale)).val))
     for index in range(len(pixels)):
         torch.testing.assert_close(pixels[index], expected(images.val.read(index)[0]), rtol=0, atol=1e-6)
+
+
+def test_class_that_a_split_lacks_is_not_said_to_be_skipped(images):
+    data = replace(images, classes=(*images.classes, "zebra"))
+    with pytest.raises(ValueError, match=r"the classes zebra have no readable .*: choose .* \(--train-split\)"):
+        make_loaders(network(), data, FINETUNE)

@@ -88,3 +88,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no config\.json in it or in a folder of it, and no checkpoint"):
         find_models(str(tmp_path / "empty"))
+
+
+def test_checkpoint_of_a_detector_is_refused_as_one(tmp_path):
+    write_state(tmp_path / "last.safetensors", {"identity": {"detector": {}}, "model": {}, "ema": None})
+    with pytest.raises(ValueError, match=r"is a checkpoint of a detector.*gmconv detect-train --resume goes on"):
+        open_checkpoint(tmp_path / "last.safetensors")

@@ -53,9 +53,19 @@ def test_mixed_images_count_for_both_labels(mix):
     torch.testing.assert_close(targets.sum(1), torch.ones(6))
     torch.testing.assert_close(loss, -(targets * log_probabilities(images)).sum(1).mean())
     assert count == 6
-    odd = (BATCH[0][:5].clone(), BATCH[1][:5])  # an even number is needed: the last batch may stay as it is
-    make_batch_loss(recipe, classes=3)(net, odd)
-    assert torch.equal(net.seen, BATCH[0][:5])
+
+
+def test_an_odd_batch_is_mixed_with_its_last_image_taken_twice():
+    net, recipe = Pooled(), RECIPE.override(mixup=1.0)
+    doubled = [torch.cat([part[:5], part[4:5]]) for part in BATCH]
+    numpy.random.seed(3)
+    loss, count = make_batch_loss(recipe, classes=3)(net, (BATCH[0][:5].clone(), BATCH[1][:5]))
+    numpy.random.seed(3)
+    images, targets = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=3)(*doubled)
+    assert torch.equal(net.seen, images[:5])
+    assert not any(map(torch.equal, net.seen, BATCH[0]))
+    torch.testing.assert_close(loss, -(targets * log_probabilities(images))[:5].sum(1).mean())
+    assert count == 5
 
 
 def test_mixing_needs_the_number_of_classes():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
+from gmconv_zoo.engine.epochs import Validation
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.files.state_file import read_state, write_state
 
@@ -204,3 +205,30 @@ def test_checkpoint_of_a_recipe_without_a_newer_field_goes_on(tmp_path):
     assert len(run(tmp_path).rows) == 4
     with pytest.raises(ValueError, match=r"recipe\.freeze_statistics is None there and True here"):
         run(tmp_path, recipe=RECIPE.override(freeze_statistics=True))
+
+
+def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_again(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("an image cannot be read")
+
+    nets = [network(), network()]
+    whole = run(tmp_path / "whole", nets[0])
+    monkeypatch.setattr(Validation, "__call__", fail)
+    with pytest.raises(OSError, match="cannot be read"):
+        run(tmp_path / "failed")
+    monkeypatch.undo()
+    passes = []
+    nets[1].register_forward_hook(lambda net, *_: passes.append(net.training))
+    again = run(tmp_path / "failed", nets[1])
+    assert sum(passes) == 7 * (RECIPE.epochs - 1)
+    rows = [[[row[key] for key in ("step", "train_loss", "val_top1")] for row in got.rows] for got in (whole, again)]
+    assert rows[0] == rows[1]
+    assert all(map(torch.equal, nets[0].state_dict().values(), nets[1].state_dict().values()))
+
+
+@pytest.mark.parametrize(("rows", "written"), [([], 1), ([{"epoch": 1}], 1), ([{"epoch": 1, "val_top1": 3}], 0)])
+def test_an_epoch_is_saved_before_its_evaluation_until_one_was_evaluated(tmp_path, monkeypatch, rows, written):
+    names = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: names.append(name))
+    Checkpoints(tmp_path, {}, best="val_top1").before_evaluation(SimpleNamespace(rows=rows))
+    assert names == ["last.safetensors"] * written

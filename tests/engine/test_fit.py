@@ -2,6 +2,7 @@
 
 import logging
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader
 from gmconv_zoo.engine.fit import FitOptions, Task, default_accelerator, fit
 from gmconv_zoo.engine.optim import TrainSettings
 
-from .nets import tiny_net
+from .nets import SHORT, tensor_loaders, tiny_net, train
 
 
 class OfLists(nn.Module):
@@ -63,3 +64,8 @@ def test_units_that_only_the_validation_images_leave_dead_are_not_revived(caplog
             run={},
         )
     assert "get new weights" not in caplog.text
+
+
+def test_validation_set_without_a_readable_image_is_refused():
+    with pytest.raises(ValueError, match="a loader gives no batch"):
+        train(tiny_net(), tensor_loaders()[0], DataLoader([], 4), SHORT)

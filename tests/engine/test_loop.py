@@ -214,3 +214,15 @@ def test_seconds_spent_on_waiting_for_batches_are_told_from_those_of_steps():
     )
     assert rows[0]["data_seconds"] >= 0.2
     assert rows[0]["seconds"] - rows[0]["data_seconds"] >= 0.2
+
+
+def test_the_learning_rate_of_an_epoch_is_the_last_layers():
+    settings, rows = OptimSettings(epochs=1, lr=0.05, schedule="constant", layer_decay=0.5), []
+    net = tiny_net()
+    net.pretrained_cfg = {"classifier": "6"}  # by which timm tells layers apart
+    state, loader = start(net, tiny_loader(), settings)
+    assert state.optimizer.param_groups[0]["lr"] < 0.05
+    run_epochs(
+        state, loader, epochs=1, batch_loss=cross_entropy, callbacks=[lambda _, row: rows.append(row)], progress=False
+    )
+    assert rows[0]["lr"] == pytest.approx(0.05)

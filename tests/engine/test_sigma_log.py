@@ -6,7 +6,7 @@ import torch
 
 from gmconv_zoo.engine.sigma_log import revive_dead_units, sigma_row, warn_of_static_layers
 
-from .nets import tiny_net
+from .nets import SHORT, tensor_loaders, tiny_net, train
 
 
 def state(network, **parts):
@@ -94,6 +94,12 @@ def test_a_running_average_gets_the_revived_units_too():
     revive_dead_units(run, (images(), None))
     for own, averaged in zip(net[0].sigma_module.parameters(), average[0].sigma_module.parameters(), strict=True):
         assert torch.equal(own, averaged)
+
+
+def test_sigmas_are_logged_of_the_running_average_that_the_run_ends_with():
+    net = tiny_net()
+    result = train(net, *tensor_loaders(), SHORT.override(ema_decay=0.9))
+    assert result.rows[-1]["sigma/2"] == net[2].sigma.item()
 
 
 @pytest.mark.parametrize("batch", [images()[:1], images()[:1].expand(4, -1, -1, -1)])

@@ -59,6 +59,9 @@ def test_the_metadata_say_how_images_are_prepared_and_what_the_outputs_mean():
     assert described["masks"] == {"dynamic": 1, "static": 0}
     for key in ("mean", "std", "interpolation", "crop_pct"):
         assert described[key] == json.loads(json.dumps(net.pretrained_cfg[key]))
+    grey = metadata_of(prepare(awake(NET, in_chans=1)), (1, 32, 32))  # as timm saves and loads it
+    assert grey["mean"] == [pytest.approx(sum(net.pretrained_cfg["mean"]) / 3)]
+    assert len(grey["std"]) == 1
     assert metadata_of(prepare(awake("sgmconv_resnet18")), (3, 64, 64))["labels"][0].startswith("tench")
     assert "labels" not in metadata_of(awake(NET, features_only=True), (3, 32, 32))
 

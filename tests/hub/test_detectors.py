@@ -109,7 +109,7 @@ def test_what_does_not_belong_to_a_detector_is_refused(folder, tmp_path):
         stage(folder, **out, measured=None, fused=True)
     with pytest.raises(ValueError, match="is for another kind of network: pass choose_measured"):
         stage(folder, **out, measured=Metric(90.0, None, "a", "b"))
-    with pytest.raises(ValueError, match=r"licence '' is not one of .*\(--licence\)"):
+    with pytest.raises(ValueError, match=r"licence of the weights is not known.*\(--licence\), one of apache-2.0"):
         stage(bare, **out, measured=None)
     assert not (tmp_path / "out").exists()
 

@@ -258,9 +258,26 @@ def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
         choose_measured(tmp_path / "nope", **options)
 
 
-def test_an_accuracy_is_a_percentage(tmp_path):
-    with pytest.raises(ValueError, match="top1=300: pass an accuracy in percent"):
-        choose_measured(tmp_path, top1=300.0, dataset="a test", origin="here")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"top1": 300.0}, "top1=300: pass an accuracy in percent"),
+        ({"top1": 90.0, "top5": 190.0}, "top5=190: pass an accuracy in percent, from top1=90 to 100"),
+        ({"top1": 90.0, "top5": 80.0}, "top5=80: pass an accuracy in percent, from top1=90 to 100"),
+        ({"top5": 80.0}, "belong to a top1 "),
+        ({}, "belong to a top1 "),
+        ({"top1": 90.0, "absent": True}, "excludes a measured accuracy"),
+    ],
+)
+def test_an_accuracy_is_a_percentage_and_is_not_given_in_part(tmp_path, given, message):
+    with pytest.raises(ValueError, match=message):
+        choose_measured(tmp_path, dataset="a test", origin="here", **given)
+
+
+@pytest.mark.parametrize("repo", ["net", "org/", "a/b/c", "org/my net", "org/..", "org/net.git"])
+def test_a_repository_that_the_hub_would_refuse_is_refused_before_anything_is_written(gm_folder, tmp_path, repo):
+    refused(gm_folder, tmp_path / "out", rf"repo '{repo}': pass ORG/NAME", repo_id=repo)
+    assert not (tmp_path / "out").exists()
 
 
 def test_stem_that_training_recorded_is_on_the_card(tmp_path):

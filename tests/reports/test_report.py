@@ -12,10 +12,12 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.classify.evaluate import Answers, BadImagesError
+from gmconv_zoo.files.state_file import write_state
 from gmconv_zoo.reports import classifier as module
 from gmconv_zoo.reports.answers import AnswerSections
 from gmconv_zoo.reports.page import Section, write_page
 from gmconv_zoo.reports.sections import field_section
+from gmconv_zoo.saving import detectors
 from gmconv_zoo.weights.specs import SPECS
 from tests.reports.report_run import CLASSES, FILE, noise, save_images, save_run, write_report
 
@@ -231,7 +233,7 @@ def test_what_cannot_be_reported_is_said_before_any_work(tmp_path):
         gmconv_zoo.report("no_model", mistakes=-1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty has no class folders"):
-        gmconv_zoo.report("no_model", tmp_path / "empty", output=tmp_path / "a.html")
+        gmconv_zoo.report("resnet18", tmp_path / "empty", output=tmp_path / "a.html")
     with pytest.raises(ValueError, match="has no config"):
         gmconv_zoo.report(str(tmp_path / "empty"), output=tmp_path / "a.html")
     with pytest.raises(ValueError, match="is not a folder, a model that timm knows"):
@@ -250,3 +252,20 @@ def test_image_that_cannot_be_read_and_outputs_that_are_not_finite_stop_the_repo
     with pytest.raises(ValueError, match="outputs are not finite"):
         gmconv_zoo.report(str(run), data, output=tmp_path / "a.html", skip_bad=True)
     assert not (tmp_path / "a.html").exists()
+
+
+def test_checkpoint_of_a_one_channel_network_is_shown_with_one_channel(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PASSES", 1)
+    monkeypatch.setattr(module, "mask_sections", lambda *_: [])
+    options = {"in_chans": 1}
+    weights = timm.create_model("sgmconv_cifar_resnet20", num_classes=3, **options).state_dict()
+    identity = {"model": "sgmconv_cifar_resnet20", "classes": CLASSES, "model options": options}
+    write_state(tmp_path / "last.safetensors", {"identity": identity, "model": weights, "ema": None})
+    page = gmconv_zoo.report(str(tmp_path / "last.safetensors"), output=tmp_path / "report.html")
+    assert "32 x 32 pixels, 1 channels" in page.read_text()
+
+
+def test_report_names_a_model_that_does_not_exist_without_asking_the_hub(gmconv, monkeypatch, tmp_path):
+    monkeypatch.setattr(detectors, "hub_config", lambda name: pytest.fail(f"the Hub was asked for {name}"))
+    said, *_ = gmconv("report", "nothing", "--data", tmp_path / "neither")
+    assert "'nothing' is not a folder, a model that timm knows, or a Hub repository" in said

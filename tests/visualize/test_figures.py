@@ -121,9 +121,11 @@ def test_image_smaller_than_the_field_is_said(tmp_path, caplog):
     assert "the image cuts the receptive field" in caplog.text
 
 
-def test_output_that_exists_and_a_dynamic_network_without_images_are_refused(tmp_path):
+def test_output_that_exists_and_a_dynamic_network_without_images_or_the_layer_are_refused(tmp_path):
     with pytest.raises(ValueError, match="pass images"):
         draw_model(tiny_net(), tmp_path / "none")
+    with pytest.raises(ValueError, match="no such layer"):
+        draw_model(tiny_net(), tmp_path / "none", images(), layer="conv")
     assert not (tmp_path / "none").exists()
     (tmp_path / "receptive_field.png").touch()
     with pytest.raises(ValueError, match=r"receptive_field.png exists: .*--overwrite"):

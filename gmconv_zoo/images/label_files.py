@@ -258,7 +258,7 @@ def _read_id_map(path: Path) -> dict[int, str]:
     """Number to WordNet id of the 1,000 classes."""
     try:
         if path.suffix == ".mat":
-            from scipy.io import loadmat  # the only use of scipy, which the "demo" extra brings
+            from scipy.io import loadmat  # which the "train" extra brings
 
             synsets = loadmat(str(path), squeeze_me=True)["synsets"]
             rows = [(int(row[0]), str(row[1])) for row in synsets if int(row[4]) == 0]  # leaves only

@@ -120,10 +120,6 @@ class Checkpoints:
                 "repair the folder, then start again with resume."
             ) from error
 
-    def exists(self) -> bool:
-        """Whether there is something to go on from."""
-        return self._latest().is_file()
-
     def _latest(self) -> Path:
         """The last checkpoint; where a run was killed before it had one, the best one, which is written first."""
         last, best = self.folder / LAST_NAME, self.folder / BEST_NAME

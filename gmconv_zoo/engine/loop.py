@@ -168,12 +168,10 @@ def _run_epoch(
     """One pass, or what is left of it; the mean loss over the samples of all processes."""
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
-    left: Iterable[Any] = loader
-    if state.batch == batches:
-        left = ()
-    elif state.batch:
+    left: Iterable[Any] = () if state.batch == batches else loader
+    if 0 < state.batch < batches:
         left = skip_first_batches(loader, state.batch)
-    if state.batch in (0, batches):
+    else:
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
     for batch in waiting.each(left):
         _restore_rng(state)  # saved within an epoch: after that draw

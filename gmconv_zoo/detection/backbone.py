@@ -74,7 +74,8 @@ class PyramidBackbone(nn.Module):
         _freeze(body, frozen_stages)
         for module in body.modules():
             if norm_eps is not None and isinstance(module, _BATCH_NORMS):
-                module.eps = norm_eps
+                # torch refuses 0, in training or (2.11) always; the smallest number changes no variance but 0
+                module.eps = max(norm_eps, torch.finfo(torch.float32).tiny)
         if batch_norm == "frozen":
             body = freeze_batch_norm_2d(body)
         elif batch_norm == "sync":

@@ -66,8 +66,13 @@ def test_torchvisions_old_names_and_epsilon_load_from_a_file(torchvisions, tmp_p
     wanted = copy.deepcopy(torchvisions)
     for norm in wanted.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            norm.eps = 0.0
+            norm.eps = 1e-30  # as good as 0, which torch refuses in training
     assert_same_detections(detect(build(weights=tmp_path / "coco.pth", norm_eps=0.0, **SMALL)), detect(wanted))
+
+
+def test_batch_norms_without_an_epsilon_train():
+    detector = small(norm_eps=0.0, batch_norm="train", frozen_stages=-1).train()
+    assert torch.isfinite(detector.backbone(torch.randn(2, 3, 64, 64))["0"]).all()
 
 
 @pytest.mark.parametrize(

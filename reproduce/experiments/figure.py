@@ -13,7 +13,7 @@ from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figur
 from .arms import EXPERIMENTS, KERNEL_SIZES
 from .records import RunRecord
 from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
-from .tables import differences
+from .tables import Difference, differences
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
@@ -60,16 +60,7 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
                 for place, size in enumerate(KERNEL_SIZES)
                 if label in by_size[size].get(setting, {})
             ]
-            axes.errorbar(
-                [place for place, _ in points],
-                [difference.value for _, difference in points],
-                [difference.margin or 0 for _, difference in points],
-                color=colour,
-                marker=marker,
-                linestyle="none",
-                capsize=3,
-                label=label,
-            )
+            _draw_points(axes, points, colour, marker, label)
         axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
         title = "\n".join(textwrap.wrap(setting, 60))
         axes.set(title=title, xlabel="kernels", ylabel="points of top-1 above the standard network")
@@ -88,8 +79,8 @@ def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overw
         overwrite: replace an existing file.
 
     Returns:
-        The file: a colour for every setting; bars are 95 % intervals over paired seeds, and the line at 0 is the
-        network without masks.
+        The file: a colour for every setting; bars are 95 % intervals over at least three paired seeds, and the line
+        at 0 is the network without masks.
 
     Raises:
         ValueError: when the file exists and is not to be replaced, or Fig. 6 is not recorded yet.
@@ -103,21 +94,27 @@ def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overw
     axes = figure.subplots()
     axes.axhline(0, color="0.4", linewidth=1)
     for number, (setting, by_label) in enumerate(found.items()):
-        axes.errorbar(
-            [labels.index(label) + 0.1 * number for label in by_label],
-            [difference.value for difference in by_label.values()],
-            [difference.margin or 0 for difference in by_label.values()],
-            color=COLOURS[number],
-            marker="os^D"[number],
-            linestyle="none",
-            capsize=3,
-            label="\n".join(textwrap.wrap(setting, 70)),
-        )
+        points = [(labels.index(label) + 0.1 * number, difference) for label, difference in by_label.items()]
+        _draw_points(axes, points, COLOURS[number], "os^D"[number], "\n".join(textwrap.wrap(setting, 70)))
     axes.set_xticks(range(len(labels)), labels)
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylabel="points of top-1 above no mask")
     axes.grid(axis="y", color="0.9")
     figure.legend(loc="outside lower center", fontsize=8)
     return save_figure(figure, path)
+
+
+def _draw_points(axes: Axes, points: Sequence[tuple[float, Difference]], colour: str, marker: str, label: str) -> None:
+    """Draw differences at places along the x-axis, each with its interval, if it has one."""
+    axes.errorbar(
+        [place for place, _ in points],
+        [difference.value for _, difference in points],
+        [difference.margin or 0 for _, difference in points],
+        color=colour,
+        marker=marker,
+        linestyle="none",
+        capsize=3,
+        label=label,
+    )
 
 
 def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:

@@ -126,6 +126,6 @@ def planned(
     plans = CUDA_PLANS if device.startswith("cuda") else PLANS
     names = tuple(names) or tuple(plans)
     if set(names) - set(plans):
-        raise ValueError(f"plans={names!r}: pass some of {tuple(plans)}.")
+        raise ValueError(f"plans={names!r} on {device}: pass some of {tuple(plans)} (--plan).")
     parts = [settings for name in names for settings in plans[name]]
     return [replace(part, device=device, precision=precision, busy=busy) for part in parts]

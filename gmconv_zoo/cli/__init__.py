@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from .._version import __version__
-from .command import run
+from .command import CommandParser, run
 
 __all__ = ["COMMANDS", "main"]
 
@@ -37,7 +37,7 @@ def main(command: str | None = None) -> None:
     arguments = sys.argv[1:]
     if command is None:
         listed = "\n".join(f"  {name:14}{what}" for name, what in COMMANDS.items())
-        parser = argparse.ArgumentParser(
+        parser = CommandParser(
             prog="gmconv",
             description=f"Gaussian Mask Convolution for timm models.\n\ncommands:\n{listed}",
             epilog="gmconv COMMAND --help shows the options of a command, with examples.",

@@ -36,7 +36,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
     add = parser.add_argument_group("run").add_argument
     add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from the last checkpoint in the output folder, if there is one")
+    add("--resume", action="store_true", help="continue from the last checkpoint in the output folder, if there is one")
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
     add = parser.add_argument_group("device").add_argument
@@ -198,7 +198,8 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
         gradient_accumulation_steps=args.accumulate,
     )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    for library in ("accelerate", "timm"):  # timm would print the path of its checkpoint and expected missing keys
+        logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
         shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
@@ -208,7 +209,7 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
 
 @contextmanager
 def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
-    """Run the training of a command, and say how to go on after an interrupt or the loss of another process.
+    """Run the training of a command, and say how to continue after an interrupt or the loss of another process.
 
     Args:
         output: folder of the checkpoints.
@@ -221,18 +222,18 @@ def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted. {_how_to_go_on(output)}") from None
+        raise KeyboardInterrupt(f"interrupted. {_how_to_continue(output)}") from None
     except RuntimeError as error:
         if processes == 1:
             raise
         said = "If another process of this run failed or was killed, its own messages say why."
-        raise RuntimeError(f"{error}\n{said} {_how_to_go_on(output)}") from error
+        raise RuntimeError(f"{error}\n{said} {_how_to_continue(output)}") from error
 
 
-def _how_to_go_on(output: str | Path) -> str:
+def _how_to_continue(output: str | Path) -> str:
     from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
 
     checkpoint = Path(output, CHECKPOINTS_FOLDER, LAST_NAME)
     if not checkpoint.is_file():
         return "No checkpoint has been saved: start again."
-    return f"{checkpoint} is saved: pass --resume to go on from it."
+    return f"{checkpoint} is saved: pass --resume to continue from it."

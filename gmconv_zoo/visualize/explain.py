@@ -76,7 +76,7 @@ def explain(
             image, or both a mean and images.
     """
     if topk < 1:
-        raise ValueError(f"topk={topk}: pass at least 1.")
+        raise ValueError(f"topk={topk}: pass at least 1 (--top).")
     if images is not None and mean_sigma is not None:
         raise ValueError("pass either images, over which the mean sigma is measured, or mean_sigma, not both.")
     check_classifier(model)

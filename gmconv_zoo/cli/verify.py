@@ -1,4 +1,4 @@
-"""Check the pretrained weights in the cache against their hashes, without the network.
+"""Check the pretrained weights in the cache against their hashes, without a connection.
 
 NAMES are model.tag names, model names or patterns; all weights by default. The exit status is 1 when a file is not what
 it should be; it is left where it is, and loading it is refused.

@@ -51,11 +51,10 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
     if Path(name.removeprefix("local-dir:")).is_dir():
         return load(name.removeprefix("local-dir:"))
     check_model_name(name)
-    if is_timm_name(name):
-        return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
-    hub_id = name.removeprefix(_HUB_PREFIX)
     with naming_hub_errors(name):
-        return _from_hub(hub_id)
+        if is_timm_name(name):
+            return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
+        return _from_hub(name.removeprefix(_HUB_PREFIX))
 
 
 @contextmanager
@@ -67,13 +66,16 @@ def naming_hub_errors(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError):  # of the network or of the arguments
         raise
     except Exception as error:  # the Hub's answers and, from each transport, types of its own
         said = " ".join(str(error).split())
+        parent = Path(name).parent
+        near = did_you_mean(name, map(str, parent.iterdir())) if parent.is_dir() else ""
         raise RuntimeError(
-            f"{name} could not be loaded from the Hub ({type(error).__name__}: {said}). If this is a folder, check its "
-            "path; otherwise check the name and the connection, and set HF_TOKEN for a private or gated repository."
+            f"{name} could not be loaded from the Hub ({type(error).__name__}: {said}).{near} If this is a folder, "
+            "check its path; otherwise check the name and the connection, and set HF_TOKEN for a private or gated "
+            "repository."
         ) from error
 
 
@@ -150,5 +152,5 @@ def check_model_name(name: str) -> None:
         raise ValueError(
             f"{name!r} is not a folder, a model that timm knows, or a Hub repository (ORG/NAME)."
             f"{did_you_mean(split_model_name_tag(name)[0], timm.list_models())} "
-            'timm.list_models("*gmconv*") lists the models of gmconv_zoo.'
+            "The command gmconv models lists the models of gmconv_zoo."
         )

@@ -50,5 +50,6 @@ def main(args: argparse.Namespace) -> None:
         opset=args.opset,
     )
     size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
-    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
+    masks = ", ".join(f"{count} {kind}" for kind, count in written.described["masks"].items())
+    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {masks}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")

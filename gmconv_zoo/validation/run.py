@@ -71,7 +71,7 @@ def run_validation(
         OSError: if the output cannot be written.
     """
     if not models and not verify:
-        raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository.")
+        raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository (--model).")
     settings = settings or ValidationSettings()
     order, sized = "", []
     if not verify:

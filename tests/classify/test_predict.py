@@ -317,7 +317,7 @@ def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
     missing, misspelt, of_timm = found["failures"]
     assert missing.startswith("gmconv/missing could not be loaded from the Hub")
     assert "set HF_TOKEN" in missing
-    assert "Did you mean gmconv_zoo/detection" in misspelt
+    assert "Did you mean detection?" in misspelt
     assert of_timm.startswith("resnet18 could not be loaded from the Hub")
 
 

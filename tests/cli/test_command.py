@@ -16,8 +16,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import gmconv_zoo
-from gmconv_zoo._version import __version__
 from gmconv_zoo import cli
+from gmconv_zoo._version import __version__
 from gmconv_zoo.cli import COMMANDS
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import interruptible
@@ -142,9 +142,14 @@ def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, gmconv):
     (share,) = {(status, out.split("%")[0]) for status, out in (predicted(name, own) for name in names)}
     assert share[0] == 0
     for name, weights, said in (
-        ("resnet34", own, "Missing key|does not fit|Error"),
+        (
+            "resnet34",
+            own,
+            r"^gmconv predict: resnet34: .* Pass the weights of this network \(--weights\)\.$",
+        ),
         ("gmconv_resnet50", own, "the checkpoint does not fit the model"),
         ("gmconv_resnet18", tmp_path / "none.pth", r"weights='.*none\.pth' is not a file"),
+        ("resnet18", tmp_path / "image.png", r"image\.png' is damaged or not a state dict"),
         ("ORG/NAME", own, "ORG/NAME has weights of its own"),
     ):
         assert re.search(said, predicted(name, weights)[0])

@@ -115,8 +115,8 @@ def revive(
     """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
     A hidden unit is dead if it is 0 for every image: it gets no gradient and remains 0. If all units are dead, every
-    image gets the same mask. Call this with a batch before training and now and then during training, for instance at the start of
-    each epoch.
+    image gets the same mask. Call this with a batch before training and now and then during training, for instance at
+    the start of each epoch.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.

@@ -133,7 +133,7 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         classes = identity.get("classes")
         if "detector" in identity:
             raise ValueError(
-                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume goes on from "
+                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume continues from "
                 "it, and gmconv detect-eval measures the detector that the run ends with."
             )
         if not classes:

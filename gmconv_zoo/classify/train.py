@@ -44,7 +44,7 @@ __all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-# What is the same in a run that goes on, of what results.json says of it.
+# What is the same in a run that is resumed, of what results.json says of it.
 _IDENTITY = (
     *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
     *("labels_digest", "in_memory", "file_names_digest", "validation_set"),

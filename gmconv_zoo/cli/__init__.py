@@ -11,7 +11,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "finetune": "finetune a network on a folder of images",
-    "train": "train a network from the start by the paper's recipe",
+    "train": "train a network from random weights by the paper's recipe",
     "validate": "count exactly how many images models classify correctly",
     "predict": "classify images and print the most probable classes",
     "detect-train": "train a detector on images with boxes (COCO's format)",
@@ -23,7 +23,7 @@ COMMANDS = {
     "verify": "check the pretrained weights in the cache against their hashes",
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",
-    "report": "write a page about a classifier: masks, receptive fields, accuracy, mistakes",
+    "report": "write a page about a network: masks, receptive fields, accuracy, mistakes",
     "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
 }
 

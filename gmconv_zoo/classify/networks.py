@@ -133,8 +133,8 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         classes = identity.get("classes")
         if "detector" in identity:
             raise ValueError(
-                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume continues from "
-                "it, and gmconv detect-eval measures the detector that the run ends with."
+                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume continues "
+                "from it, and gmconv detect-eval measures the detector that the run ends with."
             )
         if not classes:
             raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")

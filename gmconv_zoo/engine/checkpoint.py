@@ -51,8 +51,8 @@ class Checkpoints:
 
     Args:
         folder: created when missing.
-        identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False and
-            what is empty are the same as nothing.
+        identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
+            and empty values are the same as nothing.
         every: also write one after so many optimizer updates within an epoch; None for epochs only.
         best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
 

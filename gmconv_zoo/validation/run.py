@@ -82,7 +82,7 @@ def run_validation(
     accelerator = _accelerator(cpu)
     if settings.weights is not None and len(found) != 1:
         raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
-    (found,) = broadcast_object_list([found])  # a training that is still running may have written a checkpoint in between
+    (found,) = broadcast_object_list([found])  # a running training may have written a checkpoint in between
     rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
     comparisons = documented.compare(rows) if verify else []
     ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)

@@ -56,7 +56,8 @@ def run_validation(
     """Evaluate models, and with ``verify`` compare them with their documented accuracy.
 
     Args:
-        models: names and patterns, see `find_models`; may be empty when verifying, for all that is documented.
+        models: names and patterns of timm, folders that `gmconv_zoo.save` or a training wrote, checkpoints, or Hub
+            repositories. With ``verify``, an empty list stands for all models with a documented accuracy.
         source: the images, as `gmconv_zoo.data.eval_data.open_eval_data` opens them.
         settings: settings of the evaluation; None for their defaults.
         output: folder for summary.csv and results.json; None to write nothing.

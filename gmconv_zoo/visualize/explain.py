@@ -63,8 +63,9 @@ def explain(
         model: a classifier of timm's interface, with masks or without; it is run in eval mode, and its mode is
             restored.
         image: a file or a decoded image, in any mode and of any size.
-        images: images of the dataset over which the mean of the stem's sigmas is measured, see `network_input`.
-        mean_sigma: that mean, horizontal and vertical in taps, where it is known already; in place of ``images``.
+        images: sample of the dataset, over which the mean of the stem's sigmas is measured: image files, decoded
+            images or a preprocessed tensor (B, C, H, W).
+        mean_sigma: that mean, horizontal and vertical in taps, if you know it already; pass it instead of ``images``.
         topk: number of classes, at least 1; at most as many as there are.
 
     Returns:

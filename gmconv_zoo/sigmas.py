@@ -114,9 +114,9 @@ def revive(
 ) -> dict[str, list[int]]:
     """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
-    A hidden unit that is 0 for every image gets no gradient and remains 0. If all units are dead, every image gets the
-    same mask. Call this with a batch before training and now and then during training, for instance at the start of
-    each epoch.
+    A hidden unit is dead if it is 0 for every image: it gets no gradient and remains 0. If all units are dead, every
+    image gets the same mask. Call this with a batch before training and now and then during training, for instance at
+    the start of each epoch.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
@@ -125,7 +125,7 @@ def revive(
         generator: source of the new weights, on the CPU; None for torch's default one.
 
     Returns:
-        Module name -> the units that were dead; empty where all units are live.
+        Module name -> the units that were dead; empty if none was.
 
     Raises:
         ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them,

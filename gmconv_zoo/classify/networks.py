@@ -13,7 +13,7 @@ from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_w
 from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
-from ..saving.named import check_model_name, is_timm_name, open_model
+from ..saving.named import check_model_name, is_timm_name, naming_load_errors, open_model
 from ..sigmas import eval_mode
 
 with needs_extra("train"):
@@ -64,9 +64,10 @@ def build_network(model: str, classes: int, *, image_size: int | None = None, **
 def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
     pretrained = options.pop("pretrained", is_model_pretrained(model))
     try:
-        return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
+        with naming_load_errors(model):
+            return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
     except TypeError as error:  # a keyword that the network does not have
-        raise ValueError(f"{model} with {options}: {error}") from error
+        raise ValueError(f"{model} does not take the model options {options} (--model-options): {error}.") from error
 
 
 def _opened(model: str, classes: int) -> nn.Module:
@@ -132,8 +133,8 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         classes = identity.get("classes")
         if "detector" in identity:
             raise ValueError(
-                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume goes on from "
-                "it, and gmconv detect-eval measures the detector that the run ends with."
+                f"{path} is a checkpoint of a detector, not of a classifier: gmconv detect-train --resume continues "
+                "from it, and gmconv detect-eval measures the detector that the run ends with."
             )
         if not classes:
             raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")

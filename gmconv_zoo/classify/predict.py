@@ -79,9 +79,9 @@ def predict(
             or with a number of input channels that no image has, a device that does not exist, or outputs that are not
             finite.
     """
-    for name, value in {"topk": topk, "batch_size": batch_size}.items():
+    for name, option, value in (("topk", "--top", topk), ("batch_size", "--batch-size", batch_size)):
         if value < 1:
-            raise ValueError(f"{name}={value}: pass at least 1.")
+            raise ValueError(f"{name}={value}: pass at least 1 ({option}).")
     check_several(images)
     check_classifier(model)
     labels = label_names(model)

@@ -147,8 +147,8 @@ def recipe_for(model: str) -> Recipe:
     net = net_of(model)
     if net not in PAPER_RECIPES:
         raise ValueError(
-            f"{model}: the paper has recipes for {', '.join(PAPER_RECIPES)}; pass the name of one of these networks, "
-            'or "finetune", as recipe (--recipe).'
+            f"{model!r} is not one of the networks that the paper has recipes for ({', '.join(PAPER_RECIPES)}): pass "
+            'the name of one of these, or "finetune", as recipe (--recipe).'
         )
     return PAPER_RECIPES[net]
 

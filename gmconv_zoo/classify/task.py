@@ -132,7 +132,7 @@ def fit_classifier(
             float32. It must split batches over processes (``split_batches=True``), as the default one does.
         class_weights: (classes,) factors of the loss, for a recipe with class weights.
         run: further values for results.json, such as "dataset", the name of the validation set.
-        identity: names of those that must be equal to go on from a checkpoint.
+        identity: names of those that must be equal to continue from a checkpoint.
         on_best, callbacks, closing_callbacks: see `engine.fit.Task`.
 
     Returns:

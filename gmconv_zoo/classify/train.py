@@ -44,7 +44,7 @@ __all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-# What is the same in a run that goes on, of what results.json says of it.
+# What is the same in a run that is resumed, of what results.json says of it.
 _IDENTITY = (
     *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
     *("labels_digest", "in_memory", "file_names_digest", "validation_set"),
@@ -56,16 +56,16 @@ class TrainOptions(FitOptions):
     """Options of `train_by_recipe` and `finetune`.
 
     Attributes:
-        overrides: fields of the recipe to change; see `TrainSettings.adapt`.
+        overrides: fields of the recipe to change, e.g. {"epochs": 5}, with which milestones and warm-up are rescaled.
         model_options: arguments of `timm.create_model`, e.g. {"sigma_init": 1.0}, for a model that timm knows.
-        freeze: modules and parameters that are not trained, see `freeze_parts`.
+        freeze: modules ("layer1") and patterns of parameters ("*.sigma") that are not trained.
         freeze_backbone: train the classifier only (linear probing).
         data_dir: folder in which a named dataset is stored, or to which it is downloaded.
         stream: splits and columns of "hfds/NAME"; splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME".
         val_share: share of each class that is used for validation, if the dataset has no validation set.
         dataset: name of the validation set in records, e.g. "CIFAR-10 test"; None to describe the data.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
-        memory_gb: largest memory for decoded images in GB, see `make_loaders`.
+        memory_gb: largest memory for decoded images, in GB.
         accelerator: device, precision, processes and batches per update, which share the batch size; None for
             accelerate's defaults in float32.
         say: function that receives one line of text after each step.

@@ -5,13 +5,13 @@ import sys
 from importlib import import_module
 
 from .._version import __version__
-from .command import run
+from .command import CommandParser, run
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "finetune": "finetune a network on a folder of images",
-    "train": "train a network from the start by the paper's recipe",
+    "train": "train a network from random weights by the paper's recipe",
     "validate": "count exactly how many images models classify correctly",
     "predict": "classify images and print the most probable classes",
     "detect-train": "train a detector on images with boxes (COCO's format)",
@@ -23,7 +23,7 @@ COMMANDS = {
     "verify": "check the pretrained weights in the cache against their hashes",
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",
-    "report": "write a page about a classifier: masks, receptive fields, accuracy, mistakes",
+    "report": "write a page about a network: masks, receptive fields, accuracy, mistakes",
     "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
 }
 
@@ -37,7 +37,7 @@ def main(command: str | None = None) -> None:
     arguments = sys.argv[1:]
     if command is None:
         listed = "\n".join(f"  {name:14}{what}" for name, what in COMMANDS.items())
-        parser = argparse.ArgumentParser(
+        parser = CommandParser(
             prog="gmconv",
             description=f"Gaussian Mask Convolution for timm models.\n\ncommands:\n{listed}",
             epilog="gmconv COMMAND --help shows the options of a command, with examples.",

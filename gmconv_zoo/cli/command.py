@@ -5,10 +5,19 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
-__all__ = ["one_line_errors", "run"]
+__all__ = ["CommandParser", "one_line_errors", "run"]
 
 _INTERRUPTED = 130  # what a shell gives for a command that Ctrl-C ended
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser that answers a wrong option with one line and the way to the help, not with a list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit status 2, as argparse does."""
+        self.exit(2, f"{self.prog}: {message}. {self.prog} --help shows what is allowed.\n")
 
 
 @contextmanager
@@ -53,7 +62,7 @@ def run(
         sys.stdout.reconfigure(errors="backslashreplace")
     with one_line_errors(name):
         formatter = argparse.RawDescriptionHelpFormatter
-        parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=formatter)
+        parser = CommandParser(prog=name, description=description, formatter_class=formatter)
         add_options(parser)
         if (status := main(parser.parse_args(arguments))) is not None:
             sys.exit(status)

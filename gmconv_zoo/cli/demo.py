@@ -17,12 +17,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         default="gmconv_cifar_resnet20.gm_cifar10",
-        help="model name; without a tag training starts from random weights (default: %(default)s)",
+        help="model name; without a tag, training starts from random weights (default: %(default)s)",
     )
     add("--output", default="output/demo", help="folder for everything written (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace an earlier demo or network in the folder")
     add("--epochs", type=int, help="epochs (default: the recipe's)")
-    add("--images", type=int, help="use only so many of the images (default: all 1,797)")
+    add("--images", type=int, help="number of images to use (default: all 1,797)")
     add("--seed", type=int, default=0, help="seed of initial weights, order and augmentation (default: %(default)s)")
 
 

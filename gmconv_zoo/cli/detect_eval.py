@@ -1,8 +1,8 @@
 """Measure the average precision of a detector on images with boxes, as COCO does, with pycocotools.
 
 MODEL is a folder that gmconv detect-train or gmconv_zoo.save wrote, or a Hub repository. DATA is a folder as for gmconv
-detect-train. Pass --predictions, a file in COCO's result format, instead of MODEL, to measure what was detected before.
-Several processes: torchrun, or on GPUs accelerate launch; the result is the same for any number of them.
+detect-train. To measure earlier detections, pass --predictions, a file in COCO's result format, instead of MODEL. For
+several processes, use torchrun, or on GPUs accelerate launch; the result is the same for any number of them.
 
 Examples:
     gmconv detect-eval output/detect-train boxes

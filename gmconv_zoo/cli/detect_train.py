@@ -2,11 +2,11 @@
 
 DATA is a folder with annotations/instances_train*.json and annotations/instances_val*.json, or train.json and val.json,
 in COCO's format, and with the images. The output folder holds the network of the epoch with the best average precision,
-checkpoints, records, predictions and pictures. After an interruption the same command with --resume goes on, to the
-same weights. Several processes: torchrun, or on GPUs accelerate launch.
+checkpoints, records, predictions and pictures. After an interruption, the same command with --resume continues and
+ends with the same weights. For several processes, use torchrun, or on GPUs accelerate launch.
 
-Where there are fewer than 1,024 images and --batch-size is not given, batches are smaller. Unless they are given, --lr
-is scaled with the batch size, and --warmup-epochs is as long as 500 updates, but at most a tenth of the training.
+If there are fewer than 1,024 images, batches are smaller, unless you pass --batch-size. By default, --lr is scaled with
+the batch size, and --warmup-epochs is as long as 500 updates, but at most a tenth of the training.
 
 Examples:
     gmconv detect-train boxes --preset faster_gmconv_l1
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--workers", **WORKERS)
     add("--output", default="output/detect-train", help="folder for everything written (default: %(default)s)")
     add_run_options(parser)
-    add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs (default: %(default)s)")
     add_recipe_options(parser, ONE_X)
 
 

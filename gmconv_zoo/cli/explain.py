@@ -21,7 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--weights", **WEIGHTS)
     add("images", **IMAGES)
     add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
-    add("--dataset-images", metavar="IMAGES", nargs="+", default=(), help="images of the dataset (default: none)")
+    add(
+        "--dataset-images",
+        metavar="IMAGES",
+        nargs="+",
+        default=(),
+        help="sample of the dataset, for the mean sigmas (default: none)",
+    )
     add(
         "--output",
         metavar="FOLDER",

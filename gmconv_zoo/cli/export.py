@@ -21,14 +21,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
-    add("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
-    add("--output", metavar="FILE", help="default: output/MODEL with the format's ending")
+    add("--format", choices=FORMATS, default="onnx", help="format of the file (default: %(default)s)")
+    add("--output", metavar="FILE", help="file to write (default: output/MODEL with the ending of the format)")
     add("--overwrite", action="store_true", help="replace a file that --output names")
-    add("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: the network's")
-    add("--dynamic-size", action="store_true", help="leave height and width open too")
+    add(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="image size in pixels (default: the network's own)",
+    )
+    add("--dynamic-size", action="store_true", help="allow other heights and widths too")
     add("--no-fuse", action="store_true", help="keep static masks in the graph")
-    add("--opset", type=int, help="ONNX operator set; default: torch's choice")
-    add("--no-pretrained", action="store_true", help="initial weights, to try a route")
+    add("--opset", type=int, help="ONNX operator set (default: torch's choice)")
+    add("--no-pretrained", action="store_true", help="export the initial weights, to see whether the format works")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -50,5 +56,6 @@ def main(args: argparse.Namespace) -> None:
         opset=args.opset,
     )
     size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
-    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {written.described['masks']}")
+    masks = ", ".join(f"{count} {kind}" for kind, count in written.described["masks"].items())
+    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {masks}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")

@@ -1,12 +1,12 @@
 """Finetune a network on a folder of images: one folder per class, with or without "train" and "val" above them.
 
 The output folder holds the best epoch's network, ready for gmconv publish, and checkpoints, records and pictures. After
-an interruption the same command with --resume goes on, to the same weights. Several processes: torchrun, or on GPUs
-accelerate launch.
+an interruption, the same command with --resume continues and ends with the same weights. For several processes, use
+torchrun, or on GPUs accelerate launch.
 
-Where there are few images and --batch-size is not given, batches are smaller than the default, and so is --lr unless
-it is given. With --no-pretrained, optimizer, learning rate, weight decay and the statistics of batch norms have other
-defaults, those for random weights: sgd, 0.05, 0.0005 and --no-freeze-statistics.
+If there are few images, batches and learning rate are smaller than the defaults, unless you pass --batch-size or --lr.
+With --no-pretrained, the optimizer, learning rate, weight decay and statistics of batch norms have the defaults for
+random weights: sgd, 0.05, 0.0005 and --no-freeze-statistics.
 
 Examples:
     gmconv finetune photos
@@ -38,7 +38,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     add("--output", default="output/finetune", help="folder for everything written (default: %(default)s)")
-    add("--val-share", type=float, default=0.2, help="validation share where there is no val (default: %(default)s)")
+    add(
+        "--val-share",
+        type=float,
+        default=0.2,
+        help="share of the images for validation, without a validation split (default: %(default)s)",
+    )
     add_data_options(parser)
     add_run_options(parser)
     add_classifier_options(parser)

@@ -14,7 +14,7 @@ import json
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of listing."""
-    parser.add_argument("names", metavar="NAMES", nargs="*", help="default: all networks")
+    parser.add_argument("names", metavar="NAMES", nargs="*", help="names or patterns (default: all networks)")
     parser.add_argument("--json", action="store_true", help="print JSON, with the origin of every accuracy")
 
 

@@ -1,8 +1,8 @@
 """Publish a folder that gmconv_zoo.save wrote on the Hugging Face Hub, and print its row for weights/specs.py.
 
-The folder is loaded and compared first; the accuracy is read from its results.json or given here. A detector is
-published in the same way, with the average precision of its results.json. Pushing needs a
-token that may write, in HF_TOKEN or from `hf auth login`. An interrupted call is resumed by repeating it.
+The folder is loaded and compared first. The accuracy is that of results.json, unless you pass it here. A detector is
+published in the same way, with the average precision of its results.json. Pushing needs a token that may write, in
+HF_TOKEN or from `hf auth login`. Repeat the command to continue it after an interruption.
 
 Example:
     gmconv publish output/run --repo ORG/gmconv_cifar_resnet20.gm_cifar10 --dataset "CIFAR-10 test"
@@ -19,12 +19,12 @@ from .._version import __version__
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of publishing."""
     add = parser.add_argument
-    add("folder", metavar="FOLDER", help="with config.json, model.safetensors and results.json")
+    add("folder", metavar="FOLDER", help="folder with config.json, model.safetensors and results.json")
     add("--repo", required=True, metavar="ORG/NAME", help='best named "<model>.<tag>"')
     add("--tag", default=f"v{__version__}", help="version of the publication (default: %(default)s)")
     add("--force", action="store_true", help="replace a tag that exists with other files")
     add("--private", action="store_true", help="make a new repository private")
-    add("--fused", action="store_true", help="fold static masks in: timm's plain network")
+    add("--fused", action="store_true", help="fold the static masks into the kernels, which gives timm's plain network")
     add("--dry-run", action="store_true", help="write the exact folder to --output and push nothing")
     add("--output", metavar="FOLDER", type=Path, help="folder of --dry-run (default: output/publish/NAME)")
     add("--overwrite", action="store_true", help="replace the folder of an earlier --dry-run")
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--top1", type=float, help="measured top-1 accuracy in percent (default: that of results.json)")
     add("--top5", type=float, help="measured top-5 accuracy in percent (default: that of results.json)")
     add("--origin", default="", help="how and where --top1 was measured (default: that of results.json)")
-    add("--no-metric", action="store_true", help='the card says "not measured"')
+    add("--no-metric", action="store_true", help='publish without an accuracy; the card says "not measured"')
 
 
 def main(args: argparse.Namespace) -> None:

@@ -36,9 +36,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
     add = parser.add_argument_group("run").add_argument
     add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from the last checkpoint in the output folder, if there is one")
+    add("--resume", action="store_true", help="continue from the last checkpoint in the output folder, if there is one")
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
-    add("--save-every", type=int, metavar="N", help="also save after N updates within an epoch (default: epochs only)")
+    add("--save-every", type=int, metavar="N", help="also save after every N updates (default: after epochs only)")
     add = parser.add_argument_group("device").add_argument
     add("--precision", **PRECISION)
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
@@ -48,9 +48,15 @@ def add_classifier_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what the commands that train classifiers have in addition."""
     add = parser.add_argument_group("classifier").add_argument
     add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
-    add("--freeze", nargs="+", default=(), metavar="PART", help='not trained: "layer1", "*.sigma" (default: nothing)')
+    add(
+        "--freeze",
+        nargs="+",
+        default=(),
+        metavar="PART",
+        help='modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)',
+    )
     add("--compile", action="store_true", help="use torch.compile")
-    add("--memory-gb", type=float, default=2.0, help="most memory for decoded images (default: %(default)s)")
+    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB (default: %(default)s)")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +65,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
     add("--skip-bad", action="store_true", help="leave out images that cannot be read")
     add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
-    add("--val-split", metavar="SPLIT", help="validation split of the same (default: validation, or else test)")
+    add(
+        "--val-split",
+        metavar="SPLIT",
+        help="validation split of such a dataset (default: validation, or test if there is none)",
+    )
     add_column_options(parser)
 
 
@@ -80,13 +90,19 @@ def add_model_options(
 def add_column_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the columns of Hugging Face datasets."""
     add = parser.add_argument
-    add("--image-column", metavar="NAME", help="images of a Hugging Face dataset (default: found by the features)")
-    add("--label-column", metavar="NAME", help="labels of the same (default: found by the features)")
+    add(
+        "--image-column", metavar="NAME", help="image column of a Hugging Face dataset (default: found by the features)"
+    )
+    add(
+        "--label-column", metavar="NAME", help="label column of a Hugging Face dataset (default: found by the features)"
+    )
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the other fields of `StreamOptions`."""
-    group = parser.add_argument_group("streams", "what wds/NAME or hfids/NAME may not tell; default: what it tells")
+    group = parser.add_argument_group(
+        "streams", "values that wds/NAME or hfids/NAME may not contain; default: what it contains"
+    )
     group.add_argument("--train-count", type=int, metavar="N", help="training images")
     group.add_argument("--val-count", type=int, metavar="N", help="validation images")
     group.add_argument("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
@@ -198,7 +214,8 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
         gradient_accumulation_steps=args.accumulate,
     )
     logging.basicConfig(format="%(message)s", level=logging.INFO if accelerator.is_main_process else logging.ERROR)
-    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    for library in ("accelerate", "timm"):  # timm would print the path of its checkpoint and expected missing keys
+        logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
         shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
@@ -208,7 +225,7 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
 
 @contextmanager
 def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
-    """Run the training of a command, and say how to go on after an interrupt or the loss of another process.
+    """Run the training of a command, and say how to continue after an interrupt or the loss of another process.
 
     Args:
         output: folder of the checkpoints.
@@ -221,18 +238,18 @@ def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted. {_how_to_go_on(output)}") from None
+        raise KeyboardInterrupt(f"interrupted. {_how_to_continue(output)}") from None
     except RuntimeError as error:
         if processes == 1:
             raise
         said = "If another process of this run failed or was killed, its own messages say why."
-        raise RuntimeError(f"{error}\n{said} {_how_to_go_on(output)}") from error
+        raise RuntimeError(f"{error}\n{said} {_how_to_continue(output)}") from error
 
 
-def _how_to_go_on(output: str | Path) -> str:
+def _how_to_continue(output: str | Path) -> str:
     from ..engine.checkpoint import CHECKPOINTS_FOLDER, LAST_NAME
 
     checkpoint = Path(output, CHECKPOINTS_FOLDER, LAST_NAME)
     if not checkpoint.is_file():
         return "No checkpoint has been saved: start again."
-    return f"{checkpoint} is saved: pass --resume to go on from it."
+    return f"{checkpoint} is saved: pass --resume to continue from it."

@@ -1,7 +1,7 @@
 """Train a network by the paper's recipe, any field of which can be changed here.
 
-DATA is a folder with "train" and "val", or a data set by timm's name. After an interruption the same command with
---resume goes on, to the same weights. Several processes: torchrun, or on GPUs accelerate launch.
+DATA is a folder with "train" and "val", or a dataset by timm's name. After an interruption, the same command with
+--resume continues and ends with the same weights. For several processes, use torchrun, or on GPUs accelerate launch.
 
 Examples:
     gmconv train gmconv_cifar_resnet20 torch/cifar10 --data-dir data --output output/cifar
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser)
     add_run_options(parser)
     add_classifier_options(parser)
-    add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs (default: %(default)s)")
     add_stream_options(parser)
     add_recipe_options(parser)
 

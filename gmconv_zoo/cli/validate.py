@@ -1,10 +1,10 @@
 """Count how many images of a dataset models classify correctly: exactly, on one or several processes.
 
 DATA is a folder with one folder per class, a flat folder with --labels, or torch/NAME, hfds/NAME or wds/NAME.
-MODELS are timm names, patterns of names, folders that gmconv_zoo.save wrote (or that hold such folders), folders of
-trainings that have not ended, checkpoints, or Hub repositories. A model that fails keeps its row, and the others go on.
-The exit status is 1 when one failed or, with --verify, a documented accuracy is not met within 0.1 points on the full
-ImageNet validation set.
+MODELS are timm names, patterns of names, folders that gmconv_zoo.save wrote (or that contain such folders), folders of
+unfinished trainings, checkpoints, or Hub repositories. If a model fails, its row contains the error, and the others are
+still evaluated. The exit status is 1 if a model failed or, with --verify, if an accuracy on the full ImageNet
+validation set differs from the documented one by more than 0.1 points.
 
 Example:
     gmconv validate imagenet/val --model gmconv_resnet18.from_tv_in1k
@@ -29,8 +29,14 @@ from .recipe_options import add_column_options
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of validation."""
     add = parser.add_argument
-    add("data", metavar="DATA", help="the images")
-    add("--model", metavar="MODELS", nargs="+", default=[], help="default: none, with --verify all documented models")
+    add("data", metavar="DATA", help="folder, tar file, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME")
+    add(
+        "--model",
+        metavar="MODELS",
+        nargs="+",
+        default=[],
+        help="models to evaluate (default: none; with --verify, all documented models)",
+    )
     add("--weights", **WEIGHTS)
     add("--data-dir", help="folder that holds a named dataset (default: none)")
     add("--split", default="validation", help="split of the dataset (default: %(default)s)")

@@ -1,7 +1,7 @@
-"""Check the pretrained weights in the cache against their hashes, without the network.
+"""Check the pretrained weights in the cache against their hashes, without a connection.
 
-NAMES are model.tag names, model names or patterns; all weights by default. The exit status is 1 when a file is not what
-it should be; it is left where it is, and loading it is refused.
+NAMES are model.tag names, model names or patterns; all weights by default. The exit status is 1 if a file is not what
+it should be. Such a file is not deleted, but loading it is refused.
 
 Example:
     gmconv verify
@@ -13,7 +13,7 @@ import argparse
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of verification."""
-    parser.add_argument("names", metavar="NAMES", nargs="*", help="default: all weights")
+    parser.add_argument("names", metavar="NAMES", nargs="*", help="names or patterns (default: all weights)")
     parser.add_argument("--cache-dir", metavar="FOLDER", help="cache to check (default: the Hub's and torch.hub's)")
     parser.add_argument("--missing", action="store_true", help="also list weights that are not in the cache")
 

@@ -39,12 +39,13 @@ def open_eval_data(
     """Find the images of one split of a dataset.
 
     Args:
-        data: a folder with one folder per class, or with splits that hold such folders (see `read_folder`); a tar
-            file; a flat folder if labels are given; or timm's "torch/NAME", "hfds/NAME", "hfids/NAME", "wds/NAME".
+        data: a folder with one folder per class, or with splits that contain such folders; a tar file; a flat
+            folder if labels are given; or timm's "torch/NAME", "hfds/NAME", "hfids/NAME", "wds/NAME".
         root: folder in which a named dataset is stored.
         split: name of the split; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
-        labels: file with the labels of a flat folder, see `label_files`.
-        id_map: see `label_files`.
+        labels: file with the labels of a flat folder: ImageNet's ground-truth file, one WordNet id per line, or a file
+            name and a label per line.
+        id_map: meta.mat or map_clsloc.txt for ImageNet's ground-truth file; None for the one next to ``labels``.
         num_samples: number of images in a stream without an index.
         classes: file with the class names, one per line in the order of the labels, for a dataset without names.
         image_column, label_column: image and label columns of "hfds/NAME" and "hfids/NAME"; None to find them by

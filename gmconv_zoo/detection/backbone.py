@@ -12,7 +12,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ..conversion.stages import stages_of
-from ..saving.named import check_model_name, is_timm_name
+from ..saving.named import check_model_name, is_timm_name, naming_load_errors
 
 __all__ = ["STRIDES", "PyramidBackbone", "create_body"]
 
@@ -37,7 +37,7 @@ def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = N
         name = f"local-dir:{name}" if Path(name).is_dir() else f"hf-hub:{name}"
     keywords = {"features_only": True, **(masks or {})}
     try:
-        with torch.device("meta"):
+        with naming_load_errors(name), torch.device("meta"):
             shape: Any = timm.create_model(name, pretrained=False, **keywords)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"backbone={name!r}: timm cannot take features from it ({error}).") from error
@@ -47,7 +47,8 @@ def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = N
             f"backbone={name!r} has features at strides {sorted(last)}, but a detector needs {STRIDES}: pass a network "
             "with these, e.g. 'resnet50', 'convnext_tiny' or 'mobilenetv2_100'."
         )
-    body = timm.create_model(name, pretrained=pretrained, out_indices=tuple(last[s] for s in STRIDES), **keywords)
+    with naming_load_errors(name):
+        body = timm.create_model(name, pretrained=pretrained, out_indices=tuple(last[s] for s in STRIDES), **keywords)
     if getattr(body, "output_fmt", "NCHW") != "NCHW":
         raise ValueError(f"backbone={name!r} returns channels-last features: pass a convolutional network.")
     return body

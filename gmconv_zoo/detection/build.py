@@ -162,7 +162,10 @@ def categories_of(detector: nn.Module) -> dict[str, int]:
     """
     plan: Any = getattr(detector, "gmconv_plan", None)
     if not is_detector(detector):
-        raise ValueError(f"a {type(detector).__name__} is not a detector: pass one that detect-train or build made.")
+        raise ValueError(
+            f"a {type(detector).__name__} is not a detector: pass one that gmconv detect-train or "
+            "gmconv_zoo.detection.build made."
+        )
     return plan.get("categories") or {str(label): label for label in range(1, plan["num_classes"])}
 
 

@@ -3,14 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
-from safetensors import SafetensorError
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from ..saving import WEIGHTS_NAME
-from ..saving.named import hub_file, naming_hub_errors
+from ..saving.named import hub_file, naming_load_errors, read_tensors
 from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.errors import WeightsError
 
@@ -39,14 +36,7 @@ def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
     if isinstance(weights, Mapping):
         tensors: StateDict = dict(weights)
     else:
-        path = _file_of(str(weights))
-        try:
-            tensors = dict(load_state_dict(str(path), weights_only=True))
-        except (UnpicklingError, SafetensorError, RuntimeError, EOFError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"weights={str(path)!r} is damaged or not a state dict ({str(error).splitlines()[0]}). Pass a .pth "
-                "file that holds nothing but tensors, or a .safetensors file."
-            ) from error
+        tensors = read_tensors(_file_of(str(weights)))
     for pattern, name in _OLD_NAMES:
         tensors = {pattern.sub(name, key): value for key, value in tensors.items()}
     return tensors
@@ -54,7 +44,7 @@ def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
 
 def _file_of(weights: str) -> Path:
     if weights.startswith("hf-hub:"):
-        with naming_hub_errors(f"weights={weights}"):
+        with naming_load_errors(f"weights={weights}"):
             return hub_file(weights, WEIGHTS_NAME)
     path = Path(weights, WEIGHTS_NAME) if Path(weights).is_dir() else Path(weights)
     if not path.is_file():

@@ -45,7 +45,7 @@ _logger = logging.getLogger(__name__)
 
 PREDICTIONS_NAME, PICTURE_NAME = "predictions.json", "predictions.png"
 SHOWN_IMAGES = 6
-# What is the same in a run that goes on, of what results.json says of it.
+# What is the same in a run that is resumed, of what results.json says of it.
 _IDENTITY = ("detector", "network_options", "start", "training_set", "validation_set")
 
 

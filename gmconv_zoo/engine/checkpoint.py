@@ -1,4 +1,4 @@
-"""Checkpoints from which a killed run goes on to exactly the weights it would have had.
+"""Checkpoints from which a killed run continues to exactly the weights it would have had.
 
 A folder holds at most two files, last.safetensors and best.safetensors, each with everything: weights, their running
 average, optimizer, schedule, loss scaler, position in the epoch, random generators and the rows recorded so far.
@@ -45,14 +45,14 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, and goes on from them.
+    """Writes the checkpoints of one run, and continues from them.
 
     An instance is an epoch callback; `after_update` and `before_evaluation` are update callbacks.
 
     Args:
         folder: created when missing.
-        identity: JSON-ready settings of the run; one with others cannot go on from these checkpoints. None, False and
-            what is empty are the same as nothing.
+        identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
+            and empty values are the same as nothing.
         every: also write one after so many optimizer updates within an epoch; None for epochs only.
         best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
 

@@ -1,4 +1,4 @@
-"""One training run of any task: epochs with evaluation, records, checkpoints from which it goes on, and its end."""
+"""One training run of any task: epochs with evaluation, records, checkpoints from which it continues, and its end."""
 
 import datetime
 import logging
@@ -95,7 +95,7 @@ def fit(
         options: how the run is carried out.
         accelerator: device, precision, gradient accumulation and processes, see `default_accelerator`.
         run: further values that describe the run, for results.json.
-        identity: names of those values that must be equal to go on from a checkpoint.
+        identity: names of those values that must be equal to continue from a checkpoint.
 
     Returns:
         The rows. With a running average of the weights, the network ends with the average.
@@ -207,7 +207,7 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
 
     Args:
         output: folder of the run; it need not exist.
-        resume: go on from the checkpoint in the folder, if there is one; the folder is then this run's own.
+        resume: continue from the checkpoint in the folder, if there is one; the folder is then this run's own.
         overwrite: replace the earlier run or network; files of other names stay.
 
     Raises:

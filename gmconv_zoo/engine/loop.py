@@ -48,7 +48,7 @@ class TrainState:
         epoch_lr: learning rate at the present epoch's start.
         totals: (2,) float64, this process's sum of losses and count of samples in the present epoch.
         rows: of the epochs finished, filled in by whoever records them.
-        rng: set on resuming: `rng_state` to go on from.
+        rng: set on resuming: `rng_state` to continue from.
     """
 
     accelerator: Accelerator

@@ -1,7 +1,8 @@
 """Log sigmas and masks after every epoch, revive dead hidden units, and warn of dynamic layers that are nearly static.
 
 A dynamic layer whose hidden units are all 0, or whose mask hardly varies over images, gives every image the same
-kernel, and neither loss nor accuracy shows it. Every epoch's row therefore has the live units and the mask's spread.
+kernel, and neither loss nor accuracy shows it. Every epoch's row therefore has the shares of images on which the units
+are above 0, and the mask's spread.
 """
 
 import logging
@@ -117,7 +118,7 @@ def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
         if spread < DYNAMIC_SPREAD:
             _logger.warning(
                 "the dynamic layer %s is nearly static: its mask varies by %.2g over images (below %g), and its hidden "
-                "units are live on the shares %s of them. Train longer, start from a smaller sigma "
+                "units are above 0 on the shares %s of them. Train longer, start from a smaller sigma "
                 "(sigma_init='kernel'; --model-options sigma_init=kernel), or use a static stem (stem='static'; "
                 "--model-options stem=static), which costs less.",
                 name or type(model).__name__,

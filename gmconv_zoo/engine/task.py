@@ -44,7 +44,7 @@ class FitOptions:
         output: folder for summary.csv, results.json and curves.png, created if missing; None to write nothing.
         seed: seed of everything random, except the loaders if they are given.
         checkpoints: whether to write checkpoints to ``output`` / "checkpoints": the last one, and the best one.
-        resume: go on from the last checkpoint in the output folder, if there is one. Without it, a folder that has a
+        resume: continue from the last checkpoint in the output folder, if there is one. Without it, a folder that has a
             checkpoint is refused.
         overwrite: replace an earlier run or network in the output folder; files of other names stay.
         save_every: also write the last checkpoint after this many updates within an epoch; None for epochs only.

@@ -59,7 +59,8 @@ def export(
 
     Args:
         model: any network that takes images (B, C, H, W); it is left as it is.
-        path: file to write. A file that is there is replaced once the new one computes what the network does.
+        path: file to write, with the ending of its format. A file that exists is replaced once the new one computes
+            what the network does.
         format: "onnx" (checked with ONNX Runtime), "torchscript" or "exported" (`torch.export`).
         image_size: (height, width) in pixels; None for the network's own.
         dynamic_size: leave height and width open as well. TorchScript always does.
@@ -70,13 +71,17 @@ def export(
         The file, and how closely it agrees.
 
     Raises:
-        ValueError: for an unknown format, a network that `prepare` refuses or that the format cannot express, or an
-            operator set that cannot be had.
+        ValueError: for an unknown format, a file with another ending, a network that `prepare` refuses or that the
+            format cannot express, or an operator set that cannot be had.
         RuntimeError: when the file computes something else than the network.
         ImportError: when the extra "export" is not installed and ONNX is asked for.
     """
     if format not in FORMATS:
         raise ValueError(f"format={format!r}: pass one of {tuple(FORMATS)}.")
+    if Path(path).suffix != FORMATS[format]:
+        raise ValueError(
+            f"path={str(path)!r}: the name of a file of the format {format} ends in {FORMATS[format]} (--output)."
+        )
     if opset is not None and format != "onnx":
         raise ValueError(f"opset={opset} belongs to ONNX: leave it out with format={format!r}.")
     refuse_detector(model)

@@ -251,7 +251,7 @@ def stem_line(stem: Stem) -> str:
     live = ", ".join(f"{100 * share:.0f}" for share in stem.live)
     said = (
         f"its mask varies by {stem.mask_spread:.2g} over {stem.count:,} validation images (standard deviation of the "
-        f"value that varies most); its hidden units are live on {live} % of them"
+        f"value that varies most); its hidden units are above 0 on {live} % of them"
     )
     if stem.changed is not None:
         said += f"; with the sigmas of another image, {stem.changed:,} of {stem.count:,} predictions change"

@@ -35,7 +35,9 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
     wanted = list(patterns)
     for pattern in wanted:
         if not any(fits(spec.name if spec else name, pattern) for name, spec in pairs):
-            raise ValueError(f"no network matches {pattern!r}: gmconv models lists all of them.")
+            raise ValueError(
+                f"no network matches {pattern!r}: pass names or patterns such as '*resnet50*'; gmconv models lists all."
+            )
     return [
         _row(name, spec)
         for name, spec in pairs
@@ -50,7 +52,7 @@ def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:
         "model": name,
         "tag": "" if spec is None else spec.tag,
         "parameters": counts.parameters,
-        "gmacs": round(counts.macs / 1e9, 4),
+        "gmacs": float(f"{counts.macs / 1e9:.3g}"),
         "image_size": counts.input_size[1],
         "top1": None if metric is None else metric.top1,
         "dataset": "" if metric is None else metric.dataset,

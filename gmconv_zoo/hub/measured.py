@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.records import RESULTS_NAME, read_results
+from ..saving import CONFIG_NAME
 from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
 
@@ -58,7 +59,7 @@ def choose_measured(
         ValueError: if the folder does not exist, or the metric is missing (and not declared absent) or incomplete.
     """
     if not Path(folder).is_dir():
-        raise ValueError(f"the folder {folder} does not exist: pass one that gmconv_zoo.save or training wrote.")
+        raise ValueError(f"the folder {folder} does not exist: pass one that gmconv_zoo.save or a training wrote.")
     given = top1 is not None or top5 is not None or bool(origin)
     if absent:
         if given:
@@ -77,10 +78,14 @@ def choose_measured(
         if top5 is not None and not top1 <= top5 <= 100:
             raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
-            raise ValueError(f"top1={top1:g}: say what was measured and how, with dataset and origin.")
+            raise ValueError(
+                f"top1={top1:g}: say what was measured and how, with dataset and origin (--dataset, --origin)."
+            )
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
     metric = read_measured(folder, dataset=dataset)
     if metric is None:
+        if not Path(folder, CONFIG_NAME).is_file():
+            raise ValueError(f"{folder} has no {CONFIG_NAME}: pass a folder that gmconv_zoo.save or a training wrote.")
         raise ValueError(
             f"{Path(folder) / RESULTS_NAME} records no score: pass the measured --top1 with --dataset and --origin, "
             'or --no-metric, and the card will read "not measured".'
@@ -112,7 +117,7 @@ def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
         raise ValueError(f"{path} is not a record that training wrote ({error!r}).") from error
     named = dataset or record.get("dataset", "")
     if not named:
-        raise ValueError(f'{path} does not say what was measured: pass dataset, e.g. "CIFAR-10 test".')
+        raise ValueError(f'{path} does not say what was measured: pass dataset (--dataset), e.g. "CIFAR-10 test".')
     top5 = None if top5 is None else round(float(top5), 3)
     return Metric(round(top1, 3), top5, named, _origin(record.get("environment", {})), record.get("date", ""))
 

@@ -136,7 +136,7 @@ def build_gmconv(
             )
         except RuntimeError as error:
             source = overlay.get("file") or cfg.file or cfg.hf_hub_id or cfg.url or "the state dict"
-            remedy = "Pass another file, pretrained_cfg_overlay=dict(file=...), or pretrained=False."
+            remedy = "Pass another file, pretrained_cfg_overlay=dict(file=...) (--weights), or pretrained=False."
             raise WeightsError(f"{spec.name if spec else variant}, from {source}: {error} {remedy}") from error
 
     build = functools.partial(
@@ -298,7 +298,9 @@ def _names_a_file(cfg: Any, variant: str) -> bool:
 def _check_opens(path: Path, name: str) -> None:
     """Refuse a user's file that does not exist or is truncated, before a network is built for it."""
     if not path.is_file():
-        raise WeightsError(f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...).")
+        raise WeightsError(
+            f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights)."
+        )
     if path.suffix == ".safetensors" and not is_safetensors(path):
         raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.")
 

@@ -65,10 +65,11 @@ def report(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write what can be seen of a classifier into one HTML file, which opens without a connection.
+    """Write a report about a classifier into one HTML file, which opens without a connection.
 
     Args:
-        model: what `open_model` takes, the folder of a training, whose curves are added, or a checkpoint.
+        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, the folder of a training, whose curves
+            are added, a checkpoint, or a Hub repository.
         data: validation images as `open_eval_data` takes them, not a stream; None for a report without receptive
             fields and accuracy.
         output: the file.

@@ -3,15 +3,18 @@
 import difflib
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
 from huggingface_hub import hf_hub_download, snapshot_download
-from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
-from torch import nn
+from safetensors import SafetensorError
+from timm.models import get_pretrained_cfg, is_model, load_state_dict, split_model_name_tag
+from torch import Tensor, nn
 
 from .describe import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
@@ -22,8 +25,9 @@ __all__ = [
     "hub_config",
     "hub_file",
     "is_timm_name",
-    "naming_hub_errors",
+    "naming_load_errors",
     "open_model",
+    "read_tensors",
     "with_weights",
 ]
 
@@ -51,29 +55,41 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
     if Path(name.removeprefix("local-dir:")).is_dir():
         return load(name.removeprefix("local-dir:"))
     check_model_name(name)
-    if is_timm_name(name):
-        return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
-    hub_id = name.removeprefix(_HUB_PREFIX)
-    with naming_hub_errors(name):
-        return _from_hub(hub_id)
+    with naming_load_errors(name):
+        if is_timm_name(name):
+            return timm.create_model(name, **{"pretrained": pretrained, **own}).eval()
+        return _from_hub(name.removeprefix(_HUB_PREFIX))
 
 
 @contextmanager
-def naming_hub_errors(name: str) -> Iterator[None]:
-    """Turn whatever the Hub and its transports raise into a RuntimeError that says what to do; others pass.
+def naming_load_errors(name: str) -> Iterator[None]:
+    """Turn errors of loading weights, whichever library raises them, into a RuntimeError that says what to do.
 
     Args:
-        name: name of the repository, as the user gave it.
+        name: name of the network or repository, as the user gave it.
+
+    Raises:
+        RuntimeError: for an answer of the Hub, a failed connection, or torch's list of tensors that do not fit. Errors
+            of the network and of the arguments pass.
     """
     try:
         yield
-    except (ValueError, RuntimeError):
+    except (TypeError, ValueError):
         raise
+    except RuntimeError as error:
+        said, more = str(error).split("\n", 1) if "\n" in str(error) else (str(error), "")
+        if not more:
+            raise
+        first = textwrap.shorten(more, 200, placeholder=" ...")
+        raise RuntimeError(f"{name}: {said} {first} Pass the weights of this network (--weights).") from error
     except Exception as error:  # the Hub's answers and, from each transport, types of its own
         said = " ".join(str(error).split())
+        parent = Path(name).parent
+        near = did_you_mean(Path(name).name, (path.name for path in parent.iterdir())) if parent.is_dir() else ""
         raise RuntimeError(
-            f"{name} could not be loaded from the Hub ({type(error).__name__}: {said}). If this is a folder, check its "
-            "path; otherwise check the name and the connection, and set HF_TOKEN for a private or gated repository."
+            f"{name} could not be loaded from the Hub ({type(error).__name__}: {said}).{near} If this is a folder, "
+            "check its path; otherwise check the name and the connection, and set HF_TOKEN for a private or gated "
+            "repository."
         ) from error
 
 
@@ -86,13 +102,33 @@ def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
         weights: .safetensors file, or a .pth file of tensors.
 
     Raises:
-        ValueError: when the name is not timm's, or the file does not exist.
+        ValueError: when the name is not timm's, or the file does not exist or is not a state dict.
     """
     if not is_timm_name(name):
         raise ValueError(f"{name} has weights of its own: pass weights (--weights) with a name that timm knows.")
     if not Path(weights).is_file():
         raise ValueError(f"weights={str(weights)!r} is not a file: pass a .safetensors or .pth file (--weights).")
+    read_tensors(weights)  # timm's own error names neither the file nor the remedy
     return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a weight file.
+
+    Args:
+        path: .safetensors file, or a .pth file of tensors; a training checkpoint may hold them under "model".
+
+    Raises:
+        ValueError: for a file that is not such a file.
+    """
+    try:
+        return dict(load_state_dict(str(path), weights_only=True))
+    except (UnpicklingError, SafetensorError, RuntimeError, EOFError, AttributeError, TypeError) as error:
+        said = textwrap.shorten(str(error), 100, placeholder=" ...")
+        raise ValueError(
+            f"weights={str(path)!r} is damaged or not a state dict ({said}). Pass a .pth file that holds nothing but "
+            "tensors, or a .safetensors file (--weights)."
+        ) from error
 
 
 def hub_config(name: str) -> dict[str, Any]:
@@ -150,5 +186,5 @@ def check_model_name(name: str) -> None:
         raise ValueError(
             f"{name!r} is not a folder, a model that timm knows, or a Hub repository (ORG/NAME)."
             f"{did_you_mean(split_model_name_tag(name)[0], timm.list_models())} "
-            'timm.list_models("*gmconv*") lists the models of gmconv_zoo.'
+            "The command gmconv models lists the models of gmconv_zoo."
         )

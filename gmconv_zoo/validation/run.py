@@ -56,7 +56,8 @@ def run_validation(
     """Evaluate models, and with ``verify`` compare them with their documented accuracy.
 
     Args:
-        models: names and patterns, see `find_models`; may be empty when verifying, for all that is documented.
+        models: names and patterns of timm, folders that `gmconv_zoo.save` or a training wrote, checkpoints, or Hub
+            repositories. With ``verify``, an empty list stands for all models with a documented accuracy.
         source: the images, as `gmconv_zoo.data.eval_data.open_eval_data` opens them.
         settings: settings of the evaluation; None for their defaults.
         output: folder for summary.csv and results.json; None to write nothing.
@@ -71,7 +72,7 @@ def run_validation(
         OSError: if the output cannot be written.
     """
     if not models and not verify:
-        raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository.")
+        raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository (--model).")
     settings = settings or ValidationSettings()
     order, sized = "", []
     if not verify:
@@ -82,7 +83,7 @@ def run_validation(
     accelerator = _accelerator(cpu)
     if settings.weights is not None and len(found) != 1:
         raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
-    (found,) = broadcast_object_list([found])  # a training that goes on may have written a checkpoint in between
+    (found,) = broadcast_object_list([found])  # a running training may have written a checkpoint in between
     rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
     comparisons = documented.compare(rows) if verify else []
     ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)

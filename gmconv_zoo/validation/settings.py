@@ -26,7 +26,7 @@ class ValidationSettings:
         test_input_size: use the model's test size and crop, if it has them.
         image_size: side of the images in pixels.
         crop_pct, crop_mode, interpolation, mean, std: preprocessing as timm names it.
-        weights: file of weights of your own for the model, see `saving.named.with_weights`.
+        weights: .safetensors or .pth file with weights of your own, for one model that timm knows.
     """
 
     batch_size: int = 128

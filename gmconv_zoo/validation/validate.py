@@ -69,7 +69,9 @@ def find_models(name: str) -> list[str]:
         return [name]
     found = timm.list_pretrained(name)
     if not found:
-        raise ValueError(f"{name!r} matches no pretrained model; timm.list_pretrained() lists them.")
+        raise ValueError(
+            f"{name!r} matches no pretrained model of timm: gmconv models lists those of gmconv_zoo (--model)."
+        )
     return found
 
 

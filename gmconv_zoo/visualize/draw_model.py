@@ -42,13 +42,13 @@ def draw_model(
     """Draw a network's masks, sigmas, effective kernel sizes and receptive field into a folder.
 
     Args:
-        model_or_name: a network, or a name that `open_model` takes. A network without masks gets the figure of its
-            receptive field only. Of a detector, its backbone without the pyramid is drawn.
+        model_or_name: a network, a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
+            For a network without masks, only the receptive field is drawn, and for a detector, only the backbone.
         output: folder, created when missing. Every picture has its numbers next to it as CSV.
-        images: see `network_input`. Needed for a dynamic layer, whose mask depends on the image; without images, the
-            receptive field is measured on noise.
+        images: image files, decoded images in any mode, or a preprocessed tensor (B, C, H, W). A dynamic layer needs
+            them, because its mask depends on the image; without images, the receptive field is measured on noise.
         twins: other networks whose receptive fields are drawn next to it, for instance the one without masks.
-        layer: layer or stage of the receptive field, see `target_layer`.
+        layer: name of the module whose receptive field is drawn, or a stage counted from 1; None for the last stage.
         batch_size: images per forward pass of the receptive field.
         overwrite: whether existing files may be replaced.
         progress: whether to show a progress bar.

@@ -63,8 +63,9 @@ def explain(
         model: a classifier of timm's interface, with masks or without; it is run in eval mode, and its mode is
             restored.
         image: a file or a decoded image, in any mode and of any size.
-        images: images of the dataset over which the mean of the stem's sigmas is measured, see `network_input`.
-        mean_sigma: that mean, horizontal and vertical in taps, where it is known already; in place of ``images``.
+        images: sample of the dataset, over which the mean of the stem's sigmas is measured: image files, decoded
+            images or a preprocessed tensor (B, C, H, W).
+        mean_sigma: that mean, horizontal and vertical in taps, if you know it already; pass it instead of ``images``.
         topk: number of classes, at least 1; at most as many as there are.
 
     Returns:
@@ -76,7 +77,7 @@ def explain(
             image, or both a mean and images.
     """
     if topk < 1:
-        raise ValueError(f"topk={topk}: pass at least 1.")
+        raise ValueError(f"topk={topk}: pass at least 1 (--top).")
     if images is not None and mean_sigma is not None:
         raise ValueError("pass either images, over which the mean sigma is measured, or mean_sigma, not both.")
     check_classifier(model)

@@ -55,11 +55,11 @@ class ReceptiveField:
         return torch.bincount(rings, self.map.flatten()).cumsum(0) / self.map.sum()
 
     def side(self, share: float) -> int:
-        """The side in pixels of the smallest centred square that holds a share of the gradient, above 0 to 1."""
+        """Return the side in pixels of the smallest centred square that contains a share of the gradient, in (0, 1]."""
         return min(self._square(share), max(self.map.shape))
 
     def area_ratio(self, share: float) -> float:
-        """The part of the image that this square covers, above 0 to 1."""
+        """Return the part of the image that this square covers, in (0, 1]."""
         height, width = self.map.shape
         side = self._square(share)
         return min(side, height) * min(side, width) / (height * width)
@@ -95,7 +95,7 @@ def receptive_field(
         model: any network; it is run in eval mode, and its mode is restored.
         images: (B, C, H, W) preprocessed images of one size, in the network's dtype. They may be smaller than the
             receptive field, which is then cut off at their edges.
-        layer: a module's name, a stage counted from 1, or None for the last stage (see `target_layer`).
+        layer: a module's name, a stage counted from 1, or None for the last stage.
         through_sigma: whether the gradient also runs through the sigmas of dynamic layers. A sigma is made of the
             whole image, so that every pixel then gets a gradient; by default sigmas count as constants.
         batch_size: images per forward pass.

@@ -50,8 +50,8 @@ def adapt_checkpoint(
     if declared == "standard":
         if carried:
             raise RuntimeError(
-                f"the checkpoint is declared a standard one but carries sigmas ({listed(carried)}): load it through "
-                "'local-dir:' or 'hf-hub:', whose checkpoints are native."
+                f"the checkpoint carries sigmas ({listed(carried)}), but this name stands for a standard network's "
+                "weights, which are converted: load the folder or Hub repository of the checkpoint by its own name."
             )
         if rename is not None:
             state_dict = rename(state_dict, model)

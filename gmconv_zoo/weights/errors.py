@@ -41,7 +41,7 @@ def explain(spec: WeightSpec, error: Exception, *, folder: str) -> WeightsError:
     happened, remedy = diagnose(spec, error, folder=folder)
     return WeightsError(
         f"{spec.name}: {happened}. {remedy} Or pass a copy of {spec.basename} that you have, "
-        "pretrained_cfg_overlay=dict(file=...), or pretrained=False."
+        "pretrained_cfg_overlay=dict(file=...) (--weights), or pretrained=False."
     )
 
 

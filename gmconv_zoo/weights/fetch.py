@@ -67,7 +67,8 @@ def check_sha256(path: Path, spec: WeightSpec) -> None:
     elif verdict.status == "unexpected":
         raise WeightsError(
             f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {verdict.detail}. It was left "
-            f"where it is. Update gmconv_zoo, or pass a file of your own, pretrained_cfg_overlay=dict(file=...)."
+            "where it is. Update gmconv_zoo, or pass a file of your own, "
+            "pretrained_cfg_overlay=dict(file=...) (--weights)."
         )
 
 

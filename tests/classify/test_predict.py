@@ -268,6 +268,10 @@ def test_command_says_what_is_wrong_with_the_model(photos, gmconv):
     assert "is not a folder, a model that timm knows, or a Hub repository" in refused
 
 
+def test_command_names_the_option_that_is_out_of_range(photos, saved, gmconv):
+    assert gmconv("predict", saved, photos, "--top", 0)[0] == "gmconv predict: topk=0: pass at least 1 (--top)."
+
+
 def test_tag_loads_through_timm(monkeypatch):
     asked = []
 
@@ -288,12 +292,14 @@ def logits(name):
     torch.manual_seed(0)
     with torch.inference_mode():
         return model(torch.rand(2, 3, 32, 32)).tolist()
-try:
-    open_model("gmconv/missing")
-except RuntimeError as error:
-    message = str(error)
+def message(name):
+    try:
+        open_model(name)
+    except RuntimeError as error:
+        return str(error)
 names = ["gmconv/own", "hf-hub:gmconv/own@main", "gmconv/converted"]
-report(logits={name: logits(name) for name in names}, message=message)
+failures = [message(name) for name in ("gmconv/missing", "gmconv_zoo/detectio", "resnet18")]
+report(logits={name: logits(name) for name in names}, failures=failures)
 """
 
 
@@ -308,8 +314,11 @@ def test_hub_repositories_open_by_their_names(hub, saved, tmp_path):
         torch.manual_seed(0)
         expected = model(torch.rand(2, 3, 32, 32))
         torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-5)
-    assert "gmconv/missing could not be loaded from the Hub" in found["message"]
-    assert "set HF_TOKEN" in found["message"]
+    missing, misspelt, of_timm = found["failures"]
+    assert missing.startswith("gmconv/missing could not be loaded from the Hub")
+    assert "set HF_TOKEN" in missing
+    assert "Did you mean detection?" in misspelt
+    assert of_timm.startswith("resnet18 could not be loaded from the Hub")
 
 
 def test_images_are_prepared_in_the_networks_test_size(photos):

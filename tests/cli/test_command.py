@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import gmconv_zoo
+from gmconv_zoo import cli
 from gmconv_zoo._version import __version__
 from gmconv_zoo.cli import COMMANDS
 from gmconv_zoo.cli.command import run
@@ -52,6 +53,24 @@ def test_an_option_has_the_same_choices_in_every_command():
         for action in parser._actions:
             if action.choices:
                 assert choices.setdefault(action.dest, tuple(action.choices)) == tuple(action.choices), command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "gmconv: the following arguments are required: COMMAND. gmconv --help shows"),
+        (("finetun",), "gmconv: argument COMMAND: invalid choice: 'finetun'"),
+        (("finetune", "photos", "--epochs", "ten"), "gmconv finetune: argument --epochs: invalid int value: 'ten'. gm"),
+    ],
+)
+def test_a_wrong_option_is_answered_with_one_line(arguments, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gmconv", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert line.startswith(said)
+    assert line.endswith("--help shows what is allowed.")
 
 
 def test_help_and_version_name_every_command_and_need_no_extra():
@@ -105,6 +124,7 @@ def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(g
     assert (row["cached"], row["top1"], row["dataset"]) == (True, pytest.approx(88.48), "CIFAR-10 test")
     assert "gmconv validate" in row["origin"]
     assert json.loads(gmconv("models", "gmconv_cifar_resnet56", "--json")[1])[0]["tag"] == ""
+    assert gmconv("models", "gmconv_cifar_resnet56")[1].split()[-5] == "0.125"  # rounded once, as in the README
     assert gmconv("models", "resnet99")[0].startswith("gmconv models: no network matches 'resnet99'")
 
 
@@ -122,9 +142,14 @@ def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, gmconv):
     (share,) = {(status, out.split("%")[0]) for status, out in (predicted(name, own) for name in names)}
     assert share[0] == 0
     for name, weights, said in (
-        ("resnet34", own, "Missing key|does not fit|Error"),
+        (
+            "resnet34",
+            own,
+            r"^gmconv predict: resnet34: .* Pass the weights of this network \(--weights\)\.$",
+        ),
         ("gmconv_resnet50", own, "the checkpoint does not fit the model"),
         ("gmconv_resnet18", tmp_path / "none.pth", r"weights='.*none\.pth' is not a file"),
+        ("resnet18", tmp_path / "image.png", r"image\.png' is damaged or not a state dict"),
         ("ORG/NAME", own, "ORG/NAME has weights of its own"),
     ):
         assert re.search(said, predicted(name, weights)[0])
@@ -177,7 +202,7 @@ def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("saved", "said"),
     [
-        (True, "interrupted. {path} is saved: pass --resume to go on from it."),
+        (True, "interrupted. {path} is saved: pass --resume to continue from it."),
         (False, "interrupted. No checkpoint has been saved: start again."),
     ],
 )

@@ -121,6 +121,7 @@ class Wrong(OneConvolution):
         (lambda: awake(NET).bfloat16(), {}, r"bfloat16 tensors: export model.float\(\)"),
         (lambda: torch.compile(awake(NET)), {}, "pass the network inside it"),
         (lambda: timm.create_model("gmconv_cifar_resnet20", device="meta"), {}, "meta device"),
+        (lambda: awake(NET), {"format": "onnx"}, r"net.pt2': .* format onnx ends in .onnx \(--output\)"),
         (lambda: awake(NET), {"image_size": (0, 4)}, r"image_size=\(0, 4\)"),
         (Branching, {}, r"names no input size: pass image_size"),
         (Branching, {"image_size": SIZE}, "cannot be exported as exported.*Try another of"),

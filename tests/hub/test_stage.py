@@ -239,6 +239,9 @@ def test_damaged_record_is_named(tmp_path, content):
 
 
 def test_missing_metric_must_be_declared(tmp_path):
+    with pytest.raises(ValueError, match=r"has no config\.json: pass a folder that"):
+        choose_measured(tmp_path)
+    (tmp_path / "config.json").touch()
     with pytest.raises(ValueError, match="records no score"):
         choose_measured(tmp_path)
     assert choose_measured(tmp_path, absent=True) is None

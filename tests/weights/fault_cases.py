@@ -104,7 +104,7 @@ CASES = [
         "sigmas in a file declared standard",
         "masked",
         changed(put("layer1.0.conv1.sigma", lambda _: torch.ones(1))),
-        "declared a standard one but carries sigmas",
+        "but this name stands for a standard network's weights",
         kept=True,
     ),
     Case("another file behind a url", "url-other", by_url(prefix="01234567"), "sha256 .* and was not kept"),

@@ -23,7 +23,7 @@ INTRO = """# Errors when weights are loaded
 gmconv verify
 ```
 
-This checks every pretrained weight in the cache, without the network ([pretrained weights](weights.md)).
+This checks every pretrained weight in the cache, without a connection ([pretrained weights](weights.md)).
 
 Nothing is loaded in part, unless you pass `pretrained_strict=False`: `timm.create_model(..., pretrained=True)` either
 returns a model whose every tensor was checked, or raises an error. For tags of this package, every error below is a

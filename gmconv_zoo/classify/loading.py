@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
 from ..streams.open import StreamData
 from ..wording import listed
+from .evaluate import Answers
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -49,12 +51,14 @@ class Loaders:
     """Loaders for training and evaluation.
 
     Attributes:
-        train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
+        train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels; of a stream's validation images
+            also their indices, see `EvalStream`.
         train_labels: (N,) labels of the training images; (0,) for a stream.
         in_memory: whether the images are kept in memory.
         skipped: names of the images that could not be read, with the reason; for streams they are known only after an
             epoch.
-        callbacks, closing_callbacks: to run after each epoch, see `train`.
+        answers: makes the counter of one evaluation.
+        callbacks, closing_callbacks: functions that run after each epoch, see `engine.fit.Task`.
     """
 
     train: DataLoader[tuple[Tensor, Tensor]]
@@ -62,6 +66,7 @@ class Loaders:
     train_labels: Tensor
     in_memory: bool
     skipped: list[str]
+    answers: Callable[[], Answers] = Answers
     callbacks: tuple[EpochCallback, ...] = ()
     closing_callbacks: tuple[EpochCallback, ...] = ()
 

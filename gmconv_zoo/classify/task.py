@@ -116,7 +116,8 @@ def fit_classifier(
     class_weights: Tensor | None = None,
     run: dict[str, Any] | None = None,
     identity: Iterable[str] = (),
-    on_best: Callable[[Answers], None] = lambda answers: None,
+    answers: Callable[[], Answers] = Answers,
+    on_best: Callable[[Answers], None] = lambda _: None,
     callbacks: tuple[EpochCallback, ...] = (),
     closing_callbacks: tuple[EpochCallback, ...] = (),
 ) -> TrainResult:
@@ -133,6 +134,7 @@ def fit_classifier(
         class_weights: (classes,) factors of the loss, for a recipe with class weights.
         run: further values for results.json, such as "dataset", the name of the validation set.
         identity: names of those that must be equal to go on from a checkpoint.
+        answers: makes the counter of one evaluation.
         on_best, callbacks, closing_callbacks: see `engine.fit.Task`.
 
     Returns:
@@ -146,7 +148,7 @@ def fit_classifier(
     classes = getattr(model, "num_classes", None)
     weights = class_weights if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
-    task = Task(loss, Answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
+    task = Task(loss, answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
     with naming_unreadable("Repair it and go on with resume (--resume), or start anew with skip_bad (--skip-bad)."):
         result = fit(
             model,

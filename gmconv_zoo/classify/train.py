@@ -236,6 +236,7 @@ def _train(
         class_weights=balanced_weights(loaders.train_labels, len(classes)),
         run=described,
         identity=[name for name in _IDENTITY if name in described],
+        answers=loaders.answers,
         on_best=describe_classes,
         callbacks=loaders.callbacks,
         closing_callbacks=loaders.closing_callbacks,

@@ -13,8 +13,10 @@ from torchvision.transforms.functional import to_tensor
 
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.eval_images import EvalStream
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.images.pixels import UnreadableImageError
-from gmconv_zoo.streams.datasets import HeldOutStream, TrainStream
+from gmconv_zoo.streams.datasets import TrainStream
 from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
 from gmconv_zoo.streams.read import stream_images
 from tests import launch
@@ -146,8 +148,9 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
     data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache")
     assert data.description.endswith(" test")
-    with pytest.raises(ValueError, match=r"the stream has the label -1, but there are 3 classes: .*--val-split"):
-        list(HeldOutStream(data.val, to_tensor, classes=3))
+    source = ImageSource("made", data.val, list(data.classes), stream=True)
+    with pytest.raises(ValueError, match=r"label -1: there are 3 classes\. .*--val-split"):
+        list(EvalStream(source, to_tensor, shape=(3, 8, 8), outputs=[0, 1, 2]))
 
 
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):
@@ -222,8 +225,9 @@ def test_unreadable_image_stops_the_run_and_is_named_or_left_out_and_counted(tmp
     make_shards(tmp_path, "train", (8, 8, 8, 8), damaged=(damaged,) if split == "train" else ())
     make_shards(tmp_path, "val", (4, 3), damaged=(damaged,) if split == "val" else ())
     shard = damaged // (8 if split == "train" else 4)
-    said = rf"{split}-{shard}\.tar, image {damaged:04} \(.+\) cannot be read\. Repair it .*--skip-bad"
-    with pytest.raises(UnreadableImageError, match=said) as error:
+    named = rf"{split}-{shard}\.tar, image {damaged:04} \(.+\)"
+    said = f"cannot be read: {named}. Repair .*--skip-bad" if split == "val" else f"{named} cannot be read.*--skip-bad"
+    with pytest.raises(ValueError, match=said) as error:
         run(tmp_path, tmp_path / "stopped")
     assert "\n" not in str(error.value)
     result = run(tmp_path, tmp_path / "skipping", skip_bad=True)

@@ -72,13 +72,7 @@ class Loaders:
 
 
 def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
-    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it.
-
-    Args:
-        data: a folder, "torch/NAME" or "hfds/NAME".
-        accelerator: of the run.
-        **options: of `open_data`.
-    """
+    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it."""
     downloads = str(data).startswith("torch/") and not Path(data).exists()
     with accelerator.local_main_process_first() if downloads else nullcontext():
         return open_data(data, **options)
@@ -167,10 +161,6 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
 
     It contains the classes, the labels in their order, the file names, and how images are read. For a stream it
     contains the number of validation images and their name in records. Pixels are not compared.
-
-    Args:
-        images: the images that the loaders read.
-        loaders: loaders of these images, without the skipped ones.
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
@@ -189,11 +179,6 @@ def _digest(content: bytes) -> str:
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
     """Read every image once.
-
-    Args:
-        source: images.
-        transform: Pillow image to a (C, H, W) uint8 array.
-        skip_bad: leave out what cannot be read.
 
     Returns:
         (N, C, H, W) uint8, (N,) int64 labels, and what was left out, by name and reason.
@@ -215,11 +200,9 @@ def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tu
 
 
 def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
-    """What turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
+    """Return what turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
 
-    Args:
-        config: a network's, as timm resolves it.
-        recipe: a random resized crop, or a crop of the padded image, and mirroring.
+    That is a random resized crop, or a crop of the padded image, and mirroring.
     """
     flip = 0.5 * recipe.flip
     if recipe.crop_scale < 1:

@@ -55,14 +55,9 @@ class TrainResult:
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights by which every class counts the same in the loss; their mean over the images is 1.
+    """Return the (classes,) float32 weights by which every class counts the same in the loss.
 
-    Args:
-        labels: (N,) int64, of the training images; every class at least once.
-        classes: how many there are.
-
-    Returns:
-        (classes,) float32.
+    Their mean over the training images, whose labels are (N,) and have every class at least once, is 1.
     """
     counts = torch.bincount(labels, minlength=classes)
     return len(labels) / (classes * counts.float())
@@ -71,19 +66,13 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
 def make_batch_loss(
     recipe: Recipe, *, classes: int | None = None, class_weights: Tensor | None = None, channels_last: bool = True
 ) -> BatchLoss:
-    """The loss of a batch as the training loop wants it.
+    """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
     Args:
         recipe: gives label smoothing, mixup and cutmix.
         classes: outputs of the network; needed for mixup and cutmix only.
         class_weights: (classes,) multiplies each image's loss by its class's weight.
         channels_last: bring images into this memory format.
-
-    Returns:
-        A function of the network and a batch of (B, C, H, W) images and (B,) labels.
-
-    Raises:
-        ValueError: when the recipe mixes images and the number of classes is not known.
     """
     mixing = _mixup(recipe, classes)
 

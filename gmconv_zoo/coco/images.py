@@ -137,7 +137,7 @@ class AspectRatioSampler(EpochSampler):
 def coco_loader(
     images: CocoImages, batch_size: int, *, shuffle: bool = False, workers: int | None = None
 ) -> DataLoader[Sample]:
-    """Return a loader whose batches are a list of images and a list of targets, for accelerate's ``split_batches=True``.
+    """Return a loader, for accelerate's ``split_batches=True``, whose batches are a list of images and one of targets.
 
     Args:
         images: the dataset; its seed is also the seed of the order.

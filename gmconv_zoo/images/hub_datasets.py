@@ -169,7 +169,7 @@ class HubReader:
 def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
     """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
 
-    A split that is trained on, also as a part of "train+validation[:50%]", is never returned; None if there is no other.
+    A split that is trained on, also as a part of "train+validation[:50%]", is never returned; None without another one.
 
     Raises:
         ValueError: when the dataset does not exist.

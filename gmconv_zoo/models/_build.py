@@ -172,13 +172,8 @@ def build_gmconv(
 def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
     """Return timm's ``default_cfgs`` entries of models, made from their specs.
 
-    Args:
-        *models: the entrypoints' names.
-        first_conv: name of the stem convolution.
-        **common: entries that all tags share (classifier, pool_size and so on).
-
-    Returns:
-        "model.tag" -> configuration, a model's default tag first; one untagged entry for a model without weights.
+    They are by "model.tag", a model's default tag first, with one untagged entry for a model without weights. All tags
+    share the ``common`` entries (classifier, pool_size and so on).
     """
     cfgs: dict[str, Any] = {}
     for model in models:

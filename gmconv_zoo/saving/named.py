@@ -60,11 +60,7 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
 
 @contextmanager
 def naming_hub_errors(name: str) -> Iterator[None]:
-    """Turn whatever the Hub and its transports raise into a RuntimeError that says what to do; others pass.
-
-    Args:
-        name: name of the repository, as the user gave it.
-    """
+    """Turn whatever the Hub and its transports raise into a RuntimeError that says what to do; others pass."""
     try:
         yield
     except (ValueError, RuntimeError):
@@ -129,10 +125,7 @@ def is_timm_name(name: str) -> bool:
 
 
 def check_model_name(name: str) -> None:
-    """Check that a name can be that of a network: a folder, a model that timm knows, or a Hub repository.
-
-    Args:
-        name: as `open_model` takes it.
+    """Check that a name, as `open_model` takes it, can be that of a network.
 
     Raises:
         ValueError: for a name that is none of these (the message suggests similar ones), or a tag that the model does

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .store import HubError, Store
 
@@ -48,25 +48,15 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         self.fault, self.namespaces = {}, ()
-        asked = {
-            "method": self.command,
-            "path": self.path,
-            "host": self.headers.get("Host"),
-            "authorised": bool(self.headers.get("Authorization")),
-            "range": self.headers.get("Range"),
-            "fault": None,
-        }
+        asked = {"method": self.command, "path": self.path, "range": self.headers.get("Range")}
         self.config.journal.append(asked)  # now, so that the journal has the order in which the client asked
-        url = urlsplit(self.path)
-        self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         try:
             data = b"" if self.command in ("GET", "HEAD") else self.read_body()
             self.fault = self.next_fault()
-            asked["fault"] = self.fault.get("kind")
             if not self.suffer():
                 return
             self.authorise()
-            self.dispatch(unquote(url.path), data)
+            self.dispatch(unquote(urlsplit(self.path).path), data)
         except HubError as error:
             headers = {"X-Error-Message": error.message, **error.headers}
             if error.code:
@@ -162,7 +152,7 @@ class HubHandler(BaseHTTPRequestHandler):
         store = self.config.store
         repo = store.repos.get(repo_id)
         own = repo_id.split("/")[0] in self.namespaces
-        if repo is None or (repo["private"] and not own):
+        if repo is None:
             if self.namespaces:
                 raise HubError(404, "RepoNotFound", "Repository not found")
             raise HubError(401, "RepoNotFound", "Invalid username or password.")  # existence is not told to strangers

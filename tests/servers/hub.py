@@ -7,7 +7,7 @@ from .handler import STRANGER, WRITER, Config
 from .loopback import LoopbackServer
 from .pull import PullRoutes
 from .push import PushRoutes
-from .store import Store
+from .store import LFS_SUFFIXES, Store
 
 __all__ = ["STRANGER", "WRITER", "HubServer"]
 
@@ -38,24 +38,15 @@ class HubServer(LoopbackServer):
         self.store = self.config.store
         super().__init__(Handler, config=self.config)
 
-    def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
-        """Commit files as if they had been pushed, and return the commit's hash.
-
-        Args:
-            repo_id: created where it does not exist.
-            files: file name -> content; weights are stored as LFS files, as the Hub does.
-            revision: a branch; a new one starts at main.
-        """
+    def put(self, repo_id: str, files: dict[str, bytes]) -> str:
+        """Commit files as if they had been pushed, creating the repository if need be; returns the commit's hash."""
         with self.store.lock:
             if repo_id not in self.store.repos:
                 self.store.create(repo_id)
-            refs = self.store.repos[repo_id]["refs"]
-            refs.setdefault(revision, refs["main"])
-            suffixes = ("safetensors", "bin", "pt", "pth", "onnx")
-            adds = {name: self.store.entry(data, lfs=name.endswith(suffixes)) for name, data in files.items()}
-            return self.store.commit(repo_id, revision, "put", adds=adds)
+            adds = {name: self.store.entry(data, lfs=name.endswith(LFS_SUFFIXES)) for name, data in files.items()}
+            return self.store.commit(repo_id, adds)
 
-    def tag(self, repo_id: str, name: str, revision: str = "main") -> None:
+    def tag(self, repo_id: str, name: str, revision: str) -> None:
         """Tag a revision."""
         self.store.repos[repo_id]["tags"][name] = self.store.resolve(repo_id, revision)
 
@@ -66,10 +57,6 @@ class HubServer(LoopbackServer):
     def files(self, repo_id: str, revision: str = "main") -> list[str]:
         """Names of the files of a revision."""
         return sorted(self.store.tree(repo_id, revision))
-
-    def flags(self, repo_id: str, **flags: bool) -> None:
-        """Set private=... or gated=... of a repository."""
-        self.store.repos[repo_id].update(flags)
 
     def fault(self, match: str, kind: str, *, times: int = 1, after: int = 0, **details: Any) -> None:
         """Make the next requests go wrong.
@@ -85,7 +72,7 @@ class HubServer(LoopbackServer):
         self.config.faults.append({"match": match, "kind": kind, "times": times, "after": after, **details})
 
     def journal(self) -> list[dict[str, Any]]:
-        """What was asked since the last reset: method, path, host, authorised, range, fault."""
+        """What was asked since the last reset: method, path and range."""
         return list(self.config.journal)
 
     def forget(self) -> None:

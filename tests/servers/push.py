@@ -3,19 +3,18 @@
 import base64
 import hashlib
 import json
-import re
 from typing import Any
 
-from .cards import card_problems
+from huggingface_hub import ModelCard
+from yaml import YAMLError
+
 from .handler import HubHandler
 from .pull import API, REPO
-from .store import HubError
+from .store import LFS_SUFFIXES, HubError
 from .xet import xet_hashes
 
 __all__ = ["PushRoutes"]
 
-UPLOADED_AS_LFS = re.compile(r"\.(safetensors|bin|pt|pth|onnx|zip|tar|gz|npz|ckpt|h5|msgpack|parquet|arrow)$")
-LFS_SIZE = 10 * 1024 * 1024
 OBJECT = r"^/_lfs/(?P<sha256>[0-9a-f]{64})"
 
 
@@ -35,25 +34,20 @@ class PushRoutes(HubHandler):
 
     def create_repo(self, data: bytes) -> None:
         asked = json.loads(data)
-        repo_id = self.full_id(asked)
+        repo_id = f"{asked['organization']}/{asked['name']}"
         self.need_write(repo_id)
         store, url = self.config.store, f"{self.base()}/{repo_id}"
         with store.lock:
             if repo_id in store.repos:  # the client reads the url of a 409 too
                 message = "You already created this model repo"
                 raise HubError(409, message=message, body={"error": message, "url": url})
-            store.create(repo_id, private=asked.get("visibility") == "private" or bool(asked.get("private")))
+            store.create(repo_id)
         self.answer(200, {"url": url, "name": repo_id, "id": repo_id})
 
-    def full_id(self, asked: dict[str, Any]) -> str:
-        if not self.namespaces:
-            raise HubError(401, message="Invalid username or password.")
-        return f"{asked.get('organization') or self.namespaces[0]}/{asked['name']}"
-
     def validate_card(self, data: bytes) -> None:
-        errors, warnings = card_problems(json.loads(data)["content"])
-        rows = {"errors": [{"message": e} for e in errors], "warnings": [{"message": w} for w in warnings]}
-        self.answer(400 if errors else 200, rows)
+        problem = card_problem(json.loads(data)["content"])
+        errors = [{"message": problem}] if problem else []
+        self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
@@ -61,9 +55,8 @@ class PushRoutes(HubHandler):
         tree, rows = self.config.store.tree(repo_id, revision), []
         for asked in json.loads(data)["files"]:
             path, entry = asked["path"], tree.get(asked["path"])
-            lfs = bool(UPLOADED_AS_LFS.search(path)) or asked["size"] > LFS_SIZE
             oid = entry and (entry["sha"] if entry["lfs"] else entry["oid"])
-            mode = "lfs" if lfs else "regular"
+            mode = "lfs" if path.endswith(LFS_SUFFIXES) else "regular"
             rows.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self.answer(200, {"files": rows, "commitOid": self.config.store.resolve(repo_id, revision)})
 
@@ -93,27 +86,17 @@ class PushRoutes(HubHandler):
         self.answer(200, {})
 
     def commit(self, repo_id: str, revision: str, data: bytes) -> None:
-        store, repo = self.config.store, self.repo(repo_id)
+        store, adds = self.config.store, {}
+        self.repo(repo_id)
         self.need_write(repo_id)
-        header: dict[str, Any] = {}
-        adds = {}
         for line in data.splitlines():
             key, value = (row := json.loads(line))["key"], row["value"]
-            if key == "header":
-                header = value
-            elif key == "file":
+            if key == "file":
                 adds[value["path"]] = store.entry(base64.b64decode(value["content"]), lfs=False)
             elif key == "lfsFile":
                 adds[value["path"]] = self.uploaded_entry(value)
-        if "README.md" in adds and (errors := card_problems(store.read(adds["README.md"]["sha"]).decode())[0]):
-            raise HubError(400, message="; ".join(errors))
         with store.lock:
-            parent = store.resolve(repo_id, revision)
-            if header.get("parentCommit") and not parent.startswith(header["parentCommit"]):
-                raise HubError(412, message="A commit has happened since. Please refresh and try again.")
-            if revision not in repo["refs"]:
-                raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-            oid = store.commit(repo_id, revision, header.get("summary", ""), adds=adds)
+            oid = store.commit(repo_id, adds)
         url = f"{self.base()}/{repo_id}/commit/{oid}"
         self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
@@ -137,3 +120,12 @@ class PushRoutes(HubHandler):
                 raise HubError(409, message="Reference already exists")
             tags[name] = store.resolve(repo_id, revision)
         self.answer(200, {})
+
+
+def card_problem(text: str) -> str:
+    """What is wrong with the metadata of a model card; "" for nothing."""
+    try:
+        ModelCard(text)
+    except (ValueError, YAMLError) as error:
+        return str(error)
+    return ""

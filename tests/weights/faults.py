@@ -80,7 +80,7 @@ def good(
         state_dict = tensors(slug, model=model, num_classes=num_classes)
         change(state_dict)
         world.hub.put(name, {stored: encode({key: value.contiguous() for key, value in state_dict.items()})})
-        world.hub.flags(name, gated=gated)
+        world.hub.store.repos[name]["gated"] = gated
         sha = world.hub.store.tree(name, "main")[stored]["sha"]
         for pattern, fault in ((f"GET /_cdn/{sha}", download), (f"HEAD /{name}/", request)):
             if fault is not None:

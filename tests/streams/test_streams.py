@@ -13,8 +13,6 @@ from torchvision.transforms.functional import to_tensor
 
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.data.eval_data import open_eval_data
-from gmconv_zoo.data.eval_images import EvalStream
-from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.datasets import TrainStream
 from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
@@ -141,16 +139,6 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr("gmconv_zoo.streams.open.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
         open_stream("wds/made")
-
-
-def test_labels_that_are_held_back_are_named(tmp_path):
-    make_set(tmp_path / "made", {"train": (8, 1)})
-    make_set(tmp_path / "made", {"train": (8, 1), "test": (4, 1)}, label=lambda number: -1 if number < 4 else 1)
-    data = open_stream(f"hfids/{tmp_path / 'made'}", data_dir=tmp_path / "cache")
-    assert data.description.endswith(" test")
-    source = ImageSource("made", data.val, list(data.classes), stream=True)
-    with pytest.raises(ValueError, match=r"label -1: there are 3 classes\. .*--val-split"):
-        list(EvalStream(source, to_tensor, shape=(3, 8, 8), outputs=[0, 1, 2]))
 
 
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):

@@ -387,6 +387,7 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
         (row,) = validate(["tiny"], source, settings(), progress=False)
         assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
+        assert "--val-split" in row.error
 
 
 def test_bad_data_is_named(folder, tmp_path, gmconv):

@@ -3,44 +3,27 @@
 import json
 import re
 import time
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .store import HubError, Store
+from .store import HubError
 
-__all__ = ["Config", "HubHandler"]
+__all__ = ["STRANGER", "WRITER", "HubHandler"]
 
 WRITER, STRANGER = "hf_loopback_writer", "hf_loopback_other"
-
-
-@dataclass
-class Config:
-    """One server's settings and state.
-
-    Attributes:
-        store: where repositories lie.
-        tokens: {bearer token: namespaces it may write to}.
-        xet_cas: "local:///folder", hf_xet's own on-disk store, or "" for no Xet.
-        faults: what goes wrong next, see `HubServer.fault`.
-        journal: one entry per request, in the order in which they came.
-    """
-
-    store: Store
-    tokens: dict[str, tuple[str, ...]] = field(
-        default_factory=lambda: {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
-    )
-    xet_cas: str = ""
-    faults: list[dict[str, Any]] = field(default_factory=list)
-    journal: list[dict[str, Any]] = field(default_factory=list)
+# The namespaces that a token may write to
+TOKENS = {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
 
 
 class HubHandler(BaseHTTPRequestHandler):
-    """Plumbing of one request; subclasses have routes as (method, pattern, function) rows."""
+    """Plumbing of one request; subclasses have routes as (method, pattern, function) rows.
+
+    ``hub`` is the `HubServer` that it answers for.
+    """
 
     protocol_version, server_version = "HTTP/1.1", "loopback-hub/1"
-    config: Config
+    hub: Any
     routes: list[tuple[str, str, str]] = []  # noqa: RUF012
 
     def log_message(self, *args: Any) -> None:
@@ -49,7 +32,7 @@ class HubHandler(BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         self.fault, self.namespaces = {}, ()
         asked = {"method": self.command, "path": self.path, "range": self.headers.get("Range")}
-        self.config.journal.append(asked)  # now, so that the journal has the order in which the client asked
+        self.hub.requests.append(asked)  # now, so that the journal has the order in which the client asked
         try:
             data = b"" if self.command in ("GET", "HEAD") else self.read_body()
             self.fault = self.next_fault()
@@ -87,7 +70,7 @@ class HubHandler(BaseHTTPRequestHandler):
                 return body
 
     def next_fault(self) -> dict[str, Any]:
-        for fault in self.config.faults:
+        for fault in self.hub.faults:
             if fault["times"] and re.search(fault["match"], f"{self.command} {self.path}"):
                 fault["after"] -= 1
                 if fault["after"] < 0:
@@ -137,9 +120,9 @@ class HubHandler(BaseHTTPRequestHandler):
     def authorise(self) -> None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer":
-            if token not in self.config.tokens:
+            if token not in TOKENS:
                 raise HubError(401, message="Invalid credentials in Authorization header")
-            self.namespaces = self.config.tokens[token]
+            self.namespaces = TOKENS[token]
 
     def need_write(self, repo_id: str) -> None:
         if not self.namespaces:
@@ -149,7 +132,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def repo(self, repo_id: str, *, content: bool = False) -> dict[str, Any]:
         """A repository the client may see; with content, one whose files it may read."""
-        store = self.config.store
+        store = self.hub.store
         repo = store.repos.get(repo_id)
         own = repo_id.split("/")[0] in self.namespaces
         if repo is None:

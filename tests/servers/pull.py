@@ -26,8 +26,8 @@ class PullRoutes(HubHandler):
 
     def get_file(self, repo_id: str, revision: str, path: str, data: bytes) -> None:
         self.repo(repo_id, content=True)
-        oid = self.config.store.resolve(repo_id, revision)
-        entry = self.config.store.tree(repo_id, oid).get(path)
+        oid = self.hub.store.resolve(repo_id, revision)
+        entry = self.hub.store.tree(repo_id, oid).get(path)
         if entry is None:
             raise HubError(404, "EntryNotFound", "Entry not found", headers={"X-Repo-Commit": oid})
         headers = {"X-Repo-Commit": oid, "ETag": f'"{entry["oid"]}"'}
@@ -46,7 +46,7 @@ class PullRoutes(HubHandler):
         self.send_object(sha256, {"ETag": f'"{sha256}"'})
 
     def send_object(self, sha256: str, headers: dict[str, str]) -> None:
-        body, kind = self.config.store.read(sha256), self.fault.get("kind")
+        body, kind = self.hub.store.read(sha256), self.fault.get("kind")
         if kind == "corrupt":  # the same size, one byte flipped
             at = self.fault.get("at", len(body) // 2)
             body = body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :]
@@ -62,8 +62,8 @@ class PullRoutes(HubHandler):
 
     def get_info(self, repo_id: str, revision: str | None, data: bytes) -> None:
         self.repo(repo_id)
-        oid = self.config.store.resolve(repo_id, revision or "main")
-        siblings = [{"rfilename": path} for path in sorted(self.config.store.tree(repo_id, oid))]
+        oid = self.hub.store.resolve(repo_id, revision or "main")
+        siblings = [{"rfilename": path} for path in sorted(self.hub.store.tree(repo_id, oid))]
         self.answer(200, {"id": repo_id, "sha": oid, "siblings": siblings})
 
     def get_refs(self, repo_id: str, data: bytes) -> None:
@@ -78,13 +78,13 @@ class PullRoutes(HubHandler):
     def get_tree(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
         rows = []
-        for path, entry in sorted(self.config.store.tree(repo_id, revision).items()):
+        for path, entry in sorted(self.hub.store.tree(repo_id, revision).items()):
             row = {"type": "file", "path": path, "size": entry["size"], "oid": entry["oid"]}
             row |= {"lfs": entry["lfs"]} if entry["lfs"] else {}
             rows.append(row | ({"xetHash": entry["xet"]} if entry.get("xet") else {}))
         self.answer(200, rows)
 
     def get_xet_token(self, repo_id: str, revision: str, data: bytes) -> None:
-        url, expires = self.config.xet_cas, int(time.time()) + 3600
+        url, expires = self.hub.xet_cas, int(time.time()) + 3600
         headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": str(expires)}
         self.answer(200, {"casUrl": url, "accessToken": "xet", "exp": expires}, headers)

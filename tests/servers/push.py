@@ -36,7 +36,7 @@ class PushRoutes(HubHandler):
         asked = json.loads(data)
         repo_id = f"{asked['organization']}/{asked['name']}"
         self.need_write(repo_id)
-        store, url = self.config.store, f"{self.base()}/{repo_id}"
+        store, url = self.hub.store, f"{self.base()}/{repo_id}"
         with store.lock:
             if repo_id in store.repos:  # the client reads the url of a 409 too
                 message = "You already created this model repo"
@@ -52,13 +52,13 @@ class PushRoutes(HubHandler):
     def preupload(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
         self.need_write(repo_id)
-        tree, rows = self.config.store.tree(repo_id, revision), []
+        tree, rows = self.hub.store.tree(repo_id, revision), []
         for asked in json.loads(data)["files"]:
             path, entry = asked["path"], tree.get(asked["path"])
             oid = entry and (entry["sha"] if entry["lfs"] else entry["oid"])
             mode = "lfs" if path.endswith(LFS_SUFFIXES) else "regular"
             rows.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
-        self.answer(200, {"files": rows, "commitOid": self.config.store.resolve(repo_id, revision)})
+        self.answer(200, {"files": rows, "commitOid": self.hub.store.resolve(repo_id, revision)})
 
     def lfs_batch(self, repo_id: str, data: bytes) -> None:
         self.need_write(repo_id)
@@ -66,7 +66,7 @@ class PushRoutes(HubHandler):
         for asked in json.loads(data)["objects"]:
             oid, size = asked["oid"], asked["size"]
             row: dict[str, Any] = {"oid": oid, "size": size}
-            if not self.config.store.path_of(oid).exists():
+            if not self.hub.store.path_of(oid).exists():
                 verify = {"href": f"{self.base()}/_lfs/{oid}/verify", "header": {}}
                 row["actions"] = {"upload": {"href": f"{self.base()}/_lfs/{oid}", "header": {}}, "verify": verify}
             rows.append(row)
@@ -75,18 +75,18 @@ class PushRoutes(HubHandler):
     def lfs_put(self, sha256: str, data: bytes) -> None:
         if hashlib.sha256(data).hexdigest() != sha256:  # as the object store does with a signed checksum
             raise HubError(400, message="sha256 of the uploaded bytes does not match the LFS oid")
-        self.config.store.keep(data)
+        self.hub.store.keep(data)
         self.answer(200, {})
 
     def lfs_verify(self, sha256: str, data: bytes) -> None:
         asked = json.loads(data)
-        path = self.config.store.path_of(asked["oid"])
+        path = self.hub.store.path_of(asked["oid"])
         if not path.exists() or path.stat().st_size != asked["size"]:
             raise HubError(404, message="LFS object missing or of the wrong size")
         self.answer(200, {})
 
     def commit(self, repo_id: str, revision: str, data: bytes) -> None:
-        store, adds = self.config.store, {}
+        store, adds = self.hub.store, {}
         self.repo(repo_id)
         self.need_write(repo_id)
         for line in data.splitlines():
@@ -101,16 +101,16 @@ class PushRoutes(HubHandler):
         self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
     def uploaded_entry(self, asked: dict[str, Any]) -> dict[str, Any]:
-        store, oid = self.config.store, asked["oid"]
+        store, oid = self.hub.store, asked["oid"]
         if store.path_of(oid).exists():
             return store.lfs_entry(oid, store.path_of(oid).stat().st_size)
-        xet = xet_hashes(self.config.xet_cas).get(oid) if self.config.xet_cas else None
+        xet = xet_hashes(self.hub.xet_cas).get(oid) if self.hub.xet_cas else None
         if xet is None:
             raise HubError(400, message=f"LFS object {oid} was never uploaded")
         return {**store.lfs_entry(oid, asked["size"]), "xet": xet}
 
     def tag(self, repo_id: str, revision: str, data: bytes) -> None:
-        tags, store = self.repo(repo_id)["tags"], self.config.store
+        tags, store = self.repo(repo_id)["tags"], self.hub.store
         self.need_write(repo_id)
         if self.command == "DELETE":
             tags.pop(revision, None)

@@ -13,9 +13,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 import gmconv_zoo  # noqa: F401  registers the models
+from tests.conversion.networks import randomised
 from tests.servers.files import FileServer
 from tests.servers.hub import HubServer
-from tests.weights.sources import randomise
 
 __all__ = ["MODEL", "WIDE", "World"]
 
@@ -35,7 +35,7 @@ class World:
 
 @cache
 def _base(model: str, num_classes: int) -> StateDict:
-    return randomise(timm.create_model(model, num_classes=num_classes)).state_dict()
+    return randomised(timm.create_model(model, num_classes=num_classes)).state_dict()
 
 
 def tensors(slug: str, *, model: str = "stdconv_cifar_resnet20", num_classes: int = 10) -> StateDict:
@@ -80,7 +80,7 @@ def good(
         state_dict = tensors(slug, model=model, num_classes=num_classes)
         change(state_dict)
         world.hub.put(name, {stored: encode({key: value.contiguous() for key, value in state_dict.items()})})
-        world.hub.flags(name, gated=gated)
+        world.hub.store.repos[name]["gated"] = gated
         sha = world.hub.store.tree(name, "main")[stored]["sha"]
         for pattern, fault in ((f"GET /_cdn/{sha}", download), (f"HEAD /{name}/", request)):
             if fault is not None:
@@ -110,9 +110,9 @@ def changed(change: Callable[[StateDict], object], *, native: bool = False) -> P
 gated = good(gated=True)
 
 
-def same_as(other: str) -> Prepare:
-    """The repository of another case, which is in the cache by then."""
-    return lambda world, slug: {"hf_hub_id": repo_of(other)}
+def cached(world: World, slug: str) -> dict:
+    """The repository of the case "busy-warm", which is in the cache by then."""
+    return {"hf_hub_id": repo_of("busy-warm")}
 
 
 def nowhere(world: World, slug: str) -> dict:

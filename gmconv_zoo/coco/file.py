@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -142,16 +142,17 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
     """Read predictions in COCO's result format: "image_id", "category_id", "bbox" (x, y, width, height) and "score".
 
     Args:
-        path: JSON file with the list of predictions.
+        path: JSON file with the list of predictions. If they have "file_name" and "category", as those of
+            `gmconv detect`, these must agree with the ids.
         coco: annotations that the predictions are for.
 
     Raises:
-        ValueError: when the file is not a result file, or names images or categories that the annotations do not.
+        ValueError: when the file is not a result file, or is of other images or categories than the annotations.
     """
     found = _read_json(Path(path))
     if not isinstance(found, list):
         raise ValueError(f"{path} is not a COCO result file: it must hold a JSON list of predictions.")
-    images = {image.id for image in coco.images}
+    images = {image.id: PurePath(image.name).name for image in coco.images}
     faults = []
     for place, entry in enumerate(found):
         if not isinstance(entry, dict):
@@ -160,7 +161,10 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
             faults.append(f"entry {place}: {said}")
         elif not _is_number(entry.get("score")):
             faults.append(f"entry {place}: score is {_shown(entry.get('score'))}, not a finite number")
-    _refuse(faults, f"{path}, for {coco.path},", "predictions")
+        elif said := _other_name(entry, images[entry["image_id"]], coco.categories[entry["category_id"]]):
+            faults.append(f"entry {place}: {said}")
+    advice = " The image ids of gmconv detect are its own: to measure a detector, pass the model instead."
+    _refuse(faults, f"{path}, for {coco.path},", "predictions", advice)
     return found
 
 
@@ -189,11 +193,11 @@ def _entries(path: Path, content: Any, kind: str, fault: Callable[[Any], str]) -
     return entries
 
 
-def _refuse(faults: list[str], path: str, kind: str) -> None:
+def _refuse(faults: list[str], path: str, kind: str, advice: str = "") -> None:
     if faults:
         raise ValueError(
             f"{path} has mistakes in its {kind}, {len(faults)} in all: {listed(faults, separator='; ')}. "
-            "Correct or remove these entries."
+            f"Correct or remove these entries.{advice}"
         )
 
 
@@ -242,6 +246,15 @@ def _box_fault(entry: Any, images: Container[int], categories: Mapping[int, str]
         return f"area is {_shown(entry['area'])}, not a number of at least 0"
     if entry.get("iscrowd", 0) not in (0, 1):
         return f"iscrowd is {_shown(entry['iscrowd'])}, not 0 or 1"
+    return ""
+
+
+def _other_name(entry: Any, image: str, category: str) -> str:
+    """Say that a prediction has another name than its ids stand for."""
+    if PurePath(str(entry.get("file_name", image))).name != image:
+        return f"file_name is {_shown(entry['file_name'])}, but the image with the id {entry['image_id']} is {image}"
+    if entry.get("category", category) != category:
+        return f"category is {_shown(entry['category'])}, but the id {entry['category_id']} is {category}"
     return ""
 
 

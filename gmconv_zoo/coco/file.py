@@ -96,7 +96,8 @@ def read_coco(
 
     Raises:
         ValueError: when the file is not a COCO annotation file, ids repeat or are unknown, a file name leads out of the
-            folder, an image does not exist, or a box is not valid; the message names up to five of them.
+            folder, an image does not exist or is listed twice, or a box is not valid; the message names up to five of
+            them.
     """
     path = Path(annotations)
     content = _read_json(path)
@@ -290,6 +291,12 @@ def _check_files(path: Path, root: Path, images: Sequence[CocoImage]) -> None:
         raise ValueError(
             f"{len(missing)} of the {len(images)} images that {path} names do not exist in {root}: {listed(missing)}. "
             "Pass the folder that holds them, or correct file_name."
+        )
+    counts = Counter(os.path.normpath(image.name) for image in images)
+    if twice := [_shown(name) for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"{path} lists {len(twice)} images more than once: {listed(twice)}. Each entry would be an image with only "
+            "its own boxes: merge the entries of an image, and give their annotations its id."
         )
 
 

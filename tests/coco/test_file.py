@@ -101,6 +101,10 @@ BAD = {
     "no width": (at(*IMAGE, "width", value=None), "id 3: height and width are 20 and None"),
     "a width of zero": (at(*IMAGE, "width", value=0), "not at least 1 pixel"),
     "an image that does not exist": (at(*IMAGE, "file_name", value="d.png"), "1 of the 3 images.*'d.png'"),
+    "an image that is listed twice": (
+        at(*IMAGE, "file_name", value="./a.png"),
+        "lists 1 images more than once: 'a.png'",
+    ),
     "a name with a null byte": (at(*IMAGE, "file_name", value="d\0.png"), "do not exist"),
 }
 

@@ -17,7 +17,7 @@ from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
-from ..wording import listed, printable
+from ..wording import distinct, listed, printable
 from .build import categories_of
 from .evaluate import CocoEvaluator, evaluate_file
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
@@ -143,7 +143,9 @@ def read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFil
             f"{coco.path} has categories with the ids {listed([*map(str, beyond)])}, but the detector knows no names "
             f"and has the labels 1 to {len(categories)}: build it with its categories."
         )
-    return replace(coco, classes=tuple(coco.categories.get(label, name) for name, label in categories.items()))
+    taken = set(coco.categories.values())  # a category may itself be called "3"
+    names = (coco.categories.get(label, distinct(name, taken)) for name, label in categories.items())
+    return replace(coco, classes=tuple(names))
 
 
 def _write(output: str | Path, data: str | Path, split: str, result: dict[str, Any], **described: Any) -> None:

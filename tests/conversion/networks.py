@@ -7,29 +7,18 @@ from torch import nn
 from gmconv_zoo import DGMConv2d
 
 
-@torch.no_grad()
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random statistics, affine weights and layer scales, so that no branch is silent and outputs can be compared.
-
-    A network without batch norms gets larger weights instead.
-    """
+    """Random statistics, affine weights and layer scales, so that no branch is silent and outputs can be compared."""
     generator = torch.Generator().manual_seed(seed)
-    norms = [module for module in model.modules() if getattr(module, "running_mean", None) is not None]
-    for norm in norms:
-        norm.running_mean.copy_(torch.randn(norm.running_mean.shape, generator=generator) * 0.1)
-        norm.running_var.copy_(torch.rand(norm.running_var.shape, generator=generator) + 0.5)
-        if norm.weight is not None:
-            norm.weight.copy_(torch.rand(norm.weight.shape, generator=generator) * 0.5 + 0.5)
-    if not norms:
-        enlarge(model, generator)
-    wake_layer_scales(model, generator)
+    with torch.no_grad():
+        for module in model.modules():
+            if getattr(module, "running_mean", None) is not None:
+                module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.1)
+                module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
+                if module.weight is not None:
+                    module.weight.copy_(torch.rand(module.weight.shape, generator=generator) * 0.5 + 0.5)
+        wake_layer_scales(model, generator)
     return model.eval()
-
-
-def enlarge(model: nn.Module, generator: torch.Generator) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
 
 
 @torch.no_grad()
@@ -38,8 +27,9 @@ def wake_layer_scales(model: nn.Module, generator: torch.Generator) -> None:
     scales = [parameter for name, parameter in model.named_parameters() if name.endswith(".gamma")]
     for scale in scales:
         scale.uniform_(0.5, 1.0, generator=generator)
-    if scales:
-        enlarge(model, generator)
+    for module in model.modules() if scales else []:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
 
 
 def plain(name: str, **kwargs) -> nn.Module:

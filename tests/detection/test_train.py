@@ -120,14 +120,6 @@ def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, messa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(data, tmp_path):
-    accelerator = train.default_accelerator(gradient_accumulation_steps=2)
-    with pytest.raises(
-        ValueError, match=r"batch_size=3 cannot be shared by 1 process in 2 parts: pass a multiple of 2"
-    ):
-        run(data, tmp_path / "out", batch_size=3, accelerator=accelerator)
-
-
 def test_a_validation_set_without_boxes_is_refused(tmp_path):
     shapes(tmp_path, images=2, val=1)
     file = tmp_path / "annotations" / "instances_val.json"

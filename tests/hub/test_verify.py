@@ -70,12 +70,10 @@ def test_names_patterns_and_bare_models_select():
     assert names("stdconv_alexnet.tv_in1k") == ["stdconv_alexnet.tv_in1k"]
     assert names("gmconv_resnet18") == ["gmconv_resnet18.from_tv_in1k", "gmconv_resnet18.from_a1_in1k"]
     assert {name.split("_")[0] for name in names(["*alexnet*"])} == {"gmconv", "sgmconv", "stdconv"}
-    with pytest.raises(ValueError, match=r"no weight is called 'resnet19'.*gmconv_resnet18"):
-        verify("resnet19")
 
 
 @pytest.mark.parametrize(
-    "part", ["resnet18", "gmconv_resnet1", "gmconv_resnet18.", "gmconv_resnet18.from", "tv_in1k", ""]
+    "part", ["resnet19", "resnet18", "gmconv_resnet1", "gmconv_resnet18.", "gmconv_resnet18.from", "tv_in1k", ""]
 )
 def test_part_of_a_name_is_no_name(part):
     with pytest.raises(ValueError, match=f"no weight is called '{part}'"):

@@ -13,9 +13,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 import gmconv_zoo  # noqa: F401  registers the models
-from tests.conversion.networks import randomised
 from tests.servers.files import FileServer
 from tests.servers.hub import HubServer
+from tests.weights.sources import randomise
 
 __all__ = ["MODEL", "WIDE", "World"]
 
@@ -35,7 +35,7 @@ class World:
 
 @cache
 def _base(model: str, num_classes: int) -> StateDict:
-    return randomised(timm.create_model(model, num_classes=num_classes)).state_dict()
+    return randomise(timm.create_model(model, num_classes=num_classes)).state_dict()
 
 
 def tensors(slug: str, *, model: str = "stdconv_cifar_resnet20", num_classes: int = 10) -> StateDict:

@@ -10,9 +10,9 @@ from safetensors.torch import save
 from torch import nn
 
 from gmconv_zoo.weights.specs import SPECS, WeightSpec
-from tests.conversion.networks import randomised
+from tests.conversion.networks import wake_layer_scales
 
-__all__ = ["architecture_of", "file_of", "plain_network", "source_of"]
+__all__ = ["architecture_of", "file_of", "plain_network", "randomise", "source_of"]
 
 
 def architecture_of(spec: WeightSpec) -> str:
@@ -28,10 +28,30 @@ def plain_network(spec: WeightSpec) -> nn.Module:
     return timm.create_model(name) if spec.hf_hub_id else torchvision.models.get_model(name)
 
 
+@torch.no_grad()
+def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Give batch norms random weights and the statistics of random images: fresh ones, some zero, would hide errors.
+
+    A network without them gets larger weights instead, so that its outputs tell images apart.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.uniform_(0.5, 1.5, generator=generator)
+        norm.bias.normal_(std=0.1, generator=generator)
+        norm.momentum = None  # an exact average
+    for module in [] if norms else model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+    wake_layer_scales(model, generator)
+    model.train()(torch.randn(4, 3, 64, 64, generator=generator))
+    return model.eval()
+
+
 @cache
 def _source(location: str, spec: WeightSpec) -> nn.Module:
     torch.manual_seed(sum(location.encode()))
-    return randomised(plain_network(spec), seed=sum(location.encode()))
+    return randomise(plain_network(spec), seed=sum(location.encode()))
 
 
 def source_of(spec: WeightSpec) -> nn.Module:

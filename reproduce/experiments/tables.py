@@ -282,5 +282,5 @@ def _stem(runs: Sequence[RunRecord]) -> str:
     live = min((float(share) for run in runs for share in run.stem_live.split()), default=0.0)
     return (
         f"dynamic in {dynamic} of {len(spreads)} (mask spread {spreads[0]:.3f} to {spreads[-1]:.3f}, every hidden unit "
-        f"live on {100 * live:.0f} % of images or more)"
+        f"above 0 on {100 * live:.0f} % of images or more)"
     )

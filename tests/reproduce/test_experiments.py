@@ -309,7 +309,7 @@ def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     assert "| standard | 3 | 90.10 | 90.00 to 90.20 | (compared with this) | - |" in text
     assert "| S-GMConv | 0, 1 failed | - | - | - | - |" in text
     assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | dynamic in 2 of 3 " in text
-    assert "(mask spread 0.012 to 0.031, every hidden unit live on 86 % of images or more)" in text
+    assert "(mask spread 0.012 to 0.031, every hidden unit above 0 on 86 % of images or more)" in text
 
 
 def test_short_schedules_have_tables_of_their_own_and_say_so():

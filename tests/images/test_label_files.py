@@ -121,6 +121,7 @@ def test_names_of_files_may_hold_backslashes_and_either_form_of_an_accent(tmp_pa
         ("c.png,1\nd.png,2\n", "names none of the 2 images"),
         ("a.png,\nb.png,1\n", "on every line"),
         ("a.png,1.0\nb.png,0.0\n", r"label is 1\.0; pass whole numbers"),
+        ("image,cat,dog\na.png,1,0\nb.png,0,1\n", "a column of 0 and 1 for each of 2 classes: pass the label itself"),
         ("a.png,-1\nb.png,-1\n", "label is -1; pass whole numbers"),
         ("a.png bus 0.9\nb.png car 0.8\n", "'bus 0.9' for a.png may be one label or several columns"),
         ('a.png,"bus\nb.png,car\n', "line 2: unexpected end of data; check the quotes"),

@@ -160,6 +160,10 @@ def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str
                     "the column after the file name."
                 )
             return [(row[place], row[place + 1]) for row in rows]
+        if place < width:
+            unread = ValueError(
+                f"{path} has no label after the file names: pass a file name, then a label, on every line."
+            )
     if unread is not None:
         raise unread
     return []

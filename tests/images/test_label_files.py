@@ -120,6 +120,8 @@ def test_names_of_files_may_hold_backslashes_and_either_form_of_an_accent(tmp_pa
         ("", "one label per line"),
         ("c.png,1\nd.png,2\n", "names none of the 2 images"),
         ("a.png,\nb.png,1\n", "on every line"),
+        ("label,file\n0,a.png\n1,b.png\n", "has no label after the file names: pass a file name, then a label"),
+        ("cat/a.png\ndog/b.png\n", "has no label after the file names"),
         ("a.png,1.0\nb.png,0.0\n", r"label is 1\.0; pass whole numbers"),
         ("image,cat,dog\na.png,1,0\nb.png,0,1\n", "a column of 0 and 1 for each of 2 classes: pass the label itself"),
         ("a.png,-1\nb.png,-1\n", "label is -1; pass whole numbers"),

@@ -57,6 +57,7 @@ def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
             "has val and valid, which mean the same split: keep one",
         ),
         ("train/cat train/dog val/", "val has no class folders"),
+        ("cat/train cat/val dog/Train dog/test ape", "the folders cat, dog hold splits, which would be mixed"),
     ],
 )
 def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, layout, message):

@@ -212,8 +212,10 @@ def _check(part: _Part, *, classes: int) -> None:
     if empty := sorted(name for name, images in part.classes.items() if not images):
         raise ValueError(f"{part.root}: the class folders {listed(empty)} hold no images. Fill or remove them.")
     if len(part.classes) < classes:
-        (name,) = part.classes
-        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.")
+        ((name, images),) = part.classes.items()
+        inner = _by_name(images, len(part.root.parts) + 1).keys() - {""}
+        advice = f" If its folders {listed(inner)} are the classes, pass {part.root / name}." if len(inner) > 1 else ""
+        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.{advice}")
 
 
 def split_indices(

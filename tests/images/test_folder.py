@@ -45,7 +45,8 @@ def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
     ("layout", "message"),
     [
         ("", "no class folders: put the images"),
-        ("cat", "a single class, cat"),
+        ("cat", "a single class, cat: a classifier needs at least two classes.$"),
+        ("data/dog data/cat", r"a single class, data: .* If its folders cat, dog are the classes, pass \S+/data\.$"),
         ("cat dog ape/", "the class folders ape hold no images. Fill or remove"),
         ("cat dog ape/0.png", "the classes ape have a single image"),
         ("train/cat train/dog val/cat val/ape val/emu", "val has classes that .*train does not have: ape, emu"),

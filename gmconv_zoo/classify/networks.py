@@ -58,6 +58,10 @@ def build_network(model: str, classes: int, *, image_size: int | None = None, **
 
 def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
     pretrained = options.pop("pretrained", is_model_pretrained(model))
+    if "num_classes" in options:
+        raise ValueError(
+            f"num_classes={options['num_classes']!r} (--model-options): leave it out; the data has {classes} classes."
+        )
     try:
         with naming_load_errors(model):
             return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)

@@ -21,7 +21,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="folder or Hub repository")
     add("images", **IMAGES)
-    add("--score", type=float, default=0.5, help="lowest score of a detection, 0 to 1 (default: %(default)s)")
+    add(
+        "--score",
+        type=float,
+        default=0.5,
+        help="lowest score of a detection, 0 to 1; detectors give none below 0.05 (default: %(default)s)",
+    )
     add("--image-size", **SHORTER_SIDE)
     add("--device", **DEVICE)
     add(

@@ -14,7 +14,8 @@ from ..conversion.stages import stages_of
 from ..layers import DGMConv2d, SGMConv2d
 from ..models._build import masks_of
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
-from ..saving.detectors import is_detector
+from ..saving.detectors import is_detector, saved_plan
+from ..wording import listed
 from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
@@ -91,7 +92,8 @@ def build(
         pretrained: whether to load the backbone's weights; not done when ``weights`` are given.
         weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
             package's, or the folder or Hub repository ("hf-hub:ORG/NAME") of a saved detector. Weights of a standard
-            detector keep their outputs when masks or deformable convolution are added.
+            detector keep their outputs when masks or deformable convolution are added. For other classes, or the same
+            ones in another order, the box predictor starts untrained.
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
@@ -109,7 +111,7 @@ def build(
         min_size: length in pixels to which the shorter side of an image is resized.
         max_size: largest length in pixels of the longer side of a resized image.
         categories: names of the labels from 1, in their order, each with the id of its category in annotation files;
-            saved with the detector.
+            saved with the detector. None takes those of the saved detector whose weights are loaded.
 
     Returns:
         The detector in train mode.
@@ -124,21 +126,30 @@ def build(
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
     tensors = None if weights is None else read_weights(weights)
     found = None if tensors is None else classes_of(tensors)
-    named = dict(categories or {})
+    known = {} if weights is None or isinstance(weights, Mapping) else saved_plan(weights).get("categories") or {}
+    named = dict(categories or ({} if num_classes else known))
     classes = num_classes or (len(named) + 1 if named else found or _COCO_CLASSES)
     if classes < 2:
         raise ValueError(f"num_classes={classes}: pass at least 2, the background and one class.")
     if named and len(named) + 1 != classes:
         raise ValueError(f"num_classes={classes} with {len(named)} categories: pass {len(named) + 1}, or leave it out.")
-    if found not in (None, classes):
+    other_classes = found not in (None, classes)
+    if other_classes:
         _logger.warning("the weights are for %d classes: the box predictor for %d starts untrained.", found, classes)
+    elif known and named and [*known] != [*named]:
+        other_classes = True
+        _logger.warning(
+            "the weights are for the classes %s, in this order: the box predictor for %s starts untrained.",
+            listed([*known]),
+            listed([*named]),
+        )
     masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
     plan = _Plan(
         head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size,
         categories=named,
     )  # fmt: skip
     asked = {key: value for key, value in masks.items() if value is not None}
-    detector = _filled(plan, asked, tensors) if tensors is not None else _fresh(plan, asked, pretrained)
+    detector = _filled(plan, asked, tensors, other_classes) if tensors is not None else _fresh(plan, asked, pretrained)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
@@ -209,16 +220,16 @@ def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
 
-def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor], other_classes: bool) -> nn.Module:
     """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
     detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
     native = is_native(tensors)
     if not native:
-        load_weights(detector, tensors)
+        load_weights(detector, tensors, other_classes=other_classes)
     _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
     _deform(detector, plan)
     if native:
-        load_weights(detector, tensors)
+        load_weights(detector, tensors, other_classes=other_classes)
     return detector
 
 

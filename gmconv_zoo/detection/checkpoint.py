@@ -56,17 +56,16 @@ def is_native(tensors: Mapping[str, Tensor]) -> bool:
     return any(".sigma" in key or ".offset." in key for key in tensors)
 
 
-def load_weights(detector: nn.Module, tensors: StateDict) -> None:
-    """Load tensors from `read_weights` into a detector, in place.
+def load_weights(detector: nn.Module, tensors: StateDict, *, other_classes: bool) -> None:
+    """Load tensors from `read_weights` into a detector, in place; all of them have to fit.
 
-    A box predictor for another number of classes keeps its initial weights; everything else has to fit.
+    With ``other_classes``, the tensors are for other classes, and what predicts them keeps its initial weights.
 
     Raises:
         WeightsError: for tensors that are missing, unexpected, of another shape or not finite.
     """
     own = detector.state_dict()
     tensors = {key: value for key, value in tensors.items() if key in own or not key.endswith("num_batches_tracked")}
-    other_classes = classes_of(tensors) not in (None, classes_of(own))
     predictors = tuple(name for name, _ in detector.named_modules() if name.endswith("box_predictor"))
     try:
         fitted = adapt_checkpoint(
@@ -77,9 +76,13 @@ def load_weights(detector: nn.Module, tensors: StateDict) -> None:
         )
     except RuntimeError as error:
         raise WeightsError(f"weights: {error} Pass the weights of a detector built with the same arguments.") from error
-    kept = {key: fitted[key] if _fits(fitted.get(key), value) else value for key, value in own.items()}
+    kept = {
+        key: fitted.get(key, value) if not (other_classes and _is_per_class(key, value)) else value
+        for key, value in own.items()
+    }
     detector.load_state_dict(kept)
 
 
-def _fits(found: Tensor | None, wanted: Tensor) -> bool:
-    return found is not None and found.shape == wanted.shape
+def _is_per_class(key: str, value: Tensor) -> bool:
+    """Tell whether a tensor has rows for each class; a class-agnostic regression has four rows."""
+    return ".box_predictor." in key and ("cls_score" in key or len(value) > 4)

@@ -45,7 +45,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
     Args:
         detector: it is moved to the device and put into eval mode.
         images: files, whose "image_id" is their place in the order, from 1.
-        least: lowest score of a detection, in [0, 1].
+        least: lowest score of a detection, in [0, 1]; detectors give none below 0.05, and at most 100 of an image.
         device: where to compute, e.g. "cuda".
 
     Yields:

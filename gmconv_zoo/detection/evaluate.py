@@ -1,5 +1,6 @@
 """Average precision of a detector on a COCO annotation file, computed by pycocotools."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -13,12 +14,15 @@ from ..coco.file import CocoFile, read_coco, read_results
 from ..extras import needs_extra
 from ..files.records import write_json
 from ..wording import listed
+from .heads import MOST_DETECTIONS
 
 with needs_extra("detection"):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-__all__ = ["CocoEvaluator", "evaluate_file"]
+__all__ = ["CocoEvaluator", "evaluate_file", "warn_of_many_objects"]
+
+_logger = logging.getLogger(__name__)
 
 # The first entries of pycocotools' summary
 _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -114,6 +118,20 @@ class CocoEvaluator:
                 f"ids {listed(missing)}): evaluate every image."
             )
         return [detection for image in self.coco.images for detection in self._rows[image.id]]
+
+
+def warn_of_many_objects(coco: CocoFile) -> None:
+    """Log how many images have more objects than a detector finds in one image."""
+    _, counts = coco.image_ids[~coco.crowd].unique(return_counts=True)
+    if many := int((counts > MOST_DETECTIONS).sum()):
+        _logger.warning(
+            "%d of the %d images of %s have more than %d objects, but a detector finds at most so many in an image, "
+            "which limits the average precision. Divide these images into smaller ones.",
+            many,
+            len(coco.images),
+            coco.path,
+            MOST_DETECTIONS,
+        )
 
 
 def evaluate_file(annotations: str | Path | CocoFile, predictions: str | Path) -> dict[str, Any]:

@@ -53,18 +53,16 @@ class Checkpoints:
         folder: created when missing.
         identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
             and empty values are the same as nothing.
-        every: also write one after so many optimizer updates within an epoch; None for epochs only.
+        every: also write one after so many optimizer updates within an epoch, at least 1; None for epochs only.
         best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
 
     Raises:
-        ValueError: when ``every`` is below 1 or the folder cannot be written.
+        ValueError: when the folder cannot be written.
     """
 
     def __init__(
         self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str | None = None
     ) -> None:
-        if every is not None and every < 1:
-            raise ValueError(f"every={every}: pass at least 1 update, or None for epochs only.")
         self.folder, self.every, self.best = Path(folder), every, best
         self.identity = {_STORED.get(name, name.replace("_", " ")): value for name, value in identity.items()}
         _check_writable(self.folder)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
@@ -100,6 +100,11 @@ class OptimSettings:
                 f"optimizer={self.optimizer!r}: timm has no such optimizer.{did_you_mean(self.optimizer, known)} "
                 "Pass for example momentum, sgd, adamw or lamb; timm.optim.list_optimizers() lists all."
             )
+        if get_optimizer_info(self.optimizer.lower().removeprefix("lookahead_")).second_order:
+            raise ValueError(
+                f"optimizer={self.optimizer!r} needs second derivatives, which trainings do not compute: pass another "
+                "one, e.g. momentum or adamw."
+            )
         self._check_schedule()
 
     def _check_schedule(self) -> None:
@@ -188,6 +193,9 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
     """Build the optimizer over a network's trainable parameters, the sigmas in a group of their own.
 
     Its groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
+
+    Raises:
+        ValueError: when nothing is trainable, or the optimizer needs a device or a package that does not exist.
     """
     groups = param_groups(
         model,
@@ -200,9 +208,15 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
     if settings.layer_decay < 1:
         groups = split_by_layer(groups, model, settings.layer_decay)
     # every group carries its own decay; the default here would only hide a missing one
-    return create_optimizer_v2(
-        groups, opt=settings.optimizer, lr=settings.lr, momentum=settings.momentum, weight_decay=0.0
-    )
+    try:
+        return create_optimizer_v2(
+            groups, opt=settings.optimizer, lr=settings.lr, momentum=settings.momentum, weight_decay=0.0
+        )
+    except (AssertionError, ImportError) as error:  # timm's and bitsandbytes' words for what an optimizer needs
+        raise ValueError(
+            f"optimizer={settings.optimizer!r} cannot be used here ({error}): pass another one, e.g. momentum or adamw "
+            "(--optimizer)."
+        ) from error
 
 
 def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_per_epoch: int) -> Scheduler:

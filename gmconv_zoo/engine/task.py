@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class FitOptions:
 
     Attributes:
         output: folder for summary.csv, results.json and curves.png, created if missing; None to write nothing.
-        seed: seed of everything random, except the loaders if they are given.
+        seed: seed of everything random, except the loaders if they are given; 0 to 2**32 - 1.
         checkpoints: whether to write checkpoints to ``output`` / "checkpoints": the last one, and the best one.
         resume: continue from the last checkpoint in the output folder, if there is one. Without it, a folder that has a
             checkpoint is refused.
@@ -66,7 +67,11 @@ class FitOptions:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.seed, Integral) and 0 <= self.seed < 2**32):
+            raise ValueError(f"seed={self.seed!r}: pass a whole number from 0 to {2**32 - 1} (--seed).")
         if self.val_every < 1:
             raise ValueError(f"val_every={self.val_every}: pass at least 1 epoch (--val-every).")
+        if self.save_every is not None and self.save_every < 1:
+            raise ValueError(f"save_every={self.save_every}: pass at least 1 update, or None (--save-every).")
         if self.end_with_best and not self.checkpoints:
             raise ValueError("end_with_best=True takes the weights of the best checkpoint: pass checkpoints=True.")

@@ -74,8 +74,8 @@ def read_folder(
 
     Raises:
         ValueError: when the folder does not exist or has no classes, a single class, class folders without images,
-            images outside of class folders, two splits for the same purpose, or classes for validation that are not
-            trained on; the message names them.
+            images outside of class folders, two splits for the same purpose, splits inside of class folders, or classes
+            for validation that are not trained on; the message names them.
     """
     root = Path(root)
     _check_share(val_share)
@@ -146,6 +146,7 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     tops = _by_name(listing.images, depth)
     loose = tops.pop("", [])
     if not tops or any(name.lower() not in names for name in tops):
+        _refuse_inner_splits(root, listing.folders)
         return {"": _part(root, listing.images, listing.folders)}
     if loose:
         _logger.warning(
@@ -155,6 +156,19 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     splits = [*tops, *(name for name in empty if name not in tops and name.lower() in names)]
     inside = _by_name(listing.folders, depth)
     return {name: _part(root / name, tops.get(name, ()), inside.get(name, ())) for name in splits}
+
+
+def _refuse_inner_splits(root: Path, folders: Iterable[Path]) -> None:
+    """Refuse class folders that hold splits, which would be mixed."""
+    depth, inside = len(root.parts), dict[str, set[str]]()
+    for folder in folders:
+        if len(folder.parts) == depth + 2:
+            inside.setdefault(folder.parts[depth], set()).add(folder.name.lower())
+    if found := [name for name, held in inside.items() if held & {*_TRAIN} and held & {*_VAL, *_TEST}]:
+        raise ValueError(
+            f"{root}: the folders {listed(found)} hold splits, which would be mixed. Pass a folder that holds the "
+            "splits, each with one folder per class, e.g. train/cat and val/cat."
+        )
 
 
 def _part(root: Path, images: Iterable[Path], folders: Iterable[Path]) -> _Part:
@@ -198,8 +212,10 @@ def _check(part: _Part, *, classes: int) -> None:
     if empty := sorted(name for name, images in part.classes.items() if not images):
         raise ValueError(f"{part.root}: the class folders {listed(empty)} hold no images. Fill or remove them.")
     if len(part.classes) < classes:
-        (name,) = part.classes
-        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.")
+        ((name, images),) = part.classes.items()
+        inner = _by_name(images, len(part.root.parts) + 1).keys() - {""}
+        advice = f" If its folders {listed(inner)} are the classes, pass {part.root / name}." if len(inner) > 1 else ""
+        raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.{advice}")
 
 
 def split_indices(

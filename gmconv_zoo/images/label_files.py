@@ -6,7 +6,8 @@ Three kinds of label file are read, told apart by their content:
   numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt is needed too;
 - one WordNet id (n01440764) per line, in the order of the sorted files;
 - file name and label per line (separated by a tab, comma, semicolon or space) or a JSON object of them; a label is the
-  index of an output, counted from 0, or a class name. Further columns are ignored.
+  index of an output, counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each
+  class is refused.
 
 Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in double quotes.
 """
@@ -152,7 +153,17 @@ def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str
         if place + 1 < width:
             if any(not row[place + 1] for row in rows):
                 raise ValueError(f"{path}: pass a file name and a label on every line.")
+            others = {tuple(row[place + 1 :]) for row in rows if _file_name(row[place], known) in known}
+            if len(others) > 1 and all(sorted(row) == ["0"] * (len(row) - 1) + ["1"] for row in others):
+                raise ValueError(
+                    f"{path} has a column of 0 and 1 for each of {width - place - 1} classes: pass the label itself in "
+                    "the column after the file name."
+                )
             return [(row[place], row[place + 1]) for row in rows]
+        if place < width:
+            unread = ValueError(
+                f"{path} has no label after the file names: pass a file name, then a label, on every line."
+            )
     if unread is not None:
         raise unread
     return []

@@ -9,7 +9,7 @@ from torch import nn
 from .describe import CONFIG_NAME
 from .named import check_model_name, hub_config, is_timm_name
 
-__all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector"]
+__all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector", "saved_plan"]
 
 _KIND = "detector"
 
@@ -19,8 +19,8 @@ def is_detector(model: nn.Module) -> bool:
     return (vars(model).get("gmconv_plan") or {}).get("kind") == _KIND
 
 
-def holds_detector(name: str | Path) -> bool:
-    """Tell whether a name, as `open_model` takes it, is that of a saved detector; False if that is not known."""
+def saved_plan(name: str | Path) -> dict[str, Any]:
+    """Return what a saved network, named as `open_model` takes it, records of its making; empty if it is not known."""
     folder = Path(str(name).removeprefix("local-dir:"))
     try:
         if folder.exists():
@@ -28,9 +28,14 @@ def holds_detector(name: str | Path) -> bool:
         else:
             check_model_name(str(name))  # not to ask the Hub, again and again, for what is no name on it
             config = {} if is_timm_name(str(name)) else hub_config(str(name))
-        return ((config.get("gmconv") or {}).get("plan") or {}).get("kind") == _KIND
+        return (config.get("gmconv") or {}).get("plan") or {}
     except Exception:  # opening the network reports what is wrong with the name
-        return False
+        return {}
+
+
+def holds_detector(name: str | Path) -> bool:
+    """Tell whether a name, as `open_model` takes it, is that of a saved detector; False if that is not known."""
+    return saved_plan(name).get("kind") == _KIND
 
 
 def main_network(model: nn.Module) -> nn.Module:

@@ -13,7 +13,8 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d
-from gmconv_zoo.detection import Parity, build
+from gmconv_zoo.detection import Parity, build, heads
+from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.dcn import DeformableConv2d
 from gmconv_zoo.weights.errors import WeightsError
 from tests.conversion.networks import plain, randomised
@@ -115,6 +116,25 @@ def test_weights_with_sigmas_and_offsets_load_with_another_number_of_classes(tmp
     assert "weights are for 5 classes: the box predictor for 3" in caplog.text
     assert other.roi_heads.box_predictor.cls_score.out_features == 3
     assert other.backbone.body.layer1[0].conv1.sigma == 2.0
+
+
+@pytest.mark.parametrize("head", ["faster_rcnn", "cascade_rcnn"])
+def test_weights_for_the_same_classes_in_another_order_load_without_the_predictor(head, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(heads, "_HIDDEN", 16)
+    options = {"backbone": "test_resnet", **SMALL}
+    detector = build(head, **FROM_SCRATCH, **options, categories={"cat": 7, "dog": 3})
+    saved = detector.state_dict()
+    gmconv_zoo.save(detector.eval(), tmp_path)
+    again = build(head, weights=tmp_path, **options)
+    assert categories_of(again) == {"cat": 7, "dog": 3}
+    same = build(head, weights=tmp_path, **options, categories={"cat": 1, "dog": 2}).state_dict()
+    assert all(torch.equal(saved[key], value) for key, value in same.items())
+    assert "untrained" not in caplog.text
+    other = build(head, weights=tmp_path, **options, categories={"dog": 3, "cat": 7}).state_dict()
+    changed = {key for key, value in other.items() if not torch.equal(saved[key], value)}
+    predicts = "cls_score" if head == "cascade_rcnn" else "box_predictor"  # a cascade's boxes are of all classes
+    assert changed == {key for key in other if f".{predicts}." in key}
+    assert "the weights are for the classes cat, dog, in this order: the box predictor for dog, cat" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["resnet18", "gmconv_resnet18"])

@@ -150,6 +150,17 @@ def test_validation_images_that_are_training_images_are_named(tmp_path, caplog):
     assert "2 of the 2 validation images are training images too (000001.png, 000002.png)" in caplog.text
 
 
+def test_images_with_more_objects_than_a_detector_finds_are_counted(tmp_path, caplog):
+    file = shapes(tmp_path, images=1, val=2, size=32) / "annotations" / "instances_val.json"
+    described = json.loads(file.read_text())
+    box = described["annotations"][0]
+    described["annotations"] = [{**box, "id": number} for number in range(101)]
+    file.write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="nothing"):
+        run(tmp_path, tmp_path / "out", overrides={"nothing": 1})
+    assert f"1 of the 2 images of {file} have more than 100 objects, but a detector finds at most so" in caplog.text
+
+
 def test_a_damaged_validation_image_is_found_before_training(tmp_path):
     shapes(tmp_path, images=2, val=3)
     bad = tmp_path / "val" / "000003.png"

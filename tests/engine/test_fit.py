@@ -69,3 +69,18 @@ def test_units_that_only_the_validation_images_leave_dead_are_not_revived(caplog
 def test_validation_set_without_a_readable_image_is_refused():
     with pytest.raises(ValueError, match="a loader gives no batch"):
         train(tiny_net(), tensor_loaders()[0], DataLoader([], 4), SHORT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, r"seed=-1: pass a whole number from 0 to 4294967295 \(--seed\)"),
+        ({"seed": 2**32}, "seed=4294967296: "),
+        ({"seed": 0.5}, r"seed=0\.5: "),
+        ({"val_every": 0}, r"val_every=0: pass at least 1 epoch \(--val-every\)"),
+        ({"save_every": 0}, r"save_every=0: pass at least 1 update, or None \(--save-every\)"),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        FitOptions(**options)

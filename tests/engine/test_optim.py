@@ -102,11 +102,18 @@ def test_norms_and_biases_are_decayed_only_when_asked_for():
         ({"milestones": (3,)}, "needs milestones"),
         ({"schedule": "multistep", "milestones": (4, 2)}, "rising"),
         ({"warmup_epochs": 10}, "must be below epochs=10"),
+        ({"optimizer": "Lookahead_AdaHessian"}, "'Lookahead_AdaHessian' needs second derivatives"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(values, message):
     with pytest.raises(ValueError, match=message):
         OptimSettings(**{"epochs": 10, "lr": 0.1, **values})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the optimizer needs a GPU")
+def test_an_optimizer_that_needs_what_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"optimizer='fusedadam' cannot be used here \(.*CUDA.*\): pass another one"):
+        build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, optimizer="fusedadam"))
 
 
 def test_layer_decay_takes_the_same_part_of_every_next_layer_and_keeps_the_sigmas_apart():

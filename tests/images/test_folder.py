@@ -45,7 +45,8 @@ def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
     ("layout", "message"),
     [
         ("", "no class folders: put the images"),
-        ("cat", "a single class, cat"),
+        ("cat", "a single class, cat: a classifier needs at least two classes.$"),
+        ("data/dog data/cat", r"a single class, data: .* If its folders cat, dog are the classes, pass \S+/data\.$"),
         ("cat dog ape/", "the class folders ape hold no images. Fill or remove"),
         ("cat dog ape/0.png", "the classes ape have a single image"),
         ("train/cat train/dog val/cat val/ape val/emu", "val has classes that .*train does not have: ape, emu"),
@@ -57,6 +58,7 @@ def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
             "has val and valid, which mean the same split: keep one",
         ),
         ("train/cat train/dog val/", "val has no class folders"),
+        ("cat/train cat/val dog/Train dog/test ape", "the folders cat, dog hold splits, which would be mixed"),
     ],
 )
 def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, layout, message):

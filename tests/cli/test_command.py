@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from gmconv_zoo import cli
 from gmconv_zoo._version import __version__
 from gmconv_zoo.cli import COMMANDS
 from gmconv_zoo.cli.command import run
-from gmconv_zoo.cli.recipe_options import interruptible
+from gmconv_zoo.cli.recipe_options import interruptible, training
 
 ROOT = Path(__file__).parents[2]
 
@@ -188,6 +189,15 @@ def test_report_prints_the_page_that_it_writes(tmp_path, gmconv):
     page = tmp_path / "report.html"
     assert gmconv("report", "stdconv_cifar_resnet20.cifar10", "--output", page) == (0, f"{page}\n", "")
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_training_does_not_print_what_timm_logs_about_checkpoints(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    parser = argparse.ArgumentParser()
+    importlib.import_module("gmconv_zoo.cli.finetune").add_options(parser)
+    with training(parser.parse_args(["photos", "--output", str(tmp_path)])):
+        assert not logging.getLogger("timm.models").isEnabledFor(logging.INFO)
+        assert logging.getLogger("gmconv_zoo").isEnabledFor(logging.INFO)
 
 
 def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):

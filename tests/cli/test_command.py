@@ -112,6 +112,44 @@ def test_short_names_are_the_functions_that_commands_call(name):
     assert name in dir(gmconv_zoo)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        gmconv_zoo.convert,
+        gmconv_zoo.fuse,
+        gmconv_zoo.sigmas,
+        lambda name: gmconv_zoo.dynamic_masks(name, torch.zeros(1, 3, 8, 8)),
+        lambda name: gmconv_zoo.save(name, "output"),
+        lambda name: gmconv_zoo.explain(name, "photo.jpg"),
+        lambda name: list(gmconv_zoo.predict(name, ["photo.jpg"])),
+        lambda name: gmconv_zoo.export_model(name, "net.onnx"),
+    ],
+)
+def test_a_name_in_place_of_a_network_is_refused_with_what_builds_one(call):
+    with pytest.raises(TypeError, match=r"model='resnet18': pass a network; timm\.create_model builds one from a name"):
+        call("resnet18")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gmconv_zoo.report(torch.nn.Identity()), r"model=Identity\(\.\.\.\): pass its name, or the folder"),
+        (
+            lambda: gmconv_zoo.validate("resnet18", "photos"),
+            "pass a list of models, and the source that .*open_eval_data",
+        ),
+        (
+            lambda: gmconv_zoo.finetune("photos", epochs=3),
+            "epochs is not an option of training: .*overrides={'epochs': 3}",
+        ),
+        (lambda: gmconv_zoo.finetune("photos", epoch=3), "epoch is not an option .*: pass some of accelerator, "),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_with_the_right_one(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
 def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(gmconv):
     lines = gmconv("models", "*cifar_resnet20*")[1].splitlines()
     assert [line.split()[0] for line in lines] == [

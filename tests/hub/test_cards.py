@@ -162,7 +162,7 @@ def test_card_says_what_the_dynamic_stem_does():
     spec = replace(subject.spec, stem=Stem(0.19, (1.0, 0.992, 0.9, 0.5), 10_000, 1234))
     card = render_card(replace(subject, spec=spec))
     assert "- Dynamic stem: its mask varies by 0.19 over 10,000 validation images" in card
-    assert "live on 100, 99, 90, 50 % of them; with the sigmas of another image, 1,234 of 10,000 predictions" in card
+    assert "above 0 on 100, 99, 90, 50 % of them; with the sigmas of another image, 1,234 of 10,000 predictions" in card
     assert "nearly static" not in card
 
 

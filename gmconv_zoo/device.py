@@ -6,10 +6,7 @@ __all__ = ["usable_device"]
 
 
 def usable_device(name: str) -> torch.device:
-    """Return the device of a name, once a tensor has been there and back.
-
-    Args:
-        name: "cpu", or torch's name of an accelerator, such as "cuda" or "cuda:1".
+    """Return the device of torch's name, e.g. "cpu" or "cuda:1", once a tensor has been there and back.
 
     Raises:
         ValueError: when torch has no such device, or cannot use it on this machine.

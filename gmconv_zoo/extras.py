@@ -8,14 +8,7 @@ __all__ = ["needs_extra"]
 
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Wrap the imports of an optional dependency.
-
-    Args:
-        extra: the extra of this package that installs it, e.g. "train".
-
-    Raises:
-        ImportError: in place of ModuleNotFoundError, naming the missing module and the command to run.
-    """
+    """Wrap the imports of an optional dependency: an error then names the missing module and the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -97,9 +97,9 @@ def _cards() -> dict[Path, str]:
 def _parts() -> Iterator[tuple[Path, str, str]]:
     """Page and name of every generated part, and the page's text with that part renewed."""
     runs = read_records(ROOT / "results" / "cifar.csv")
-    speed, cuda, detectors = (
+    speed, cuda, cuda_compiled, detectors = (
         json.loads((ROOT / "results" / "benchmark" / name).read_text(encoding="utf-8"))
-        for name in ("cpu_float32.json", "cuda_bf16.json", "detectors.json")
+        for name in ("cpu_float32.json", "cuda_bf16.json", "cuda_bf16_compiled.json", "detectors.json")
     )
     for name, part, content in (
         ("README.md", "models", models_table()),
@@ -115,6 +115,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("docs/detect.md", "speed", detector_table(detectors)),
         ("docs/performance-figures.md", "benchmark", full_table(speed)),
         ("docs/performance.md", "compiled", compiled_table(speed)),
+        ("docs/performance.md", "cuda-compiled", compiled_table(cuda_compiled)),
         ("docs/performance.md", "slow", slow_table(speed)),
         ("docs/performance.md", "stems", stem_table(speed)),
         ("docs/performance-ideas.md", "forms", form_table(speed)),

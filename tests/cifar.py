@@ -40,16 +40,9 @@ def prepared(pixels: Tensor) -> Tensor:
     return (pixels / 255 - mean) / std
 
 
-def load_cifar10(split: str, *, folder: Path = DATA / "cifar10") -> tuple[Tensor, Tensor]:
-    """The images and labels of a split.
-
-    Args:
-        split: "train" or "test".
-        folder: holds index.json and the sheets, each a grid of images row by row.
-
-    Returns:
-        (B, 3, 32, 32) uint8 and (B,) int64.
-    """
+def load_cifar10(split: str) -> tuple[Tensor, Tensor]:
+    """The (B, 3, 32, 32) images in bytes and the labels of "train" or "test", from sheets that are grids row by row."""
+    folder = DATA / "cifar10"
     index = json.loads((folder / "index.json").read_text())
     grid, (height, width), part = index["grid"], index["image_size"], index["splits"][split]
     images = []

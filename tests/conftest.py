@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from gmconv_zoo.cli import main
-from tests.servers.fixtures import file_server, github, hub, hub_server
+from tests.servers.fixtures import file_server, hub, hub_server
 
-__all__ = ["file_server", "forget_accelerator", "github", "gmconv", "hub", "hub_server"]
+__all__ = ["file_server", "forget_accelerator", "gmconv", "hub", "hub_server"]
 
 
 @pytest.fixture

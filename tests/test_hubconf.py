@@ -24,6 +24,11 @@ def hubconf():
     return module
 
 
+def test_every_model_is_listed_and_nothing_else(hubconf):
+    listed = [name for name, value in vars(hubconf).items() if callable(value) and not name.startswith("_")]
+    assert sorted(listed) == sorted(MODELS)  # as torch.hub.list looks for them
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_entry_point_is_documented_and_builds_the_model_it_is_named_after(hubconf, name):
     function = getattr(hubconf, name)

@@ -17,12 +17,9 @@ _CONFUSION, _CLASSES = "confusion.csv", "classes.csv"
 
 
 def class_table(matrix: Tensor, classes: Sequence[str], train_labels: Tensor) -> list[dict[str, Any]]:
-    """One row per class; a percentage of nothing is None.
+    """Return one row per class; a percentage of nothing is None.
 
-    Args:
-        matrix: (classes, classes), see `Answers.confusion`.
-        classes: names.
-        train_labels: (N,) of the images trained on.
+    The matrix is that of `Answers.confusion`, the labels (N,) are those of the training images.
     """
     trained = torch.bincount(train_labels, minlength=len(classes)).tolist()
     correct, actual, predicted = matrix.diagonal().tolist(), matrix.sum(1).tolist(), matrix.sum(0).tolist()

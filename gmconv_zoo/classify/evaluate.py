@@ -171,15 +171,7 @@ class Answers:
 
 
 def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
-    """Count how a classifier does on every image of a loader, in eval mode.
-
-    Args:
-        model: maps (B, C, H, W) images to (B, classes) logits; its modules keep their train or eval mode.
-        loader: yields (B, C, H, W) images and (B,) int64 labels.
-
-    Raises:
-        ValueError: when the loader is empty.
-    """
+    """Count how a classifier does on a loader of (B, C, H, W) images and (B,) int64 labels, in eval mode."""
     answers = Answers()
     evaluate(model, loader, answers)
     return answers.score
@@ -206,12 +198,7 @@ def _check_each_once(indices: Tensor, size: int | None) -> None:
 
 
 def not_above_chance(score: Score, classes: int) -> str:
-    """Return a warning for a score that guessing would reach; empty for a better score.
-
-    Args:
-        score: score of a classifier.
-        classes: number of its outputs.
-    """
+    """Return a warning for a score that guessing among so many classes would reach; empty for a better score."""
     if classes < 2 or score.top1 * classes > score.count:
         return ""
     return f"{score.top1} of {score.count} images are correct, which is not above chance (1 in {classes})"

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
 from ..streams.open import StreamData
 from ..wording import listed
+from .evaluate import Answers
 from .recipes import Recipe
 
 with needs_extra("train"):
@@ -49,12 +51,14 @@ class Loaders:
     """Loaders for training and evaluation.
 
     Attributes:
-        train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels.
+        train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels; of a stream's validation images
+            also their indices, see `EvalStream`.
         train_labels: (N,) labels of the training images; (0,) for a stream.
         in_memory: whether the images are kept in memory.
         skipped: names of the images that could not be read, with the reason; for streams they are known only after an
             epoch.
-        callbacks, closing_callbacks: to run after each epoch, see `train`.
+        answers: makes the counter of one evaluation.
+        callbacks, closing_callbacks: functions that run after each epoch, see `engine.fit.Task`.
     """
 
     train: DataLoader[tuple[Tensor, Tensor]]
@@ -62,18 +66,13 @@ class Loaders:
     train_labels: Tensor
     in_memory: bool
     skipped: list[str]
+    answers: Callable[[], Answers] = Answers
     callbacks: tuple[EpochCallback, ...] = ()
     closing_callbacks: tuple[EpochCallback, ...] = ()
 
 
 def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
-    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it.
-
-    Args:
-        data: a folder, "torch/NAME" or "hfds/NAME".
-        accelerator: of the run.
-        **options: of `open_data`.
-    """
+    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it."""
     downloads = str(data).startswith("torch/") and not Path(data).exists()
     with accelerator.local_main_process_first() if downloads else nullcontext():
         return open_data(data, **options)
@@ -162,10 +161,6 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
 
     It contains the classes, the labels in their order, the file names, and how images are read. For a stream it
     contains the number of validation images and their name in records. Pixels are not compared.
-
-    Args:
-        images: the images that the loaders read.
-        loaders: loaders of these images, without the skipped ones.
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
@@ -184,11 +179,6 @@ def _digest(content: bytes) -> str:
 
 def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
     """Read every image once.
-
-    Args:
-        source: images.
-        transform: Pillow image to a (C, H, W) uint8 array.
-        skip_bad: leave out what cannot be read.
 
     Returns:
         (N, C, H, W) uint8, (N,) int64 labels, and what was left out, by name and reason.
@@ -210,11 +200,9 @@ def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tu
 
 
 def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
-    """What turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
+    """Return what turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
 
-    Args:
-        config: a network's, as timm resolves it.
-        recipe: a random resized crop, or a crop of the padded image, and mirroring.
+    That is a random resized crop, or a crop of the padded image, and mirroring.
     """
     flip = 0.5 * recipe.flip
     if recipe.crop_scale < 1:

@@ -25,19 +25,14 @@ _logger = logging.getLogger(__name__)
 
 
 def start_network(model: str, classes: int, **options: Any) -> nn.Module:
-    """What `build_network` gives, with a warning where the weights are random."""
+    """Return what `build_network` builds, with a warning where the weights are random."""
     if starts_random(model, options):
         _logger.warning("%s starts from random weights", model)
     return build_network(model, classes, **options)
 
 
 def starts_random(model: str, options: dict[str, Any]) -> bool:
-    """Return whether a network starts from random weights.
-
-    Args:
-        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
-        options: arguments of `timm.create_model`.
-    """
+    """Return whether a network starts from random weights, built by `timm.create_model` with these options."""
     return is_timm_name(model) and not options.get("pretrained", is_model_pretrained(model))
 
 
@@ -102,14 +97,7 @@ def _take_images_of(net: nn.Module, side: int, model: str) -> None:
 
 
 def find_checkpoints(folder: str | Path) -> list[Path]:
-    """The checkpoints of a run.
-
-    Args:
-        folder: the run's own or its folder of checkpoints.
-
-    Returns:
-        The best and the last, where they are there.
-    """
+    """Return a run's best and last checkpoint, as far as they exist, in its folder or its folder of checkpoints."""
     places = (Path(folder), Path(folder) / CHECKPOINTS_FOLDER)
     return [path for place in places for path in (place / BEST_NAME, place / LAST_NAME) if path.is_file()]
 
@@ -151,11 +139,7 @@ def open_checkpoint(path: str | Path) -> nn.Module:
 
 
 def open_together(name: str, weights: str | None = None) -> nn.Module:
-    """Open a model or a checkpoint in every process, or in none.
-
-    Args:
-        name: a checkpoint's path, or anything `open_model` takes.
-        weights: file of weights of your own, see `open_model`.
+    """Open a model or a checkpoint, by its path or any name that `open_model` takes, in every process, or in none.
 
     Returns:
         The network in eval mode, on the CPU.

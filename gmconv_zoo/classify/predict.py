@@ -119,9 +119,7 @@ def prediction_table(predictions: Sequence[Prediction]) -> str:
 def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -> None:
     """Write one row per image and class: image, rank from 1, index, label, probability, error.
 
-    Args:
-        predictions: predictions from `predict`.
-        path: file to write; its folder is created when missing. Bytes of names that are not UTF-8 are escaped.
+    Bytes of names that are not UTF-8 are escaped.
     """
     lines: list[tuple[Any, ...]] = [("image", "rank", "index", "label", "probability", "error")]
     for prediction in predictions:
@@ -133,10 +131,5 @@ def write_predictions_csv(predictions: Sequence[Prediction], path: str | Path) -
 
 
 def write_predictions_json(predictions: Sequence[Prediction], path: str | Path) -> None:
-    """Write a list with one object per image: image, classes (index, label, probability), error.
-
-    Args:
-        predictions: predictions from `predict`.
-        path: file to write; its folder is created when missing.
-    """
+    """Write a list with one object per image: image, classes (index, label, probability), error."""
     write_json(path, [{**asdict(prediction), "image": str(prediction.image)} for prediction in predictions])

@@ -136,10 +136,7 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
 
 
 def recipe_for(model: str) -> Recipe:
-    """Return the paper's recipe for a network of any family and tag.
-
-    Args:
-        model: name of the network, e.g. "gmconv_resnet18.from_tv_in1k", "resnet18" or "stdconv_alexnet".
+    """Return the paper's recipe for a network of any family and tag, e.g. "gmconv_resnet18.from_tv_in1k" or "resnet18".
 
     Raises:
         ValueError: for a network that the paper does not train.
@@ -154,21 +151,13 @@ def recipe_for(model: str) -> Recipe:
 
 
 def paper_start(model: str) -> dict[str, Any]:
-    """Return the constructor arguments with which a network starts as the paper's does.
-
-    Args:
-        model: name of a network of any family; a network that the paper does not train keeps timm's defaults.
-    """
+    """Return the constructor arguments with which a network starts as the paper's does; empty for timm's defaults."""
     return dict(_PAPER_STARTS.get(net_of(model), {}))
 
 
 def dataset_statistics(data: str | Path) -> dict[str, Any]:
-    """Return the mean and standard deviation that images of a dataset are normalized with.
+    """Return the "mean" and "std" by channel that images of a dataset, in [0, 1], are normalised with.
 
-    Args:
-        data: a dataset's name or folder; CIFAR-100 is known as "torch/cifar100" or as a folder called "cifar100".
-
-    Returns:
-        "mean" and "std" by channel, for images in [0, 1]; empty if the network's own statistics are to be used.
+    CIFAR-100 is known as "torch/cifar100" or as a folder called "cifar100"; empty for the network's own statistics.
     """
     return dict(_CIFAR100_STATISTICS) if Path(data).name.lower() in ("cifar100", "cifar-100") else {}

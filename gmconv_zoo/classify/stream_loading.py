@@ -1,6 +1,7 @@
 """From streams to loaders, and the count of images that a stream lost."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,14 +9,17 @@ from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..data.eval_images import EvalStream
 from ..data.lazy_images import loader_processes
 from ..engine.accumulation import part_size
 from ..engine.loop import TrainState
 from ..extras import needs_extra
 from ..images.data_config import data_config
+from ..images.image_source import ImageSource
 from ..images.pixels import mode_for
-from ..streams.datasets import HeldOutStream, TrainStream
+from ..streams.datasets import TrainStream
 from ..streams.open import StreamData
+from .evaluate import Answers
 from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
 
@@ -33,12 +37,11 @@ class StreamCounts:
 
     Args:
         train: stream of the training images.
-        val: stream of the validation images.
         announced: expected number of validation images.
     """
 
-    def __init__(self, train: TrainStream, val: HeldOutStream, announced: int) -> None:
-        self.train, self.val, self.announced, self.counted = train, val, announced, 0
+    def __init__(self, train: TrainStream, announced: int) -> None:
+        self.train, self.announced, self.counted = train, announced, 0
 
     def add(self, state: TrainState, row: dict[str, Any]) -> None:
         """After an epoch: add "skipped_images" to its row, over all processes and both streams."""
@@ -56,7 +59,7 @@ class StreamCounts:
         if "val_count" not in row:
             return
         came = row["val_count"]
-        skipped = self.val.skip_bad and came < self.announced
+        skipped = self.train.skip_bad and came < self.announced
         if came != self.announced and not skipped:
             raise ValueError(
                 f"Read {came} validation images, expected {self.announced}: check the shards and their count "
@@ -118,12 +121,14 @@ def make_stream_loaders(
     loader = prepare_data_loader(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
-    val = HeldOutStream(
-        data.val, create_transform(**config, is_training=False), classes=len(data.classes), mode=mode, skip_bad=skip_bad
-    )
-    counts = StreamCounts(train, val, data.val.count)
+    source = ImageSource(data.description, data.val, list(data.classes), stream=True, mode=mode)
+    transform, outputs = create_transform(**config, is_training=False), list(range(len(data.classes)))
+    val = EvalStream(source, transform, shape=config["input_size"], outputs=outputs)
+    counts = StreamCounts(train, data.val.count)
     _logger.info(
         "%d shards, read by %d processes with %d loader processes each", len(data.train.files), processes, workers
     )
     val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), len(data.val.files)))
-    return Loaders(loader, val_loader, torch.empty(0, dtype=torch.int64), False, [], (counts.add,), (counts.check,))
+    no_labels = torch.empty(0, dtype=torch.int64)
+    answers = partial(Answers, val, skip_bad=skip_bad)
+    return Loaders(loader, val_loader, no_labels, False, [], answers, (counts.add,), (counts.check,))

@@ -55,14 +55,9 @@ class TrainResult:
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights by which every class counts the same in the loss; their mean over the images is 1.
+    """Return the (classes,) float32 weights by which every class counts the same in the loss.
 
-    Args:
-        labels: (N,) int64, of the training images; every class at least once.
-        classes: how many there are.
-
-    Returns:
-        (classes,) float32.
+    Their mean over the training images, whose labels are (N,) and have every class at least once, is 1.
     """
     counts = torch.bincount(labels, minlength=classes)
     return len(labels) / (classes * counts.float())
@@ -71,19 +66,13 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
 def make_batch_loss(
     recipe: Recipe, *, classes: int | None = None, class_weights: Tensor | None = None, channels_last: bool = True
 ) -> BatchLoss:
-    """The loss of a batch as the training loop wants it.
+    """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
     Args:
         recipe: gives label smoothing, mixup and cutmix.
         classes: outputs of the network; needed for mixup and cutmix only.
         class_weights: (classes,) multiplies each image's loss by its class's weight.
         channels_last: bring images into this memory format.
-
-    Returns:
-        A function of the network and a batch of (B, C, H, W) images and (B,) labels.
-
-    Raises:
-        ValueError: when the recipe mixes images and the number of classes is not known.
     """
     mixing = _mixup(recipe, classes)
 
@@ -116,7 +105,8 @@ def fit_classifier(
     class_weights: Tensor | None = None,
     run: dict[str, Any] | None = None,
     identity: Iterable[str] = (),
-    on_best: Callable[[Answers], None] = lambda answers: None,
+    answers: Callable[[], Answers] = Answers,
+    on_best: Callable[[Answers], None] = lambda _: None,
     callbacks: tuple[EpochCallback, ...] = (),
     closing_callbacks: tuple[EpochCallback, ...] = (),
 ) -> TrainResult:
@@ -133,6 +123,7 @@ def fit_classifier(
         class_weights: (classes,) factors of the loss, for a recipe with class weights.
         run: further values for results.json, such as "dataset", the name of the validation set.
         identity: names of those that must be equal to continue from a checkpoint.
+        answers: makes the counter of one evaluation.
         on_best, callbacks, closing_callbacks: see `engine.fit.Task`.
 
     Returns:
@@ -146,7 +137,7 @@ def fit_classifier(
     classes = getattr(model, "num_classes", None)
     weights = class_weights if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
-    task = Task(loss, Answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
+    task = Task(loss, answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
     with naming_unreadable("Repair it and go on with resume (--resume), or start anew with skip_bad (--skip-bad)."):
         result = fit(
             model,

@@ -174,12 +174,7 @@ def _train_options(**options: Any) -> TrainOptions:
 
 
 def choose_recipe(model: str, name: str | None = None, *, random_start: bool = True) -> Recipe:
-    """Return the recipe of a name, by default the network's own.
-
-    Args:
-        model: name of the network.
-        name: name of a network that the paper trains, or "finetune".
-        random_start: whether the weights are random; only finetuning's recipe depends on it.
+    """Return the recipe of a name, by default the network's own; "finetune" depends on whether the weights are random.
 
     Raises:
         ValueError: when the recipe does not exist.
@@ -197,15 +192,7 @@ def _train(
     options: TrainOptions,
     run: dict[str, Any],
 ) -> TrainResult:
-    """Open the images, build the network and train it; a run that ends with its best epoch also describes its classes.
-
-    Args:
-        model, data: names that the user gave.
-        built: arguments of `start_network`.
-        recipe_of: gives the recipe for a number of training images.
-        options: of the run.
-        run: what is known of the run, for its record.
-    """
+    """Open the images, build the network and train it; a run that ends with its best epoch describes its classes."""
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
     finetuning = options.end_with_best
     images = _open(data, options, accelerator, streams=not finetuning)
@@ -245,6 +232,7 @@ def _train(
         class_weights=balanced_weights(loaders.train_labels, len(classes)),
         run=described,
         identity=[name for name in _IDENTITY if name in described],
+        answers=loaders.answers,
         on_best=describe_classes,
         callbacks=loaders.callbacks,
         closing_callbacks=loaders.closing_callbacks,

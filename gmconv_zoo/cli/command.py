@@ -22,14 +22,7 @@ class CommandParser(argparse.ArgumentParser):
 
 @contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
-    """Wrap what a command does, from its imports on, which may miss an extra.
-
-    Args:
-        name: how the command is called, e.g. "gmconv finetune".
-
-    Raises:
-        SystemExit: with the error's message after the command's name, in place of an error that has one for the user.
-    """
+    """Wrap what a command does, and end the program with one line for an error that has a message for the user."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -50,13 +43,6 @@ def run(
 
     Names of files and classes are printed whatever they consist of: what the terminal's encoding does not have is
     shown as an escape.
-
-    Args:
-        name: how the command is called, e.g. "gmconv finetune".
-        description: text at the beginning of ``--help``, shown as it stands.
-        add_options: adds the options to a parser.
-        main: runs the command and returns the exit status, or None for success.
-        arguments: command line without the command's name; None for that of the program.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -5,14 +5,14 @@ import ast
 import inspect
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..classify.recipes import Recipe
-from ..engine.optim import SCHEDULES, TrainSettings
+from ..engine.optim import TrainSettings
 from ..streams.open import StreamOptions
 from .common import PRECISION
 
@@ -20,6 +20,7 @@ __all__ = [
     "add_classifier_options",
     "add_column_options",
     "add_data_options",
+    "add_field_options",
     "add_model_options",
     "add_recipe_options",
     "add_run_options",
@@ -127,37 +128,41 @@ def key_value(text: str) -> tuple[str, Any]:
 def add_recipe_options(parser: argparse.ArgumentParser, recipe: TrainSettings | None = None) -> None:
     """Add an option for each field, e.g. ``--weight-decay``, ``--milestones 80 120``, ``--flip`` and ``--no-flip``.
 
-    Args:
-        parser: options that are not given leave no trace in what it parses.
-        recipe: has the fields, and the defaults that the help shows; None for those of a classifier's recipe, where
-            they depend on the network.
+    The help shows the recipe's values as defaults; without a recipe, those of a classifier depend on the network.
     """
     group = parser.add_argument_group("recipe", None if recipe else "default: what the recipe of the network says")
     kind: type[TrainSettings] = Recipe if recipe is None else type(recipe)
+    names = [field.name for field in fields(kind)]
+    add_field_options(group, kind, names, {} if recipe is None else {n: _shown(getattr(recipe, n)) for n in names})
+
+
+def add_field_options(group: Any, kind: Any, names: Iterable[str], defaults: Mapping[str, str]) -> None:
+    """Add an option for each of some fields of a dataclass; one that is not given leaves no trace in what is parsed.
+
+    The field's type decides what is parsed, the class's docstring and the defaults are the help.
+    """
     hints, described = get_type_hints(kind), _described_fields(kind)
-    for field in fields(kind):
-        option = f"--{field.name.replace('_', '-')}"
-        kinds = [kind for kind in get_args(hints[field.name]) or (hints[field.name],) if kind is not type(None)]
-        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name, "help": described[field.name]}
-        if recipe is not None:
-            settings["help"] += f" (default: {_shown(getattr(recipe, field.name))})"
-        if kinds[0] is bool:
+    for name in names:
+        optional = type(None) in get_args(hints[name])
+        hint = next(part for part in get_args(hints[name]) if part is not type(None)) if optional else hints[name]
+        default = f" (default: {defaults[name]})" if name in defaults else ""
+        settings: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": name, "help": described[name] + default}
+        if hint is bool:
             settings["action"] = argparse.BooleanOptionalAction
-        elif Ellipsis in kinds:
-            settings |= {"type": int, "nargs": "*", "metavar": "N"}
-        elif field.name == "schedule":
-            settings["choices"] = SCHEDULES
+        elif get_origin(hint) is Literal:
+            settings["choices"] = get_args(hint)
+        elif get_origin(hint) is tuple:
+            settings |= {"type": get_args(hint)[0], "nargs": "*", "metavar": "N"}
         else:
-            optional = type(None) in get_args(hints[field.name])
-            settings["metavar"] = f"{kinds[0].__name__.upper()}{'|none' if optional else ''}"
-            settings["type"] = _or_none(kinds[0]) if optional else kinds[0]
-        group.add_argument(option, **settings)
+            settings["metavar"] = f"{hint.__name__.upper()}{'|none' if optional else ''}"
+            settings["type"] = _or_none(hint) if optional else hint
+        group.add_argument(f"--{name.replace('_', '-')}", **settings)
 
 
-def _described_fields(recipe: type[TrainSettings]) -> dict[str, str]:
-    """What the docstrings of a recipe say about its fields."""
+def _described_fields(settings: type) -> dict[str, str]:
+    """What the docstrings of a dataclass say about its fields."""
     found: dict[str, str] = {}
-    for kind in recipe.__mro__:
+    for kind in settings.__mro__:
         attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
         for names, text in re.findall(r"^    ([\w, ]+): (.+(?:\n     .+)*)", attributes, re.MULTILINE):
             plain = " ".join(text.replace("`", "").replace("%", "%%").split()).rstrip(".")
@@ -200,12 +205,7 @@ _PASSED = [
 
 @contextmanager
 def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
-    """Wrap a training, which is given the arguments that all commands that train share.
-
-    Args:
-        args: the options of `add_data_options`, `add_run_options` and `add_recipe_options`, and the output folder.
-        recipe: class of the recipe.
-    """
+    """Wrap a training, which is given the arguments that all commands that train share, from their options."""
     from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
@@ -227,13 +227,7 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
 def interruptible(output: str | Path, processes: int = 1) -> Iterator[None]:
     """Run the training of a command, and say how to continue after an interrupt or the loss of another process.
 
-    Args:
-        output: folder of the checkpoints.
-        processes: number of processes of the run.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C; its message names the saved checkpoint and how to continue.
-        RuntimeError: in one of several processes; its message ends with the same.
+    The messages of `KeyboardInterrupt` and, in one of several processes, of `RuntimeError` then name the checkpoint.
     """
     try:
         yield

@@ -16,14 +16,12 @@ Example:
 import argparse
 import logging
 from dataclasses import fields
-from typing import Any
 
 from torch import distributed
 
-from ..engine.precision import PRECISIONS
 from ..validation.settings import ValidationSettings
 from .common import DEVICE_OR_CPU, WEIGHTS
-from .recipe_options import add_column_options
+from .recipe_options import add_column_options, add_field_options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -76,35 +74,14 @@ def main(args: argparse.Namespace) -> int:
     return report.status
 
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "batch_size": {"type": int, "help": "images per forward pass of each process"},
-    "workers": {"type": int, "help": "loader processes of each process"},
-    "precision": {"choices": tuple(PRECISIONS), "help": "automatic mixed precision, or float32 for none"},
-    "channels_last": {"action": "store_true", "help": "memory format of kernels and images"},
-    "compile": {"action": "store_true", "help": "use torch.compile"},
-    "fuse": {"action": "store_true", "help": "fold static masks into their kernels first"},
-    "retry": {"action": "store_true", "help": "halve the batch size when memory does not suffice"},
-    "skip_bad": {"action": "store_true", "help": "leave unreadable images out, and count them"},
-    "test_input_size": {"action": "store_true", "help": "use the model's test size and crop, where it has them"},
-    "image_size": {"type": int, "help": "side of the images in pixels"},
-    "crop_pct": {"type": float, "help": "share of the side that the central crop keeps"},
-    "crop_mode": {"choices": ("center", "squash", "border"), "help": "how the crop is taken"},
-    "interpolation": {"choices": ("bilinear", "bicubic", "nearest"), "help": "how images are resized"},
-    "mean": {"type": float, "nargs": "+", "help": "mean of each channel, for images in [0, 1]"},
-    "std": {"type": float, "nargs": "+", "help": "standard deviation of each channel"},
-}
-# Those options that say how images are read and prepared.
-_IMAGES = list(_OPTIONS)[list(_OPTIONS).index("skip_bad") :]
+# The fields of `ValidationSettings` that say how images are read and prepared
+_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each field of `ValidationSettings`; what is not given leaves no trace in what is parsed."""
-    defaults = {field.name: field.default for field in fields(ValidationSettings)}
-    computing = parser.add_argument_group("device and speed").add_argument
-    preprocessing = parser.add_argument_group("images").add_argument
-    for name, options in _OPTIONS.items():
-        if options.get("action") is None:
-            shown = "the model's own" if defaults[name] is None else defaults[name]
-            options = {**options, "help": f"{options['help']} (default: {shown})"}
-        add = preprocessing if name in _IMAGES else computing
-        add(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, **options)
+    """Add an option for each field of `ValidationSettings` but the weights."""
+    values = {field.name: field.default for field in fields(ValidationSettings) if field.name != "weights"}
+    shown = {name: "the model's own" if value is None else str(value) for name, value in values.items()}
+    computing = [name for name in values if name not in _IMAGES]
+    add_field_options(parser.add_argument_group("device and speed"), ValidationSettings, computing, shown)
+    add_field_options(parser.add_argument_group("images"), ValidationSettings, _IMAGES, shown)

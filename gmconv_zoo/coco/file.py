@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -96,7 +96,8 @@ def read_coco(
 
     Raises:
         ValueError: when the file is not a COCO annotation file, ids repeat or are unknown, a file name leads out of the
-            folder, an image does not exist, or a box is not valid; the message names up to five of them.
+            folder, an image does not exist or is listed twice, or a box is not valid; the message names up to five of
+            them.
     """
     path = Path(annotations)
     content = _read_json(path)
@@ -142,16 +143,17 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
     """Read predictions in COCO's result format: "image_id", "category_id", "bbox" (x, y, width, height) and "score".
 
     Args:
-        path: JSON file with the list of predictions.
+        path: JSON file with the list of predictions. If they have "file_name" and "category", as those of
+            `gmconv detect`, these must agree with the ids.
         coco: annotations that the predictions are for.
 
     Raises:
-        ValueError: when the file is not a result file, or names images or categories that the annotations do not.
+        ValueError: when the file is not a result file, or is of other images or categories than the annotations.
     """
     found = _read_json(Path(path))
     if not isinstance(found, list):
         raise ValueError(f"{path} is not a COCO result file: it must hold a JSON list of predictions.")
-    images = {image.id for image in coco.images}
+    images = {image.id: PurePath(image.name).name for image in coco.images}
     faults = []
     for place, entry in enumerate(found):
         if not isinstance(entry, dict):
@@ -160,7 +162,10 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
             faults.append(f"entry {place}: {said}")
         elif not _is_number(entry.get("score")):
             faults.append(f"entry {place}: score is {_shown(entry.get('score'))}, not a finite number")
-    _refuse(faults, f"{path}, for {coco.path},", "predictions")
+        elif said := _other_name(entry, images[entry["image_id"]], coco.categories[entry["category_id"]]):
+            faults.append(f"entry {place}: {said}")
+    advice = " The image ids of gmconv detect are its own: to measure a detector, pass the model instead."
+    _refuse(faults, f"{path}, for {coco.path},", "predictions", advice)
     return found
 
 
@@ -189,11 +194,11 @@ def _entries(path: Path, content: Any, kind: str, fault: Callable[[Any], str]) -
     return entries
 
 
-def _refuse(faults: list[str], path: str, kind: str) -> None:
+def _refuse(faults: list[str], path: str, kind: str, advice: str = "") -> None:
     if faults:
         raise ValueError(
             f"{path} has mistakes in its {kind}, {len(faults)} in all: {listed(faults, separator='; ')}. "
-            "Correct or remove these entries."
+            f"Correct or remove these entries.{advice}"
         )
 
 
@@ -245,6 +250,15 @@ def _box_fault(entry: Any, images: Container[int], categories: Mapping[int, str]
     return ""
 
 
+def _other_name(entry: Any, image: str, category: str) -> str:
+    """Say that a prediction has another name than its ids stand for."""
+    if PurePath(str(entry.get("file_name", image))).name != image:
+        return f"file_name is {_shown(entry['file_name'])}, but the image with the id {entry['image_id']} is {image}"
+    if entry.get("category", category) != category:
+        return f"category is {_shown(entry['category'])}, but the id {entry['category_id']} is {category}"
+    return ""
+
+
 def _is_whole(value: Any) -> bool:
     return type(value) is int and abs(value) < 2**63
 
@@ -277,6 +291,12 @@ def _check_files(path: Path, root: Path, images: Sequence[CocoImage]) -> None:
         raise ValueError(
             f"{len(missing)} of the {len(images)} images that {path} names do not exist in {root}: {listed(missing)}. "
             "Pass the folder that holds them, or correct file_name."
+        )
+    counts = Counter(os.path.normpath(image.name) for image in images)
+    if twice := [_shown(name) for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"{path} lists {len(twice)} images more than once: {listed(twice)}. Each entry would be an image with only "
+            "its own boxes: merge the entries of an image, and give their annotations its id."
         )
 
 

@@ -137,7 +137,7 @@ class AspectRatioSampler(EpochSampler):
 def coco_loader(
     images: CocoImages, batch_size: int, *, shuffle: bool = False, workers: int | None = None
 ) -> DataLoader[Sample]:
-    """Return a loader whose batches are a list of images and a list of targets.
+    """Return a loader, for accelerate's ``split_batches=True``, whose batches are a list of images and one of targets.
 
     Args:
         images: the dataset; its seed is also the seed of the order.
@@ -145,9 +145,6 @@ def coco_loader(
         shuffle: whether every epoch has a new order with batches of one group, see `AspectRatioSampler`; otherwise the
             order of the file is kept.
         workers: processes that read images; None for a number that suits the machine.
-
-    Returns:
-        A torch loader, ready for accelerate with ``split_batches=True``.
     """
     sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed) if shuffle else None
     return reading_loader(images, batch_size, images.seed, workers=workers, sampler=sampler, collate_fn=_to_lists)

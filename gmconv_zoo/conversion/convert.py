@@ -145,14 +145,6 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
 
 
 def divide_by_initial_mask(weight: torch.Tensor, sigma_init: float) -> torch.Tensor:
-    """Return W / M(sigma), the kernel that a mask of that sigma turns back into W.
-
-    Args:
-        weight: (O, I, kH, kW) kernel of a standard convolution.
-        sigma_init: sigma in kernel taps.
-
-    Returns:
-        (O, I, kH, kW) in the weight's dtype and memory format.
-    """
+    """Return W / M(sigma) in the dtype of the (O, I, kH, kW) kernel W: a mask of that sigma turns it back into W."""
     sigma = weight.new_full((1,), sigma_init)  # rounded as the parameter will be
     return (weight / circular_mask(sigma, (weight.shape[2], weight.shape[3]))).to(weight.dtype)

@@ -47,19 +47,11 @@ class PlannedConv:
 
 
 def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool) -> list[PlannedConv]:
-    """Decide for every convolution whether it is converted, without touching it.
-
-    Args:
-        model: any network not yet converted.
-        conversion: what is asked for.
-        preserve: whether the outputs are to be kept, which forbids masks with values close to 0.
-
-    Returns:
-        One entry per convolution, in module order.
+    """Decide for every convolution, in module order, whether it is converted, without touching it.
 
     Raises:
         ValueError: when the network has nothing to convert, is converted already, has no such stages, or a mask
-            would make W / M ill-conditioned.
+            would make W / M ill-conditioned, which forbids it where outputs are to be preserved.
     """
     convs = convolutions(model)
     if has_masks(model):
@@ -89,14 +81,9 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
 
 
 def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
-    """Say for every convolution of a network why a conversion gives it no mask.
+    """Say for every convolution of a network, by name, why a conversion gives it no mask, or "".
 
-    Args:
-        model: any network.
-        conversion: what is asked for, or what the network was converted with; None to ask for nothing.
-
-    Returns:
-        Name of a convolution -> the reason, empty where nothing prevents a mask.
+    The conversion is what is asked for, or what the network was converted with; None to ask for nothing.
     """
     stems, stages = stem_names(model), stages_of(model)
     held = (value for module in model.modules() for value in held_values(module))

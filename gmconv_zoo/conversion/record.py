@@ -17,14 +17,10 @@ def has_masks(model: nn.Module) -> bool:
 
 
 def present_conversion(model: nn.Module) -> Conversion | None:
-    """Return the conversion that describes the masks of a network as they are now.
+    """Return the conversion that describes the masks of a network as they are now; None if it was never converted.
 
-    Args:
-        model: any network.
-
-    Returns:
-        The conversion that it was made with, without the kinds of mask that it no longer has (timm's
-        ``reparameterize_model`` folds static masks in without a record); None for a network that was never converted.
+    It is the one that the network was made with, without the kinds of mask that it no longer has (timm's
+    ``reparameterize_model`` folds static masks in without a record).
     """
     recorded = getattr(model, "gmconv_conversion", None)
     if not isinstance(recorded, Conversion):
@@ -44,13 +40,9 @@ def present_conversion(model: nn.Module) -> Conversion | None:
 
 
 def fit_sigma_modules(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Give the dynamic layers of a network the hidden widths that a checkpoint was saved with.
+    """Give the dynamic layers of a network the hidden widths of a checkpoint, before it is loaded.
 
     Version 0.1 used 4 hidden units in every dynamic layer, later ones the width of Eq. 7 outside the stem.
-
-    Args:
-        model: changed in place, before the checkpoint is loaded.
-        state_dict: tensors of the checkpoint.
     """
     for name, module in model.named_modules():
         rows = state_dict.get(f"{name}.sigma_module.fc_max.weight" if name else "sigma_module.fc_max.weight")

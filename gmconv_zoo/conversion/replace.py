@@ -26,12 +26,7 @@ def held_values(module: nn.Module) -> Iterator[Any]:
 def replace_modules(model: nn.Module, pairs: Sequence[tuple[nn.Module, nn.Module]]) -> nn.Module:
     """Exchange modules under every name, and in every list, tuple and dictionary, that a network has them in.
 
-    Args:
-        model: any network; changed in place.
-        pairs: a module and the one that takes its place, for each module to exchange.
-
-    Returns:
-        The network; where it is itself to be exchanged, the module that takes its place.
+    Returns the network, changed in place; where it is itself to be exchanged, the module that takes its place.
     """
     return _replaced(model, {id(old): new for old, new in pairs}, set())
 

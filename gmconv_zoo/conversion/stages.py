@@ -31,14 +31,7 @@ def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def stem_names(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the stem convolutions: timm's ``first_conv``, else the first convolution.
-
-    Args:
-        model: any network.
-
-    Returns:
-        One name, more where timm lists several first convolutions, none for a network without convolutions.
-    """
+    """Return the names of the stem convolutions: those of timm's ``first_conv``, else the first convolution's."""
     conv_names = [name for name, _ in convolutions(model)]
     declared = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv") or ()
     declared = (declared,) if isinstance(declared, str) else tuple(declared)

@@ -59,9 +59,17 @@ def open_eval_data(
         ValueError: when the dataset does not exist, the dataset or one of its classes has no images, the number of
             images in a stream is unknown, or class names are passed for a dataset that has its own.
     """
-    if os.path.exists(data) or labels is not None:
+    path = Path(data)
+    if os.path.exists(path) or labels is not None:
         refuse_columns(data, image_column, label_column)
-        source = _open_path(Path(data), split=split, labels=labels, id_map=id_map, output=output)
+        if labels is not None:
+            source = _flat(path, labels, id_map, output)
+        elif path.is_file():
+            tar = TarReader(path)
+            source = ImageSource(str(path), tar, tar.classes)
+        else:
+            folder, names, files = read_split(path, split, output=output)
+            source = ImageSource(str(folder), FileReader(files, folder), list(names))
     else:
         columns = image_column, label_column
         source = open_named(str(data), root=root, split=split, num_samples=num_samples, columns=columns)
@@ -82,13 +90,10 @@ def open_named(
     classes: Sequence[str] | None = None,
     download: bool = False,
 ) -> ImageSource:
-    """Open one split of a dataset that timm names.
+    """Open one split of a dataset that timm names: "torch/NAME", "hfds/NAME", "hfids/NAME" or "wds/NAME".
 
     Args:
-        data: "torch/NAME", "hfds/NAME", "hfids/NAME" or "wds/NAME".
-        root: folder in which the dataset is stored.
-        split: name of the split.
-        num_samples: number of images in a stream without an index.
+        data, root, split, num_samples: as in `open_eval_data`.
         columns: image and label column of a Hugging Face dataset; None to find them by their features.
         classes: class names that text labels of "hfds/NAME" refer to.
         download: whether to download a torchvision dataset that is missing.
@@ -119,23 +124,6 @@ def open_named(
         raise ValueError(f"{place}, split {split!r}: {error or type(error).__name__}") from error
     names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
     return ImageSource(data, TorchReader(dataset), names, ordered=True)
-
-
-def _open_path(
-    path: Path,
-    *,
-    split: str,
-    labels: str | Path | None,
-    id_map: str | Path | None,
-    output: str | Path | None,
-) -> ImageSource:
-    if labels is not None:
-        return _flat(path, labels, id_map, output)
-    if path.is_file():
-        reader = TarReader(path)
-        return ImageSource(str(path), reader, reader.classes)
-    root, names, files = read_split(path, split, output=output)
-    return ImageSource(str(root), FileReader(files, root), list(names))
 
 
 def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: str | Path | None) -> ImageSource:

@@ -97,5 +97,5 @@ def _output(label: Any, outputs: list[int] | None) -> int:
     place = int(label)
     if place < 0 or (outputs is not None and place >= len(outputs)):
         known = "labels begin with 0" if outputs is None else f"there are {len(outputs)} classes"
-        raise ValueError(f"label {place}: {known}. Is this a split whose labels are held back (--split)?")
+        raise ValueError(f"label {place}: {known}. Is this a split whose labels are held back (--split, --val-split)?")
     return place if outputs is None else outputs[place]

@@ -58,17 +58,10 @@ def loader_processes() -> int:
 def reading_loader(
     images: Dataset[Any], batch_size: int, seed: int, *, workers: int | None = None, **options: Any
 ) -> Any:
-    """Return a loader whose processes stay from epoch to epoch.
+    """Return a loader whose processes stay from epoch to epoch; without ``workers``, as many as suit the machine.
 
     Each new one would make this process copy every page of memory that it writes to. The seeds of theirs are drawn
     from a generator of their own, as an interrupted run starts them once more than a whole one.
-
-    Args:
-        images: dataset that reads its samples.
-        batch_size: images per batch over all processes of the run.
-        seed: seed of that generator.
-        workers: loader processes; None for a number that suits the machine.
-        **options: further arguments of torch's `DataLoader`.
     """
     workers = loader_processes() if workers is None else workers
     generator = torch.Generator().manual_seed(seed)
@@ -80,11 +73,7 @@ def reading_loader(
 def find_unreadable(source: ImageSource) -> dict[int, str]:
     """Read every image once, shared by the run's processes and theirs, with a bar where that takes a while.
 
-    Args:
-        source: images, the same in every process.
-
-    Returns:
-        Name and reason by index, of those that cannot be read; the same in every process.
+    Returns name and reason, by index, of those that cannot be read; the same in every process.
     """
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)

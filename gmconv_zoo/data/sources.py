@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..images.folder import read_folder, split_indices
 from ..images.hub_datasets import held_out_split, refuse_columns
@@ -55,9 +56,9 @@ def open_data(
     """
     prefix, _, name = str(data).partition("/")
     named = prefix in _PREFIXES and not Path(data).exists()
-    if (train_split or val_split) and not (named and prefix == "hfds"):
-        raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
     if not (named and prefix == "hfds"):
+        if train_split or val_split:
+            raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
         refuse_columns(data, image_column, label_column)
     if not named:
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
@@ -70,9 +71,8 @@ def open_data(
     if prefix == "hfds":
         if output is not None and Path(name).is_dir():
             refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
-        return _hub_data(
-            str(data), data_dir, train_split or "train", val_split, val_share, seed, (image_column, label_column)
-        )
+        opening = {"root": data_dir, "columns": (image_column, label_column)}
+        return _hub_data(str(data), train_split or "train", val_split, val_share, seed, opening)
     if data_dir is None:
         raise ValueError(f"{data}: pass data_dir (--data-dir), the folder in which it is stored or downloaded to.")
     train, val = (open_named(str(data), root=data_dir, split=split, download=True) for split in ("train", "validation"))
@@ -80,24 +80,18 @@ def open_data(
 
 
 def _hub_data(
-    data: str,
-    data_dir: str | Path | None,
-    train_split: str,
-    val_split: str | None,
-    val_share: float,
-    seed: int,
-    columns: tuple[str | None, str | None],
+    data: str, train_split: str, val_split: str | None, val_share: float, seed: int, opening: dict[str, Any]
 ) -> ImageData:
     name = data.partition("/")[2]
-    train = open_named(data, root=data_dir, split=train_split, columns=columns)
+    train = open_named(data, split=train_split, **opening)
     classes = _names(train)
     _check_labels(data, train_split, train, len(classes))
-    val_split = val_split or held_out_split(name, train_split=train_split, cache=data_dir)
+    val_split = val_split or held_out_split(name, train_split=train_split, cache=opening["root"])
     if val_split is None:
         kept, chosen = split_indices(train.labels, classes, share=val_share, seed=seed)
         used, val = (replace(train, reader=PartReader(train.reader, part)) for part in (kept, chosen))
         return ImageData(classes, used, val, f"validation part of {name} {train_split}", split_made=True)
-    val = open_named(data, root=data_dir, split=val_split, columns=columns, classes=classes)
+    val = open_named(data, split=val_split, classes=classes, **opening)
     _check_labels(data, val_split, val, len(classes))
     return ImageData(classes, train, val, f"{name} {val_split}")
 

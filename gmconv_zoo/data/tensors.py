@@ -119,16 +119,13 @@ class EpochSampler(Sampler[int]):
 def tensor_loader(
     images: TensorImages, batch_size: int, *, shuffle: bool = False, multiple: int = 1
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Return a loader of images in memory.
+    """Return a loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
 
     Args:
         images: the dataset; its seed is also the seed of the order.
         batch_size: images per batch over all processes.
         shuffle: whether every epoch has a new order; otherwise the order of the dataset is kept.
         multiple: make the number of images of an epoch a multiple of this, see `EpochSampler`; needs ``shuffle``.
-
-    Returns:
-        A torch loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
     """
     sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
     return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)

@@ -40,9 +40,6 @@ def draw_training(
         title: the line above it, not empty.
         accuracy_before: held-out accuracy before training, in percent.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: when the layers before and after differ, or there are no rows.
     """

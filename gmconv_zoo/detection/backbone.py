@@ -24,10 +24,8 @@ _BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = None) -> nn.Module:
     """Build a timm network without its classifier that returns its features at strides 4, 8, 16 and 32.
 
-    Args:
-        name: a name that timm knows, or a folder or Hub repository that timm can build.
-        pretrained: whether to load its weights.
-        masks: conversion keywords for a registered GMConv network.
+    The name is timm's, or that of a folder or Hub repository that timm can build; ``masks`` are the conversion keywords
+    of a registered GMConv network.
 
     Raises:
         ValueError: for an unknown name, or a network without features at these strides.

@@ -23,16 +23,7 @@ _CLASSES = re.compile(r"roi_heads\.(stages\.0\.)?box_predictor\.cls_score\.weigh
 
 
 def read_weights(weights: str | Path | Mapping[str, Tensor]) -> StateDict:
-    """Return a detector's tensors under the names that this package uses.
-
-    Args:
-        weights: a state dict, or a .pth or .safetensors file of one; a training checkpoint may hold it under "model".
-            Also a folder or Hub repository ("hf-hub:ORG/NAME") of a saved detector.
-
-    Raises:
-        ValueError: for a file that does not exist or is not a state dict.
-        RuntimeError: when the Hub does not give the file.
-    """
+    """Return a detector's tensors, in what `build` takes as weights, under the names that this package uses."""
     if isinstance(weights, Mapping):
         tensors: StateDict = dict(weights)
     else:
@@ -66,13 +57,9 @@ def is_native(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def load_weights(detector: nn.Module, tensors: StateDict) -> None:
-    """Load tensors into a detector.
+    """Load tensors from `read_weights` into a detector, in place.
 
     A box predictor for another number of classes keeps its initial weights; everything else has to fit.
-
-    Args:
-        detector: changed in place.
-        tensors: see `read_weights`.
 
     Raises:
         WeightsError: for tensors that are missing, unexpected, of another shape or not finite.

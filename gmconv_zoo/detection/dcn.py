@@ -56,14 +56,11 @@ class DeformableConv2d(DeformConv2d):
         return y.to(x.dtype)
 
 
-def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ...], *, version: int = 1) -> None:
+def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ...], *, version: int) -> None:
     """Replace the 3x3 convolutions of chosen stages by deformable ones with the same weights, in place.
 
-    Args:
-        body: a backbone; Gaussian masks may be in other stages only.
-        stages: stage of every module of the body, counted from 1.
-        chosen: stages to change.
-        version: 1, or 2 for the modulated convolution.
+    ``stages`` are those of every module of the backbone, whose Gaussian masks may be in other stages only; version 2 is
+    the modulated convolution.
 
     Raises:
         ValueError: for a stage that does not exist, has no plain 3x3 convolution or holds masks.

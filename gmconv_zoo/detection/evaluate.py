@@ -83,11 +83,7 @@ class CocoEvaluator:
         return _measure(self.coco, self.detections())
 
     def write_predictions(self, path: str | Path) -> Path:
-        """Write all detections as a result file of COCO's format, which `evaluate_file` reads.
-
-        Raises:
-            ValueError: when images of the file were not evaluated.
-        """
+        """Write `detections` to a result file, which `evaluate_file` reads."""
         return write_json(path, self.detections())
 
     def _row(self, output: Mapping[str, Tensor], image_id: int) -> dict[str, Any]:
@@ -111,11 +107,7 @@ class CocoEvaluator:
         return {"image_id": image_id, "detections": detections}
 
     def detections(self) -> list[dict[str, Any]]:
-        """Return all detections in the format of a COCO result file.
-
-        Raises:
-            ValueError: when images of the file were not evaluated.
-        """
+        """Return all detections in the format of a COCO result file; ValueError when images were not evaluated."""
         if missing := [str(image.id) for image in self.coco.images if image.id not in self._rows]:
             raise ValueError(
                 f"{len(missing)} of the {len(self.coco.images)} images of {self.coco.path} were not evaluated (image "
@@ -125,15 +117,9 @@ class CocoEvaluator:
 
 
 def evaluate_file(annotations: str | Path | CocoFile, predictions: str | Path) -> dict[str, Any]:
-    """Measure a file of predictions.
+    """Measure a file of predictions in COCO's result format, as `CocoEvaluator.result` does.
 
-    Args:
-        annotations: COCO annotation file, or one that is already read.
-        predictions: result file in COCO's format, see `read_results`. An image that it does not name counts as one
-            without detections.
-
-    Returns:
-        What `CocoEvaluator.result` returns.
+    An image that the file does not name counts as one without detections.
 
     Raises:
         ValueError: when one of the files is not valid, or they are of different images or categories.

@@ -17,7 +17,7 @@ from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
-from ..wording import listed, printable
+from ..wording import distinct, listed, printable
 from .build import categories_of
 from .evaluate import CocoEvaluator, evaluate_file
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
@@ -95,22 +95,16 @@ def evaluate_detector(
     workers: int | None = None,
     progress: bool = False,
 ) -> CocoEvaluator:
-    """Run a detector on every image of an annotation file.
+    """Run a detector on every image of an annotation file, which was read with the detector's classes.
 
     Args:
         detector: its labels are those of the file's classes.
-        coco: annotations, read with the folder of the images and the detector's classes.
+        coco: annotations, read with the folder of the images.
         accelerator: device, precision and processes, see `default_accelerator`.
         batch_size: images per forward pass of each process. With more than 1, images are padded to the largest of their
             batch, which changes detections slightly.
         workers: loader processes of each process; None for a number that suits the machine.
         progress: whether to show a progress bar.
-
-    Returns:
-        The evaluator, which has the result and the detections.
-
-    Raises:
-        ValueError: when the number of classes differs, or an image cannot be read.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")
@@ -124,11 +118,7 @@ def evaluate_detector(
 
 
 def resize_to(detector: Any, side: int | None) -> None:
-    """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size.
-
-    Raises:
-        ValueError: for a network that is not a detector, or a side below 1.
-    """
+    """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size."""
     categories_of(detector)
     if sizes := image_sizes(side):
         detector.transform.min_size, detector.transform.max_size = (sizes["min_size"],), sizes["max_size"]
@@ -143,16 +133,7 @@ def result_table(result: dict[str, Any]) -> str:
 
 
 def read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFile:
-    """Read a split with a detector's labels; of a detector without names they are the ids of the categories.
-
-    Args:
-        detector: a detector of this package.
-        data: folder, see `read_split`.
-        split, clip: see `read_split`.
-
-    Raises:
-        ValueError: when the detector does not know the file's categories, and as `read_split`.
-    """
+    """Read a split with a detector's labels; of a detector without names they are the ids of the categories."""
     categories = categories_of(detector)
     if detector.gmconv_plan["categories"]:
         return read_split(data, split, classes=tuple(categories), clip=clip)
@@ -162,7 +143,9 @@ def read_for(detector: Any, data: str | Path, split: str, clip: bool) -> CocoFil
             f"{coco.path} has categories with the ids {listed([*map(str, beyond)])}, but the detector knows no names "
             f"and has the labels 1 to {len(categories)}: build it with its categories."
         )
-    return replace(coco, classes=tuple(coco.categories.get(label, name) for name, label in categories.items()))
+    taken = set(coco.categories.values())  # a category may itself be called "3"
+    names = (coco.categories.get(label, distinct(name, taken)) for name, label in categories.items())
+    return replace(coco, classes=tuple(names))
 
 
 def _write(output: str | Path, data: str | Path, split: str, result: dict[str, Any], **described: Any) -> None:

@@ -41,11 +41,7 @@ _PARITIES = {
 
 
 def parity_of(parity: str | Parity, head: str) -> Parity:
-    """Return the settings that a name stands for with one kind of head; settings are returned as they are.
-
-    Raises:
-        ValueError: for an unknown name or head.
-    """
+    """Return the settings that a name stands for with one kind of head; settings are returned as they are."""
     if head not in HEADS:
         raise ValueError(f"head={head!r}: pass one of {HEADS}.")
     if isinstance(parity, Parity):

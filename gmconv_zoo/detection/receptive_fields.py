@@ -55,9 +55,6 @@ def draw_fields_at_boxes(
         overwrite: whether an existing file may be replaced.
         progress: whether to show a progress bar.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: when the file exists, a name is not that of a detector, or for data that cannot be used.
     """

@@ -46,18 +46,11 @@ ONE_X = DetectionRecipe(
 
 
 def recipe_for(images: int, **overrides: Any) -> DetectionRecipe:
-    """Return the 1x schedule for a dataset, with some fields changed.
+    """Return the 1x schedule for a number of training images, with some fields changed, see `TrainSettings.adapt`.
 
     Without a batch size, fewer than 1,024 images get smaller batches. Without a learning rate, that of 16 images per
     batch is scaled linearly. Without a warm-up, the learning rate rises from 0 over 500 updates, but at most over a
     tenth of the training.
-
-    Args:
-        images: number of training images.
-        **overrides: fields of the recipe; see `TrainSettings.adapt`.
-
-    Raises:
-        ValueError: for a field that no recipe has, or a value outside its range.
     """
     recipe = ONE_X
     if "batch_size" not in overrides:

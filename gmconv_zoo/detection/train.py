@@ -22,6 +22,7 @@ from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..saving.folder import closing_lines
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
+from ..wording import listed
 from .build import build
 from .evaluate import CocoEvaluator
 from .presets import preset_arguments
@@ -177,6 +178,15 @@ def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, Coco
     val = read_split(data, "val", classes=coco.classes, clip=options.clip)
     if bool(val.crowd.all()):
         raise ValueError(f"{val.path} has no boxes to measure the detector by: add boxes to the validation set.")
+    trained = {coco.root / image.name for image in coco.images if coco.root}
+    if both := [image.name for image in val.images if val.root and val.root / image.name in trained]:
+        _logger.warning(
+            "%d of the %d validation images are training images too (%s): the average precision is too high. Give each "
+            "image to one split.",
+            len(both),
+            len(val.images),
+            listed(both),
+        )
     reading = {name: options.overrides.get(name, getattr(ONE_X, name)) for name in ("flip", "without_boxes")}
     flip = 0.5 if reading["flip"] else 0.0
     return CocoImages(coco, flip=flip, seed=options.seed, without_boxes=reading["without_boxes"]), val

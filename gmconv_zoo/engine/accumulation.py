@@ -23,13 +23,8 @@ __all__ = ["UpdateParts", "part_size"]
 def part_size(batch_size: int, parts: int, processes: int) -> int:
     """Return the number of images in each part of an update's batch, over all processes.
 
-    Args:
-        batch_size: images of one update.
-        parts: parts that the batch is divided into.
-        processes: processes that share every part evenly.
-
     Raises:
-        ValueError: when the batch cannot be divided and shared evenly.
+        ValueError: when the batch cannot be divided into the parts and each shared evenly.
     """
     if parts < 1:
         raise ValueError(f"accumulate={parts}: pass at least 1 part per update (--accumulate).")
@@ -76,12 +71,7 @@ class UpdateParts:
         return ([part[:count] for part in batch], True) if count > 0 else (batch, False)
 
     def weight(self, images: int, *, last: bool) -> float:
-        """Return the factor of a part's mean loss.
-
-        Args:
-            images: number of this process's images that count.
-            last: whether the part is the last one of the epoch.
-        """
+        """Return the factor of a part's mean loss, for the number of this process's images that count."""
         together = self.rest if last and self.rest else images * self.accelerator.num_processes
         self.first = self.first or together
         self.images += together

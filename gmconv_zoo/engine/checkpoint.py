@@ -92,7 +92,7 @@ class Checkpoints:
             NonFiniteError: when a weight is not finite; the earlier checkpoint stays.
             CheckpointError: when it cannot be written; the earlier checkpoint stays.
         """
-        processes = _of_all_processes(state)
+        processes = gather_object([{"rng": rng_state(), "totals": state.totals.clone()}])
         if not state.accelerator.is_main_process:
             return
         weights = state.network.state_dict()
@@ -180,9 +180,6 @@ def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]],
         model: the network of that run, changed in place, or a function that builds it from the run's identity
             (network, recipe, seed and the like).
 
-    Returns:
-        The network.
-
     Raises:
         FileNotFoundError: when the file does not exist.
         ValueError: when the file is not a checkpoint, or is one of another network.
@@ -205,10 +202,6 @@ def _found_by_all(path: Path) -> bool:
             "copy it to each before going on."
         )
     return all(found)
-
-
-def _of_all_processes(state: TrainState) -> list[dict[str, Any]]:
-    return gather_object([{"rng": rng_state(), "totals": state.totals.clone()}])
 
 
 def _load_optimizer(optimizer: Optimizer, content: dict[str, Any]) -> None:

@@ -184,12 +184,7 @@ def default_accelerator(*, mixed_precision: str = "float32", compile: bool = Fal
 
 
 def described_run(settings: TrainSettings, accelerator: Accelerator) -> str:
-    """Describe in one line how a training is carried out: batch, learning rate, epochs, device and precision.
-
-    Args:
-        settings: of the training.
-        accelerator: device, precision, processes and batches per update.
-    """
+    """Describe in one line how a training is carried out: batch, learning rate, epochs, device and precision."""
     parts, processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
     divided = f" ({parts} parts)" if parts > 1 else ""
     warmup = f", warm-up epochs {settings.warmup_epochs:.2g}" if settings.warmup_epochs else ""

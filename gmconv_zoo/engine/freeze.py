@@ -39,14 +39,7 @@ def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool 
 
 
 def freeze_backbone(model: nn.Module) -> None:
-    """Leave only the classifier trainable (linear probing).
-
-    Args:
-        model: a classifier of timm's interface (`get_classifier`).
-
-    Raises:
-        ValueError: when the network has no classifier with parameters.
-    """
+    """Leave only the classifier trainable (linear probing); ValueError where it has no parameters."""
     find = getattr(model, "get_classifier", None)
     classifier = find() if callable(find) else None
     own = set(classifier.parameters()) if isinstance(classifier, nn.Module) else set()
@@ -61,9 +54,7 @@ def freeze_backbone(model: nn.Module) -> None:
 def set_train_mode(model: nn.Module, *, freeze_statistics: bool = False) -> None:
     """Set train mode, except for modules whose parameters are all frozen, so that their statistics do not change.
 
-    Args:
-        model: any network.
-        freeze_statistics: whether all norms with running statistics keep them, and normalise by them.
+    With ``freeze_statistics``, all norms with running statistics keep them, and normalise by them.
     """
     model.train()
     for module in model.modules():

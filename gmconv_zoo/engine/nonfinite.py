@@ -14,11 +14,7 @@ class NonFiniteError(RuntimeError):
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor | None]) -> str | None:
-    """The first name, in order, whose tensor holds a NaN or an infinity; None when all are finite.
-
-    Args:
-        tensors: by name; a missing tensor (None) counts as finite.
-    """
+    """The first name, in order, whose tensor holds a NaN or an infinity; None when all are finite, or missing."""
     for name, tensor in tensors.items():
         if tensor is not None and not torch.isfinite(tensor.detach()).all():
             return name
@@ -26,15 +22,10 @@ def first_nonfinite(tensors: Mapping[str, Tensor | None]) -> str | None:
 
 
 def nonfinite_output(model: nn.Module, forward: Callable[[], Any]) -> str:
-    """Repeat a forward pass and see which layer a NaN or an infinity comes from.
+    """Repeat a forward pass on a bad batch and see which layer a NaN or an infinity comes from.
 
-    Args:
-        model: the network.
-        forward: computes it once on the bad batch.
-
-    Returns:
-        A clause about the first layer, in the order of computing, whose output or input is not finite; empty when
-        there is none.
+    Returns a clause about the first layer, in the order of computing, whose output or input is not finite; empty when
+    there is none.
     """
     found: list[str] = []
 
@@ -57,7 +48,7 @@ def nonfinite_output(model: nn.Module, forward: Callable[[], Any]) -> str:
 
 
 def nonfinite_message(model: nn.Module, symptom: str, step: int, output: str = "") -> str:
-    """What went wrong, where it comes from, and what to try.
+    """Say what went wrong, where it comes from, and what to try.
 
     Args:
         model: the network, with the gradients of the bad loss where there are any.

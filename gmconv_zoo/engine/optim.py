@@ -1,7 +1,7 @@
 """Optimizer and learning-rate schedule from one set of settings; timm makes both."""
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, StepLRScheduler
@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 _Settings = TypeVar("_Settings", bound="TrainSettings")
-SCHEDULES = ("constant", "cosine", "step", "multistep")
+Schedule = Literal["constant", "cosine", "step", "multistep"]
+SCHEDULES = get_args(Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class OptimSettings:
     sigma_weight_decay: float = 0.0
     sigma_lr_scale: float = 1.0
     decay_norm_and_bias: bool = False
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     milestones: tuple[int, ...] = ()
     decay_epochs: int = 30
     decay_rate: float = 0.1
@@ -184,17 +185,9 @@ class TrainSettings(OptimSettings):
 
 
 def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
-    """The optimizer over a network's trainable parameters, the sigmas in a group of their own.
+    """Build the optimizer over a network's trainable parameters, the sigmas in a group of their own.
 
-    Args:
-        model: any network.
-        settings: gives rates and decays.
-
-    Returns:
-        An optimizer whose groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
-
-    Raises:
-        ValueError: when nothing is trainable or timm does not know the optimizer.
+    Its groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
     """
     groups = param_groups(
         model,
@@ -213,20 +206,10 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
 
 
 def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_per_epoch: int) -> Scheduler:
-    """The schedule, to be stepped after every update with ``step_update(updates done)``.
+    """Build the schedule, a timm scheduler to be stepped after every update with ``step_update(updates done)``.
 
     timm's own factory is not used for "multistep" because its scheduler fires one step before the milestone.
-
-    Args:
-        optimizer: its groups keep the ratio of their learning rates.
-        settings: gives schedule and warm-up.
-        updates_per_epoch: optimizer steps in one epoch, at least 1.
-
-    Returns:
-        A timm scheduler that counts updates.
     """
-    if updates_per_epoch < 1:
-        raise ValueError(f"updates_per_epoch={updates_per_epoch}: pass at least 1.")
     warmup: dict[str, Any] = {
         "warmup_t": round(settings.warmup_epochs * updates_per_epoch),
         "warmup_lr_init": 0.0,
@@ -243,14 +226,7 @@ def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_pe
 
 
 def smaller_batch(batch: int, images: int, *, updates: int, smallest: int) -> int:
-    """Halve a batch size until an epoch has about so many updates.
-
-    Args:
-        batch: batch size for a large dataset.
-        images: number of training images.
-        updates: number of updates in an epoch that is enough.
-        smallest: batch size that is not halved any more.
-    """
+    """Halve a batch size, down to the smallest, until an epoch of so many images has about so many updates."""
     while batch > smallest and images < updates * batch:
         batch //= 2
     return batch
@@ -259,13 +235,8 @@ def smaller_batch(batch: int, images: int, *, updates: int, smallest: int) -> in
 def split_by_layer(groups: list[dict[str, Any]], model: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
     """Split parameter groups by layer; timm's schedulers multiply a group's learning rate by its "lr_scale".
 
-    Args:
-        groups: from `gmconv_zoo.param_groups`.
-        model: the network, whose `group_matcher` says what a layer is; without one timm groups by name.
-        layer_decay: in (0, 1]; the last layer's scale is 1, every earlier layer's this much smaller.
-
-    Returns:
-        More groups, each with the settings of the one it is from and "lr_scale".
+    The network's `group_matcher` says what a layer is; without one timm groups by name. The last layer's scale is 1,
+    and every earlier layer's is smaller by a factor.
     """
     scales = {
         id(parameter): group["lr_scale"]

@@ -65,11 +65,8 @@ def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, 
 def revive_dead_units(state: TrainState, batch: Any) -> None:
     """Revive the hidden units that are 0 for the whole first batch of an epoch, as a batch callback.
 
-    Every process uses the batch of the main process and draws the same new weights.
-
-    Args:
-        state: training state, whose network and optimizer are changed in place.
-        batch: its first part are the images: (B, C, H, W), or a list of images that is the same in every process.
+    Every process uses the batch of the main process and draws the same new weights. A list of images in place of a
+    (B, C, H, W) tensor is the same in every process.
     """
     images = batch[0]
     if state.accelerator.num_processes > 1 and isinstance(images, Tensor):
@@ -91,11 +88,9 @@ def revive_dead_units(state: TrainState, batch: Any) -> None:
 
 
 def stem_record(row: dict[str, Any], images: int) -> dict[str, Any] | None:
-    """Return the values of a `sigma_row` for the first dynamic layer, for a run's record; None without such a layer.
+    """Return what a `sigma_row` says of the first dynamic layer, for a run's record; None without such a layer.
 
-    Args:
-        row: sigmas of a network, from `sigma_row`.
-        images: number of images on which they were logged.
+    `images` is the number of images that the row was logged on.
     """
     for key, spread in row.items():
         if key.endswith(".mask_spread"):
@@ -105,12 +100,7 @@ def stem_record(row: dict[str, Any], images: int) -> dict[str, Any] | None:
 
 
 def warn_of_static_layers(model: nn.Module, row: dict[str, Any]) -> None:
-    """Warn of the trained dynamic layers whose mask is nearly the same for every image.
-
-    Args:
-        model: the network after training.
-        row: its `sigma_row`, over at least two different images.
-    """
+    """Warn of the trained dynamic layers whose mask is nearly the same for every image, by their `sigma_row`."""
     for name, module in model.named_modules():
         spread = row.get(f"sigma/{name}.mask_spread")
         if spread is None or not any(p.requires_grad for p in module.sigma_module.parameters()):  # type: ignore[union-attr]

@@ -18,11 +18,7 @@ _PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 
 def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str, Any]:
-    """The JSON-ready description that is embedded in an exported file.
-
-    Args:
-        model: the network as it is exported, with timm's ``pretrained_cfg`` if it has one.
-        input_size: (channels, height, width) in pixels that it is exported for.
+    """Return the JSON-ready description that is embedded in an exported file.
 
     Returns:
         ``model`` (the network's name), ``input_size``, timm's preprocessing (``mean`` and ``std`` for pixels in [0, 1],

@@ -27,13 +27,8 @@ def write_onnx(
 ) -> None:
     """Write a network as one ONNX file with an ``input`` and one or several ``output`` nodes.
 
-    Args:
-        net: as `prepare` gave it.
-        images: (B, C, H, W) example.
-        path: the file.
-        shapes: the dynamic dimensions of the images, by axis.
-        described: becomes the file's metadata: text as it is, everything else as JSON.
-        opset: ONNX operator set; None for the exporter's own choice.
+    ``images`` are a (B, C, H, W) example, ``shapes`` its dynamic dimensions by axis. The description becomes the file's
+    metadata: text as it is, everything else as JSON.
     """
     with _quiet():
         program = torch.onnx.export(
@@ -54,14 +49,7 @@ def write_onnx(
 
 
 def read_onnx(path: Path, opset: int | None = None) -> Callable[[Tensor], list[Tensor]]:
-    """Return a function that runs an ONNX file on the CPU with ONNX Runtime.
-
-    Args:
-        path: the file.
-        opset: ONNX operator set that the file must have; None for any.
-
-    Returns:
-        Function from images (B, C, H, W) to the list of outputs.
+    """Return a function that runs an ONNX file on (B, C, H, W) images with ONNX Runtime, on the CPU.
 
     Raises:
         ValueError: when the file has another operator set, which the exporter writes where it cannot convert.

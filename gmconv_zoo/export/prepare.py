@@ -14,14 +14,7 @@ __all__ = ["example_images", "outputs_of", "prepare"]
 
 
 def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
-    """The network as it is exported; the given one is left alone.
-
-    Args:
-        model: a network of any kind, converted or not.
-        fuse: fold static masks into their kernels, after which they cost nothing; a dynamic stem stays.
-
-    Returns:
-        A copy on the CPU in eval mode, its dynamic layers free to choose the form that exports.
+    """Return a copy of a network as it is exported: on the CPU, in eval mode, its dynamic layers free to choose a form.
 
     Raises:
         ValueError: for a wrapped network, one on the meta device, or one that is not float32.
@@ -42,16 +35,7 @@ def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
 
 
 def example_images(input_size: tuple[int, int, int], batch: int, *, seed: int = 0) -> Tensor:
-    """Normally distributed images whose channel means differ from sample to sample, as dynamic masks need.
-
-    Args:
-        input_size: (channels, height, width) in pixels.
-        batch: number of images.
-        seed: of the generator.
-
-    Returns:
-        (batch, channels, height, width) float32.
-    """
+    """Return normally distributed images whose channel means differ from sample to sample, as dynamic masks need."""
     generator = torch.Generator().manual_seed(seed)
     means: Any = torch.linspace(-1, 1, batch).reshape(-1, 1, 1, 1) if batch > 1 else 0.5
     return torch.randn(batch, *input_size, generator=generator) + means

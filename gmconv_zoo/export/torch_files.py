@@ -17,13 +17,7 @@ __all__ = ["read_exported", "read_torchscript", "write_exported", "write_torchsc
 
 
 def write_torchscript(net: nn.Module, path: Path, described: dict[str, Any]) -> None:
-    """Script a network; any batch and image size that the network itself takes then works.
-
-    Args:
-        net: as `prepare` gave it.
-        path: the file.
-        described: stored as JSON in the extra file `METADATA_FILE`.
-    """
+    """Script a network; any batch and image size that the network itself takes then works."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = torch.jit.script(net)
@@ -33,15 +27,7 @@ def write_torchscript(net: nn.Module, path: Path, described: dict[str, Any]) -> 
 def write_exported(
     net: nn.Module, images: Tensor, path: Path, shapes: dict[int, Any], described: dict[str, Any]
 ) -> None:
-    """Export a network with `torch.export` and save the program.
-
-    Args:
-        net: as `prepare` gave it.
-        images: (B, C, H, W) example.
-        path: the file.
-        shapes: the dynamic dimensions of the images, by axis.
-        described: stored as JSON in the extra file `METADATA_FILE`.
-    """
+    """Export a network with `torch.export`, for a (B, C, H, W) example and its dynamic dimensions by axis."""
     with torch.no_grad():
         program = torch.export.export(net, (images,), dynamic_shapes=(shapes,))
     torch.export.save(program, str(path), extra_files={METADATA_FILE: json.dumps(described)})

@@ -55,24 +55,12 @@ class Summary:
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
-    """Write results.json: what is given, and the machine and versions it was measured with.
-
-    Args:
-        folder: created when missing.
-        results: JSON-ready values.
-
-    Returns:
-        The file.
-    """
+    """Write JSON-ready values to results.json, with the machine and versions they were measured with."""
     return write_json(Path(folder) / RESULTS_NAME, {**results, "environment": environment()})
 
 
 def read_results(folder: str | Path) -> dict[str, Any]:
-    """Return what a folder's results.json contains; an empty dictionary if the file does not exist.
-
-    Raises:
-        ValueError: when the file is not such a record.
-    """
+    """Return the content of a folder's results.json, {} without one; ValueError if it is not such a record."""
     path = Path(folder) / RESULTS_NAME
     if not path.is_file():
         return {}
@@ -101,10 +89,8 @@ def write_csv(path: str | Path, lines: Iterable[Iterable[Any]]) -> None:
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Replace a CSV file as a whole by rows of named values, with six digits of every float.
 
-    Args:
-        path: file to write.
-        rows: the columns are those of all rows; a cell that a row does not have, or that is None, is empty. The values
-            of a dictionary NAME get columns of their own, NAME/KEY.
+    The columns are those of all rows; a cell that a row does not have, or that is None, is empty. The values of a
+    dictionary NAME get columns of their own, NAME/KEY.
     """
     rows = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -97,13 +97,7 @@ def subject_of(spec: WeightSpec) -> CardSubject:
 
 
 def render_card(subject: CardSubject) -> str:
-    """Return the card as Markdown with the Hub's metadata block.
-
-    Args:
-        subject: subject of the card.
-
-    Returns:
-        The text, ending in one newline.
+    """Return the card as Markdown with the Hub's metadata block, ending in one newline.
 
     Raises:
         ValueError: if the licence does not allow passing on derived weights.
@@ -173,12 +167,7 @@ def check_licence(spec: WeightSpec) -> None:
 
 
 def base_model(spec: WeightSpec, start: str) -> str | None:
-    """Return the name on the Hub of the weights that others were made or trained from; None if they are not there.
-
-    Args:
-        spec: the weights.
-        start: name of the weights that their training started from; empty where it is not known or there are none.
-    """
+    """Return the Hub's name of the weights that others were made or trained from; None if they are not there."""
     if spec.conversion == "standard":
         return spec.hf_hub_id or None
     started = SPECS.get(start)
@@ -198,13 +187,7 @@ def _measured_results(metric: Metric) -> list[EvalResult]:
 
 
 def eval_results(values: dict[str, float | None], *, dataset_type: str | None = None, **said: Any) -> list[EvalResult]:
-    """Return measured values as the Hub lists them, without those that are None.
-
-    Args:
-        values: by the name of the metric.
-        dataset_type: the Hub's name of the dataset; None for a user's own images.
-        **said: other fields of `EvalResult`, the same for all values.
-    """
+    """Return values by the name of the metric as the Hub lists them, without those that are None."""
     said["dataset_type"] = dataset_type or "imagefolder"  # the Hub's word for anybody's own images
     return [
         EvalResult(metric_name=name, metric_value=value, **said) for name, value in values.items() if value is not None

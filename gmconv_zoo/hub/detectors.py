@@ -40,17 +40,7 @@ _NORMS = {
 def detector_card(
     detector: Any, spec: WeightSpec, kind: Kind, metric: DetectionMetric | None, *, start: str = ""
 ) -> str:
-    """Return the card of a detector as Markdown with the Hub's metadata block.
-
-    Args:
-        detector: the network.
-        spec: where the weights are, their source and licence.
-        kind: kind of masks: "plain" for none, "untrained" or "mask-trained".
-        metric: average precision measured with these weights; None makes the card say "not measured".
-        start: name of the weights that training started from, empty where it is not known or there are none.
-
-    Returns:
-        The text, ending in one newline.
+    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `CardSubject`.
 
     Raises:
         ValueError: if the licence does not allow passing on derived weights.
@@ -84,11 +74,7 @@ def detector_card(
 
 
 def check_tensors(written: nn.Module, reloaded: nn.Module, folder: Path) -> None:
-    """Compare the tensors of a network that was written into a folder with those of the one that was read from it.
-
-    Raises:
-        RuntimeError: when they differ.
-    """
+    """Compare the tensors of a network that was written into a folder with those of the one that was read from it."""
     expected, found = written.state_dict(), reloaded.state_dict()
     if list(expected) != list(found) or not all(torch.equal(expected[key], found[key]) for key in expected):
         raise RuntimeError(f"{folder}: the tensors read back from the staged folder are not those that were written.")
@@ -96,11 +82,7 @@ def check_tensors(written: nn.Module, reloaded: nn.Module, folder: Path) -> None
 
 @torch.inference_mode()
 def check_detector(detector: nn.Module, folder: Path) -> None:
-    """Load a folder as a user will, and compare it with the detector in memory.
-
-    Raises:
-        RuntimeError: when tensors or detections differ.
-    """
+    """Load a folder as a user will, and compare it with the detector in memory; RuntimeError when they differ."""
     reloaded = load(folder)
     check_tensors(detector, reloaded, folder)
     plans = [json.dumps(net.gmconv_plan, sort_keys=True) for net in (detector, reloaded)]

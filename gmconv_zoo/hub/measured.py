@@ -94,14 +94,9 @@ def choose_measured(
 
 
 def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
-    """Return the accuracy in a run's results.json.
+    """Return the accuracy in a run's results.json, with the machine and versions as its origin; None without a score.
 
-    Args:
-        folder: folder that training wrote.
-        dataset: dataset and split that was measured, e.g. "CIFAR-10 test", if the record does not name it.
-
-    Returns:
-        The metric, with the machine and versions as its origin; None if nothing was recorded.
+    `dataset` is what was measured, e.g. "CIFAR-10 test", if the record does not name it.
 
     Raises:
         ValueError: for a file that cannot be read as such a record, or a score of a dataset without a name.
@@ -149,15 +144,8 @@ def _percent(share: float | None) -> float | None:
 def read_start(folder: str | Path) -> str | None:
     """Return the name of the weights that a run in a folder started from.
 
-    Args:
-        folder: what training or finetuning wrote.
-
-    Returns:
-        A name of timm's, a repository on the Hub, or the last part of the path of a folder; empty for random weights,
-        None where nothing was recorded.
-
-    Raises:
-        ValueError: for a file that is not a record of a run.
+    That is a name of timm's, a repository on the Hub, or the last part of the path of a folder. It is empty for random
+    weights, and None where nothing was recorded.
     """
     record = read_results(folder)
     if start := record.get("start"):

@@ -32,12 +32,7 @@ class Profile:
 def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
     """Count parameters and operations of a network on the meta device, where a forward pass computes shapes only.
 
-    Args:
-        model: a network on the meta device; it is put into eval mode.
-        input_size: of the image, as (channels, height, width) in pixels.
-
-    Returns:
-        Its size and the cost of one image.
+    The network is put into eval mode; the image has (channels, height, width) in pixels.
     """
     activations = 0
 
@@ -61,16 +56,7 @@ def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
 def profile_registered(
     name: str, *, num_classes: int | None = None, input_size: tuple[int, int, int] | None = None
 ) -> Profile:
-    """Count parameters and operations of a model in timm's registry.
-
-    Args:
-        name: e.g. "gmconv_resnet18"; a tag is allowed.
-        num_classes: outputs of its classifier; None for the configuration's.
-        input_size: (channels, height, width) in pixels; None for the configuration's.
-
-    Returns:
-        Its size and the cost of one image.
-    """
+    """Count parameters and operations of a model in timm's registry; None for the values of its configuration."""
     kwargs: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     with torch.device("meta"):
         model = timm.create_model(name, pretrained=False, **kwargs)

@@ -73,7 +73,7 @@ def spec_row(spec: WeightSpec) -> str:
     lines = [
         f"    {field.name}={getattr(spec, field.name)!r},"
         for field in fields(spec)
-        if getattr(spec, field.name) != field.default and getattr(spec, field.name) != ()
+        if getattr(spec, field.name) != field.default
     ]
     return "\n".join(["WeightSpec(", *lines, ")"])
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..saving.detectors import is_detector, main_network
 from ..saving.named import is_timm_name
 from ..saving.targets import check_target
-from ..weights.specs import Metric, WeightSpec
+from ..weights.specs import EVALUATION, Metric, WeightSpec
 from .cards import CardSubject, Kind, render_card
 from .detectors import check_detector, check_tensors, detector_card
 from .measured import DetectionMetric, read_start, read_stem
@@ -30,9 +30,6 @@ from .profile import profile
 __all__ = ["CARD_NAME", "Staged", "stage"]
 
 CARD_NAME = "README.md"
-_EVALUATION = (
-    "input_size", "test_input_size", "crop_pct", "test_crop_pct", "crop_mode", "interpolation", "mean", "std",
-)  # fmt: skip
 _FILES = (CARD_NAME, CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME)
 
 
@@ -93,15 +90,33 @@ def stage(
     _check_repository(repo_id)
     out = Path(out)
     check_target(out, "out (--output)", writes=_FILES, inputs=[folder], overwrite=overwrite)
+    model, start = load(folder), read_start(folder)
+    _check_finite(model)
+    if fused and is_detector(model):
+        raise ValueError("fused (--fused) makes a plain network of timm, which a detector is not: leave it out.")
+    if measured is not None and is_detector(model) != isinstance(measured, DetectionMetric):
+        raise ValueError(f"measured={measured} is for another kind of network: pass choose_measured({str(folder)!r}).")
+    fields: dict[str, Any] = {
+        "licence": licence,
+        "source": source or ("not recorded" if start is None else f"trained from {start or 'random weights'}"),
+        "hf_hub_id": repo_id,
+        "filename": WEIGHTS_NAME,
+        "stem": None if fused else read_stem(folder),
+    }
     with TemporaryDirectory() as scratch:
         made = Path(scratch)
-        spec, kind, no_tag = _write(Path(folder), made, repo_id, measured, licence, source, fused)
+        fields["notes"] = _copy_record(Path(folder), made)
+        if is_detector(model):
+            spec, kind, card = _write_detector(model, made, measured, start or "", fields)
+        else:
+            spec, kind, card = _write_classifier(model, made, measured, start or "", fields, fused)
+        (made / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
         out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             (out / name).unlink(missing_ok=True)
         for path in made.iterdir():
             shutil.move(path, out / path.name)
-    return Staged(out, spec, kind, no_tag)
+    return Staged(out, spec, kind, "" if fused else _no_tag(model, spec.model))
 
 
 def _check_repository(repo_id: str) -> None:
@@ -113,86 +128,48 @@ def _check_repository(repo_id: str) -> None:
         raise ValueError(f"repo {repo_id!r}: pass ORG/NAME (--repo).")
 
 
-def _write(
-    folder: Path,
-    out: Path,
-    repo_id: str,
-    measured: Metric | DetectionMetric | None,
-    licence: str,
-    source: str,
-    fused: bool,
+def _write_classifier(
+    model: nn.Module, out: Path, measured: Any, start: str, fields: dict[str, Any], fused: bool
 ) -> tuple[WeightSpec, Kind, str]:
-    """Write and check the files of a publication in an empty folder; gives the fields of `Staged`."""
-    model = load(folder)
-    _check_finite(model)
-    trained = _masks_are_trained(main_network(model))
-    if is_detector(model) and fused:
-        raise ValueError("fused (--fused) makes a plain network of timm, which a detector is not: leave it out.")
-    if is_detector(model) and not isinstance(measured, Metric):
-        return _write_detector(model, folder, out, repo_id, measured, licence, source, trained)
-    if is_detector(model) or isinstance(measured, DetectionMetric):
-        raise ValueError(f"measured={measured} is for another kind of network: pass choose_measured({str(folder)!r}).")
+    """Write and check a classifier in an empty folder; returns its spec, kind and card."""
     published = _fused(model) if fused else model
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
     _check_publishable(config, fused=fused)
-    if fused and not config.get("folded_masks"):
-        raise ValueError(f"{folder} holds no masks, folded or not: there is nothing to publish as fused.")
     _check_same(model, published, out, config)
-    kind: Kind = "fused" if fused else _kind(config["architecture"], trained)
-    notes = _copy_record(folder, out)
     if fused and measured:
-        notes.append("The accuracy was measured before the masks were folded in; outputs agree up to rounding.")
-    start = read_start(folder)
-    source = source or _source(start)
-    spec = _spec(config, repo_id, measured, licence, source, tuple(notes))
-    spec = replace(spec, stem=None if fused else read_stem(folder))
+        fields["notes"] += ("The accuracy was measured before the masks were folded in; outputs agree up to rounding.",)
+    spec = _spec(config, measured, fields)
+    kind: Kind = "mask-trained" if _masks_are_trained(model) else "untrained"
+    if fused or spec.model.startswith("stdconv_"):
+        kind = "fused" if fused else "plain"
     counts = profile(published.to("meta"), spec.input_size)
-    card = render_card(CardSubject(spec, kind, counts, f"hf-hub:{repo_id}", start or ""))
-    (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
-    return spec, kind, "" if fused else _no_tag(model, config["architecture"])
+    return spec, kind, render_card(CardSubject(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start))
 
 
 def _write_detector(
-    model: nn.Module,
-    folder: Path,
-    out: Path,
-    repo_id: str,
-    measured: DetectionMetric | None,
-    licence: str,
-    source: str,
-    trained: bool,
+    model: nn.Module, out: Path, measured: Any, start: str, fields: dict[str, Any]
 ) -> tuple[WeightSpec, Kind, str]:
+    """As `_write_classifier`, for a detector."""
     save(model, out)
     check_detector(model, out)
-    notes, start = _copy_record(folder, out), read_start(folder)
-    kind: Kind = "plain" if not has_masks(model) else "mask-trained" if trained else "untrained"
-    if not licence and start and is_timm_name(start):
-        licence = getattr(get_pretrained_cfg(start), "license", None) or ""
-    name, _, tag = repo_id.rpartition("/")[2].partition(".")
-    spec = WeightSpec(
-        name,
-        tag or "untagged",
-        "native",
-        licence=licence,
-        source=source or _source(start),
-        hf_hub_id=repo_id,
-        filename=WEIGHTS_NAME,
-        stem=read_stem(folder),
-        notes=tuple(notes),
-    )
-    card = detector_card(model, spec, kind, measured, start=start or "")
-    (out / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
-    return spec, kind, "a detector is loaded from its repository, and timm has no name for it."
+    kind: Kind = "mask-trained" if _masks_are_trained(main_network(model)) else "untrained"
+    if not has_masks(model):
+        kind = "plain"
+    if not fields["licence"] and is_timm_name(start):
+        fields["licence"] = getattr(get_pretrained_cfg(start), "license", None) or ""
+    name, _, tag = fields["hf_hub_id"].rpartition("/")[2].partition(".")
+    spec = WeightSpec(name, tag or "untagged", "native", **fields)
+    return spec, kind, detector_card(model, spec, kind, measured, start=start)
 
 
-def _copy_record(folder: Path, out: Path) -> list[str]:
+def _copy_record(folder: Path, out: Path) -> tuple[str, ...]:
     """Copy a run's record without the folders of this machine, and return the notes about it."""
     record = read_results(folder)
     if not record:
-        return []
+        return ()
     write_json(out / RESULTS_NAME, _without_folders(record))
-    return [f"How these weights were trained and measured is recorded in {RESULTS_NAME}."]
+    return (f"How these weights were trained and measured is recorded in {RESULTS_NAME}.",)
 
 
 def _without_folders(value: Any) -> Any:
@@ -204,10 +181,6 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, str) and "/" in value and (Path(value).is_absolute() or Path(value).exists()):
         return Path(value).name
     return value
-
-
-def _source(start: str | None) -> str:
-    return "not recorded" if start is None else f"trained from {start or 'random weights'}"
 
 
 def _check_finite(model: nn.Module) -> None:
@@ -258,6 +231,8 @@ def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
         raise ValueError(f"timm has no plain network to publish this one as ({architecture}): do not fuse it.")
     if not fused and not own:
         raise ValueError(f"this is timm's plain {architecture}: publish it as fused if masks were folded into it.")
+    if fused and not config.get("folded_masks"):
+        raise ValueError("this network has no masks, folded or not: there is nothing to publish as fused.")
 
 
 @torch.inference_mode()
@@ -277,6 +252,8 @@ def _check_same(model: nn.Module, published: nn.Module, out: Path, config: dict[
 
 def _no_tag(model: nn.Module, architecture: str) -> str:
     """Say why a network cannot be a tag, which is built with the conversion of its family; empty if it can."""
+    if is_detector(model):
+        return "a detector is loaded from its repository, and timm has no name for it."
     with torch.device("meta"):
         usual: Any = getattr(timm.create_model(architecture), "gmconv_conversion", None)
     if usual is None:
@@ -292,32 +269,20 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
     return ""
 
 
-def _kind(architecture: str, trained: bool) -> Kind:
-    if architecture.startswith("stdconv_"):
-        return "plain"
-    return "mask-trained" if trained else "untrained"
-
-
-def _spec(
-    config: dict[str, Any], repo_id: str, measured: Metric | None, licence: str, source: str, notes: tuple[str, ...]
-) -> WeightSpec:
+def _spec(config: dict[str, Any], measured: Metric | None, fields: dict[str, Any]) -> WeightSpec:
     cfg = config["pretrained_cfg"]
     kept: dict[str, Any] = {
         key: tuple(cfg[key]) if isinstance(cfg[key], list) else cfg[key]
-        for key in _EVALUATION
+        for key in EVALUATION
         if cfg.get(key) is not None
     }
     return WeightSpec(
         config["architecture"],
-        repo_id.rpartition("/")[2].partition(".")[2] or "untagged",
+        fields["hf_hub_id"].rpartition("/")[2].partition(".")[2] or "untagged",
         "native",
-        licence=licence or cfg.get("license") or "",
-        source=source,
-        hf_hub_id=repo_id,
-        filename=WEIGHTS_NAME,
         num_classes=config["num_classes"],
         measured=measured,
         label_names=tuple(config.get("label_names") or ()),
-        notes=notes,
+        **{**fields, "licence": fields["licence"] or cfg.get("license") or ""},
         **kept,
     )

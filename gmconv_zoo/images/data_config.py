@@ -13,14 +13,10 @@ _MOST_CHANNELS = 15
 
 
 def data_config(model: nn.Module, **options: Any) -> dict[str, Any]:
-    """Return timm's configuration of a network's images.
+    """Return timm's configuration of a network's images; options as in timm's `resolve_model_data_config`.
 
     A network that was created with in_chans keeps the size, mean and deviation of three channels in its configuration
     until it is saved. Here it has them for its own channels, as timm writes them on saving.
-
-    Args:
-        model: a network of timm's interface.
-        **options: of timm's `resolve_model_data_config`.
     """
     config = resolve_model_data_config(model, **options)
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)

@@ -205,21 +205,18 @@ def _check(part: _Part, *, classes: int) -> None:
 def split_indices(
     labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Put the same share of every class into a validation set.
+    """Put the same share of every class into a validation set, at least one image.
 
     Which images are chosen depends on the seed and on the class's own images alone.
 
     Args:
         labels: labels of the images.
         classes: names that the labels index.
-        share: share of every class that is chosen, above 0 and below 1; at least one image.
+        share: share of every class that is chosen, above 0 and below 1.
         seed: seed of the choice.
 
     Returns:
         Indices of the images to train on and of those to validate with, both sorted.
-
-    Raises:
-        ValueError: when the share is out of range, or a class has a single image.
     """
     _check_share(share)
     members: dict[int, list[int]] = {}
@@ -232,17 +229,14 @@ def split_indices(
     chosen: set[int] = set()
     for label, images in members.items():
         drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
-        chosen.update(drawn_from.sample(images, _chosen_count(len(images), share)))
+        count = min(max(1, round(len(images) * share)), len(images) - 1)
+        chosen.update(drawn_from.sample(images, count))
     return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 
 def _check_share(share: float) -> None:
     if not 0 < share < 1:
         raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
-
-
-def _chosen_count(images: int, share: float) -> int:
-    return min(max(1, round(images * share)), images - 1)
 
 
 def _labelled(part: _Part, classes: Sequence[str]) -> LabelledFiles:

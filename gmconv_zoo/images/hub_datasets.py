@@ -16,18 +16,9 @@ _HELD_OUT = ("validation", "val", "valid", "dev", "test")
 def find_columns(
     name: str, features: Mapping[str, Any], image: str | None = None, label: str | None = None
 ) -> tuple[str, str]:
-    """Find the column of images and the column of labels by their features.
+    """Return the column of images and the column of labels, found by their features or chosen by the user.
 
     If several columns fit, the one called "image" or "label" is taken.
-
-    Args:
-        name: name of the dataset, for errors.
-        features: the columns and their kinds, as `datasets` gives them.
-        image: the user's choice of the image column; None to find it.
-        label: the user's choice of the label column; None to find it.
-
-    Returns:
-        The names of both columns.
 
     Raises:
         ValueError: when a chosen column does not exist or does not fit, or when no column or several columns fit; the
@@ -59,12 +50,7 @@ def index_labels(
 ) -> tuple[list[int], list[str] | None]:
     """Turn the values of a label column into indices of classes.
 
-    Args:
-        name: name of the dataset, for errors.
-        column: name of the column.
-        feature: kind of the column.
-        values: values of the column, one per image.
-        classes: class names that text labels refer to; None for the different texts in sorted order.
+    Text labels refer to ``classes``, or without them to the different texts in sorted order.
 
     Returns:
         One label per image, and the class names from the feature or from the texts; None if labels are numbers without
@@ -183,15 +169,7 @@ class HubReader:
 def held_out_split(name: str, *, train_split: str = "train", cache: str | Path | None = None) -> str | None:
     """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
 
-    A split that is trained on is never returned.
-
-    Args:
-        name: name of a dataset on the Hub, or a folder that holds one.
-        train_split: training split, e.g. "train" or "train+validation[:50%]".
-        cache: folder in which datasets are stored; None for Hugging Face's own cache.
-
-    Returns:
-        The name of the split; None if the dataset has no such split.
+    A split that is trained on, also as a part of "train+validation[:50%]", is never returned; None without another one.
 
     Raises:
         ValueError: when the dataset does not exist.

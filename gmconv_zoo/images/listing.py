@@ -50,12 +50,7 @@ def image_endings() -> frozenset[str]:
 
 
 def is_image_name(name: str, endings: frozenset[str]) -> bool:
-    """Return whether a file of this name counts as an image.
-
-    Args:
-        name: without the folder.
-        endings: see `image_endings`.
-    """
+    """Return whether a file of this name, without its folder, counts as an image by its ending."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
 
 
@@ -105,12 +100,7 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
 
 
 def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
-    """Refuse an output inside a folder in which images are searched for.
-
-    Args:
-        output: folder or file that will be written.
-        root: folder of the images, for the message.
-        real_folders: see `Listing`.
+    """Refuse an output inside one of the folders in which images are searched for, see `Listing.real_folders`.
 
     Raises:
         ValueError: when the output is one of the folders, or inside one; the message says where to put it.

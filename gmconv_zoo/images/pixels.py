@@ -18,11 +18,7 @@ class UnreadableImageError(ValueError):
 
 
 def unreadable(error: Exception) -> UnreadableImageError:
-    """Return the error that says in one line why an image cannot be read.
-
-    Args:
-        error: what was raised while it was decoded.
-    """
+    """Return the error that says in one line why an image cannot be read, from what decoding it raised."""
     if isinstance(error, UnreadableImageError):
         return error
     if isinstance(error, UnidentifiedImageError):
@@ -37,12 +33,8 @@ def unreadable(error: Exception) -> UnreadableImageError:
 def naming_unreadable(remedy: str) -> Iterator[None]:
     """Wrap a training, whose loaders' processes add their traceback to the error of an image.
 
-    Args:
-        remedy: sentence that says what the user can do about an image that cannot be read.
-
-    Raises:
-        UnreadableImageError: in place of the same error, in one line.
-        ValueError: in place of another one that a loader's process raised, in one line.
+    An `UnreadableImageError` or other `ValueError` is raised again in one line, the first with the sentence `remedy`,
+    which says what the user can do about the image.
     """
     try:
         yield
@@ -57,11 +49,7 @@ def naming_unreadable(remedy: str) -> Iterator[None]:
 
 
 def mode_for(channels: int) -> str:
-    """Return the mode of Pillow in which a network takes images.
-
-    Raises:
-        ValueError: when no mode has this number of channels.
-    """
+    """Return the mode of Pillow in which a network takes images; ValueError for a number of channels that none has."""
     if channels not in _MODES:
         raise ValueError(
             f"the network takes images with {channels} channels (in_chans), but images are read with 1 (grey), 3 (RGB) "

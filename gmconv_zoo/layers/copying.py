@@ -32,9 +32,6 @@ def copy_network(model: ModuleT) -> ModuleT:
 
     Such a layer stores the kernel of its last forward pass as an attribute, with the graph it was computed in, which
     `copy.deepcopy` refuses to copy. The copy has its values; the next forward pass computes it again.
-
-    Args:
-        model: any network or layer; it is not changed.
     """
     computed = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     copied = copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed})
@@ -47,9 +44,8 @@ def copy_network(model: ModuleT) -> ModuleT:
 def plain_copy(layer: ModuleT) -> ModuleT:
     """Return a copy of a layer whose tensors are plain parameters with the values that they have in eval mode.
 
-    Args:
-        layer: a layer; its tensors may be pruned, normalised or parametrized by `torch.nn.utils`. The copy shares its
-            hooks, except those that compute these tensors.
+    They may be pruned, normalised or parametrized by `torch.nn.utils`. The copy shares the layer's hooks, except those
+    that compute these tensors.
     """
     hooks = {id(value): copy.copy(value) for name, value in vars(layer).items() if "hook" in name}
     computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
@@ -67,10 +63,8 @@ def plain_copy(layer: ModuleT) -> ModuleT:
 def take_attributes(layer: nn.Module, old: nn.Module, *, but: tuple[str, ...] = ()) -> None:
     """Give a layer the hooks of the layer that it replaces, and the attributes that it does not have itself.
 
-    Args:
-        layer: the new layer, changed in place.
-        old: the layer that it replaces. What ``torch.compile`` made of it is not taken over.
-        but: parts of names; hooks and attributes with such a part in their name are not taken over either.
+    What ``torch.compile`` made of the old layer is not taken over, nor hooks and attributes with one of the parts in
+    ``but`` in their name.
     """
     for name, value in old.__getstate__().items():
         if ("hook" in name or not hasattr(layer, name)) and not any(part in name for part in but):

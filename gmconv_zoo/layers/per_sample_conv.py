@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 __all__ = ["FORMS", "is_channels_last", "is_plain", "per_sample_conv2d"]
 
+Pair = tuple[int, int]
 FORMS = ("loop", "patches", "grouped", "matmul")
 # Pixels of an output up to which a batched product is faster than a loop (docs/performance.md).
 SMALL_OUTPUT = 32 * 32
@@ -32,9 +33,9 @@ def per_sample_conv2d(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
     groups: int,
     form: str | None = None,
 ) -> Tensor:
@@ -65,22 +66,19 @@ def _dispatch(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
     groups: int,
     form: str | None,
 ) -> Tensor:
     form = form or _best_form(x, weight, stride)
-    if form == "matmul" or x.shape[0] == 0:
-        return _matmul(x, weight, bias, stride, padding, dilation, groups)
-    if form == "grouped":
-        return _grouped(x, weight, bias, stride, padding, dilation, groups)
-    if form == "loop":
-        return _loop(x, weight, bias, stride, padding, dilation, groups)
-    if form == "patches":
-        return _patches(x, weight, bias, stride, padding, dilation, groups)
-    raise ValueError(f"form={form!r}: pass one of {FORMS}, or None to choose by device.")
+    forms = {"loop": _loop, "patches": _patches, "grouped": _grouped, "matmul": _matmul}
+    if form not in forms:
+        raise ValueError(f"form={form!r}: pass one of {FORMS}, or None to choose by device.")
+    # a batch that is exported has no size yet
+    convolve = _matmul if form == "matmul" or x.shape[0] == 0 else forms[form]
+    return convolve(x, weight, bias, stride, padding, dilation, groups)
 
 
 def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
@@ -112,13 +110,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def _loop(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     convolved = (
         F.conv2d(sample, kernel, bias, stride, padding, dilation, groups)
@@ -138,13 +130,7 @@ def _loop(
 
 
 def _patches(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     batch, out_channels = weight.shape[0], weight.shape[1]
     channels_last = is_plain(x) and is_channels_last(x)
@@ -169,25 +155,12 @@ def _patches(
 
 
 def _grouped(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     batch, channels, height, width = x.shape
     channels_last = is_channels_last(x)
-    out = F.conv2d(
-        x.reshape(1, batch * channels, height, width),
-        weight.flatten(0, 1),
-        None,
-        stride,
-        padding,
-        dilation,
-        batch * groups,
-    )
+    side_by_side = x.reshape(1, batch * channels, height, width)
+    out = F.conv2d(side_by_side, weight.flatten(0, 1), None, stride, padding, dilation, batch * groups)
     out = out.reshape(batch, weight.shape[1], out.shape[-2], out.shape[-1])
     if bias is not None:
         out = out + bias.to(out.dtype).reshape(-1, 1, 1)
@@ -195,13 +168,7 @@ def _grouped(
 
 
 def _matmul(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Tensor:
     out_channels, kernel_height, kernel_width = weight.shape[1], weight.shape[3], weight.shape[4]
     height = (x.shape[2] + 2 * padding[0] - dilation[0] * (kernel_height - 1) - 1) // stride[0] + 1

@@ -18,7 +18,7 @@ from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.check import is_safetensors
 from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
-from ..weights.specs import SPECS, WeightSpec, specs_of
+from ..weights.specs import EVALUATION, SPECS, WeightSpec, specs_of
 
 __all__ = ["MASKS", "SigmaNoDecay", "build_gmconv", "default_cfgs_of", "entrypoint", "masks_of"]
 
@@ -172,13 +172,8 @@ def build_gmconv(
 def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
     """Return timm's ``default_cfgs`` entries of models, made from their specs.
 
-    Args:
-        *models: the entrypoints' names.
-        first_conv: name of the stem convolution.
-        **common: entries that all tags share (classifier, pool_size and so on).
-
-    Returns:
-        "model.tag" -> configuration, a model's default tag first; one untagged entry for a model without weights.
+    They are by "model.tag", a model's default tag first, with one untagged entry for a model without weights. All tags
+    share the ``common`` entries (classifier, pool_size and so on).
     """
     cfgs: dict[str, Any] = {}
     for model in models:
@@ -188,7 +183,9 @@ def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, A
             "first_conv": _first_conv(first_conv, masks_of(model)),
             **common,
         }
-        cfgs |= {spec.name: {"pool_size": _pool_size(spec), **shared, **_cfg(spec)} for spec in specs_of(model)}
+        for spec in specs_of(model):  # the last map is a 32nd of the image, unless the family says otherwise
+            pool_size = tuple(-(-side // 32) for side in spec.input_size[1:])
+            cfgs[spec.name] = {"pool_size": pool_size, **shared, **_cfg(spec)}
         if not specs_of(model):
             cfgs[model] = {"license": "apache-2.0", **shared}
     return cfgs
@@ -199,11 +196,6 @@ def masks_of(model: str) -> Conversion | None:
     return MASKS[model.partition("_")[0]]
 
 
-def _pool_size(spec: WeightSpec) -> tuple[int, ...]:
-    """Return height and width of the last feature map: a 32nd of the image's, unless the family says otherwise."""
-    return tuple(-(-side // 32) for side in spec.input_size[1:])
-
-
 def _cfg(spec: WeightSpec) -> dict[str, Any]:
     hub_id = f"{spec.hf_hub_id}@{spec.revision}" if spec.revision else spec.hf_hub_id
     return {
@@ -212,16 +204,9 @@ def _cfg(spec: WeightSpec) -> dict[str, Any]:
         "url": spec.url or None,
         "file": spec.packaged or None,
         "num_classes": spec.num_classes,
-        "input_size": spec.input_size,
-        "test_input_size": spec.test_input_size,
-        "crop_pct": spec.crop_pct,
-        "test_crop_pct": spec.test_crop_pct,
-        "crop_mode": spec.crop_mode,
-        "interpolation": spec.interpolation,
-        "mean": spec.mean,
-        "std": spec.std,
         "license": spec.licence,
         "label_names": list(spec.label_names) or None,
+        **{key: getattr(spec, key) for key in EVALUATION},
     }
 
 
@@ -260,15 +245,7 @@ def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | No
 
 
 def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
-    """Refuse another conversion than the one that a native checkpoint was trained with, which its sigmas belong to.
-
-    Args:
-        conversion: conversion that was asked for.
-        recorded: what is recorded with the checkpoint: fields of its conversion, and possibly others.
-
-    Raises:
-        ValueError: for a field with another value than the recorded one.
-    """
+    """Refuse another conversion than the recorded one of a native checkpoint, whose sigmas belong to it."""
     known = {key: recorded[key] for key in CONVERSION_KEYS if key in recorded}
     there, here = Conversion.from_dict(known).to_dict(), conversion.to_dict()
     for key in known:

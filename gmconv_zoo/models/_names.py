@@ -11,11 +11,7 @@ _TIMM_NAMES = {"mobilenetv2": "mobilenetv2_100"}
 
 
 def net_of(model: str) -> str:
-    """Return the network's name without its family and tag.
-
-    Args:
-        model: e.g. "gmconv_resnet18.from_tv_in1k"; timm's own names ("mobilenetv2_100") are allowed.
-    """
+    """Return the network's name without its family and tag, also for timm's own names ("mobilenetv2_100")."""
     name = model.partition(".")[0]
     if name.startswith(FAMILIES):
         return name.partition("_")[2]
@@ -23,10 +19,6 @@ def net_of(model: str) -> str:
 
 
 def plain_name(net: str) -> str:
-    """Return the registered name of a network with standard convolutions: this package's where timm has none.
-
-    Args:
-        net: the name without a family, e.g. "resnet18".
-    """
+    """Return the registered name of a network with standard convolutions: this package's where timm has none."""
     own = f"stdconv_{net}"
     return own if is_model(own) else _TIMM_NAMES.get(net, net)

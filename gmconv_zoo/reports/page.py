@@ -75,17 +75,7 @@ class Section:
 
 
 def write_page(path: str | Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
-    """Write a page that ends with version and date, replacing a file that exists; text may have any characters.
-
-    Args:
-        path: the HTML file.
-        title: first heading.
-        subtitle: sentence below it.
-        sections: in their order.
-
-    Returns:
-        The path.
-    """
+    """Write a page that ends with version and date, replacing a file that exists; text may have any characters."""
     environment = Environment(
         autoescape=True,
         trim_blocks=True,

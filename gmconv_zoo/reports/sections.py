@@ -19,12 +19,7 @@ __all__ = ["curve_section", "field_section", "mask_sections", "network_section"]
 
 
 def network_section(model: nn.Module, about: Mapping[str, str]) -> Section:
-    """Say what a network is and which of its convolutions have a mask.
-
-    Args:
-        model: any network.
-        about: what else is known of it, by name.
-    """
+    """Say what a network is, what else is known about it by name, and which of its convolutions have a mask."""
     report = conversion_report(model)
     kinds = Counter(row.target for row in report.converted)
     masks = f"{len(report.converted)} of {len(report)} convolutions have a Gaussian mask"
@@ -47,11 +42,9 @@ def network_section(model: nn.Module, about: Mapping[str, str]) -> Section:
 
 
 def mask_sections(model: nn.Module, images: Tensor | None) -> list[Section]:
-    """Draw the masks, sigmas and effective kernel sizes of a network.
+    """Draw the masks, sigmas and effective kernel sizes of a network, or say that it has no masks.
 
-    Args:
-        model: any network; of one without masks, a sentence says so.
-        images: (B, C, H, W) for the masks of dynamic layers, which are left out without images.
+    The masks of dynamic layers need (B, C, H, W) images, and are left out without.
     """
     masks, sigmas = Section("Masks by layer"), Section("Sigmas and kernel sizes by depth")
     if not has_masks(model):
@@ -109,13 +102,7 @@ def curve_section(
 
 
 def field_section(networks: Mapping[str, nn.Module], images: Tensor, *, progress: bool = False) -> Section:
-    """Measure and draw the receptive fields of a network and its twin, at the ends of their first and last stage.
-
-    Args:
-        networks: the network and, where there is one, its twin, each with its name.
-        images: (B, C, H, W) over which they are averaged.
-        progress: whether to show progress bars.
-    """
+    """Measure and draw the receptive fields of a network and its twin, at the ends of their first and last stage."""
     section = Section("Effective receptive fields")
     section.text.append(
         "The map shows which pixels of the image the centre of a layer uses: the gradient of its outputs with respect "

@@ -67,16 +67,7 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
 
 
 def check_unwrapped(model: Any, action: str) -> None:
-    """Refuse a network that is inside a wrapper.
-
-    Args:
-        model: the network, or one of torch's wrappers around it.
-        action: what is to be done with it, as a participle for the message, e.g. "exported".
-
-    Raises:
-        TypeError: for an object that is not a network.
-        ValueError: for a wrapper.
-    """
+    """Refuse a network inside a wrapper; the action is a participle for the message, e.g. "exported"."""
     check_network(model)
     # torch.compile's has no public name to import
     compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)

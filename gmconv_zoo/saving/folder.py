@@ -120,11 +120,7 @@ def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
 
 
 def _loading_call(folder: str | Path) -> str:
-    """Return the line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild.
-
-    Raises:
-        ValueError: if the folder holds no network.
-    """
+    """Return the line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild."""
     if _read_config(Path(folder)).get("architecture") == NOT_TIMMS:
         return f'gmconv_zoo.load("{folder}")'
     return f'timm.create_model("local-dir:{folder}", pretrained=True)'
@@ -133,9 +129,7 @@ def _loading_call(folder: str | Path) -> str:
 def closing_lines(folder: Path, commands: dict[str, str]) -> str:
     """Return lines that name the pictures in the folder of a finished training and what to do next.
 
-    Args:
-        folder: folder of a saved network.
-        commands: command for each purpose, e.g. {"evaluate": "gmconv validate ..."}.
+    There is a command for each purpose, e.g. {"evaluate": "gmconv validate ..."}.
     """
     pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
     named = {"pictures": pictures, **commands, "load": _loading_call(folder)}

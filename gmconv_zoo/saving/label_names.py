@@ -28,17 +28,7 @@ def check_classifier(model: nn.Module) -> int:
 
 
 def best_classes(probabilities: Tensor, names: list[str], topk: int, *, image: str) -> list[tuple[int, str, float]]:
-    """Return index, name and probability of the most probable classes of one image, best first.
-
-    Args:
-        probabilities: (classes,) softmax outputs.
-        names: name of every output, see `label_names`.
-        topk: number of classes, at least 1; at most as many as there are.
-        image: name of the image, for errors.
-
-    Raises:
-        ValueError: when the probabilities are not finite.
-    """
+    """Return index, name and probability of one image's most probable classes, best first."""
     if not probabilities.isfinite().all():
         raise ValueError(f"{image}: the network's outputs are not finite. Check its weights.")
     values, indices = probabilities.topk(min(topk, len(names)))
@@ -46,13 +36,9 @@ def best_classes(probabilities: Tensor, names: list[str], topk: int, *, image: s
 
 
 def recorded_names(model: nn.Module) -> list[str]:
-    """Return the names of a classifier's outputs that its configuration contains.
+    """Return the names of a classifier's outputs that its configuration contains, a list or a dictionary by output.
 
-    Args:
-        model: a classifier; its `pretrained_cfg` may have "label_names", a list or a dictionary by output.
-
-    Returns:
-        One name per output, in their order; an empty list if there are none, or not as many as outputs.
+    There is one name per output, or none at all.
     """
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or []
     count = int(model.num_classes)  # type: ignore[arg-type]
@@ -64,14 +50,10 @@ def recorded_names(model: nn.Module) -> list[str]:
 
 
 def label_names(model: nn.Module) -> list[str]:
-    """Return readable names of the classes, in the order of the outputs.
+    """Return readable names of a classifier's classes, in the order of the outputs.
 
-    Args:
-        model: a classifier.
-
-    Returns:
-        The names in its configuration, or their descriptions if it has them. Otherwise, ImageNet's for a network with
-        ImageNet's number of classes, or else the numbers of the outputs.
+    They are the names in its configuration, or their descriptions if it has them. Otherwise they are ImageNet's for a
+    network with ImageNet's number of classes, or else the numbers of the outputs.
     """
     if names := recorded_names(model):
         descriptions = (getattr(model, "pretrained_cfg", None) or {}).get("label_descriptions") or {}

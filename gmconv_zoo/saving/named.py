@@ -65,12 +65,7 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
 def naming_load_errors(name: str) -> Iterator[None]:
     """Turn errors of loading weights, whichever library raises them, into a RuntimeError that says what to do.
 
-    Args:
-        name: name of the network or repository, as the user gave it.
-
-    Raises:
-        RuntimeError: for an answer of the Hub, a failed connection, or torch's list of tensors that do not fit. Errors
-            of the network and of the arguments pass.
+    Errors of the network and of the arguments pass.
     """
     try:
         yield
@@ -165,10 +160,7 @@ def is_timm_name(name: str) -> bool:
 
 
 def check_model_name(name: str) -> None:
-    """Check that a name can be that of a network: a folder, a model that timm knows, or a Hub repository.
-
-    Args:
-        name: as `open_model` takes it.
+    """Check that a name, as `open_model` takes it, can be that of a network.
 
     Raises:
         ValueError: for a name that is none of these (the message suggests similar ones), or a tag that the model does

@@ -20,12 +20,7 @@ PLAN_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {}
 
 
 def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[], nn.Module] | None) -> nn.Module:
-    """Build the network that a configuration describes, with initial weights.
-
-    Args:
-        config: configuration that `describe` returned.
-        folder: folder that it was read from, for messages.
-        model: the plain network, or a function that builds it, if timm does not know it; otherwise None.
+    """Build the network that a configuration describes, with initial weights; the arguments are those of `load`.
 
     Raises:
         ValueError: if the network cannot be built, or a model was passed that is not needed.

@@ -1,4 +1,4 @@
-"""Streams as datasets: every process reads shards of its own, in an order that an epoch decides alone."""
+"""Training streams as datasets: every process reads shards of its own, in an order that an epoch decides alone."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -13,7 +13,7 @@ from ..images.pixels import UnreadableImageError
 from .read import LostImages, loader_part, stream_images
 from .shards import Shards
 
-__all__ = ["HeldOutStream", "TrainStream"]
+__all__ = ["TrainStream"]
 
 
 class TrainStream(IterableDataset[tuple[Tensor, int]]):
@@ -93,30 +93,6 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
     def _augmented(self, image: Any, drawn: int) -> Tensor:
         with drawing_from(drawn):
             return self.transform(image)
-
-
-class HeldOutStream(IterableDataset[tuple[Tensor, int]]):
-    """Yield every validation image once, in the order of the shards.
-
-    Args:
-        shards: see `open_shards`; read for all processes.
-        transform: function from a Pillow image to a (C, H, W) float32 tensor.
-        classes: number of classes; labels are below it.
-        mode: mode of Pillow in which images are read.
-        skip_bad: leave out images that cannot be read.
-    """
-
-    def __init__(
-        self, shards: Shards, transform: Any, *, classes: int, mode: str = "RGB", skip_bad: bool = False
-    ) -> None:
-        self.mode = mode
-        self.shards, self.transform, self.classes = shards, transform, classes
-        self.skip_bad, self.lost = skip_bad, LostImages()
-
-    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
-        """Pairs of a (C, H, W) image and its label; raises `UnreadableImageError` unless such are to be skipped."""
-        for image, label in _readable(stream_images(self.shards, self.mode), self.lost, self.skip_bad):
-            yield self.transform(image), _checked(label, self.classes)
 
 
 def _checked(label: int, classes: int) -> int:

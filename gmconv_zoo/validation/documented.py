@@ -68,13 +68,9 @@ def documented_metric(spec: WeightSpec) -> Metric | None:
 
 
 def documented_models(models: Sequence[str] = ()) -> list[str]:
-    """Return the models that have a documented ImageNet accuracy.
+    """Return the names with tags of models that have a documented ImageNet accuracy, by names or patterns; all without.
 
-    Args:
-        models: names and timm's patterns of names; empty for all documented models.
-
-    Returns:
-        Names with their tags. Models that match a pattern but are not documented are left out.
+    Models that match a pattern but are not documented are left out.
 
     Raises:
         ValueError: when a name is not documented, or no model that matches a pattern is.
@@ -130,14 +126,7 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
 
 
 def compare(rows: Sequence[ValidationRow]) -> list[Comparison]:
-    """Compare every documented number with the measured one.
-
-    Args:
-        rows: results of models that `documented_models` returned.
-
-    Returns:
-        Two comparisons for each model, or one if its top-5 is not documented.
-    """
+    """Compare every documented number, of models that `documented_models` returned, with the measured one."""
     return [
         _compare(row, metric, name)
         for row in rows

@@ -17,7 +17,7 @@ class ValidationSettings:
     Attributes:
         batch_size: images per forward pass of one process.
         workers: loader processes of each process.
-        precision: "float32", or autocast to "bf16" or "fp16".
+        precision: automatic mixed precision, or float32 for none.
         channels_last: memory format of kernels and images.
         compile: use torch.compile.
         fuse: fold static masks into their kernels first.
@@ -25,7 +25,11 @@ class ValidationSettings:
         skip_bad: leave out images that cannot be read, and count them.
         test_input_size: use the model's test size and crop, if it has them.
         image_size: side of the images in pixels.
-        crop_pct, crop_mode, interpolation, mean, std: preprocessing as timm names it.
+        crop_pct: share of the side that the central crop keeps.
+        crop_mode: how the crop is taken.
+        interpolation: how images are resized.
+        mean: mean of each channel, for images in [0, 1].
+        std: standard deviation of each channel.
         weights: .safetensors or .pth file with weights of your own, for one model that timm knows.
     """
 
@@ -40,8 +44,8 @@ class ValidationSettings:
     test_input_size: bool = False
     image_size: int | None = None
     crop_pct: float | None = None
-    crop_mode: str | None = None
-    interpolation: str | None = None
+    crop_mode: Literal["center", "squash", "border"] | None = None
+    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     weights: str | None = None

@@ -43,15 +43,12 @@ _VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
 
 
 def find_models(name: str) -> list[str]:
-    """The models that a name means.
+    """Return what a name means: names for `open_model`, and paths of checkpoints.
 
     Args:
         name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
             in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
             `open_model` takes.
-
-    Returns:
-        Names for `open_model`, and paths of checkpoints.
 
     Raises:
         ValueError: when nothing matches.

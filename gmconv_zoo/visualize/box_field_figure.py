@@ -39,9 +39,6 @@ def draw_box_fields(fields: Mapping[str, Mapping[str, BoxField]], path: str | Pa
     Args:
         fields: by the name of the detector and the size of the boxes; at least one detector.
         path: file of the picture. Sides, area ratios and fitted sigmas are written next to it as CSV.
-
-    Returns:
-        The path.
     """
     sizes = list(dict.fromkeys(size for found in fields.values() for size in found))
     figure = Figure(figsize=(3.1 * len(sizes) + 0.9, 3.2 * len(fields)), dpi=110, layout="constrained")

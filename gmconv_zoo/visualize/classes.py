@@ -33,10 +33,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
 def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path: str | Path) -> None:
     """Write a confusion matrix as a picture, its colours the shares of each true class.
 
-    Args:
-        matrix: a row per true class, a column per predicted one.
-        classes: names.
-        path: of the picture.
+    It has a row per true class and a column per predicted one.
     """
     count, labels, numbered = len(classes), ClassLabels(classes), len(classes) <= _MOST_NUMBERS
     cell = max(_CELL if numbered else 0.0, labels.inches)
@@ -65,9 +62,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path
 def draw_class_table(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
     """Write the recall of each class on the validation set as bars.
 
-    Args:
-        rows: each with "class", "recall_percent" (None for a class without images), "correct" and "val_images".
-        path: of the picture.
+    Each row has "class", "recall_percent" (None for a class without images), "correct" and "val_images".
     """
     labels, places = ClassLabels([row["class"] for row in rows]), range(len(rows))
     named = len(rows) <= _MOST_ROWS

@@ -16,24 +16,16 @@ _LINE: dict[str, Any] = {"marker": "o", "markersize": 3.5, "linewidth": 1.8, "cl
 
 
 def draw_loss(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    """Training loss by epoch.
-
-    Args:
-        axes: matplotlib axes to draw in.
-        rows: of a run, each with "epoch" and "train_loss".
-    """
+    """Draw the training loss by epoch; each row has "epoch" and "train_loss"."""
     axes.plot([row["epoch"] for row in rows], [row["train_loss"] for row in rows], color=LOSS_COLOUR, **_LINE)
     epoch_axes(axes, "training loss")
     axes.set_ylim(bottom=0)
 
 
 def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float | None = None) -> None:
-    """Top-1 accuracy on the validation set by epoch, in percent.
+    """Draw the top-1 accuracy on the validation set by epoch, in percent.
 
-    Args:
-        axes: matplotlib axes to draw in.
-        rows: of a run, each with "epoch", and those that were evaluated with "val_top1_percent".
-        before: accuracy before training in percent, drawn at epoch 0.
+    Each row has "epoch", and those that were evaluated "val_top1_percent"; the accuracy before training is at epoch 0.
     """
     evaluated = [row for row in rows if "val_top1_percent" in row]
     epochs = [row["epoch"] for row in evaluated]

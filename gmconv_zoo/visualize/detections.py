@@ -90,9 +90,6 @@ def draw_boxes(rows: Sequence[Sequence[BoxedImage]], path: str | Path, *, classe
         rows: images of each line of the picture; the last line may have fewer.
         path: file of the picture; existing files are replaced.
         classes: all classes, which decide the colours and styles of the boxes.
-
-    Returns:
-        The path.
     """
     columns, width = len(rows[0]), _WIDE if len(rows[0]) == 1 else _WIDTH
     ratios = [max(boxed.pixels.shape[0] / boxed.pixels.shape[1] for boxed in row) for row in rows]

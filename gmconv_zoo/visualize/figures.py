@@ -34,9 +34,6 @@ def save_figure(
         rows: the numbers; all rows have the same columns. Without rows there is no table.
         maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
 
-    Returns:
-        The path of the picture.
-
     Raises:
         ValueError: when matplotlib does not know the ending.
     """

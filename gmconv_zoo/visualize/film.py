@@ -35,9 +35,6 @@ def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> 
         path: file of the film, ending in ".gif" or ".webp". The sigmas are written next to it as CSV.
         overwrite: whether an existing file may be replaced.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: when the file exists or has another ending, or for a run without masks or with a single epoch.
     """
@@ -63,13 +60,9 @@ def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> 
 
 
 def masks_by_epoch(run: str | Path) -> dict[int, list[LayerMask]]:
-    """Return the masks of a network after every epoch of its training.
+    """Return the masks of a network after every epoch of its training, in module order.
 
-    Args:
-        run: folder of a training.
-
-    Returns:
-        Epoch -> masks in module order; those of a dynamic layer have the mean sigmas over the logged images.
+    Those of a dynamic layer have the mean sigmas over the logged images.
 
     Raises:
         ValueError: when the folder does not contain the log of a training, or the log has no sigmas.

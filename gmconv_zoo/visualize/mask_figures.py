@@ -29,9 +29,6 @@ def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
     Args:
         masks: the layers of one network, from `layer_masks`.
         path: file of the picture; the values are written next to it as CSV.
-
-    Returns:
-        The path.
     """
     lines = _lines(masks)
     columns = max(len(line) for line in lines)

@@ -59,15 +59,12 @@ class LayerMask:
 
 
 def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: bool = False) -> list[LayerMask]:
-    """The masks of all layers, in module order.
+    """Return the masks of all layers, in module order.
 
     Args:
         model: any network with Gaussian mask convolutions.
         images: (B, C, H, W) over which a dynamic layer's sigmas are averaged.
         static_only: whether dynamic layers are left out, which need images; there may be no other layer then.
-
-    Returns:
-        One entry per mask convolution.
 
     Raises:
         ValueError: when there is no such layer, or a dynamic one and no images.
@@ -88,13 +85,9 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
 
 
 def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, str]]:
-    """Return for every mask convolution what a `LayerMask` says of it besides its sigmas.
+    """Return for every mask convolution, by its module name, what a `LayerMask` says of it besides its sigmas.
 
-    Args:
-        model: any network.
-
-    Returns:
-        Module name -> kernel size, whether it is dynamic, and its stage, in module order.
+    That is its kernel size, whether it is dynamic, and its stage.
     """
     once, described = dict(model.named_modules()), {}  # which has a layer of several names under one of them
     for row in conversion_report(model):
@@ -106,13 +99,9 @@ def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, 
 
 
 def stage_masks(masks: list[LayerMask]) -> dict[tuple[str, tuple[int, int]], Tensor]:
-    """Return the mean mask of each stage, apart for kernels of different size (Fig. 7).
+    """Return the (kH, kW) mean mask of each stage, apart for kernels of different size (Fig. 7).
 
-    Args:
-        masks: the layers of one network, from `layer_masks`.
-
-    Returns:
-        (stage, kernel size) -> (kH, kW) mean of the masks, in the layers' order.
+    The keys are stage and kernel size, in the order of the layers.
     """
     groups: dict[tuple[str, tuple[int, int]], list[Tensor]] = {}
     for mask in masks:
@@ -121,17 +110,10 @@ def stage_masks(masks: list[LayerMask]) -> dict[tuple[str, tuple[int, int]], Ten
 
 
 def effective_size(mask: Tensor, share: float) -> float:
-    """Return the side of the centred square that holds a share of a mask.
+    """Return the side in taps of the centred square that holds a share of the sum of a (kH, kW) mask.
 
     Every tap counts as a square of one tap's width with its value spread evenly, so that the side is not a whole
     number: a flat 3x3 mask holds half of its sum in a square of 3 * 0.5 ** 0.5 = 2.12 taps.
-
-    Args:
-        mask: (kH, kW), not negative.
-        share: of the mask's sum, above 0 and at most 1.
-
-    Returns:
-        A number of taps, at most the kernel's longer side.
     """
     values, low, high = mask.double(), 0.0, float(max(mask.shape))
     for _ in range(40):
@@ -143,13 +125,7 @@ def effective_size(mask: Tensor, share: float) -> float:
 
 
 def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
-    """Draw one mask without ticks, dark for 0 and bright for 1.
-
-    Args:
-        axes: matplotlib axes to draw in.
-        mask: (kH, kW) in [0, 1].
-        cmap: matplotlib's name of a colour map.
-    """
+    """Draw one (kH, kW) mask without ticks, dark for 0 and bright for 1."""
     axes.imshow(mask.numpy(), cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

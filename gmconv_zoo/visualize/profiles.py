@@ -24,9 +24,6 @@ def draw_profiles(path: str | Path) -> Path:
 
     Args:
         path: file of the picture; the values are written next to it as CSV.
-
-    Returns:
-        The path.
     """
     figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
     plain, normalised = figure.subplots(1, 2)
@@ -56,9 +53,6 @@ def draw_construction(path: str | Path) -> Path:
 
     Args:
         path: file of the picture; the values are written next to it as CSV.
-
-    Returns:
-        The path.
     """
     mask = elliptical_mask(torch.tensor([_HORIZONTAL]), torch.tensor([_VERTICAL]), (_KERNEL, _KERNEL))[0]
     across, down = mask.amax(0).tolist(), mask.amax(1).tolist()

@@ -142,12 +142,7 @@ def receptive_field(
 
 @contextmanager
 def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator[None]:
-    """Run a network in eval mode with gradients, the sigmas of its dynamic layers as constants unless told otherwise.
-
-    Args:
-        model: any network; the mode of every module is restored at the end.
-        through_sigma: whether gradients run through sigmas.
-    """
+    """Run a network in eval mode with gradients, which run through sigmas of dynamic layers only when told."""
     dynamic = [] if through_sigma else [module for module in model.modules() if isinstance(module, DGMConv2d)]
     handles = [layer.sigma_module.register_forward_hook(_detached) for layer in dynamic]
     try:
@@ -159,14 +154,9 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
 
 
 def rectified_gradient(score: Tensor, x: Tensor) -> Tensor:
-    """Return the positive part of a score's gradient with respect to its input, summed over images and channels.
+    """Return the positive part of a score's gradient with respect to its (B, C, H, W) input, (H, W).
 
-    Args:
-        score: a number.
-        x: (B, C, H, W) input that it was computed from.
-
-    Returns:
-        (H, W) on the CPU, in float64; zeros where the score does not depend on the input.
+    It is (H, W) on the CPU, in float64, and 0 where the score does not depend on the input.
     """
     found = torch.autograd.grad(score, x, allow_unused=True)[0] if score.requires_grad else None
     if found is None:

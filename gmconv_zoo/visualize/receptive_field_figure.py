@@ -63,7 +63,7 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
 
 
 def draw_field(axes: Axes, field: ReceptiveField, *, reach: float, title: str, shares: Mapping[float, str]) -> Any:
-    """Draw one map, brighter for larger gradients, and the squares that hold shares of it.
+    """Draw one map, brighter for larger gradients, and the squares that hold shares of it; returns the picture.
 
     Args:
         axes: matplotlib axes to draw in.
@@ -71,9 +71,6 @@ def draw_field(axes: Axes, field: ReceptiveField, *, reach: float, title: str, s
         reach: largest distance from the centre that is shown, in pixels.
         title: text above it.
         shares: line style of the square of each share.
-
-    Returns:
-        The picture, for a colour bar.
     """
     height, width = field.map.shape
     left, top = -(width // 2) - 0.5, -(height // 2) - 0.5

@@ -72,12 +72,7 @@ def adapt_checkpoint(
 def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     """Give the tensors of a checkpoint with the same layers in the same order the model's names.
 
-    Args:
-        state_dict: a plain network's tensors, in the order of its layers.
-        model: the plain network they are meant for; a classifier at the end may have been removed from it.
-
-    Returns:
-        The same tensors under the model's keys, or unchanged where they already have such names.
+    A classifier at the end may have been removed from the model. Tensors that have such names already stay as they are.
 
     Raises:
         RuntimeError: for another number of tensors.

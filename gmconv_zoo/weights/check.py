@@ -34,12 +34,7 @@ class Verdict:
 
 
 def check_file(path: Path, spec: WeightSpec) -> Verdict:
-    """Compare the hash of a file with those that the spec and, for a download from the Hub, the Hub declare.
-
-    Args:
-        path: an existing file.
-        spec: the weight that it should be.
-    """
+    """Compare the hash of a file with those that the spec and, for a download from the Hub, the Hub declare."""
     found = sha256_of(path)
     declared = declared_sha256(path) if spec.hf_hub_id else ""
     known = spec.sha256 or spec.sha256_prefix

@@ -28,16 +28,7 @@ class WeightsError(RuntimeError):
 
 
 def explain(spec: WeightSpec, error: Exception, *, folder: str) -> WeightsError:
-    """Return the error that tells the user why a download failed.
-
-    Args:
-        spec: weight that was to be loaded.
-        error: error that the download raised.
-        folder: cache that the file was to be written to.
-
-    Returns:
-        The error to raise, with the name of the weight, what happened and what to do.
-    """
+    """Return the error that tells the user why a download failed: the weight, what happened and what to do."""
     happened, remedy = diagnose(spec, error, folder=folder)
     return WeightsError(
         f"{spec.name}: {happened}. {remedy} Or pass a copy of {spec.basename} that you have, "

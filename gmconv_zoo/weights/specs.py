@@ -4,11 +4,15 @@ To add a weight, add one `WeightSpec` here: timm's configuration, the model card
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SPECS", "Metric", "Stem", "WeightSpec", "get_spec", "specs_of"]
+__all__ = ["EVALUATION", "SPECS", "Metric", "Stem", "WeightSpec", "get_spec", "specs_of"]
 
+# Fields of a spec that say how its images are prepared, as timm names them
+EVALUATION = (
+    "input_size", "test_input_size", "crop_pct", "test_crop_pct", "crop_mode", "interpolation", "mean", "std",
+)  # fmt: skip
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -101,8 +105,8 @@ class WeightSpec:
     measured: Metric | None = None
     stem: Stem | None = None
     recipe: str = ""
-    label_names: tuple[str, ...] = field(default=())
-    notes: tuple[str, ...] = field(default=())
+    label_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.hf_hub_id, self.url, self.packaged))) != 1:

@@ -61,7 +61,7 @@ def compiled_table(record: dict[str, Any]) -> str:
     lines = [
         (
             *(row["net"], str(row["batch"]), row["memory_format"], row["task"], row["kind"]),
-            *(f"{row['milliseconds']:.0f}", f"{row['ratio']:.3f}", f"{row['memory_ratio']:.2f}"),
+            *(f"{row['milliseconds']:.3g}", f"{row['ratio']:.3f}", f"{row['memory_ratio']:.2f}"),
         )
         for row in rows
     ]

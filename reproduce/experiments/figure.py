@@ -1,7 +1,9 @@
 """Pictures of the recorded runs: the gain of masks by kernel size and by initial sigma, and final sigmas by depth."""
 
+import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
@@ -13,13 +15,13 @@ from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figur
 from .arms import EXPERIMENTS, KERNEL_SIZES
 from .records import RunRecord
 from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
-from .tables import Difference, differences
+from .tables import Difference, Setting, differences
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths"]
+__all__ = ["Panel", "draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gain_panels"]
 
 # Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
 _STYLES = {
@@ -30,8 +32,24 @@ _STYLES = {
 }
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Differences to the standard network at places along one axis.
+
+    Attributes:
+        title, axis: what stands above the panel and below its axis.
+        places: texts along the axis.
+        gains: for each of them, the difference of every arm by the arm's label.
+    """
+
+    title: str
+    axis: str
+    places: tuple[str, ...]
+    gains: tuple[dict[str, Difference], ...]
+
+
 def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw the difference of every masked arm to the standard network against the side of the kernels.
+    """Draw the difference of every masked arm to the standard network, by kernel size and by number of images.
 
     Args:
         records: from `read_records`.
@@ -39,35 +57,81 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
         overwrite: replace an existing file.
 
     Returns:
-        The file: a panel for every setting (number of images, epochs, precision) with at least two kernel sizes; bars
-        are 95 % intervals over paired seeds.
+        The file: a panel for every setting (number of images, epochs, precision) with at least two kernel sizes, and
+        one for every experiment that was run with at least two numbers of images; bars are 95 % intervals over paired
+        seeds.
 
     Raises:
-        ValueError: when the file exists and is not to be replaced, or no setting has two kernel sizes yet.
+        ValueError: when the file exists and is not to be replaced, or there is no panel yet.
     """
     check_target(path, "--figure", overwrite=overwrite)
-    by_size = {size: differences(records, EXPERIMENTS[f"kernel{size}"]) for size in KERNEL_SIZES}
-    settings = list(dict.fromkeys(setting for found in by_size.values() for setting in found))
-    panels = [setting for setting in settings if sum(setting in found for found in by_size.values()) > 1]
+    panels = gain_panels(records)
     if not panels:
         raise ValueError("no setting has runs with two kernel sizes yet: train kernel3 to kernel11 first.")
     figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=120, layout="constrained")
-    for axes, setting in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
         axes.axhline(0, color="0.4", linewidth=1)
         for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
             points = [
-                (place + 0.12 * (offset - 1.5), by_size[size][setting][label])
-                for place, size in enumerate(KERNEL_SIZES)
-                if label in by_size[size].get(setting, {})
+                (place + 0.12 * (offset - 1.5), gains[label])
+                for place, gains in enumerate(panel.gains)
+                if label in gains
             ]
             _draw_points(axes, points, colour, marker, label)
-        axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
-        title = "\n".join(textwrap.wrap(setting, 60))
-        axes.set(title=title, xlabel="kernels", ylabel="points of top-1 above the standard network")
+        axes.set_xticks(range(len(panel.places)), panel.places)
+        title = "\n".join(textwrap.wrap(panel.title, 60))
+        axes.set(title=title, xlabel=panel.axis, ylabel="points of top-1 above the standard network")
         axes.title.set_fontsize(9)
         axes.grid(axis="y", color="0.9")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return save_figure(figure, path)
+
+
+def gain_panels(records: Sequence[RunRecord]) -> list[Panel]:
+    """What `draw_gains` draws.
+
+    Args:
+        records: from `read_records`.
+
+    Returns:
+        A panel for every setting in which at least two kernel sizes were tried, and one for every kernel size, of an
+        ordinary or a depthwise network, that was tried with at least two numbers of images. Where a number of images
+        was tried in several settings, it has the one with most pairs.
+    """
+    return _by_kernel_size(records) + _by_images(records)
+
+
+def _by_kernel_size(records: Sequence[RunRecord]) -> list[Panel]:
+    by_size = {size: differences(records, EXPERIMENTS[f"kernel{size}"]) for size in KERNEL_SIZES}
+    settings = dict.fromkeys(setting for found in by_size.values() for setting in found)
+    places = tuple(f"{size}x{size}" for size in KERNEL_SIZES)
+    return [
+        Panel(str(setting), "kernels", places, tuple(found.get(setting, {}) for found in by_size.values()))
+        for setting in settings
+        if sum(setting in found for found in by_size.values()) > 1
+    ]
+
+
+def _by_images(records: Sequence[RunRecord]) -> list[Panel]:
+    panels = []
+    for experiment in (EXPERIMENTS[f"{kind}{size}"] for kind in ("kernel", "depthwise") for size in KERNEL_SIZES):
+        best: dict[float, tuple[Setting, dict[str, Difference]]] = {}
+        for setting, gains in differences(records, experiment).items():
+            images = setting.images or math.inf
+            if images not in best or _pairs(gains) > _pairs(best[images][1]):
+                best[images] = setting, gains
+        if len(best) > 1:
+            found = [best[images] for images in sorted(best)]
+            places = tuple(
+                f"{'all' if setting.images is None else f'{setting.images:,}'} images,\n{setting.epochs} epochs"
+                for setting, _ in found
+            )
+            panels.append(Panel(experiment.title, "", places, tuple(gains for _, gains in found)))
+    return panels
+
+
+def _pairs(gains: dict[str, Difference]) -> int:
+    return sum(difference.pairs for difference in gains.values())
 
 
 def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
@@ -95,7 +159,7 @@ def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overw
     axes.axhline(0, color="0.4", linewidth=1)
     for number, (setting, by_label) in enumerate(found.items()):
         points = [(labels.index(label) + 0.1 * number, difference) for label, difference in by_label.items()]
-        _draw_points(axes, points, COLOURS[number], "os^D"[number], "\n".join(textwrap.wrap(setting, 70)))
+        _draw_points(axes, points, COLOURS[number], "os^D"[number], "\n".join(textwrap.wrap(str(setting), 70)))
     axes.set_xticks(range(len(labels)), labels)
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylabel="points of top-1 above no mask")
     axes.grid(axis="y", color="0.9")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import NamedTuple
 
 from gmconv_zoo.extras import needs_extra
 from gmconv_zoo.models._names import net_of
@@ -16,7 +17,15 @@ from .records import DEPTHWISE_NET, RunRecord, base_recipe
 with needs_extra("train"):
     from scipy.stats import t as student
 
-__all__ = ["Difference", "differences", "experiment_tables", "highlights", "paired_difference", "summary_table"]
+__all__ = [
+    "Difference",
+    "Setting",
+    "differences",
+    "experiment_tables",
+    "highlights",
+    "paired_difference",
+    "summary_table",
+]
 
 _COLUMNS = (
     "arm",
@@ -78,7 +87,7 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
         Tables under their headings; a sentence where there is none yet.
     """
     parts = [
-        f"**{experiment.title}.** {_described(setting)}.\n\n{_table(experiment, by_arm)}"
+        f"**{experiment.title}.** {setting}.\n\n{_table(experiment, by_arm)}"
         for experiment, setting, by_arm in _recorded(records)
     ]
     return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
@@ -104,7 +113,7 @@ def summary_table(records: Sequence[RunRecord]) -> str:
             found = None if label is None else paired_difference(scores[label], scores[standard.label])
             cells.append("-" if found is None else str(found))
         base = scores[standard.label].values()
-        rows.append((experiment.title, _described(setting), str(len(base)), f"{mean(base):.2f}", *cells))
+        rows.append((experiment.title, str(setting), str(len(base)), f"{mean(base):.2f}", *cells))
     if not rows:
         return "No comparison has been recorded yet."
     return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
@@ -138,8 +147,8 @@ def highlights(records: Sequence[RunRecord]) -> str:
         setting, by_arm = max(found, key=lambda pair: _weight(pair[0], len(_scores(pair[1][static]))))
         against = _scores(by_arm[EXPERIMENTS[name].against])
         compared = [paired_difference(_scores(by_arm[label]), against) for label in (static, dynamic)]
-        images = f"{setting[2]:,} images" if setting[2] else "all images"
-        data = f"{setting[0].removesuffix(' test')}, {images}, {setting[3]} epochs, {len(against)} seeds"
+        images = f"{setting.images:,} images" if setting.images else "all images"
+        data = f"{setting.dataset.removesuffix(' test')}, {images}, {setting.epochs} epochs, {len(against)} seeds"
         cells = ["-" if difference is None else str(difference) for difference in compared]
         rows.append((f"{network}: {data}", f"{mean(against.values()):.2f} %", *cells, paper))
     rows.append(("ResNet-50: ImageNet", "not trained here", "-", "-", "+0.85 (90 epochs)"))
@@ -147,12 +156,12 @@ def highlights(records: Sequence[RunRecord]) -> str:
     return table(columns, rows, right=(1,))
 
 
-def _weight(setting: "_Setting", seeds: int) -> tuple[float, ...]:
+def _weight(setting: "Setting", seeds: int) -> tuple[float, ...]:
     """How much a setting says: with three seeds or more, first by the number of images; then by seeds and epochs."""
-    return min(seeds, 3), setting[2] or math.inf, seeds, setting[3]
+    return min(seeds, 3), setting.images or math.inf, seeds, setting.epochs
 
 
-def differences(records: Sequence[RunRecord], experiment: Experiment) -> dict[str, dict[str, Difference]]:
+def differences(records: Sequence[RunRecord], experiment: Experiment) -> "dict[Setting, dict[str, Difference]]":
     """Compare the arms of an experiment with the one that it names.
 
     Args:
@@ -160,20 +169,20 @@ def differences(records: Sequence[RunRecord], experiment: Experiment) -> dict[st
         experiment: one of `EXPERIMENTS`.
 
     Returns:
-        The paired difference of every other arm by its label, by the setting in words; for settings that have a table.
+        The paired difference of every other arm by its label, by the setting; for settings that have a table.
     """
-    found: dict[str, dict[str, Difference]] = {}
+    found: dict[Setting, dict[str, Difference]] = {}
     for recorded, setting, by_arm in _recorded(records):
         if recorded is not experiment:
             continue
         scores = {label: _scores(runs) for label, runs in by_arm.items()}
         against = scores.pop(experiment.against)
         pairs = {label: paired_difference(values, against) for label, values in scores.items()}
-        found[_described(setting)] = {label: difference for label, difference in pairs.items() if difference}
+        found[setting] = {label: difference for label, difference in pairs.items() if difference}
     return found
 
 
-def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "_Setting", dict[str, list[RunRecord]]]]:
+def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "Setting", dict[str, list[RunRecord]]]]:
     """Every experiment and setting of which most arms have a run, and the one that the others are compared with."""
     found = []
     for experiment in EXPERIMENTS.values():
@@ -193,25 +202,38 @@ def _scores(runs: Iterable[RunRecord]) -> dict[int, float]:
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-# What runs must share to be compared: dataset, network, size of the training subset, epochs and precision; and the
-# paper's epochs, None for a network that the paper does not train.
-_Setting = tuple[str, str, int | None, int, str, int | None]
+class Setting(NamedTuple):
+    """What runs must share to be compared.
+
+    Attributes:
+        dataset: the validation images, e.g. "CIFAR-10 test".
+        net: the network's name.
+        images: size of the training subset; None for all images of the dataset.
+        epochs, precision: as in `RunRecord`.
+        whole: the paper's number of epochs; None for a network that the paper does not train.
+    """
+
+    dataset: str
+    net: str
+    images: int | None
+    epochs: int
+    precision: str
+    whole: int | None
+
+    def __str__(self) -> str:
+        subset = "" if self.images is None else f", trained on {self.images:,} images"
+        length = _length(self.epochs, self.whole)
+        return f"{self.dataset}{subset}, {self.net}, {length}, {_PRECISIONS[self.precision]}"
 
 
-def _setting(record: RunRecord) -> _Setting:
+def _setting(record: RunRecord) -> Setting:
     whole = None if net_of(record.model) == DEPTHWISE_NET else base_recipe(record.model).epochs
-    return record.dataset, _net(record), record.train_images, record.epochs, record.precision, whole
+    return Setting(record.dataset, _net(record), record.train_images, record.epochs, record.precision, whole)
 
 
-def _settings(records: Iterable[RunRecord]) -> list[_Setting]:
+def _settings(records: Iterable[RunRecord]) -> list[Setting]:
     settings = {_setting(record) for record in records}
-    return sorted(settings, key=lambda s: (s[0], s[1], -(s[2] or 10**9), -s[3], s[4]))
-
-
-def _described(setting: _Setting) -> str:
-    dataset, net, images, epochs, precision, whole = setting
-    subset = "" if images is None else f", trained on {images:,} images"
-    return f"{dataset}{subset}, {net}, {_length(epochs, whole)}, {_PRECISIONS[precision]}"
+    return sorted(settings, key=lambda s: (s.dataset, s.net, -(s.images or 10**9), -s.epochs, s.precision))
 
 
 def _net(record: RunRecord) -> str:

@@ -18,18 +18,9 @@ class Stopped(Exception):
 def assert_resume_is_exact(folder, monkeypatch, stop, data, *, overrides, device=None, **options):
     """Train the tiny network without a stop, and with one, and compare the weights and the records.
 
-    Args:
-        folder: place of the two runs.
-        monkeypatch: pytest's.
-        stop: epochs and batches after which the first checkpoint is the last one before the stop; 0 batches for
-            one between two epochs.
-        data: dataset to train on.
-        overrides: of the recipe.
-        device: options of accelerate's.
-        **options: others of `train_by_recipe`.
-
-    Returns:
-        What the run without a stop returned.
+    The first checkpoint after the epochs and batches of ``stop`` is the last one before the stop; 0 batches are for
+    one between two epochs. Options are those of `train_by_recipe`, and ``device`` those of accelerate. Returns what the
+    run without a stop returned.
     """
     save = Checkpoints.save
 

@@ -1,30 +1,14 @@
 """The confusion matrix and its line per class, counted by hand."""
 
 import torch
-from torch import nn
 
 from gmconv_zoo.classify.class_files import class_table, write_class_files
 from gmconv_zoo.classify.evaluate import Answers
-from gmconv_zoo.engine.evaluate import evaluate
-
-
-class Told(nn.Module):
-    """Predicts the class that an image's first pixel tells, unless it is in train mode."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classes = nn.Parameter(torch.eye(classes))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert not self.training
-        return self.classes[x[:, 0, 0, 0].long()]
 
 
 def matrix_of(labels: list[int], predictions: list[int], classes: int) -> torch.Tensor:
-    images = torch.tensor(predictions, dtype=torch.float32).view(-1, 1, 1, 1)
-    batches = zip(images.split(2), torch.tensor(labels).split(2), strict=True)
     answers = Answers()
-    evaluate(Told(classes).train(), batches, answers)
+    answers.update(answers.rows(torch.eye(classes)[predictions], torch.tensor(labels)))
     return answers.confusion(classes)
 
 

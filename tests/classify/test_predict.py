@@ -16,7 +16,6 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.classify.predict import predict
 from gmconv_zoo.images.listing import find_images
-from gmconv_zoo.saving import named
 from gmconv_zoo.saving.label_names import label_names
 from gmconv_zoo.saving.named import open_model
 from tests.servers.client import client_env, run_client
@@ -104,9 +103,16 @@ def test_settings_below_one_are_refused(photos, settings):
         list(predict(ByBrightness(), find_images([photos]), **settings))
 
 
-@pytest.mark.parametrize(("outputs", "said"), [(0, "has no classifier"), (1, r"has one output \(num_classes=1\)")])
-def test_network_without_classes_to_choose_from_is_refused(photos, outputs, said):
-    model = timm.create_model("sgmconv_cifar_resnet20", num_classes=outputs)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_classes": 0}, "has no classifier"),
+        ({"num_classes": 1}, r"has one output \(num_classes=1\)"),
+        ({"in_chans": 5}, r"takes images with 5 channels \(in_chans\), but images are read with 1"),
+    ],
+)
+def test_network_that_cannot_classify_images_is_refused(photos, options, said):
+    model = timm.create_model("sgmconv_cifar_resnet20", **options)
     with pytest.raises(ValueError, match=said):
         list(predict(model, find_images([photos])))
 
@@ -117,12 +123,6 @@ def test_network_of_other_channels_predicts_as_after_saving_and_loading(photos, 
     model = timm.create_model("sgmconv_cifar_resnet20", num_classes=4, in_chans=channels)
     before = list(predict(model, find_images([photos])))
     assert list(predict(gmconv_zoo.load(gmconv_zoo.save(model, tmp_path / "saved")), find_images([photos]))) == before
-
-
-def test_network_of_channels_that_no_image_has_is_refused(photos):
-    model = timm.create_model("sgmconv_cifar_resnet20", in_chans=5)
-    with pytest.raises(ValueError, match=r"takes images with 5 channels \(in_chans\), but images are read with 1"):
-        list(predict(model, find_images([photos])))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -272,16 +272,11 @@ def test_command_names_the_option_that_is_out_of_range(photos, saved, gmconv):
     assert gmconv("predict", saved, photos, "--top", 0)[0] == "gmconv predict: topk=0: pass at least 1 (--top)."
 
 
-def test_tag_loads_through_timm(monkeypatch):
-    asked = []
-
-    def create(name, pretrained):
-        asked.append((name, pretrained))
-        return torch.nn.Identity()
-
-    monkeypatch.setattr(named.timm, "create_model", create)
-    assert not open_model("gmconv_resnet18.from_a1_in1k").training
-    assert asked == [("gmconv_resnet18.from_a1_in1k", True)]
+def test_tag_opens_its_pretrained_weights():
+    name = "gmconv_cifar_resnet20.gm_cifar10"
+    opened = open_model(name)
+    assert not opened.training
+    assert torch.equal(opened.fc.weight, timm.create_model(name, pretrained=True).fc.weight)
 
 
 FROM_THE_HUB = """

@@ -124,12 +124,6 @@ def test_sigma_settings_of_the_recipe_reach_training():
     assert free[2].sigma.item() != 5.0
 
 
-def test_gradient_accumulation_counts_toward_the_batch_size():
-    accelerator = default_accelerator(gradient_accumulation_steps=2)
-    result = train(tiny_net(), *tensor_loaders(24, batch_size=4), SHORT, accelerator=accelerator, progress=False)
-    assert result.rows[-1]["step"] == 6
-
-
 def test_loader_with_another_batch_size_than_the_recipe_is_refused():
     with pytest.raises(ValueError, match=r"gives 4 images .* batch_size=8.*override\(batch_size=4\)"):
         train(tiny_net(), *tensor_loaders(batch_size=4), SHORT, progress=False)

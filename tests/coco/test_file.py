@@ -101,6 +101,10 @@ BAD = {
     "no width": (at(*IMAGE, "width", value=None), "id 3: height and width are 20 and None"),
     "a width of zero": (at(*IMAGE, "width", value=0), "not at least 1 pixel"),
     "an image that does not exist": (at(*IMAGE, "file_name", value="d.png"), "1 of the 3 images.*'d.png'"),
+    "an image that is listed twice": (
+        at(*IMAGE, "file_name", value="./a.png"),
+        "lists 1 images more than once: 'a.png'",
+    ),
     "a name with a null byte": (at(*IMAGE, "file_name", value="d\0.png"), "do not exist"),
 }
 
@@ -159,6 +163,8 @@ GOOD = {"image_id": 7, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
         ([{**GOOD, "bbox": [1, 2, 3]}], "entry 0: bbox"),
         ([{**GOOD, "score": NAN}], "entry 0: score is nan"),
         ([{k: v for k, v in GOOD.items() if k != "score"}], "score is None"),
+        ([{**GOOD, "image_id": 3, "file_name": "x/a.png"}], "entry 0: file_name is 'x/a.png', but .* id 3 is b.png"),
+        ([{**GOOD, "category": "dog"}], "entry 0: category is 'dog', but the id 5 is cat"),
     ],
 )
 def test_mistakes_in_predictions_are_named(found, message, tmp_path):
@@ -166,6 +172,13 @@ def test_mistakes_in_predictions_are_named(found, message, tmp_path):
     (tmp_path / "found.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match=message):
         read_results(tmp_path / "found.json", coco)
+
+
+def test_names_of_predictions_that_agree_with_the_ids_are_accepted(tmp_path):
+    coco = read_coco(write_coco(tmp_path)[0])
+    found = [{**GOOD, "image_id": 3, "file_name": "elsewhere/b.png", "category": "cat"}]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    assert read_results(tmp_path / "found.json", coco) == found
 
 
 def test_a_file_without_annotations_is_read(tmp_path):

@@ -37,12 +37,7 @@ def read_cells(text: str) -> Cells:
 
 
 def write_cells(path: Path, found: Mapping[tuple[str, str], str]) -> None:
-    """Put what a run found between a page's markers; cells that it did not run keep what the page says.
-
-    Args:
-        path: a Markdown file with the markers of `BLOCK`.
-        found: "pass" or the reason, by consumer and model.
-    """
+    """Put what a run found, "pass" or the reason, between a page's markers; other cells keep what the page says."""
     text = path.read_text(encoding="utf-8")
     cells = {**read_cells(text), **found}
     rows = [(title, *(cells.get((title, name), "not run") for name in MODELS)) for title in consumers()]

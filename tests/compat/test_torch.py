@@ -2,7 +2,6 @@
 
 import copy
 import io
-import os
 
 import pytest
 import timm
@@ -219,22 +218,3 @@ def test_inductor_compiles_a_dynamic_stem_for_any_batch():
         for batch in (2, 3):
             x = images("gmconv_resnet18", batch)
             torch.testing.assert_close(compiled(x), net(x), **CLOSE)
-
-
-def test_two_processes_train_one_network(tmp_path):
-    """Under DDP both processes end with the same parameters, sigmas too."""
-    torch.multiprocessing.spawn(_train_in_ddp, (str(tmp_path),), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[key], second[key]) for key in first)
-
-
-def _train_in_ddp(rank: int, folder: str) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
-    net = nn.parallel.DistributedDataParallel(timm.create_model("gmconv_cifar_resnet20", num_classes=2))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    net(torch.full((2, 3, 32, 32), float(rank))).square().mean().backward()
-    optimizer.step()
-    torch.save({key: p.detach() for key, p in net.module.named_parameters()}, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()

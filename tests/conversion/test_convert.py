@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert
-from gmconv_zoo.conversion import present_conversion
+from gmconv_zoo.conversion import Conversion, present_conversion
 from gmconv_zoo.layers import circular_mask
 
 from .networks import OwnNet, plain, randomised
@@ -232,11 +232,15 @@ def test_networks_that_cannot_be_converted_are_named():
     for sigma_init in (5.0, "kernel"):
         with pytest.raises(ValueError, match=r"none of the 1 convolutions .* can be masked: 1x1"):
             convert(nn.Sequential(nn.Conv2d(3, 3, 1)), sigma_init=sigma_init)
+    with pytest.raises(TypeError, match="pass a network"):
+        convert("resnet18")
     with pytest.raises(ValueError, match="OwnNet has no known stages"):
         convert(OwnNet(), stages=(1,))
 
 
-def test_a_dynamic_body_is_warned_about(caplog):
+def test_a_dynamic_body_is_warned_about_and_an_ordinary_network_is_not(caplog):
+    convert(plain("resnet18"))
+    assert not caplog.text
     convert(plain("stdconv_cifar_resnet20"), body="dynamic")
     assert "hard to train" in caplog.text
 
@@ -292,11 +296,6 @@ def test_networks_that_fold_their_own_branches_are_warned_about(name, caplog):
     assert "call gmconv_zoo.fuse before" in caplog.text
     folded = timm.utils.reparameterize_model(gmconv_zoo.fuse(converted))
     assert relative_difference(folded(x), net(x)) < 1e-3
-
-
-def test_ordinary_networks_are_not_warned_about(caplog):
-    convert(plain("resnet18"))
-    assert not caplog.text
 
 
 @pytest.mark.parametrize(("name", "indices"), [("resnet18", (1, 2)), ("convnext_atto", (0, 1)), ("densenet121", None)])
@@ -368,14 +367,7 @@ def test_settings_reach_the_layers(stem):
     assert converted[1].sigma.tolist() == [2.0]
     start = converted[0].sigma_module.fc.bias if stem == "dynamic" else converted[0].sigma
     assert start.tolist() == ([2.0, 2.0] if stem == "dynamic" else [2.0])
-    assert converted.gmconv_conversion.to_dict() == {
-        "stem": stem, "body": "static", "stages": None, "sigma_init": 2.0, "sigma_design": "pair",
-    }  # fmt: skip
-
-
-def test_what_cannot_be_converted_is_refused_by_type():
-    with pytest.raises(TypeError, match="pass a network"):
-        convert("resnet18")
+    assert converted.gmconv_conversion == Conversion(stem=stem, sigma_init=2.0, sigma_design="pair")
 
 
 def test_a_pruned_network_that_was_run_with_gradients_is_converted_on_a_copy():

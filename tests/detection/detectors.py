@@ -24,6 +24,15 @@ def weights_of(head: str = "faster_rcnn", backbone: str = "resnet18", num_classe
     return tensors
 
 
+def finding(**options) -> nn.Module:
+    """A detector on test_resnet that finds many boxes, with scores that differ."""
+    torch.manual_seed(0)
+    detector = build(backbone="test_resnet", **{**FROM_SCRATCH, **options}).eval()
+    with torch.no_grad():
+        detector.roi_heads.box_predictor.cls_score.weight.mul_(30)
+    return detector
+
+
 def images() -> list[torch.Tensor]:
     """Two images of different sizes."""
     generator = torch.Generator().manual_seed(1)

@@ -3,25 +3,21 @@
 import json
 
 import pytest
-import torch
 from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo.detection import build
+from gmconv_zoo.detection.measure import read_for
 
-from .detectors import FROM_SCRATCH, SMALL
+from .detectors import FROM_SCRATCH, SMALL, finding
 from .runs import quicken, shapes
 
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
     """A detector with names that finds many boxes."""
-    torch.manual_seed(0)
     names = {"circle": 1, "square": 2, "triangle": 3}
-    detector = build(backbone="test_resnet", **FROM_SCRATCH, **SMALL, categories=names)
-    with torch.no_grad():
-        detector.roi_heads.box_predictor.cls_score.weight.mul_(30)
-    return gmconv_zoo.save(detector.eval(), tmp_path_factory.mktemp("net"))
+    return gmconv_zoo.save(finding(**SMALL, categories=names), tmp_path_factory.mktemp("net"))
 
 
 def test_train_evaluate_and_detect_from_the_command_line(tmp_path, gmconv, monkeypatch):
@@ -95,6 +91,15 @@ def test_a_detector_without_names_is_measured_by_the_ids_of_categories(tmp_path,
         .replace('"id": 3,\n      "name"', '"id": 8,\n      "name"')
     )
     assert "categories with the ids 8, but" in gmconv("detect-eval", tmp_path / "net", data)[0]
+
+
+def test_categories_whose_names_are_numbers_keep_the_labels_of_their_ids(tmp_path):
+    file = shapes(tmp_path, images=1, val=1) / "annotations" / "instances_val.json"
+    described = json.loads(file.read_text())
+    described["categories"] = [{"id": 2, "name": "1"}, {"id": 4, "name": "3"}]
+    file.write_text(json.dumps({**described, "annotations": []}))
+    detector = build(backbone="test_resnet", **FROM_SCRATCH, **SMALL, num_classes=5)
+    assert read_for(detector, tmp_path, "val", False).labels == {2: 2, 4: 4}
 
 
 def test_a_detector_is_drawn_and_reported_by_its_backbone_its_boxes_and_its_precision(tmp_path, gmconv, net):

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import gmconv_zoo
+from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import build, train
 from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.recipe import recipe_for
@@ -118,14 +120,6 @@ def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, messa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(data, tmp_path):
-    accelerator = train.default_accelerator(gradient_accumulation_steps=2)
-    with pytest.raises(
-        ValueError, match=r"batch_size=3 cannot be shared by 1 process in 2 parts: pass a multiple of 2"
-    ):
-        run(data, tmp_path / "out", batch_size=3, accelerator=accelerator)
-
-
 def test_a_validation_set_without_boxes_is_refused(tmp_path):
     shapes(tmp_path, images=2, val=1)
     file = tmp_path / "annotations" / "instances_val.json"
@@ -144,6 +138,16 @@ def test_a_damaged_image_is_one_line(tmp_path, workers):
     Image.new("RGB", (9, 9)).save(bad)
     with pytest.raises(ValueError, match=r"^\S+000002\.png is 9x9 pixels"):
         run(tmp_path, tmp_path / "out", workers=workers)
+
+
+def test_validation_images_that_are_training_images_are_named(tmp_path, caplog):
+    write_shapes(tmp_path, images=2, size=32)
+    annotations = tmp_path / "annotations"
+    shutil.copy(annotations / "instances_train.json", annotations / "instances_val.json")
+    (tmp_path / "train").rename(tmp_path / "images")
+    with pytest.raises(ValueError, match="nothing"):
+        run(tmp_path, tmp_path / "out", overrides={"nothing": 1})
+    assert "2 of the 2 validation images are training images too (000001.png, 000002.png)" in caplog.text
 
 
 def test_a_damaged_validation_image_is_found_before_training(tmp_path):

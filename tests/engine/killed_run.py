@@ -27,12 +27,9 @@ def network():
 
 
 def run(folder, every, last=None):
-    """Train to the end, or go on from what an earlier process left.
+    """Train to the end, or go on from what an earlier process left, with a checkpoint ``every`` so many batches.
 
-    Args:
-        folder: of the run.
-        every: batches between two checkpoints.
-        last: the process kills itself at this step or write, counted from its start; None for never.
+    The process kills itself at the step or write ``last``, counted from its start; None for never.
     """
     moments = itertools.count(1)
 

@@ -28,8 +28,23 @@ def start(net, loader, settings=SETTINGS, **options):
     return TrainState(accelerator, model, optimizer, scheduler), loader
 
 
-def refuse(*_):
-    raise AssertionError("a callback ran after a bad step")
+def train(state, loader, *, epochs=1, batch_loss=cross_entropy, callbacks=(), **options):
+    """Run epochs and return the rows that they record."""
+    rows = []
+    callbacks = [lambda _, row: rows.append(row), *callbacks]
+    run_epochs(state, loader, epochs=epochs, batch_loss=batch_loss, callbacks=callbacks, progress=False, **options)
+    return rows
+
+
+def stops(net, loader, said, **options):
+    """Training stops with a message, before any callback."""
+
+    def refuse(*_):
+        raise AssertionError("a callback ran after a bad step")
+
+    state, loader = start(net, loader)
+    with pytest.raises(NonFiniteError, match=said):
+        train(state, loader, callbacks=[refuse], **options)
 
 
 def test_loop_equals_plain_training_steps():
@@ -47,12 +62,7 @@ def test_loop_equals_plain_training_steps():
             optimizer.zero_grad()
             losses.append((loss.item() * samples, samples))
             scheduler.step_update(len(losses))
-    rows = []
-    state, loader = start(net, tiny_loader(20))
-    run_epochs(
-        state, loader, epochs=3, batch_loss=cross_entropy, clip_grad=0.5, clip_sigma=1e-3,
-        callbacks=[lambda _, row: rows.append(row)], progress=False,
-    )  # fmt: skip
+    rows = train(*start(net, tiny_loader(20)), epochs=3, clip_grad=0.5, clip_sigma=1e-3)
     for name, parameter in reference.named_parameters():
         torch.testing.assert_close(net.get_parameter(name), parameter, rtol=0, atol=0, msg=name)
     last_epoch = losses[-3:]
@@ -63,30 +73,24 @@ def test_loop_equals_plain_training_steps():
 def test_loop_goes_on_from_the_epochs_done():
     state, loader = start(tiny_net(), tiny_loader())
     state.epoch = 2
-    epochs = []
-    callbacks = [lambda _, row: epochs.append(row["epoch"])]
-    run_epochs(state, loader, epochs=3, batch_loss=cross_entropy, callbacks=callbacks, progress=False)
-    assert epochs == [3]
+    assert [row["epoch"] for row in train(state, loader, epochs=3)] == [3]
 
 
 def test_callback_can_stop_the_run():
     def stop(state, row):
         state.stop = row["epoch"] == 2
 
-    state, loader = start(tiny_net(), tiny_loader())
-    run_epochs(state, loader, epochs=9, batch_loss=cross_entropy, callbacks=[stop], progress=False)
-    assert state.epoch == 2
+    assert len(train(*start(tiny_net(), tiny_loader()), epochs=9, callbacks=[stop])) == 2
 
 
 @pytest.mark.parametrize("images", [24, 20, 16, 15, 13, 7])
 def test_accumulated_updates_are_those_of_the_undivided_batches(images):
     def trained(batch_size: int, **options):
-        net, rows = tiny_net(), []
+        net = tiny_net()
         net[3] = nn.Identity()  # a batch norm would see smaller batches
         settings = OptimSettings(epochs=2, lr=0.05, schedule="constant")
         state, loader = start(net, tiny_loader(images, batch_size=batch_size), settings, **options)
-        collect = [lambda _, row: rows.append(row)]
-        run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, clip_grad=0.5, callbacks=collect, progress=False)
+        rows = train(state, loader, epochs=2, clip_grad=0.5)
         return net, [row["train_loss"] for row in rows], state.step
 
     (whole, losses, updates), parts = trained(12), trained(4, gradient_accumulation_steps=3)
@@ -97,8 +101,6 @@ def test_accumulated_updates_are_those_of_the_undivided_batches(images):
 
 
 def test_nan_loss_stops_naming_step_and_bad_parameter():
-    net = tiny_net()
-    state, loader = start(net, tiny_loader())
     steps = []
 
     def poisoned(model, batch):
@@ -108,19 +110,18 @@ def test_nan_loss_stops_naming_step_and_bad_parameter():
                 model[2].sigma.fill_(math.nan)
         return cross_entropy(model, batch)
 
-    with pytest.raises(NonFiniteError, match=r"step 3: the loss is nan; 2\.sigma is the first parameter"):
-        run_epochs(state, loader, epochs=1, batch_loss=poisoned, callbacks=[refuse], progress=False)
+    said = r"step 3: the loss is nan; 2\.sigma is the first parameter"
+    stops(tiny_net(), tiny_loader(), said, batch_loss=poisoned)
 
 
 def test_nan_loss_beyond_the_network_names_its_last_layer():
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Linear(4, 3))
-    state, loader = start(net, tiny_loader())
 
     def overflow(model, batch):
         return (model(batch[0]) * 1e38 * 1e38).sum(), 8
 
-    with pytest.raises(NonFiniteError, match=r"finite still; going backward, 2\.bias is the first whose gradient"):
-        run_epochs(state, loader, epochs=1, batch_loss=overflow, progress=False)
+    said = r"finite still; going backward, 2\.bias is the first whose gradient"
+    stops(net, tiny_loader(), said, batch_loss=overflow)
 
 
 class Overflowing(nn.Module):
@@ -143,46 +144,38 @@ def test_every_epoch_s_first_batch_is_shown_before_the_network_sees_it():
     def look(state, batch):
         seen.append((state.epoch, state.step, torch.equal(batch[0], first)))
 
-    run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, first_batch_callbacks=[look], progress=False)
+    train(state, loader, epochs=2, first_batch_callbacks=[look])
     assert seen == [(0, 0, True), (1, 3, True)]
 
 
 def test_layer_that_overflows_is_named_though_every_gradient_is_nan():
     net = tiny_net()
     net[3] = nn.Sequential(net[3], Overflowing())
-    state, loader = start(net, tiny_loader())
-    with pytest.raises(NonFiniteError, match=r"step 1: the loss is nan; .* finite still; the output of 3\.1 is not"):
-        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, clip_grad=5.0, progress=False)
+    said = r"step 1: the loss is nan; .* finite still; the output of 3\.1 is not"
+    stops(net, tiny_loader(), said, clip_grad=5.0)
 
 
 def test_image_that_is_not_finite_is_not_blamed_on_the_first_layer():
     loader = tiny_loader(8)
     loader.dataset.tensors[0][3, 1, 2, 2] = math.nan
-    state, loader = start(tiny_net(), loader)
-    with pytest.raises(NonFiniteError, match=r"the input of 0\S* is not finite already"):
-        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, progress=False)
+    stops(tiny_net(), loader, r"the input of 0\S* is not finite already")
 
 
 def test_bad_gradient_is_named_before_clipping_spreads_it():
     net = tiny_net()
     net[3] = nn.Sequential(net[3], SteepAtZero())
     before = {name: value.clone() for name, value in net.named_parameters()}
-    state, loader = start(net, tiny_loader())
     said = r"step 1: the norm of the gradients is nan; .*going backward, 3\.0\.bias is the first whose gradient"
-    with pytest.raises(NonFiniteError, match=said):
-        run_epochs(state, loader, epochs=1, batch_loss=cross_entropy, clip_grad=5.0, progress=False)
+    stops(net, tiny_loader(), said, clip_grad=5.0)
     assert all(torch.equal(net.get_parameter(name), value) for name, value in before.items())
 
 
 def test_parameter_gone_bad_in_the_last_update_stops_before_callbacks():
-    state, loader = start(tiny_net(), tiny_loader(8))
-
     def bad_gradient(model, batch):
         loss, samples = cross_entropy(model, batch)
         return loss + (model[6].bias * 0).sum().sqrt(), samples  # finite, with a NaN gradient
 
-    with pytest.raises(NonFiniteError, match=r"6\.bias is the first parameter"):
-        run_epochs(state, loader, epochs=1, batch_loss=bad_gradient, callbacks=[refuse], progress=False)
+    stops(tiny_net(), tiny_loader(8), r"6\.bias is the first parameter", batch_loss=bad_gradient)
 
 
 def test_progress_bar_counts_every_step(capsys):
@@ -207,22 +200,16 @@ def test_seconds_spent_on_waiting_for_batches_are_told_from_those_of_steps():
         time.sleep(0.1)
         return cross_entropy(model, batch)
 
-    rows = []
     state, loader = start(tiny_net(), torch.utils.data.DataLoader(SlowImages(), 2))
-    run_epochs(
-        state, loader, epochs=1, batch_loss=slow_step, callbacks=[lambda _, row: rows.append(row)], progress=False
-    )
+    rows = train(state, loader, batch_loss=slow_step)
     assert rows[0]["data_seconds"] >= 0.2
     assert rows[0]["seconds"] - rows[0]["data_seconds"] >= 0.2
 
 
 def test_the_learning_rate_of_an_epoch_is_the_last_layers():
-    settings, rows = OptimSettings(epochs=1, lr=0.05, schedule="constant", layer_decay=0.5), []
+    settings = OptimSettings(epochs=1, lr=0.05, schedule="constant", layer_decay=0.5)
     net = tiny_net()
     net.pretrained_cfg = {"classifier": "6"}  # by which timm tells layers apart
     state, loader = start(net, tiny_loader(), settings)
     assert state.optimizer.param_groups[0]["lr"] < 0.05
-    run_epochs(
-        state, loader, epochs=1, batch_loss=cross_entropy, callbacks=[lambda _, row: rows.append(row)], progress=False
-    )
-    assert rows[0]["lr"] == pytest.approx(0.05)
+    assert train(state, loader)[0]["lr"] == pytest.approx(0.05)

@@ -23,16 +23,23 @@ def learning_rates(settings: OptimSettings, updates_per_epoch: int, group: int =
     return rates
 
 
-def test_multistep_drops_exactly_at_its_milestones():
-    settings = OptimSettings(epochs=6, lr=1.0, schedule="multistep", milestones=(2, 4), decay_rate=0.1)
-    rates = learning_rates(settings, updates_per_epoch=3)
-    assert rates == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01] * 6)
+STEPS = [0.98 ** (update // 2) for update in range(8)]
+WARMED = [0, 1 / 3, 2 / 3, 1, 1, 1]
 
 
-def test_step_drops_every_decay_epochs():
-    settings = OptimSettings(epochs=4, lr=1.0, schedule="step", decay_epochs=1, decay_rate=0.98)
-    rates = learning_rates(settings, updates_per_epoch=2)
-    assert rates == pytest.approx([0.98 ** (update // 2) for update in range(8)])
+@pytest.mark.parametrize(
+    ("settings", "updates_per_epoch", "expected"),
+    [
+        ({"epochs": 6, "schedule": "multistep", "milestones": (2, 4)}, 3, [1.0] * 6 + [0.1] * 6 + [0.01] * 6),
+        ({"epochs": 4, "schedule": "step", "decay_epochs": 1, "decay_rate": 0.98}, 2, STEPS),
+        ({"epochs": 2, "schedule": "constant"}, 3, [1.0] * 6),
+        ({"epochs": 4, "schedule": "cosine"}, 2, [(1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)]),
+        ({"epochs": 3, "schedule": "constant", "warmup_epochs": 1.5}, 2, WARMED),
+        ({"epochs": 3, "schedule": "step", "decay_epochs": 9, "warmup_epochs": 1.5}, 2, WARMED),
+    ],
+)
+def test_rate_of_every_update_is_the_schedules(settings, updates_per_epoch, expected):
+    assert learning_rates(OptimSettings(lr=1.0, **settings), updates_per_epoch) == pytest.approx(expected)
 
 
 def test_cosine_warms_up_from_zero_and_ends_near_zero():
@@ -116,18 +123,6 @@ def test_layer_decay_takes_the_same_part_of_every_next_layer_and_keeps_the_sigma
     assert [later / earlier for earlier, later in pairwise([rates[id(net.conv1.weight)], *blocks])] == [2.0] * 9
 
 
-def test_constant_and_cosine_without_warm_up_start_at_the_whole_rate():
-    assert learning_rates(OptimSettings(epochs=2, lr=0.3, schedule="constant"), 3) == pytest.approx([0.3] * 6)
-    rates = learning_rates(OptimSettings(epochs=4, lr=1.0), 2)
-    assert rates == pytest.approx([(1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)])
-
-
-def test_warm_up_is_linear_in_updates_for_every_schedule():
-    for schedule in ({"schedule": "constant"}, {"schedule": "step", "decay_epochs": 9}):
-        settings = OptimSettings(epochs=3, lr=1.0, warmup_epochs=1.5, **schedule)
-        assert learning_rates(settings, 2) == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])
-
-
 def test_limits_of_the_settings_are_allowed():
     settings = OptimSettings(
         epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0, sigma_lr_scale=0.0, decay_rate=1.0, layer_decay=1.0,
@@ -135,8 +130,6 @@ def test_limits_of_the_settings_are_allowed():
     )  # fmt: skip
     assert {group["weight_decay"] for group in build_optimizer(tiny_net(), settings).param_groups} == {0.0}
     assert OptimSettings(epochs=5, lr=1.0, schedule="multistep", milestones=[1, 2]).milestones == (1, 2)
-    with pytest.raises(ValueError, match="updates_per_epoch=0"):
-        build_scheduler(build_optimizer(tiny_net(), settings), settings, updates_per_epoch=0)
 
 
 def test_optimizer_has_the_settings_momentum_and_decay():

@@ -1,4 +1,4 @@
-"""The Hub as publishing reaches it in this process."""
+"""What is published, and the Hub as publishing reaches it in this process."""
 
 from functools import partial
 
@@ -6,6 +6,14 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from gmconv_zoo.hub import publish as publish_module
+
+from .folders import saved_run
+
+
+@pytest.fixture(scope="session")
+def gm_folder(tmp_path_factory):
+    """What a training run leaves; nobody changes it."""
+    return saved_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

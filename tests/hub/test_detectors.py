@@ -16,8 +16,10 @@ from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.detectors import holds_detector
 from gmconv_zoo.saving.named import open_model
 from gmconv_zoo.weights.specs import Metric
+from tests.detection.detectors import SMALL, finding
 
 REPO = "gmconv/boxes.v1"
+MASKS = {"stem": "dynamic", "body": "static", "stages": (1,)}
 SCORE = {"AP": 0.4125, "AP50": 0.62, "AP75": 0.44, "APs": 0.1, "APm": 0.5, "APl": None, "images": 4}
 RECORD = {
     "start": "resnet18.a1_in1k",
@@ -31,14 +33,8 @@ IMAGES = [torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(0))]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What the training of a detector leaves."""
-    torch.manual_seed(0)
-    masks = {"stem": "dynamic", "body": "static", "stages": (1,), "frozen_stages": -1}
-    names = {"circle": 1, "square": 2}
-    small = {"pretrained": False, "batch_norm": "train", "min_size": 64, "max_size": 96}
-    detector = build(backbone="test_resnet", **masks, **small, categories=names).eval()
-    with torch.no_grad():
-        detector.roi_heads.box_predictor.cls_score.weight.mul_(30)
-        detector.backbone.body.layer1[0].conv1.sigma.fill_(3.0)
+    detector = finding(**MASKS, **SMALL, categories={"circle": 1, "square": 2})
+    torch.nn.init.constant_(detector.backbone.body.layer1[0].conv1.sigma, 3.0)
     path = gmconv_zoo.save(detector, tmp_path_factory.mktemp("run"))
     (path / "results.json").write_text(json.dumps(RECORD))
     return path
@@ -85,9 +81,8 @@ def test_a_published_detector_is_opened_by_its_name_and_trained_further(folder, 
     assert len(found["boxes"])
     assert all(torch.equal(found[key], expected[key]) for key in expected)
     assert gmconv_zoo.load(snapshot_download(REPO)).state_dict().keys() == own.state_dict().keys()
-    masks = {"stem": "dynamic", "body": "static", "stages": (1,)}
     for weights in (f"hf-hub:{REPO}@v1", folder):
-        further = build(backbone="test_resnet", weights=weights, batch_norm="train", frozen_stages=-1, **masks)
+        further = build(backbone="test_resnet", weights=weights, batch_norm="train", frozen_stages=-1, **MASKS)
         assert all(torch.equal(value, own.state_dict()[key]) for key, value in further.state_dict().items())
     with pytest.raises(RuntimeError, match="weights=hf-hub:gmconv/none could not be loaded from the Hub"):
         build(backbone="test_resnet", weights="hf-hub:gmconv/none", batch_norm="train", frozen_stages=-1)

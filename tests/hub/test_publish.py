@@ -14,7 +14,7 @@ from gmconv_zoo.hub import publish as publish_module
 from gmconv_zoo.hub.publish import PublishError, publish, spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Metric, WeightSpec
-from tests.hub.folders import METRIC, saved_run, trained
+from tests.hub.folders import METRIC, trained
 from tests.servers.client import client_env, run_client
 from tests.servers.hub import HubServer
 
@@ -23,20 +23,14 @@ WEIGHTS = "model.safetensors"
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """What a training run leaves."""
-    return saved_run(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def staged(run_folder, tmp_path_factory):
-    return stage(run_folder, tmp_path_factory.mktemp("staged"), repo_id=REPO, measured=METRIC)
+def staged(gm_folder, tmp_path_factory):
+    return stage(gm_folder, tmp_path_factory.mktemp("staged"), repo_id=REPO, measured=METRIC)
 
 
 @pytest.fixture
-def changed(run_folder, tmp_path):
+def changed(gm_folder, tmp_path):
     """The same publication with another card."""
-    return stage(run_folder, tmp_path / "changed", repo_id=REPO, measured=None)
+    return stage(gm_folder, tmp_path / "changed", repo_id=REPO, measured=None)
 
 
 def tags(hub) -> dict[str, str]:
@@ -166,12 +160,12 @@ def assert_same_tensors(found: dict, expected: Path | dict) -> None:
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
-def test_round_trip_through_the_scripts(hub, run_folder, tmp_path):
+def test_round_trip_through_the_scripts(hub, gm_folder, tmp_path):
     calls = [
-        [str(run_folder), "--repo", REPO, "--tag", "v1"],
-        [str(run_folder), "--repo", "gmconv/never", "--dry-run", "--output", str(tmp_path / "dry")],
+        [str(gm_folder), "--repo", REPO, "--tag", "v1"],
+        [str(gm_folder), "--repo", "gmconv/never", "--dry-run", "--output", str(tmp_path / "dry")],
     ]
-    forget_upload(hub, run_folder)
+    forget_upload(hub, gm_folder)
     published = run_client(PUBLISHER.format(calls=calls), client_env(tmp_path / "a", endpoint=hub.url, token=hub.token))
     assert f"revision='{tags(hub)['v1']}'" in published.stdout
     assert "gmconv/never" not in hub.store.repos
@@ -182,7 +176,7 @@ def test_round_trip_through_the_scripts(hub, run_folder, tmp_path):
 
     outcome, found = consume(client_env(tmp_path / "b", endpoint=hub.url), f"{REPO}@v1", tmp_path / "found.safetensors")
     assert outcome.result == {"cls": "CifarResNet", "classes": 10}
-    assert_same_tensors(found, run_folder)
+    assert_same_tensors(found, gm_folder)
 
 
 @pytest.mark.slow
@@ -202,16 +196,17 @@ def test_fused_publication_needs_no_gmconv_zoo_and_works_offline(hub, tmp_path):
 
 
 @pytest.mark.slow
-def test_round_trip_with_xet(run_folder, tmp_path):
+def test_round_trip_with_xet(gm_folder, tmp_path):
     server = HubServer(tmp_path / "hub", xet_cas=f"local://{tmp_path / 'cas'}")
     try:
         xet = {"HF_HUB_DISABLE_XET": "0"}
-        calls = [[str(run_folder), "--repo", REPO, "--tag", "v1"]]
+        calls = [[str(gm_folder), "--repo", REPO, "--tag", "v1"]]
         publisher = client_env(tmp_path / "a", endpoint=server.url, token=server.token) | xet
         run_client(PUBLISHER.format(calls=calls), publisher)
         assert not any(row["method"] == "PUT" for row in server.journal())
         _, found = consume(client_env(tmp_path / "b", endpoint=server.url) | xet, REPO, tmp_path / "found.safetensors")
-        assert_same_tensors(found, run_folder)
+        assert_same_tensors(found, gm_folder)
+        assert not any("/_cdn/" in row["path"] for row in server.journal())
     finally:
         server.close()
 
@@ -222,8 +217,8 @@ def test_refusal_of_the_command_says_what_to_pass(tmp_path, gmconv):
 
 
 @pytest.mark.network
-def test_published_folder_loads_in_transformers(run_folder, staged):
+def test_published_folder_loads_in_transformers(gm_folder, staged):
     transformers = pytest.importorskip("transformers")
     model = transformers.AutoModelForImageClassification.from_pretrained(staged.folder).eval()
     images = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(model(images).logits, gmconv_zoo.load(run_folder)(images))
+    torch.testing.assert_close(model(images).logits, gmconv_zoo.load(gm_folder)(images))

@@ -22,11 +22,6 @@ REPO = "gmconv/gmconv_cifar_resnet20.gm_cifar10"
 
 
 @pytest.fixture(scope="module")
-def gm_folder(tmp_path_factory):
-    return saved_run(tmp_path_factory.mktemp("gm"))
-
-
-@pytest.fixture(scope="module")
 def sgm_folder(tmp_path_factory):
     return gmconv_zoo.save(trained("sgmconv_resnet18", num_classes=10), tmp_path_factory.mktemp("sgm"))
 
@@ -168,8 +163,20 @@ def test_fused_folder_is_timms_plain_network(sgm_folder, tmp_path):
     assert "measured before the masks were folded in" in text
 
 
-def test_fused_refuses_a_dynamic_mask(gm_folder, tmp_path):
-    refused(gm_folder, tmp_path / "out", "conv1 has a dynamic mask", fused=True)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"fused": True}, "conv1 has a dynamic mask"),
+        ({"licence": "cc-by-nc-4.0"}, "licence 'cc-by-nc-4.0' is not one of"),
+        *(
+            ({"repo_id": repo}, rf"repo '{repo}': pass ORG/NAME")
+            for repo in ("net", "org/", "a/b/c", "org/my net", "org/..", "org/net.git")
+        ),
+    ],
+)
+def test_what_cannot_be_published_is_refused_before_anything_is_written(gm_folder, tmp_path, settings, said):
+    refused(gm_folder, tmp_path / "out", said, **settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_fused_refuses_a_network_that_timm_has_not(tmp_path):
@@ -192,10 +199,6 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     with torch.no_grad():
         model.fc.weight[0, 0] = float("nan")
     refused(gmconv_zoo.save(model, tmp_path / "model"), tmp_path / "out", "fc.weight has values that are not finite")
-
-
-def test_licence_outside_the_list_is_refused(gm_folder, tmp_path):
-    refused(gm_folder, tmp_path / "out", "licence 'cc-by-nc-4.0' is not one of", licence="cc-by-nc-4.0")
 
 
 def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
@@ -275,12 +278,6 @@ def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
 def test_an_accuracy_is_a_percentage_and_is_not_given_in_part(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
         choose_measured(tmp_path, dataset="a test", origin="here", **given)
-
-
-@pytest.mark.parametrize("repo", ["net", "org/", "a/b/c", "org/my net", "org/..", "org/net.git"])
-def test_a_repository_that_the_hub_would_refuse_is_refused_before_anything_is_written(gm_folder, tmp_path, repo):
-    refused(gm_folder, tmp_path / "out", rf"repo '{repo}': pass ORG/NAME", repo_id=repo)
-    assert not (tmp_path / "out").exists()
 
 
 def test_stem_that_training_recorded_is_on_the_card(tmp_path):

@@ -6,14 +6,10 @@ from datasets import ClassLabel, Image, List, Value
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.hub_datasets import find_columns, index_labels
 from gmconv_zoo.streams.open import StreamOptions, open_stream
-from tests.data.test_sources import numbers
+from tests.data.test_sources import numbers, opened
 from tests.images.hugging_face import make_columns
 
 KINDS = ClassLabel(names=["bus", "car"])
-
-
-def opened(folder, **options):
-    return open_data(f"hfds/{folder}", data_dir=folder / "cache", **options)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_an_id_map_of_another_kind_is_refused(kit, tmp_path):
 
 
 def test_wordnet_ids_go_by_the_order_of_files(tmp_path):
-    (tmp_path / "labels.txt").write_text("n3\n".replace("n3", "n00000003") + "n00000001\n")
+    (tmp_path / "labels.txt").write_text("n00000003\nn00000001\n")
     assert named(read_labels(tmp_path / "labels.txt", [Path("a.png"), Path("b.png")])) == ["n00000003", "n00000001"]
 
 

@@ -1,5 +1,8 @@
 """Geometries that every convolution layer is tried with: odd, even, non-square, strided, grouped, dilated, padded."""
 
+from timm.layers import Conv2dSame
+from torch import nn
+
 IN, OUT = 4, 8
 
 GEOMETRIES = [
@@ -19,3 +22,11 @@ GEOMETRIES = [
 
 # padding that follows the image's size, which torch's own layer refuses; timm's Conv2dSame does it
 SAME_WITH_STRIDE = {"kernel_size": (5, 4), "stride": (2, 3), "padding": "same", "dilation": (1, 2), "groups": 2}
+SAMES = [{**SAME_WITH_STRIDE, **change} for change in ({}, {"dilation": 1}, {"groups": 1, "bias": False})]
+
+
+def plain_layer(geometry: dict, **kwargs) -> nn.Conv2d:
+    """torch's own layer, or timm's where it has to be."""
+    if geometry in SAMES:
+        return Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, **kwargs)
+    return nn.Conv2d(IN, OUT, **geometry, **kwargs)

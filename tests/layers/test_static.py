@@ -9,40 +9,20 @@ from torch import nn
 
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 
-from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE
+from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE, SAMES, plain_layer
 from .test_masks import gaussian_by_loop
 
 
-def layer_and_plain(geometry: dict, sigma: float = 1.5, dtype: torch.dtype = torch.float64):
-    """The layer, and torch's own convolution holding weight * mask."""
-    layer = SGMConv2d(IN, OUT, **geometry, sigma_init=sigma, dtype=dtype)
-    plain = nn.Conv2d(IN, OUT, **geometry, dtype=dtype)
-    with torch.no_grad():
-        plain.weight.copy_(layer.weight * gaussian_by_loop(sigma, sigma, layer.kernel_size))
-        if plain.bias is not None:
-            plain.bias.copy_(layer.bias)
-    return layer, plain
-
-
-@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, *SAMES])
 def test_output_is_the_convolution_with_the_masked_kernel(geometry):
-    layer, plain = layer_and_plain(geometry)
-    x = torch.randn(2, IN, 13, 12, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
-    torch.testing.assert_close(layer(x[0]), plain(x[0]), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("change", [{}, {"dilation": 1}, {"stride": 1}, {"groups": 1, "bias": False}])
-def test_same_padding_with_a_stride_is_tensorflows(change):
-    geometry = {**SAME_WITH_STRIDE, **change}
-    layer = SGMConv2d(IN, OUT, **geometry, dtype=torch.float64)
-    plain = Conv2dSame(IN, OUT, **{**geometry, "padding": 0}, dtype=torch.float64)
-    plain.load_state_dict({**layer.state_dict(), "weight": layer.masked_weight()}, strict=False)
+    layer = SGMConv2d(IN, OUT, **geometry, sigma_init=1.5, dtype=torch.float64)
+    plain = plain_layer(geometry, dtype=torch.float64)
+    kernel = layer.weight * gaussian_by_loop(1.5, 1.5, layer.kernel_size)
+    plain.load_state_dict({**layer.state_dict(), "weight": kernel}, strict=False)
     for size in (11, 12, 17):
-        x = torch.randn(1, IN, size, size + 1, dtype=torch.float64)
+        x = torch.randn(2, IN, size, size + 1, dtype=torch.float64)
         torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-12)
         torch.testing.assert_close(layer(x[0]), plain(x)[0], rtol=0, atol=1e-12)
-    assert isinstance(layer.fuse(), Conv2dSame) is (geometry["stride"] != 1)
 
 
 @pytest.mark.parametrize("geometry", [*GEOMETRIES, SAME_WITH_STRIDE])
@@ -53,6 +33,7 @@ def test_fuse_keeps_outputs(geometry, dtype, tolerance):
     x = torch.randn(2, IN, 13, 12, dtype=dtype)
     expected = layer(x)
     assert not isinstance(fused, SGMConv2d)
+    assert isinstance(fused, Conv2dSame) is (geometry is SAME_WITH_STRIDE)
     assert set(fused.state_dict()) == set(layer.state_dict()) - {"sigma"}
     assert (fused(x) - expected).abs().max() <= tolerance * expected.abs().max()
 
@@ -161,10 +142,14 @@ def test_repr_shows_sigma():
     assert "sigma=meta" in repr(SGMConv2d(3, 4, 3, device="meta"))
 
 
+@pytest.mark.parametrize("kind", [SGMConv2d, DGMConv2d])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"kernel_size": 1}, "1x1 mask is identically 1"),
+        ({"kernel_size": 1, "sigma_init": "kernel"}, "1x1 mask"),
+        ({"kernel_size": 3, "sigma_init": "wide"}, "sigma_init='wide': pass a finite number"),
+        ({"kernel_size": 3, "sigma_init": None}, "sigma_init=None: pass a finite number"),
         ({"kernel_size": 3, "sigma_init": 0.0}, "sigma_init=0.0"),
         ({"kernel_size": 3, "sigma_init": -2.0}, "above 0"),
         ({"kernel_size": 3, "sigma_init": float("nan")}, "finite"),
@@ -175,6 +160,6 @@ def test_repr_shows_sigma():
         ({"kernel_size": 3, "groups": 3}, "divisible by groups"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_bad_arguments_are_refused(kind, arguments, message):
     with pytest.raises(ValueError, match=message):
-        SGMConv2d(IN, OUT, **arguments)
+        kind(IN, OUT, **arguments)

@@ -13,7 +13,7 @@ import gmconv_zoo
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
-from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
+from reproduce.experiments.figure import draw_gains, draw_initial_sigmas, gain_panels
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
@@ -360,6 +360,20 @@ def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path)
         draw_gains(records, tmp_path / "gain.png")
     with pytest.raises(ValueError, match="no setting has runs with two kernel sizes yet"):
         draw_gains([r for r in records if r.options["kernel_size"] == 7], tmp_path / "other.png")
+
+
+def test_gains_are_drawn_by_number_of_images_from_the_setting_with_most_pairs():
+    def runs(images, seeds, gain, **options):
+        return [
+            replace(a_record(model=f"{arm.family}_cifar_resnet20", correct=800 + gain * (place > 0)),
+                    options=arm.options, changes=arm.changes, seed=seed, train_images=images, **options)
+            for seed in range(seeds) for place, arm in enumerate(EXPERIMENTS["kernel7"].arms)
+        ]  # fmt: skip
+
+    records = [*runs(None, 1, 30), *runs(5000, 1, 20), *runs(5000, 3, 10, precision="bf16")]
+    (panel,) = gain_panels(records)
+    assert [place.split(",\n")[0] for place in panel.places] == ["5,000 images", "all images"]
+    assert [gains["S-GMConv from 5"].value for gains in panel.gains] == pytest.approx([1.0, 3.0])
 
 
 def test_gains_by_initial_sigma_are_drawn(tmp_path):

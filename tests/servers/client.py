@@ -22,25 +22,16 @@ def report(**values):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a client ended.
-
-    Attributes:
-        result: what it passed to ``report``; empty where it did not.
-        stdout: what it printed.
-    """
+    """What a client passed to ``report``, empty where it did not, and what it printed."""
 
     result: dict[str, Any]
     stdout: str
 
 
 def client_env(home: Path, *, endpoint: str = "", token: str = "", offline: bool = False) -> dict[str, str]:
-    """Environment of a client whose caches all lie below one folder and that never leaves this machine.
+    """Environment of a client whose caches are hf/ and torch/ below one folder and that never leaves this machine.
 
-    Args:
-        home: holds hf/ (HF_HOME) and torch/ (TORCH_HOME).
-        endpoint: the Hub's address; a dead one by default.
-        token: Hub token.
-        offline: set HF_HUB_OFFLINE.
+    The Hub's address is a dead one unless an ``endpoint`` is given.
     """
     env = {
         "HF_ENDPOINT": endpoint or "http://127.0.0.1:9",
@@ -57,17 +48,10 @@ def client_env(home: Path, *, endpoint: str = "", token: str = "", offline: bool
 
 
 def run_client(code: str, env: dict[str, str], *, wrapper: tuple[str, ...] = ()) -> Outcome:
-    """Run Python code from the repository's root; it may call ``report(key=value, ...)`` once.
+    """Run Python code from the repository's root with an environment of `client_env`; it has to succeed.
 
+    It may call ``report(key=value, ...)`` once. ``wrapper`` is a command that runs it, e.g. in a namespace of its own.
     Importing torch and timm takes seconds, so let one client work through many cases.
-
-    Args:
-        code: the program.
-        env: from `client_env`, with whatever else it needs.
-        wrapper: a command that runs the client, e.g. in a namespace of its own.
-
-    Raises:
-        AssertionError: for a client that failed.
     """
     report = Path(env["CLIENT_REPORT"])
     report.parent.mkdir(parents=True, exist_ok=True)

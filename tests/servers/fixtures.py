@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from .files import FileServer
-from .github import GitHubServer
 from .hub import HubServer
 
-__all__ = ["file_server", "github", "hub", "hub_server"]
+__all__ = ["file_server", "hub", "hub_server"]
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +24,6 @@ def hub(hub_server: HubServer) -> Iterator[HubServer]:
     hub_server.reset()
     yield hub_server
     hub_server.reset()
-
-
-@pytest.fixture(scope="session")
-def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubServer]:
-    """One GitHub for the whole run; give every test a repository name of its own."""
-    server = GitHubServer(tmp_path_factory.mktemp("github"))
-    yield server
-    server.close()
 
 
 @pytest.fixture

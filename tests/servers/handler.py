@@ -3,44 +3,27 @@
 import json
 import re
 import time
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from .store import HubError, Store
+from .store import HubError
 
-__all__ = ["Config", "HubHandler"]
+__all__ = ["STRANGER", "WRITER", "HubHandler"]
 
 WRITER, STRANGER = "hf_loopback_writer", "hf_loopback_other"
-
-
-@dataclass
-class Config:
-    """One server's settings and state.
-
-    Attributes:
-        store: where repositories lie.
-        tokens: {bearer token: namespaces it may write to}.
-        xet_cas: "local:///folder", hf_xet's own on-disk store, or "" for no Xet.
-        faults: what goes wrong next, see `HubServer.fault`.
-        journal: one entry per request, in the order in which they came.
-    """
-
-    store: Store
-    tokens: dict[str, tuple[str, ...]] = field(
-        default_factory=lambda: {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
-    )
-    xet_cas: str = ""
-    faults: list[dict[str, Any]] = field(default_factory=list)
-    journal: list[dict[str, Any]] = field(default_factory=list)
+# The namespaces that a token may write to
+TOKENS = {WRITER: ("gmconv", "gmconv-zoo"), STRANGER: ("eve",)}
 
 
 class HubHandler(BaseHTTPRequestHandler):
-    """Plumbing of one request; subclasses have routes as (method, pattern, function) rows."""
+    """Plumbing of one request; subclasses have routes as (method, pattern, function) rows.
+
+    ``hub`` is the `HubServer` that it answers for.
+    """
 
     protocol_version, server_version = "HTTP/1.1", "loopback-hub/1"
-    config: Config
+    hub: Any
     routes: list[tuple[str, str, str]] = []  # noqa: RUF012
 
     def log_message(self, *args: Any) -> None:
@@ -48,25 +31,15 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         self.fault, self.namespaces = {}, ()
-        asked = {
-            "method": self.command,
-            "path": self.path,
-            "host": self.headers.get("Host"),
-            "authorised": bool(self.headers.get("Authorization")),
-            "range": self.headers.get("Range"),
-            "fault": None,
-        }
-        self.config.journal.append(asked)  # now, so that the journal has the order in which the client asked
-        url = urlsplit(self.path)
-        self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        asked = {"method": self.command, "path": self.path, "range": self.headers.get("Range")}
+        self.hub.requests.append(asked)  # now, so that the journal has the order in which the client asked
         try:
             data = b"" if self.command in ("GET", "HEAD") else self.read_body()
             self.fault = self.next_fault()
-            asked["fault"] = self.fault.get("kind")
             if not self.suffer():
                 return
             self.authorise()
-            self.dispatch(unquote(url.path), data)
+            self.dispatch(unquote(urlsplit(self.path).path), data)
         except HubError as error:
             headers = {"X-Error-Message": error.message, **error.headers}
             if error.code:
@@ -97,7 +70,7 @@ class HubHandler(BaseHTTPRequestHandler):
                 return body
 
     def next_fault(self) -> dict[str, Any]:
-        for fault in self.config.faults:
+        for fault in self.hub.faults:
             if fault["times"] and re.search(fault["match"], f"{self.command} {self.path}"):
                 fault["after"] -= 1
                 if fault["after"] < 0:
@@ -147,9 +120,9 @@ class HubHandler(BaseHTTPRequestHandler):
     def authorise(self) -> None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer":
-            if token not in self.config.tokens:
+            if token not in TOKENS:
                 raise HubError(401, message="Invalid credentials in Authorization header")
-            self.namespaces = self.config.tokens[token]
+            self.namespaces = TOKENS[token]
 
     def need_write(self, repo_id: str) -> None:
         if not self.namespaces:
@@ -159,10 +132,10 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def repo(self, repo_id: str, *, content: bool = False) -> dict[str, Any]:
         """A repository the client may see; with content, one whose files it may read."""
-        store = self.config.store
+        store = self.hub.store
         repo = store.repos.get(repo_id)
         own = repo_id.split("/")[0] in self.namespaces
-        if repo is None or (repo["private"] and not own):
+        if repo is None:
             if self.namespaces:
                 raise HubError(404, "RepoNotFound", "Repository not found")
             raise HubError(401, "RepoNotFound", "Invalid username or password.")  # existence is not told to strangers

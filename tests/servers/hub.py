@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from .handler import STRANGER, WRITER, Config
+from .handler import STRANGER, WRITER
 from .loopback import LoopbackServer
 from .pull import PullRoutes
 from .push import PushRoutes
-from .store import Store
+from .store import LFS_SUFFIXES, Store
 
 __all__ = ["STRANGER", "WRITER", "HubServer"]
 
@@ -19,43 +19,29 @@ class Handler(PushRoutes, PullRoutes):
 
 
 class HubServer(LoopbackServer):
-    """A running server; close it with `close`.
+    """A running server, whose ``url`` is a value for HF_ENDPOINT; close it with `close`.
 
-    Args:
-        root: folder for what it stores.
-        xet_cas: "local:///folder" to serve and take files through Xet; clients without it need HF_HUB_DISABLE_XET=1.
-
-    Attributes:
-        url: value for HF_ENDPOINT.
-        token: may write to gmconv/ and gmconv-zoo/.
-        stranger: a valid token without rights.
+    With ``xet_cas``, "local:///folder", it serves and takes files through Xet. ``token`` may write to gmconv/ and
+    gmconv-zoo/, ``stranger`` is a valid token without rights.
     """
 
     token, stranger = WRITER, STRANGER
 
     def __init__(self, root: Path, *, xet_cas: str = "") -> None:
-        self.config = Config(Store(root), xet_cas=xet_cas)
-        self.store = self.config.store
-        super().__init__(Handler, config=self.config)
+        self.store, self.xet_cas = Store(root), xet_cas
+        self.faults: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
+        super().__init__(Handler, hub=self)
 
-    def put(self, repo_id: str, files: dict[str, bytes], *, revision: str = "main") -> str:
-        """Commit files as if they had been pushed, and return the commit's hash.
-
-        Args:
-            repo_id: created where it does not exist.
-            files: file name -> content; weights are stored as LFS files, as the Hub does.
-            revision: a branch; a new one starts at main.
-        """
+    def put(self, repo_id: str, files: dict[str, bytes]) -> str:
+        """Commit files as if they had been pushed, creating the repository if need be; returns the commit's hash."""
         with self.store.lock:
             if repo_id not in self.store.repos:
                 self.store.create(repo_id)
-            refs = self.store.repos[repo_id]["refs"]
-            refs.setdefault(revision, refs["main"])
-            suffixes = ("safetensors", "bin", "pt", "pth", "onnx")
-            adds = {name: self.store.entry(data, lfs=name.endswith(suffixes)) for name, data in files.items()}
-            return self.store.commit(repo_id, revision, "put", adds=adds)
+            adds = {name: self.store.entry(data, lfs=name.endswith(LFS_SUFFIXES)) for name, data in files.items()}
+            return self.store.commit(repo_id, adds)
 
-    def tag(self, repo_id: str, name: str, revision: str = "main") -> None:
+    def tag(self, repo_id: str, name: str, revision: str) -> None:
         """Tag a revision."""
         self.store.repos[repo_id]["tags"][name] = self.store.resolve(repo_id, revision)
 
@@ -67,31 +53,22 @@ class HubServer(LoopbackServer):
         """Names of the files of a revision."""
         return sorted(self.store.tree(repo_id, revision))
 
-    def flags(self, repo_id: str, **flags: bool) -> None:
-        """Set private=... or gated=... of a repository."""
-        self.store.repos[repo_id].update(flags)
-
     def fault(self, match: str, kind: str, *, times: int = 1, after: int = 0, **details: Any) -> None:
-        """Make the next requests go wrong.
+        """Let so many requests go wrong whose "METHOD /path" matches, after so many that pass.
 
-        Args:
-            match: regular expression searched in "METHOD /path".
-            kind: "status" (code), "drop", "truncate" (at bytes, then the connection ends), "short" (by bytes, with
-                consistent headers), "corrupt" (at byte).
-            times: how many requests it hits.
-            after: how many matching requests it lets pass first.
-            **details: as listed with the kinds.
+        The kinds are "status" (code), "drop", "truncate" (at bytes, then the connection ends), "short" (by bytes, with
+        consistent headers) and "corrupt" (at byte).
         """
-        self.config.faults.append({"match": match, "kind": kind, "times": times, "after": after, **details})
+        self.faults.append({"match": match, "kind": kind, "times": times, "after": after, **details})
 
     def journal(self) -> list[dict[str, Any]]:
-        """What was asked since the last reset: method, path, host, authorised, range, fault."""
-        return list(self.config.journal)
+        """What was asked since the last reset: method, path and range."""
+        return list(self.requests)
 
     def forget(self) -> None:
         """Clear journal and faults, and keep the repositories."""
-        self.config.faults.clear()
-        self.config.journal.clear()
+        self.faults.clear()
+        self.requests.clear()
 
     def reset(self) -> None:
         """Clear everything."""

@@ -8,14 +8,9 @@ __all__ = ["LoopbackServer"]
 
 
 class LoopbackServer:
-    """A server that runs in this process from its construction on; close it with `close`.
+    """A server at ``url`` that runs in this process from its construction on; close it with `close`.
 
-    Args:
-        handler: answers one request.
-        **bound: attributes of the handler.
-
-    Attributes:
-        url: its address without a path.
+    Its handler is given the attributes in ``bound``.
     """
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], **bound: Any) -> None:

@@ -3,19 +3,18 @@
 import base64
 import hashlib
 import json
-import re
 from typing import Any
 
-from .cards import card_problems
+from huggingface_hub import ModelCard
+from yaml import YAMLError
+
 from .handler import HubHandler
 from .pull import API, REPO
-from .store import HubError
+from .store import LFS_SUFFIXES, HubError
 from .xet import xet_hashes
 
 __all__ = ["PushRoutes"]
 
-UPLOADED_AS_LFS = re.compile(r"\.(safetensors|bin|pt|pth|onnx|zip|tar|gz|npz|ckpt|h5|msgpack|parquet|arrow)$")
-LFS_SIZE = 10 * 1024 * 1024
 OBJECT = r"^/_lfs/(?P<sha256>[0-9a-f]{64})"
 
 
@@ -35,37 +34,31 @@ class PushRoutes(HubHandler):
 
     def create_repo(self, data: bytes) -> None:
         asked = json.loads(data)
-        repo_id = self.full_id(asked)
+        repo_id = f"{asked['organization']}/{asked['name']}"
         self.need_write(repo_id)
-        store, url = self.config.store, f"{self.base()}/{repo_id}"
+        store, url = self.hub.store, f"{self.base()}/{repo_id}"
         with store.lock:
             if repo_id in store.repos:  # the client reads the url of a 409 too
                 message = "You already created this model repo"
                 raise HubError(409, message=message, body={"error": message, "url": url})
-            store.create(repo_id, private=asked.get("visibility") == "private" or bool(asked.get("private")))
+            store.create(repo_id)
         self.answer(200, {"url": url, "name": repo_id, "id": repo_id})
 
-    def full_id(self, asked: dict[str, Any]) -> str:
-        if not self.namespaces:
-            raise HubError(401, message="Invalid username or password.")
-        return f"{asked.get('organization') or self.namespaces[0]}/{asked['name']}"
-
     def validate_card(self, data: bytes) -> None:
-        errors, warnings = card_problems(json.loads(data)["content"])
-        rows = {"errors": [{"message": e} for e in errors], "warnings": [{"message": w} for w in warnings]}
-        self.answer(400 if errors else 200, rows)
+        problem = card_problem(json.loads(data)["content"])
+        errors = [{"message": problem}] if problem else []
+        self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, repo_id: str, revision: str, data: bytes) -> None:
         self.repo(repo_id)
         self.need_write(repo_id)
-        tree, rows = self.config.store.tree(repo_id, revision), []
+        tree, rows = self.hub.store.tree(repo_id, revision), []
         for asked in json.loads(data)["files"]:
             path, entry = asked["path"], tree.get(asked["path"])
-            lfs = bool(UPLOADED_AS_LFS.search(path)) or asked["size"] > LFS_SIZE
             oid = entry and (entry["sha"] if entry["lfs"] else entry["oid"])
-            mode = "lfs" if lfs else "regular"
+            mode = "lfs" if path.endswith(LFS_SUFFIXES) else "regular"
             rows.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
-        self.answer(200, {"files": rows, "commitOid": self.config.store.resolve(repo_id, revision)})
+        self.answer(200, {"files": rows, "commitOid": self.hub.store.resolve(repo_id, revision)})
 
     def lfs_batch(self, repo_id: str, data: bytes) -> None:
         self.need_write(repo_id)
@@ -73,7 +66,7 @@ class PushRoutes(HubHandler):
         for asked in json.loads(data)["objects"]:
             oid, size = asked["oid"], asked["size"]
             row: dict[str, Any] = {"oid": oid, "size": size}
-            if not self.config.store.path_of(oid).exists():
+            if not self.hub.store.path_of(oid).exists():
                 verify = {"href": f"{self.base()}/_lfs/{oid}/verify", "header": {}}
                 row["actions"] = {"upload": {"href": f"{self.base()}/_lfs/{oid}", "header": {}}, "verify": verify}
             rows.append(row)
@@ -82,52 +75,42 @@ class PushRoutes(HubHandler):
     def lfs_put(self, sha256: str, data: bytes) -> None:
         if hashlib.sha256(data).hexdigest() != sha256:  # as the object store does with a signed checksum
             raise HubError(400, message="sha256 of the uploaded bytes does not match the LFS oid")
-        self.config.store.keep(data)
+        self.hub.store.keep(data)
         self.answer(200, {})
 
     def lfs_verify(self, sha256: str, data: bytes) -> None:
         asked = json.loads(data)
-        path = self.config.store.path_of(asked["oid"])
+        path = self.hub.store.path_of(asked["oid"])
         if not path.exists() or path.stat().st_size != asked["size"]:
             raise HubError(404, message="LFS object missing or of the wrong size")
         self.answer(200, {})
 
     def commit(self, repo_id: str, revision: str, data: bytes) -> None:
-        store, repo = self.config.store, self.repo(repo_id)
+        store, adds = self.hub.store, {}
+        self.repo(repo_id)
         self.need_write(repo_id)
-        header: dict[str, Any] = {}
-        adds = {}
         for line in data.splitlines():
             key, value = (row := json.loads(line))["key"], row["value"]
-            if key == "header":
-                header = value
-            elif key == "file":
+            if key == "file":
                 adds[value["path"]] = store.entry(base64.b64decode(value["content"]), lfs=False)
             elif key == "lfsFile":
                 adds[value["path"]] = self.uploaded_entry(value)
-        if "README.md" in adds and (errors := card_problems(store.read(adds["README.md"]["sha"]).decode())[0]):
-            raise HubError(400, message="; ".join(errors))
         with store.lock:
-            parent = store.resolve(repo_id, revision)
-            if header.get("parentCommit") and not parent.startswith(header["parentCommit"]):
-                raise HubError(412, message="A commit has happened since. Please refresh and try again.")
-            if revision not in repo["refs"]:
-                raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-            oid = store.commit(repo_id, revision, header.get("summary", ""), adds=adds)
+            oid = store.commit(repo_id, adds)
         url = f"{self.base()}/{repo_id}/commit/{oid}"
         self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
     def uploaded_entry(self, asked: dict[str, Any]) -> dict[str, Any]:
-        store, oid = self.config.store, asked["oid"]
+        store, oid = self.hub.store, asked["oid"]
         if store.path_of(oid).exists():
             return store.lfs_entry(oid, store.path_of(oid).stat().st_size)
-        xet = xet_hashes(self.config.xet_cas).get(oid) if self.config.xet_cas else None
+        xet = xet_hashes(self.hub.xet_cas).get(oid) if self.hub.xet_cas else None
         if xet is None:
             raise HubError(400, message=f"LFS object {oid} was never uploaded")
         return {**store.lfs_entry(oid, asked["size"]), "xet": xet}
 
     def tag(self, repo_id: str, revision: str, data: bytes) -> None:
-        tags, store = self.repo(repo_id)["tags"], self.config.store
+        tags, store = self.repo(repo_id)["tags"], self.hub.store
         self.need_write(repo_id)
         if self.command == "DELETE":
             tags.pop(revision, None)
@@ -137,3 +120,12 @@ class PushRoutes(HubHandler):
                 raise HubError(409, message="Reference already exists")
             tags[name] = store.resolve(repo_id, revision)
         self.answer(200, {})
+
+
+def card_problem(text: str) -> str:
+    """What is wrong with the metadata of a model card; "" for nothing."""
+    try:
+        ModelCard(text)
+    except (ValueError, YAMLError) as error:
+        return str(error)
+    return ""

@@ -1,18 +1,15 @@
-"""Content-addressed storage behind the loopback Hub: repositories, refs and immutable commits."""
+"""Content-addressed storage behind the loopback Hub: repositories with one branch, tags and immutable commits."""
 
 import hashlib
-import json
 import os
-import re
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HubError", "Store", "timestamp"]
+__all__ = ["HubError", "LFS_SUFFIXES", "Store"]
 
-LFS_TYPES = ("safetensors", "bin", "pt", "pth", "onnx")
-COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".onnx")
 
 
 class HubError(Exception):
@@ -27,7 +24,7 @@ class HubError(Exception):
 
 
 class Store:
-    """Repositories with refs, commits and flags, and objects/<sha256>; a commit is an immutable {path: entry} tree."""
+    """Repositories and objects/<sha256>; a commit is an immutable {path: entry} tree."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.lock = root, threading.RLock()
@@ -55,13 +52,10 @@ class Store:
             os.replace(partial, self.path_of(sha256))
         return sha256
 
-    def create(self, repo_id: str, *, private: bool = False, gated: bool = False) -> None:
+    def create(self, repo_id: str) -> None:
         with self.lock:
-            flags = {"private": private, "gated": gated}
-            self.repos[repo_id] = {**flags, "refs": {}, "tags": {}, "commits": {}}
-            attributes = "".join(f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in LFS_TYPES)
-            entry = self.entry(attributes.encode(), lfs=False)
-            self.commit(repo_id, "main", "initial commit", adds={".gitattributes": entry})
+            self.repos[repo_id] = {"gated": False, "refs": {}, "tags": {}, "commits": {}}
+            self.commit(repo_id, {".gitattributes": self.entry(b"*.safetensors filter=lfs\n", lfs=False)})
 
     def entry(self, data: bytes, *, lfs: bool) -> dict[str, Any]:
         sha256 = self.keep(data)
@@ -74,35 +68,24 @@ class Store:
         lfs = {"oid": sha256, "size": size, "pointerSize": len(pointer)}
         return {"oid": _git_oid(pointer), "size": size, "sha": sha256, "lfs": lfs}
 
-    def commit(self, repo_id: str, ref: str, title: str, *, adds: dict[str, dict]) -> str:
-        """Add a commit to a ref and return its hash."""
+    def commit(self, repo_id: str, adds: dict[str, dict]) -> str:
+        """Add a commit to the branch and return its hash."""
         repo = self.repos[repo_id]
-        parent = repo["refs"].get(ref)
-        tree = {**(repo["commits"][parent]["tree"] if parent else {}), **adds}
-        commit = {"parent": parent, "title": title, "date": timestamp(), "tree": tree}
-        oid = hashlib.sha1(json.dumps([repo_id, commit, time.time_ns()], sort_keys=True).encode()).hexdigest()
-        repo["commits"][oid], repo["refs"][ref] = commit, oid
+        tree = {**repo["commits"].get(repo["refs"].get("main"), {}), **adds}
+        oid = hashlib.sha1(f"{repo_id} {sorted(tree)} {time.time_ns()}".encode()).hexdigest()
+        repo["commits"][oid], repo["refs"]["main"] = tree, oid
         return oid
 
     def resolve(self, repo_id: str, revision: str) -> str:
-        """A branch, tag or (short) commit hash to a full commit hash."""
+        """The branch, a tag or a commit hash to a commit hash."""
         repo = self.repos[repo_id]
-        revision = "main" if revision == "HEAD" else revision
-        for table in (repo["refs"], repo["tags"]):
-            if revision in table:
-                return table[revision]
-        if COMMIT.match(revision):
-            hits = [oid for oid in repo["commits"] if oid.startswith(revision)]
-            if len(hits) == 1:
-                return hits[0]
-        raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        oid = {**repo["refs"], **repo["tags"]}.get(revision, revision)
+        if oid not in repo["commits"]:
+            raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return oid
 
     def tree(self, repo_id: str, revision: str) -> dict[str, dict[str, Any]]:
-        return self.repos[repo_id]["commits"][self.resolve(repo_id, revision)]["tree"]
-
-
-def timestamp() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        return self.repos[repo_id]["commits"][self.resolve(repo_id, revision)]
 
 
 def _git_oid(data: bytes) -> str:

@@ -387,19 +387,13 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
         (row,) = validate(["tiny"], source, settings(), progress=False)
         assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
+        assert "--val-split" in row.error
 
 
 def test_bad_data_is_named(folder, tmp_path, gmconv):
-    (folder / "n00000000").mkdir()
-    with pytest.raises(ValueError, match="the class folders n00000000 hold no images"):
-        open_eval_data(folder)
-    (folder / "n00000000").rmdir()
     (folder / "loose.png").write_bytes(image_bytes(1))
     with pytest.raises(ValueError, match="are stored outside of class folders"):
         open_eval_data(folder)
-    (tmp_path / "nothing").mkdir()
-    with pytest.raises(ValueError, match="has no class folders"):
-        open_eval_data(tmp_path / "nothing")
     with pytest.raises(ValueError, match=r"the folder does not exist\. Pass a folder, torch/NAME"):
         open_eval_data(tmp_path / "missing")
     with pytest.raises(ValueError, match="pass root"):

@@ -9,6 +9,7 @@ from tests.weights.faults import (
     WIDE,
     Prepare,
     by_url,
+    cached,
     changed,
     download_fault,
     drop,
@@ -19,7 +20,6 @@ from tests.weights.faults import (
     pickled,
     put,
     request_fault,
-    same_as,
     without_most_sigmas,
     without_sigmas,
 )
@@ -113,8 +113,8 @@ CASES = [
     Case("503 behind a url", "url-busy", by_url(fault=503), "busy or down .HTTP 503."),
     Case("a byte of a url's file flipped in the cache, later", "url-rot", by_url(), "damaged.*deleted", harm=True),
     Case("nobody answers", "dead", good(), "could not be reached.*HF_ENDPOINT", process="dead"),
-    Case("nobody answers, file cached", "dead-warm", same_as("busy-warm"), LOADS, process="dead"),
+    Case("nobody answers, file cached", "dead-warm", cached, LOADS, process="dead"),
     Case("HF_HUB_OFFLINE=1", "offline", good(), "HF_HUB_OFFLINE is set.*without HF_HUB_OFFLINE", process="offline"),
-    Case("HF_HUB_OFFLINE=1, file cached", "offline-warm", same_as("busy-warm"), LOADS, process="offline"),
+    Case("HF_HUB_OFFLINE=1, file cached", "offline-warm", cached, LOADS, process="offline"),
     Case("the disk is full", "full", good(num_classes=WIDE), "no space.*Free", small_disk=True),
 ]

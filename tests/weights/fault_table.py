@@ -78,15 +78,10 @@ def can_fill_a_disk() -> bool:
 
 
 def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """Make every fault happen.
+    """Make every fault happen, with further variables in the clients' ``environment``.
 
-    Args:
-        folder: for servers and caches.
-        environment: variables of the clients besides those of `client_env`.
-
-    Returns:
-        slug -> kind and message of the error ("" without one), warnings, cached (whether the file is in the cache
-        afterwards) and partial (unfinished files); a full disk is left out where none can be made.
+    Returns slug -> kind and message of the error ("" without one), warnings, cached (whether the file is in the cache
+    afterwards) and partial (unfinished files); a full disk is left out where none can be made.
     """
     world = World(HubServer(folder / "hub"), FileServer())
     specs = {case.slug: _spec(case, world) for case in CASES}

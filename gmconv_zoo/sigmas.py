@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from .layers import DGMConv2d, SGMConv2d, elliptical_mask
+from .layers import DGMConv2d, SGMConv2d, check_network, elliptical_mask
 
 __all__ = [
     "DYNAMIC_SPREAD",
@@ -71,6 +71,7 @@ def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) ->
     Raises:
         ValueError: as for `dynamic_masks`.
     """
+    check_network(model)
     static = {
         name: module.sigma.detach().abs().float().cpu()
         for name, module in model.named_modules()
@@ -261,6 +262,7 @@ def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict
     That is the largest and the mean value of each channel: the tensor of a layer is (B, C, 1, 2), images of two pixels
     with the same ones, whatever the sizes of the layer's inputs.
     """
+    check_network(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}
     if not layers:
         return {}

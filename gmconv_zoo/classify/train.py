@@ -3,7 +3,7 @@
 import logging
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def train_by_recipe(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = TrainOptions(output=output, checkpoints=True, **options)
+    chosen = _train_options(output=output, checkpoints=True, **options)
     check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
     check_model_name(model)
     given = chosen.model_options
@@ -148,7 +148,7 @@ def finetune(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = TrainOptions(output=output, checkpoints=True, end_with_best=True, **options)
+    chosen = _train_options(output=output, checkpoints=True, end_with_best=True, **options)
     check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
     check_model_name(model)
     given = chosen.model_options
@@ -162,6 +162,15 @@ def finetune(
     random_start = starts_random(model, built)
     recipe_of = partial(finetuning_recipe, overrides=chosen.overrides, random_start=random_start)
     return _train(model, data, built, recipe_of, chosen, run)
+
+
+def _train_options(**options: Any) -> TrainOptions:
+    """Return the options of a training; those of the recipe have a place of their own in them."""
+    known, of_recipe = ({field.name for field in fields(kind)} for kind in (TrainOptions, Recipe))
+    if unknown := {name: options[name] for name in sorted(options.keys() - known)}:
+        fix = f"pass overrides={unknown}" if unknown.keys() <= of_recipe else f"pass some of {', '.join(sorted(known))}"
+        raise TypeError(f"{', '.join(unknown)} is not an option of training: {fix}.")
+    return TrainOptions(**options)
 
 
 def choose_recipe(model: str, name: str | None = None, *, random_start: bool = True) -> Recipe:

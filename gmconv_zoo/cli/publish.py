@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of publishing."""
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="folder with config.json, model.safetensors and results.json")
-    add("--repo", required=True, metavar="ORG/NAME", help='best named "<model>.<tag>"')
+    add("--repo", required=True, metavar="ORG/NAME", help='repository on the Hub, best named "<model>.<tag>"')
     add("--tag", default=f"v{__version__}", help="version of the publication (default: %(default)s)")
     add("--force", action="store_true", help="replace a tag that exists with other files")
     add("--private", action="store_true", help="make a new repository private")

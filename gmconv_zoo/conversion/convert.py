@@ -11,6 +11,7 @@ from ..layers import (
     STEM_HIDDEN_CHANNELS,
     DGMConv2d,
     SGMConv2d,
+    check_network,
     circular_mask,
     copy_network,
     initial_sigma,
@@ -90,8 +91,7 @@ def convert(
 
 
 def _check_model(model: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model={model!r}: pass a network, e.g. timm.create_model('resnet18').")
+    check_network(model)
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
 

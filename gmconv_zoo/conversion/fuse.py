@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ..layers import SGMConv2d, copy_network
+from ..layers import SGMConv2d, check_network, copy_network
 from .config import Conversion
 from .record import present_conversion
 from .replace import replace_modules
@@ -24,6 +24,7 @@ def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     Returns:
         The fused network; for a model that is itself a static layer, the plain layer.
     """
+    check_network(model)
     if not inplace:
         model = copy_network(model)
     pairs = [(layer, layer.fuse()) for layer in model.modules() if isinstance(layer, SGMConv2d)]

@@ -22,7 +22,7 @@ def prepare(model: nn.Module, *, fuse: bool = True) -> nn.Module:
     check_unwrapped(model, "exported")
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_meta for tensor in tensors):
-        raise ValueError("the network lies on the meta device and has no weights: load them before exporting.")
+        raise ValueError("the network is on the meta device and has no weights: load them before exporting.")
     dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
     if dtypes - {torch.float32}:
         names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))

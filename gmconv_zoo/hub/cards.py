@@ -35,27 +35,26 @@ Kind = Literal["plain", "converted", "untrained", "mask-trained", "fused"]
 _KINDS: dict[Kind, tuple[str, str]] = {
     "plain": (
         "standard convolutions, no masks",
-        "Standard weights without Gaussian masks: {source}. This is the plain network that the masked ones are "
-        "compared with.",
+        "This is a standard network without Gaussian masks, with which the masked networks are compared. Source of the "
+        "weights: {source}.",
     ),
     "converted": (
         "converted weights, masks untrained",
-        "Converted weights, masks untrained: {source}. While they are loaded, they are divided by the initial Gaussian "
-        "masks, so that the network has the outputs of its source. Its masks can then be trained.",
+        "These are the weights of {source}. While they are loaded, they are divided by the initial Gaussian masks, so "
+        "that the network has the outputs of its source. The masks are untrained, and you can train them.",
     ),
     "untrained": (
         "masks untrained",
-        "Masks untrained: every sigma still has its initial value. Source of the weights: {source}.",
+        "The masks are untrained: every sigma still has its initial value. Source of the weights: {source}.",
     ),
     "mask-trained": (
         "mask-trained weights",
-        "Mask-trained weights: the Gaussian masks were trained together with the kernels. Source of the weights: "
-        "{source}.",
+        "The Gaussian masks were trained together with the kernels. Source of the weights: {source}.",
     ),
     "fused": (
         "fused weights, plain convolutions",
-        "Fused weights: static Gaussian masks were folded into the kernels, so that this is a plain network of timm, "
-        "which does not need gmconv_zoo. Source of the weights: {source}.",
+        "The static Gaussian masks were folded into the kernels, so that this is a plain network of timm, which does "
+        "not need gmconv_zoo. Source of the weights: {source}.",
     ),
 }
 _TEMPLATE = Path(__file__).with_name("card_template.md.jinja")

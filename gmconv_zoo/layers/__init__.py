@@ -1,6 +1,6 @@
 """The Gaussian mask convolutions as drop-in layers."""
 
-from .copying import copy_network, take_attributes
+from .copying import check_network, copy_network, take_attributes
 from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
 from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
 from .per_sample_conv import FORMS, per_sample_conv2d
@@ -13,6 +13,7 @@ __all__ = [
     "DGMConv2d",
     "SGMConv2d",
     "SigmaModule",
+    "check_network",
     "check_sigma_init",
     "circular_mask",
     "copy_network",

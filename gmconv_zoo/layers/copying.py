@@ -2,15 +2,29 @@
 
 import contextlib
 import copy
+import textwrap
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
-__all__ = ["copy_network", "plain_copy", "take_attributes"]
+__all__ = ["check_network", "copy_network", "plain_copy", "take_attributes"]
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def check_network(model: Any) -> None:
+    """Check that a network was passed, not its name or its state dict.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model={textwrap.shorten(repr(model), 80)}: pass a network; timm.create_model builds one from a name, and "
+            "gmconv_zoo.load from a folder."
+        )
 
 
 def copy_network(model: ModuleT) -> ModuleT:

@@ -96,6 +96,8 @@ def report(
     for option, value, least in (("mistakes", mistakes, 0), ("batch_size", batch_size, 1), ("workers", workers, 0)):
         if value < least:
             raise ValueError(f"{option}={value}: pass at least {least}.")
+    if not isinstance(model, str):
+        raise TypeError(f"model={type(model).__name__}(...): pass its name, or the folder that gmconv_zoo.save wrote.")
     chosen, place = usable_device(device), Path(model.removeprefix("local-dir:"))
     check_target(output, inputs=[place, *([] if data is None else [data])], overwrite=overwrite)
     if not place.exists():

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..layers import check_network
 from .describe import CONFIG_NAME
 from .named import check_model_name, hub_config, is_timm_name
 
@@ -50,8 +51,10 @@ def refuse_detector(model: nn.Module) -> None:
     """Refuse a detector where a classifier is needed.
 
     Raises:
+        TypeError: for an object that is not a network.
         ValueError: for a detector, naming the commands that take one.
     """
+    check_network(model)
     if is_detector(model):
         raise ValueError(
             "this network is a detector, not a classifier: gmconv detect finds objects with it, gmconv detect-eval "

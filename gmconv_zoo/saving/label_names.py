@@ -12,6 +12,7 @@ def check_classifier(model: nn.Module) -> int:
     """Return the number of a classifier's outputs.
 
     Raises:
+        TypeError: for a name in place of a network.
         ValueError: for a network without a classifier, or with a single output.
     """
     refuse_detector(model)

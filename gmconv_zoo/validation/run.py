@@ -68,11 +68,14 @@ def run_validation(
         One row per model, the tables as text, and whether everything was as it should be.
 
     Raises:
+        TypeError: for a single name in place of a list, or a folder in place of a source.
         ValueError: for names, data or settings that cannot be used.
         OSError: if the output cannot be written.
     """
     if not models and not verify:
         raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository (--model).")
+    if isinstance(models, str) or not isinstance(source, ImageSource):
+        raise TypeError("pass a list of models, and the source that gmconv_zoo.data.eval_data.open_eval_data returns.")
     settings = settings or ValidationSettings()
     order, sized = "", []
     if not verify:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from gmconv_zoo import cli
 from gmconv_zoo._version import __version__
 from gmconv_zoo.cli import COMMANDS
 from gmconv_zoo.cli.command import run
-from gmconv_zoo.cli.recipe_options import interruptible
+from gmconv_zoo.cli.recipe_options import interruptible, training
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +112,44 @@ def test_short_names_are_the_functions_that_commands_call(name):
     assert name in dir(gmconv_zoo)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        gmconv_zoo.convert,
+        gmconv_zoo.fuse,
+        gmconv_zoo.sigmas,
+        lambda name: gmconv_zoo.dynamic_masks(name, torch.zeros(1, 3, 8, 8)),
+        lambda name: gmconv_zoo.save(name, "output"),
+        lambda name: gmconv_zoo.explain(name, "photo.jpg"),
+        lambda name: list(gmconv_zoo.predict(name, ["photo.jpg"])),
+        lambda name: gmconv_zoo.export_model(name, "net.onnx"),
+    ],
+)
+def test_a_name_in_place_of_a_network_is_refused_with_what_builds_one(call):
+    with pytest.raises(TypeError, match=r"model='resnet18': pass a network; timm\.create_model builds one from a name"):
+        call("resnet18")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gmconv_zoo.report(torch.nn.Identity()), r"model=Identity\(\.\.\.\): pass its name, or the folder"),
+        (
+            lambda: gmconv_zoo.validate("resnet18", "photos"),
+            "pass a list of models, and the source that .*open_eval_data",
+        ),
+        (
+            lambda: gmconv_zoo.finetune("photos", epochs=3),
+            "epochs is not an option of training: .*overrides={'epochs': 3}",
+        ),
+        (lambda: gmconv_zoo.finetune("photos", epoch=3), "epoch is not an option .*: pass some of accelerator, "),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_with_the_right_one(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
 def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(gmconv):
     lines = gmconv("models", "*cifar_resnet20*")[1].splitlines()
     assert [line.split()[0] for line in lines] == [
@@ -188,6 +227,15 @@ def test_report_prints_the_page_that_it_writes(tmp_path, gmconv):
     page = tmp_path / "report.html"
     assert gmconv("report", "stdconv_cifar_resnet20.cifar10", "--output", page) == (0, f"{page}\n", "")
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_training_does_not_print_what_timm_logs_about_checkpoints(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    parser = argparse.ArgumentParser()
+    importlib.import_module("gmconv_zoo.cli.finetune").add_options(parser)
+    with training(parser.parse_args(["photos", "--output", str(tmp_path)])):
+        assert not logging.getLogger("timm.models").isEnabledFor(logging.INFO)
+        assert logging.getLogger("gmconv_zoo").isEnabledFor(logging.INFO)
 
 
 def test_a_process_of_several_that_fails_says_how_to_go_on(tmp_path):

@@ -116,7 +116,7 @@ def test_measured_and_paper_numbers_stand_in_their_own_columns():
     assert "| top-1 (%) | 91.25 | none published | 91.81 |" in text
     assert "| top-5 (%) | 99.5 | none published | none for this recipe |" in text
     assert "Measured: CIFAR-10 test, evaluated on one CPU, 2026-01-02." in text
-    assert "Mask-trained weights" in text
+    assert "The Gaussian masks were trained together with the kernels." in text
 
 
 def test_only_measured_numbers_reach_the_model_index():

@@ -150,7 +150,10 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gm
     [
         ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
-        ("images --model-options colour=1", "sgmconv_cifar_resnet20 with {'colour': 1}: "),
+        (
+            "images --model-options colour=1",
+            "sgmconv_cifar_resnet20 does not take the model options {'colour': 1} (--model-options): ",
+        ),
         ("images --model-options num_classes=7", "num_classes=7 (--model-options): leave it out; the data has 3"),
         ("images --optimizer adaam", "optimizer='adaam': timm has no such optimizer. Did you mean adam or "),
         ("images --freeze layer9", "freeze='layer9': the network has no such module or parameter"),

@@ -92,5 +92,5 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 def test_checkpoint_of_a_detector_is_refused_as_one(tmp_path):
     write_state(tmp_path / "last.safetensors", {"identity": {"detector": {}}, "model": {}, "ema": None})
-    with pytest.raises(ValueError, match=r"is a checkpoint of a detector.*gmconv detect-train --resume continues from it"):
+    with pytest.raises(ValueError, match=r"is a checkpoint of a detector.*gmconv detect-train --resume continues"):
         open_checkpoint(tmp_path / "last.safetensors")

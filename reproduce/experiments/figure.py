@@ -3,7 +3,6 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
@@ -15,13 +14,13 @@ from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figur
 from .arms import EXPERIMENTS, KERNEL_SIZES
 from .records import RunRecord
 from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
-from .tables import Difference, Setting, differences
+from .tables import Difference, differences
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Panel", "draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gain_panels"]
+__all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gains_by_images"]
 
 # Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
 _STYLES = {
@@ -32,24 +31,8 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Differences to the standard network at places along one axis.
-
-    Attributes:
-        title, axis: what stands above the panel and below its axis.
-        places: texts along the axis.
-        gains: for each of them, the difference of every arm by the arm's label.
-    """
-
-    title: str
-    axis: str
-    places: tuple[str, ...]
-    gains: tuple[dict[str, Difference], ...]
-
-
 def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw the difference of every masked arm to the standard network, by kernel size and by number of images.
+    """Draw the difference of every masked arm to the standard network, by number of images and kernel size.
 
     Args:
         records: from `read_records`.
@@ -57,77 +40,52 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
         overwrite: replace an existing file.
 
     Returns:
-        The file: a panel for every setting (number of images, epochs, precision) with at least two kernel sizes, and
-        one for every experiment that was run with at least two numbers of images; bars are 95 % intervals over paired
-        seeds.
+        The file: a panel for every number of training images; bars are 95 % intervals over paired seeds.
 
     Raises:
-        ValueError: when the file exists and is not to be replaced, or there is no panel yet.
+        ValueError: when the file exists and is not to be replaced, or no kernel size was tried yet.
     """
     check_target(path, "--figure", overwrite=overwrite)
-    panels = gain_panels(records)
+    panels = gains_by_images(records)
     if not panels:
-        raise ValueError("no setting has runs with two kernel sizes yet: train kernel3 to kernel11 first.")
-    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=120, layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
+        raise ValueError("no run of a kernel size is recorded yet: train kernel3 to kernel11 first.")
+    figure = Figure(figsize=(1 + 4 * len(panels), 4.2), dpi=120, layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (images, by_size) in zip(grid, panels.items(), strict=True):
         axes.axhline(0, color="0.4", linewidth=1)
         for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
             points = [
-                (place + 0.12 * (offset - 1.5), gains[label])
-                for place, gains in enumerate(panel.gains)
+                (KERNEL_SIZES.index(size) + 0.12 * (offset - 1.5), gains[label])
+                for size, gains in by_size.items()
                 if label in gains
             ]
             _draw_points(axes, points, colour, marker, label)
-        axes.set_xticks(range(len(panel.places)), panel.places)
-        title = "\n".join(textwrap.wrap(panel.title, 60))
-        axes.set(title=title, xlabel=panel.axis, ylabel="points of top-1 above the standard network")
-        axes.title.set_fontsize(9)
+        axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
+        title = "all images" if images is None else f"{images:,} images"
+        axes.set(title=title, xlabel="kernels", xlim=(-0.5, len(KERNEL_SIZES) - 0.5))
         axes.grid(axis="y", color="0.9")
+    grid[0].set_ylabel("points of top-1 above the standard network")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return save_figure(figure, path)
 
 
-def gain_panels(records: Sequence[RunRecord]) -> list[Panel]:
-    """What `draw_gains` draws.
+def gains_by_images(records: Sequence[RunRecord]) -> dict[int | None, dict[int, dict[str, Difference]]]:
+    """Return what `draw_gains` draws.
 
     Args:
         records: from `read_records`.
 
     Returns:
-        A panel for every setting in which at least two kernel sizes were tried, and one for every kernel size, of an
-        ordinary or a depthwise network, that was tried with at least two numbers of images. Where a number of images
-        was tried in several settings, it has the one with most pairs.
+        The difference to the standard network by number of training images (None for all), kernel size and arm. Where
+        both were tried in several settings (epochs, precision), it has the setting with most pairs of runs.
     """
-    return _by_kernel_size(records) + _by_images(records)
-
-
-def _by_kernel_size(records: Sequence[RunRecord]) -> list[Panel]:
-    by_size = {size: differences(records, EXPERIMENTS[f"kernel{size}"]) for size in KERNEL_SIZES}
-    settings = dict.fromkeys(setting for found in by_size.values() for setting in found)
-    places = tuple(f"{size}x{size}" for size in KERNEL_SIZES)
-    return [
-        Panel(str(setting), "kernels", places, tuple(found.get(setting, {}) for found in by_size.values()))
-        for setting in settings
-        if sum(setting in found for found in by_size.values()) > 1
-    ]
-
-
-def _by_images(records: Sequence[RunRecord]) -> list[Panel]:
-    panels = []
-    for experiment in (EXPERIMENTS[f"{kind}{size}"] for kind in ("kernel", "depthwise") for size in KERNEL_SIZES):
-        best: dict[float, tuple[Setting, dict[str, Difference]]] = {}
-        for setting, gains in differences(records, experiment).items():
-            images = setting.images or math.inf
-            if images not in best or _pairs(gains) > _pairs(best[images][1]):
-                best[images] = setting, gains
-        if len(best) > 1:
-            found = [best[images] for images in sorted(best)]
-            places = tuple(
-                f"{'all' if setting.images is None else f'{setting.images:,}'} images,\n{setting.epochs} epochs"
-                for setting, _ in found
-            )
-            panels.append(Panel(experiment.title, "", places, tuple(gains for _, gains in found)))
-    return panels
+    found: dict[int | None, dict[int, dict[str, Difference]]] = {}
+    for size in KERNEL_SIZES:
+        for setting, gains in differences(records, EXPERIMENTS[f"kernel{size}"]).items():
+            by_size = found.setdefault(setting.images, {})
+            if _pairs(gains) > _pairs(by_size.get(size, {})):
+                by_size[size] = gains
+    return dict(sorted(found.items(), key=lambda item: item[0] or math.inf))
 
 
 def _pairs(gains: dict[str, Difference]) -> int:

@@ -13,7 +13,7 @@ import gmconv_zoo
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, dataset_of, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
-from reproduce.experiments.figure import draw_gains, draw_initial_sigmas, gain_panels
+from reproduce.experiments.figure import draw_gains, draw_initial_sigmas, gains_by_images
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
@@ -345,7 +345,7 @@ def test_nothing_recorded_is_said():
     assert experiment_tables([]).startswith("No experiment has been recorded")
 
 
-def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path):
+def test_gains_over_kernel_sizes_are_drawn(tmp_path):
     records = [
         replace(a_record(model=f"{arm.family}_cifar_resnet20", correct=800 + 5 * seed + place), options=arm.options,
                 changes=arm.changes, seed=seed)
@@ -358,8 +358,8 @@ def test_gains_over_kernel_sizes_are_drawn_once_two_sizes_are_recorded(tmp_path)
     assert draw_gains(records, tmp_path / "gain.png").stat().st_size > 10_000
     with pytest.raises(ValueError, match="exists"):
         draw_gains(records, tmp_path / "gain.png")
-    with pytest.raises(ValueError, match="no setting has runs with two kernel sizes yet"):
-        draw_gains([r for r in records if r.options["kernel_size"] == 7], tmp_path / "other.png")
+    with pytest.raises(ValueError, match="no run of a kernel size is recorded yet"):
+        draw_gains([], tmp_path / "other.png")
 
 
 def test_gains_are_drawn_by_number_of_images_from_the_setting_with_most_pairs():
@@ -371,9 +371,8 @@ def test_gains_are_drawn_by_number_of_images_from_the_setting_with_most_pairs():
         ]  # fmt: skip
 
     records = [*runs(None, 1, 30), *runs(5000, 1, 20), *runs(5000, 3, 10, precision="bf16")]
-    (panel,) = gain_panels(records)
-    assert [place.split(",\n")[0] for place in panel.places] == ["5,000 images", "all images"]
-    assert [gains["S-GMConv from 5"].value for gains in panel.gains] == pytest.approx([1.0, 3.0])
+    found = {images: by_size[7]["S-GMConv from 5"].value for images, by_size in gains_by_images(records).items()}
+    assert found == {5000: pytest.approx(1.0), None: pytest.approx(3.0)}
 
 
 def test_gains_by_initial_sigma_are_drawn(tmp_path):

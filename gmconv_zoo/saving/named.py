@@ -72,8 +72,8 @@ def naming_load_errors(name: str) -> Iterator[None]:
     except (TypeError, ValueError):
         raise
     except RuntimeError as error:
-        said, more = str(error).split("\n", 1) if "\n" in str(error) else (str(error), "")
-        if not more:
+        said, _, more = str(error).partition("\n")
+        if not said.startswith("Error(s) in loading state_dict"):
             raise
         first = textwrap.shorten(more, 200, placeholder=" ...")
         raise RuntimeError(f"{name}: {said} {first} Pass the weights of this network (--weights).") from error

@@ -17,7 +17,7 @@ import gmconv_zoo
 from gmconv_zoo.classify.predict import predict
 from gmconv_zoo.images.listing import find_images
 from gmconv_zoo.saving.label_names import label_names
-from gmconv_zoo.saving.named import open_model
+from gmconv_zoo.saving.named import naming_load_errors, open_model
 from tests.servers.client import client_env, run_client
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
@@ -270,6 +270,18 @@ def test_command_says_what_is_wrong_with_the_model(photos, gmconv):
 
 def test_command_names_the_option_that_is_out_of_range(photos, saved, gmconv):
     assert gmconv("predict", saved, photos, "--top", 0)[0] == "gmconv predict: topk=0: pass at least 1 (--top)."
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ('Error(s) in loading state_dict for Net:\n\tMissing key(s): "fc"', r'^net: .*"fc" Pass the weights of this'),
+        ("out of memory\nwhile computing", r"^out of memory\nwhile computing$"),
+    ],
+)
+def test_only_weights_that_do_not_fit_are_said_to_be_another_network_s(raised, told):
+    with pytest.raises(RuntimeError, match=told), naming_load_errors("net"):
+        raise RuntimeError(raised)
 
 
 def test_tag_opens_its_pretrained_weights():

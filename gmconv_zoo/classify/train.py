@@ -58,6 +58,7 @@ class TrainOptions(FitOptions):
     Attributes:
         overrides: fields of the recipe to change, e.g. {"epochs": 5}, with which milestones and warm-up are rescaled.
         model_options: arguments of `timm.create_model`, e.g. {"sigma_init": 1.0}, for a model that timm knows.
+        image_size: side of the images in pixels; None for the network's own.
         freeze: modules ("layer1") and patterns of parameters ("*.sigma") that are not trained.
         freeze_backbone: train the classifier only (linear probing).
         data_dir: folder in which a named dataset is stored, or to which it is downloaded.
@@ -74,6 +75,7 @@ class TrainOptions(FitOptions):
 
     overrides: dict[str, Any] = field(default_factory=dict)
     model_options: dict[str, Any] = field(default_factory=dict)
+    image_size: int | None = None
     freeze: Sequence[str] = ()
     freeze_backbone: bool = False
     data_dir: str | Path | None = None
@@ -124,7 +126,6 @@ def finetune(
     model: str = "gmconv_resnet18.from_tv_in1k",
     *,
     pretrained: bool = True,
-    image_size: int | None = None,
     output: str | Path = "output/finetune",
     **options: Any,
 ) -> TrainResult:
@@ -134,7 +135,6 @@ def finetune(
         data: a folder of class folders, with or without "train" and "val", or a dataset that timm names.
         model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
         pretrained: False to start a model that timm knows from random weights.
-        image_size: side of the images in pixels; None for the network's own.
         output: folder of the network, checkpoints, records and pictures. The network is ready for the Hub and loads
             with ``timm.create_model("local-dir:FOLDER", pretrained=True)``; one that was converted by hand, with
             `gmconv_zoo.load`.
@@ -157,8 +157,8 @@ def finetune(
             f"{model} is built as it was saved: leave out model_options (--model-options) and pretrained=False "
             "(--no-pretrained)."
         )
-    built = {**given, "image_size": image_size, **({} if pretrained else {"pretrained": False})}
-    run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained, "image_size": image_size}
+    built = {**given, **({} if pretrained else {"pretrained": False})}
+    run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained}
     random_start = starts_random(model, built)
     recipe_of = partial(finetuning_recipe, overrides=chosen.overrides, random_start=random_start)
     return _train(model, data, built, recipe_of, chosen, run)
@@ -201,7 +201,7 @@ def _train(
     recipe = recipe_of(count)
     options.say(f"{len(classes)} classes, {_counts(images)}")
     set_seed(options.seed)
-    net = start_network(model, len(classes), **built)
+    net = start_network(model, len(classes), image_size=options.image_size, **built)
     freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
     height, width = data_config(net)["input_size"][1:]
     options.say(f"{model}: image size {height}x{width}, {described_run(recipe, accelerator)}")
@@ -210,6 +210,7 @@ def _train(
         "start": str(model),
         "dataset": options.dataset or images.description,
         "model_options": options.model_options,
+        "image_size": options.image_size,
         "frozen": list(options.freeze),
         "frozen_backbone": options.freeze_backbone,
         "split_made": isinstance(images, ImageData) and images.split_made,

@@ -36,7 +36,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--weights", **WEIGHTS)
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
     add_model_options(parser)
-    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     add("--output", default="output/finetune", help="folder for everything written (default: %(default)s)")
     add(
         "--val-share",

@@ -48,6 +48,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def add_classifier_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what the commands that train classifiers have in addition."""
     add = parser.add_argument_group("classifier").add_argument
+    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
     add(
         "--freeze",

@@ -47,7 +47,6 @@ def main(args: argparse.Namespace) -> None:
     with training(args) as options:
         from ..classify.train import train_by_recipe
 
-        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")} | {
-            "stream": stream_options(args)
-        }
+        names = ("recipe", "dataset", "val_every", "image_size")
+        options |= {name: getattr(args, name) for name in names} | {"stream": stream_options(args)}
         train_by_recipe(args.model, args.data, **options)

@@ -22,19 +22,21 @@ class Dataset:
         label: what records call its validation images.
         classes: number of classes.
         train, val: number of training and of validation images.
+        image_size: height and width of the images in pixels, which every network is trained at.
     """
 
     label: str
     classes: int
     train: int
     val: int
+    image_size: int
 
 
 # By the name on the command line; "cifar10:5000" is the dataset with the first 5,000 training images only, the same
 # number of every class.
 DATASETS = {
-    "cifar10": Dataset("CIFAR-10 test", 10, 50_000, 10_000),
-    "cifar100": Dataset("CIFAR-100 test", 100, 50_000, 10_000),
+    "cifar10": Dataset("CIFAR-10 test", 10, 50_000, 10_000, 32),
+    "cifar100": Dataset("CIFAR-100 test", 100, 50_000, 10_000, 32),
 }
 
 

@@ -114,6 +114,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
         torch.set_num_threads(threads)
     kinds = [*([] if settings.precision == "no" else [settings.precision]), *(["compiled"] if settings.compile else [])]
     folder = settings.output / "-".join([run.name, *kinds])
+    dataset, _ = dataset_of(run.dataset)
     try:
         train_by_recipe(
             run.model,
@@ -123,7 +124,8 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             overrides=base_recipe(run.model).adapt(**run.overrides).to_dict(),
             model_options=run.options,
             data_dir=settings.data_dir,
-            dataset=dataset_of(run.dataset)[0].label,
+            dataset=dataset.label,
+            image_size=dataset.image_size,
             seed=run.seed,
             resume=True,
             val_every=settings.val_every,

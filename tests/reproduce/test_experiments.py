@@ -25,7 +25,7 @@ TINY = {"epochs": 2, "changes": {"batch_size": 8}}
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """A small dataset under the name of CIFAR-10, of three classes."""
-    monkeypatch.setitem(DATASETS, "cifar10", Dataset("CIFAR-10 test", 3, 24, 9))
+    monkeypatch.setitem(DATASETS, "cifar10", Dataset("CIFAR-10 test", 3, 24, 9, 32))
     make_folder(tmp_path / "data" / "cifar10" / "train", 24)
     make_folder(tmp_path / "data" / "cifar10" / "test", 9)
     return tmp_path / "data"
@@ -154,6 +154,13 @@ def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monke
     assert said[0].startswith("1 runs: 0 are recorded")
 
 
+def test_depthwise_network_is_trained_at_the_size_of_the_images_and_not_at_its_own(data, tmp_path):
+    run = plan_runs(["depthwise3"], seeds=[0], **{**TINY, "epochs": 1})[0]
+    run_module.train_one(run, RunSettings(data, tmp_path, progress=False), threads=None)
+    config = json.loads((tmp_path / run.name / "config.json").read_text())
+    assert config["pretrained_cfg"]["input_size"] == [3, 32, 32]
+
+
 def test_an_error_that_says_nothing_of_a_network_is_no_row(data, tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError("No space left on device")
@@ -246,7 +253,7 @@ def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on
 
 
 def test_named_datasets_are_known_by_their_size():
-    assert dataset_of("cifar10") == (Dataset("CIFAR-10 test", 10, 50_000, 10_000), None)
+    assert dataset_of("cifar10") == (Dataset("CIFAR-10 test", 10, 50_000, 10_000, 32), None)
     assert dataset_of("cifar100:1000")[1] == 1000
 
 

@@ -52,7 +52,8 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
     make_splits(tmp_path / "images")
     options = (
         "--epochs 2 --milestones 1 --batch-size 8 --no-flip --clip-grad none --sigma-weight-decay 0 --accumulate 2 "
-        "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma"
+        "--model-options sigma_init=1.5 --ema-decay 0.9 --mixup 0.2 --freeze layer1 *.sigma "
+        "--image-size 24"
     )
     assert gmconv("train", NET, tmp_path / "images", "--output", tmp_path / "out", *options.split())[0] == 0
     recipe = Recipe(**json.loads((tmp_path / "out" / "recipe.json").read_text()))
@@ -61,6 +62,7 @@ def test_every_field_can_be_changed_on_the_command_line(tmp_path, gmconv):
     assert recipe == PAPER_RECIPES["cifar_resnet20"].override(**changed)
     net = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
     assert net.layer1[0].conv1.sigma.item() == 1.5
+    assert net.pretrained_cfg["input_size"] == (3, 24, 24)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (results["epoch"], results["frozen"]) == (2, ["layer1", "*.sigma"])
 

@@ -61,14 +61,9 @@ def time_together(
     Args:
         functions: name -> what to call; the first is what the others are compared with. At least one.
         device: where they compute: calls are timed by events on CUDA and by the clock elsewhere.
-        seconds: rounds go on for this long...
-        min_rounds: ...but there are at least this many...
-        max_rounds: ...and at most this many.
+        seconds: rounds go on for this long, but there are at least ``min_rounds`` and at most ``max_rounds``.
         warmup: untimed calls of each before the first round, at least one.
         clock: seconds that have gone; `time.process_time` leaves out what other processes take.
-
-    Returns:
-        name -> timing.
     """
     reference = next(iter(functions))
     for function in functions.values():

@@ -10,18 +10,11 @@ __all__ = ["peak_bytes", "storage_bytes"]
 
 
 def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: torch.device) -> int:
-    """The largest number of bytes that torch held while a function ran.
+    """Return the largest number of bytes that torch held while a function ran once, which has been run before.
 
     On the CPU the profiler counts every allocation and release of torch's allocator, which the libraries below it
-    (oneDNN's scratch memory) do not all use; on CUDA the caching allocator counts itself.
-
-    Args:
-        function: what to run once; it has been run before.
-        held: the tensors alive before and after it: parameters, gradients, buffers, inputs.
-        device: where it computes.
-
-    Returns:
-        Bytes, those held included.
+    (oneDNN's scratch memory) do not all use; on CUDA the caching allocator counts itself. ``held`` are the tensors
+    alive before and after the call, which are included: parameters, gradients, buffers, inputs.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -4,6 +4,7 @@ The peers are other convolutions that adapt to every sample.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -53,8 +54,8 @@ KINDS = (STANDARD, "sgmconv", "sgmconv fused", "gmconv", *(f"gmconv {form}" for 
 
 def build_subject(net: str, kind: str, *, stem_only: bool = False) -> nn.Module:
     """Build one of `NETS` as one of `KINDS` with random weights, or its first layer alone."""
-    model = timm.create_model(plain_name(net))
-    stem: str = model.pretrained_cfg["first_conv"]
+    model: Any = timm.create_model(plain_name(net))
+    stem = model.pretrained_cfg["first_conv"]
     if stem_only:
         model, stem = model.get_submodule(stem), ""
     if kind == STANDARD:

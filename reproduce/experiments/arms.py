@@ -5,6 +5,7 @@ To add one, add an `Experiment` to `EXPERIMENTS`; `python -m reproduce.experimen
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
@@ -39,16 +40,10 @@ DATASETS = {
 
 
 def dataset_of(name: str) -> tuple[Dataset, int | None]:
-    """Return a dataset by its name on the command line, and the size of the training subset.
-
-    Args:
-        name: a key of `DATASETS`, or "KEY:IMAGES" for a subset of that many training images.
-
-    Returns:
-        The dataset, and the number of training images, None for all.
+    """Return a dataset by its name on the command line, and the number of training images, None for all.
 
     Raises:
-        ValueError: for an unknown dataset, or a number that is not a multiple of its classes.
+        ValueError: for an unknown dataset, or a number of images that is not a multiple of its classes.
     """
     key, colon, images = name.partition(":")
     if key not in DATASETS:
@@ -155,6 +150,12 @@ def _depthwise(size: int) -> Experiment:
     return Experiment(title, (standard, *masked), "standard", DEPTHWISE_NET)
 
 
+def _decay_of_sigmas(name: str, family: str) -> Experiment:
+    usual = Arm("decayed like weights", family)
+    arms = (usual, Arm("not decayed", family, {}, _UNDECAYED))
+    return Experiment(f"Weight decay on {name}'s sigmas, which the paper leaves open", arms, usual.label)
+
+
 _UNDECAYED = {"sigma_weight_decay": 0.0}
 _LONG = {"milestones": [80]}
 _STD = Arm("standard", "stdconv")
@@ -165,9 +166,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table1-long": Experiment(
         "Networks of Table I with the paper's first learning rate for 80 epochs",
         (
-            Arm("standard", "stdconv", {}, _LONG),
-            Arm("S-GMConv", "sgmconv", {}, _LONG),
-            Arm("GMConv", "gmconv", {}, _LONG),
+            *(replace(arm, changes=_LONG) for arm in (_STD, _STATIC, _DYNAMIC)),
             Arm("GMConv, sigma module clipped at 0.02", "gmconv", {}, {**_LONG, "clip_sigma": 0.02}),
         ),
         "standard",
@@ -192,16 +191,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         "standard",
     ),
-    "sigma-decay": Experiment(
-        "Weight decay on S-GMConv's sigmas, which the paper leaves open",
-        (Arm("decayed like weights", "sgmconv"), Arm("not decayed", "sgmconv", {}, _UNDECAYED)),
-        "decayed like weights",
-    ),
-    "sigma-decay-dynamic": Experiment(
-        "Weight decay on GMConv's sigmas, which the paper leaves open",
-        (Arm("decayed like weights", "gmconv"), Arm("not decayed", "gmconv", {}, _UNDECAYED)),
-        "decayed like weights",
-    ),
+    "sigma-decay": _decay_of_sigmas("S-GMConv", "sgmconv"),
+    "sigma-decay-dynamic": _decay_of_sigmas("GMConv", "gmconv"),
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
     "kernel7-decay": _at_best_decay(7),
@@ -274,41 +265,28 @@ def plan_runs(
     epochs: int | None = None,
     changes: dict[str, Any] | None = None,
 ) -> list[Run]:
-    """Every run that some experiments need, each once, in an order that finishes whole seeds first.
+    """Return every run that some experiments need, each once, in an order that finishes whole seeds first.
 
     Args:
-        experiments: keys of `EXPERIMENTS`.
-        nets: of `NETS`.
+        experiments: some of `EXPERIMENTS`, at least one.
+        nets: some of `NETS`.
         datasets: names that `dataset_of` takes.
-        seeds: the same for every arm.
+        seeds: the same for every arm, at least 0.
         epochs: None for the paper's recipes.
         changes: further fields of the recipe, for every arm.
 
     Raises:
-        ValueError: for a name or number that is none, saying what there is.
+        ValueError: for a name or number outside of these, saying what there is.
     """
-    for what, given, known in (
-        ("experiment", experiments, EXPERIMENTS),
-        ("net", nets, NETS),
-    ):
-        if unknown := [name for name in given if name not in known]:
-            raise ValueError(f"{what} {unknown[0]!r}: pass one or more of {', '.join(known)}.")
-        if not given:
-            raise ValueError(f"no {what}: pass one or more of {', '.join(known)}.")
-    if not datasets:
-        raise ValueError(f"no set: pass one or more of {', '.join(DATASETS)}.")
-    for dataset in datasets:
-        dataset_of(dataset)
-    if not seeds or min(seeds) < 0:
+    if not experiments or set(experiments) - set(EXPERIMENTS):
+        raise ValueError(f"experiments={list(experiments)}: pass one or more of {', '.join(EXPERIMENTS)}.")
+    if min(seeds) < 0:
         raise ValueError(f"seeds={list(seeds)}: pass whole numbers of at least 0.")
     runs: dict[str, Run] = {}
-    for dataset in datasets:
-        for net in nets:
-            for seed in seeds:
-                for experiment in (EXPERIMENTS[name] for name in experiments):
-                    for arm in experiment.arms:
-                        wanted = {**(changes or {}), **arm.changes}
-                        model = "_".join(filter(None, [arm.family, experiment.net or net]))
-                        run = Run(model, arm.options, wanted, dataset, seed, epochs)
-                        runs.setdefault(run.record("no").key, run)
+    for dataset, net, seed, experiment in product(datasets, nets, seeds, map(EXPERIMENTS.__getitem__, experiments)):
+        for arm in experiment.arms:
+            wanted = {**(changes or {}), **arm.changes}
+            model = "_".join(filter(None, [arm.family, experiment.net or net]))
+            run = Run(model, arm.options, wanted, dataset, seed, epochs)
+            runs.setdefault(run.record("no").key, run)
     return list(runs.values())

@@ -37,7 +37,6 @@ class RunSettings:
         jobs: runs at a time; they share the cores, or the GPU.
         compile: use torch.compile.
         val_every: evaluate after so many epochs only, and after the last one.
-        progress: show a bar; with several jobs none is shown.
     """
 
     data_dir: Path
@@ -46,7 +45,6 @@ class RunSettings:
     jobs: int = 1
     compile: bool = False
     val_every: int = 1
-    progress: bool = True
 
 
 def run_all(
@@ -57,7 +55,7 @@ def run_all(
     again: bool = False,
     say: Callable[[str], None] = _logger.info,
 ) -> list[RunRecord]:
-    """Train every run that is not recorded yet.
+    """Train every run that is not recorded yet, and return the records of all, in their order.
 
     A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges is
     recorded too; any other error stops the call, for it says nothing about a network.
@@ -69,9 +67,6 @@ def run_all(
         again: also train those that are recorded as failed.
         say: receives a line of text per run.
 
-    Returns:
-        The records of these runs, in their order.
-
     Raises:
         ValueError: for jobs below 1, images that cannot be had or a results file that cannot be read.
         OSError: when something cannot be written.
@@ -79,7 +74,7 @@ def run_all(
     """
     if settings.jobs < 1:
         raise ValueError(f"jobs={settings.jobs}: pass at least 1.")
-    known = {record.key: record for record in read_records(results)}
+    known = {record.key: record for record in read_records(results, RunRecord)}
     keys = [run.record(settings.precision).key for run in runs]
     waiting = [
         run for run, key in zip(runs, keys, strict=True) if key not in known or (again and known[key].status != "done")
@@ -103,12 +98,9 @@ def run_all(
 
 
 def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRecord:
-    """Train one run, or what is left of it, and give its record; one that diverges has one too.
+    """Train one run, or what is left of it, and return its record, also if it diverges.
 
-    Args:
-        run: what to train.
-        settings: how.
-        threads: of torch in this process; None for as many as there are.
+    It takes so many threads of torch; None for as many as there are.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -128,7 +120,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             resume=True,
             val_every=settings.val_every,
             accelerator=default_accelerator(mixed_precision=settings.precision, compile=settings.compile),
-            progress=settings.progress and settings.jobs == 1,
+            progress=settings.jobs == 1,
         )
     except NonFiniteError as error:
         _logger.warning("%s: %s", run.name, error)

@@ -47,7 +47,7 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
     """Writes the checkpoints of one run, and continues from them.
 
-    An instance is an epoch callback; `after_update` and `before_evaluation` are update callbacks.
+    An instance is an epoch callback; `after_update` is an update callback.
 
     Args:
         folder: created when missing.
@@ -73,14 +73,17 @@ class Checkpoints:
             self.save(state, BEST_NAME)
         self.save(state, LAST_NAME)
 
-    def after_update(self, state: TrainState) -> None:
-        """Write last.safetensors where it is time."""
-        if self.every is not None and state.step % self.every == 0:
-            self.save(state, LAST_NAME)
+    def after_update(self, state: TrainState, last: bool) -> None:
+        """Write last.safetensors where it is time.
 
-    def before_evaluation(self, state: TrainState) -> None:
-        """Write last.safetensors until an epoch has been evaluated, which reads images that nothing has read yet."""
-        if not any(self.best in row for row in state.rows):
+        After the last update of an epoch that is until an epoch has been evaluated, which reads images that nothing has
+        read yet; then the epoch's own checkpoint follows.
+        """
+        if last:
+            due = not any(self.best in row for row in state.rows)
+        else:
+            due = self.every is not None and state.step % self.every == 0
+        if due:
             self.save(state, LAST_NAME)
 
     def save(self, state: TrainState, name: str) -> None:

@@ -20,7 +20,7 @@ from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, l
 from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
 from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
-from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
+from .sigma_log import revive_dead_units, sigma_row, stem_record, warn_of_static_layers
 from .task import FitOptions, Task
 
 with needs_extra("train"):
@@ -121,7 +121,7 @@ def fit(
     summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
     after_epoch: list[EpochCallback] = [
         Validation(task, val_loader, options, settings.epochs),
-        SigmaLog(probe),
+        lambda state, row: row.update(sigma_row(state.result, probe)),
         *task.callbacks,
         Recording(task, summary, settings.epochs),
         *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),
@@ -131,15 +131,11 @@ def fit(
         run_epochs(
             state,
             train_loader,
-            epochs=settings.epochs,
-            batch_loss=task.batch_loss,
-            clip_grad=settings.clip_grad,
-            clip_sigma=settings.clip_sigma,
-            freeze_statistics=settings.freeze_statistics,
-            first_batch_callbacks=[revival],
+            settings,
+            task.batch_loss,
             callbacks=[*after_epoch, *task.closing_callbacks],
-            update_callbacks=[] if writer is None else [writer.after_update],
-            last_update_callbacks=[] if writer is None else [writer.before_evaluation],
+            on_first_batch=revival,
+            after_update=None if writer is None else writer.after_update,
             progress=options.progress,
         )
     finally:

@@ -190,7 +190,7 @@ def test_checkpoints_within_an_epoch_come_every_so_many_updates(tmp_path, monkey
     monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append(state.step))
     writer = Checkpoints(tmp_path, {}, every=every)
     for step in range(1, 7):
-        writer.after_update(SimpleNamespace(step=step))
+        writer.after_update(SimpleNamespace(step=step), False)
     assert written == steps
 
 
@@ -228,5 +228,5 @@ def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_agai
 def test_an_epoch_is_saved_before_its_evaluation_until_one_was_evaluated(tmp_path, monkeypatch, rows, written):
     names = []
     monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: names.append(name))
-    Checkpoints(tmp_path, {}, best="val_top1").before_evaluation(SimpleNamespace(rows=rows))
+    Checkpoints(tmp_path, {}, best="val_top1").after_update(SimpleNamespace(rows=rows), True)
     assert names == ["last.safetensors"] * written

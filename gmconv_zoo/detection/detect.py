@@ -67,37 +67,32 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
             yield Found(path, error=str(error))
             continue
         output = {key: value.cpu() for key, value in output.items()}
-        kept = output["scores"] >= least
-        boxes = box_convert(output["boxes"][kept].double(), "xyxy", "xywh").tolist()
+        boxes = box_convert(output["boxes"].double(), "xyxy", "xywh").tolist()
         entries = []
-        for bbox, label, score in zip(
-            boxes, output["labels"][kept].tolist(), output["scores"][kept].tolist(), strict=True
-        ):
+        for bbox, label, score in zip(boxes, output["labels"].tolist(), output["scores"].tolist(), strict=True):
+            if score < least:
+                continue
             name, key = categories[label - 1]
             known = {"image_id": number, "category_id": key, "bbox": bbox, "score": score}
             entries.append({**known, "file_name": str(path), "category": name})
         boxed = BoxedImage(
             path.name,
             np.asarray(image),
-            tuple(map(tuple, boxes)),
+            tuple(tuple(entry["bbox"]) for entry in entries),
             tuple(entry["category"] for entry in entries),
             tuple(entry["score"] for entry in entries),
         )
         yield Found(path, boxed, tuple(entries))
 
 
-def detection_table(found: Sequence[Found]) -> str:
-    """Return one line per image and detection, or one line for an image without detections or that is unreadable."""
-    lines = []
-    for one in found:
-        image = printable(str(one.image))
-        if one.error:
-            lines.append(f"{image}  unreadable: {printable(one.error)}")
-        elif not one.entries:
-            lines.append(f"{image}  nothing found")
-        for entry in one.entries:
-            x, y, width, height = entry["bbox"]
-            place = f"x {x:.0f}, y {y:.0f}, width {width:.0f}, height {height:.0f}"
-            lines.append(f"{image}  {100 * entry['score']:6.2f} %  {printable(entry['category'])}  {place}")
-            image = " " * len(image)
-    return "\n".join(lines)
+def detection_table(found: Found) -> str:
+    """Return a line for each detection in an image, or one for an image without detections or that is unreadable."""
+    image, lines = printable(str(found.image)), []
+    if found.error:
+        return f"{image}  unreadable: {printable(found.error)}"
+    for entry in found.entries:
+        x, y, width, height = entry["bbox"]
+        place = f"x {x:.0f}, y {y:.0f}, width {width:.0f}, height {height:.0f}"
+        lines.append(f"{image}  {100 * entry['score']:6.2f} %  {printable(entry['category'])}  {place}")
+        image = " " * len(image)
+    return "\n".join(lines) or f"{image}  nothing found"

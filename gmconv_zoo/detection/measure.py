@@ -19,7 +19,7 @@ from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
 from ..wording import distinct, listed, printable
 from .build import categories_of
-from .evaluate import CocoEvaluator, evaluate_file, warn_of_many_objects
+from .evaluate import CocoEvaluator, average_precision, warn_of_many_objects
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
 
 with needs_extra("train"):
@@ -69,7 +69,8 @@ def measure(
         inputs = [data, *([] if predictions is None else [predictions])]
         check_target(output, writes=_FILES, inputs=inputs, overwrite=overwrite)
     if model is None or predictions is not None:
-        result = evaluate_file(read_split(data, split, clip=clip), str(predictions))
+        coco = read_split(data, split, clip=clip)
+        result = average_precision(coco, read_results(str(predictions), coco))
         if output is not None:
             _write(output, data, split, result, predictions=str(predictions))
         return result

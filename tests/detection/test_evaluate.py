@@ -10,8 +10,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from gmconv_zoo.coco.file import read_coco
-from gmconv_zoo.detection.evaluate import CocoEvaluator, evaluate_file
+from gmconv_zoo.coco.file import read_coco, read_results
+from gmconv_zoo.detection.evaluate import CocoEvaluator, average_precision
 
 CLASSES = ("cat", "dog")
 ONE, HALF = pytest.approx(1), pytest.approx(0.5)
@@ -110,7 +110,7 @@ def test_results_agree_with_pycocotools_used_directly_and_offline(tmp_path):
     evaluator = evaluated(coco, found)
     result = evaluator.result()
     evaluator.write_predictions(tmp_path / "found.json")
-    assert evaluate_file(coco.path, tmp_path / "found.json") == result
+    assert average_precision(coco, read_results(tmp_path / "found.json", coco)) == result
     described = json.loads(coco.path.read_text())
     for entry in described["annotations"]:
         entry |= {"id": entry["id"] + 1, "iscrowd": 0}  # pycocotools never counts the id 0 as found

@@ -142,8 +142,7 @@ def coco_loader(
     Args:
         images: the dataset; its seed is also the seed of the order.
         batch_size: images per batch over all processes.
-        shuffle: whether every epoch has a new order with batches of one group, see `AspectRatioSampler`; otherwise the
-            order of the file is kept.
+        shuffle: draw a new order for every epoch, see `AspectRatioSampler`, instead of keeping the file's.
         workers: processes that read images; None for a number that suits the machine.
     """
     sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed) if shuffle else None

@@ -80,13 +80,9 @@ class ProposalNetwork(RegionProposalNetwork):
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the objectness loss and the box loss of a sample of the anchors.
+        """Return the objectness loss and the box loss of a sample of the A anchors of all images.
 
-        Args:
-            objectness: (A, 1) logits of all anchors of all images.
-            pred_bbox_deltas: (A, 4).
-            labels: for each image, 1 for an object, 0 for background, -1 for neither.
-            regression_targets: for each image, (anchors, 4).
+        The logits are (A, 1), the deltas (A, 4); labels are 1 for an object, 0 for background, -1 for neither.
         """
         positive, negative = (torch.where(torch.cat(chosen))[0] for chosen in self.fg_bg_sampler(labels))
         sampled = torch.cat([positive, negative])

@@ -57,13 +57,8 @@ class UpdateParts:
     def own(self, batch: Any, *, last: bool) -> tuple[Any, bool]:
         """Cut off the images that this process gets only to fill the last batch of an epoch.
 
-        Args:
-            batch: batch of this process: its parts, such as images and labels, each a tensor or a list of samples.
-            last: whether it is the last batch of the epoch.
-
-        Returns:
-            The rest of the batch, and whether any of its images count. If none count, the whole batch is returned,
-            because the process has to take part in the computation.
+        A batch has parts, such as images and labels, each a tensor or a list of samples. With the rest comes whether
+        any of its images count. If none count, it is the whole batch, because every process has to compute something.
         """
         if not last or not self.rest:
             return batch, True

@@ -25,11 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, Any]:
-    """Return every sigma of a network, and the statistics of its dynamic masks, as one row.
-
-    Args:
-        model: any network, run as `dynamic_masks` does.
-        images: as `dynamic_masks` takes them, on any device.
+    """Return every sigma of a network, and the statistics of its dynamic masks on images, as one row.
 
     Returns:
         "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"

@@ -110,7 +110,8 @@ def report(
     networks = {name: net}
     if twin := twin or _packaged_twin(net):
         networks[distinct(twin, networks)] = open_model(twin)
-    about, sample, seen = _about(model, net, record), None, [*map(_needs_images, _SEEN)]
+    needs_images = "This needs labelled images: pass validation data (--data)."
+    about, sample, seen = _about(model, net, record), None, [Section(title, [needs_images]) for title in _SEEN]
     if source is not None:
         images = eval_images(source, net, data_config(net))
         if isinstance(images, EvalStream):
@@ -151,7 +152,7 @@ def _open(model: str, place: Path) -> nn.Module:
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
     """Where a network comes from, in words."""
     config = getattr(net, "pretrained_cfg", None) or {}
-    architecture, size = _architecture(net), data_config(net)["input_size"]
+    architecture, size = config.get("architecture") or type(net).__name__, data_config(net)["input_size"]
     about = {"Architecture": architecture, "Image size": f"{size[2]} x {size[1]} pixels, {size[0]} channels"}
     spec = SPECS.get(f"{architecture}.{config.get('tag')}") if is_timm_name(model) else None
     if spec is not None:
@@ -166,14 +167,13 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
     return about
 
 
-def _architecture(net: nn.Module) -> str:
-    return str((getattr(net, "pretrained_cfg", None) or {}).get("architecture") or type(net).__name__)
-
-
 def _packaged_twin(net: nn.Module) -> str | None:
     """The name of the standard twin of a masked network where its weights come with the package."""
-    channels = data_config(net)["input_size"][0]
-    twins = specs_of(plain_name(net_of(_architecture(net)))) if has_masks(net) else []
+    channels, architecture = (
+        data_config(net)["input_size"][0],
+        (getattr(net, "pretrained_cfg", None) or {}).get("architecture"),
+    )
+    twins = specs_of(plain_name(net_of(architecture))) if has_masks(net) and architecture else []
     return next((spec.name for spec in twins if spec.packaged and spec.input_size[0] == channels), None)
 
 
@@ -188,18 +188,14 @@ def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
     return torch.stack([images[index][0] for index in evenly(readable.tolist(), most)])
 
 
-def _needs_images(title: str) -> Section:
-    return Section(title, ["This needs labelled images: pass validation data (--data)."])
-
-
 def _speed(net: nn.Module, device: torch.device) -> Section:
     """A rough measurement of a network and, where it has static masks, of its fused form on this machine."""
-    machine, size, threads = environment(), data_config(net)["input_size"], torch.get_num_threads()
+    machine, size = environment(), data_config(net)["input_size"]
     gpu = machine["gpu"] if device.type == "cuda" else None
     section = Section("Speed")
     section.text.append(
         f"The median of {_PASSES} forward passes without reading images, on {gpu or machine['processor']} "
-        f"(threads: {threads}) with torch {machine['torch']}. It is a rough figure: other programs change it."
+        f"(threads: {machine['threads']}) with torch {machine['torch']}. It is a rough figure: other programs change it."
     )
     forms = {"as it is": net}
     if any(isinstance(module, SGMConv2d) for module in net.modules()):

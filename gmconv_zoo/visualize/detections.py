@@ -47,15 +47,12 @@ class BoxedImage:
 
 
 def compared(coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: int) -> list[list[BoxedImage]]:
-    """Return some images of a dataset twice: with their true boxes, and with the detected ones.
+    """Return lines of a picture with two images each: true boxes and detections of the first, then of the second.
 
     Args:
         coco: annotations, read with the folder of the images.
         detections: in COCO's result format.
         count: number of images, spread evenly over those that have a box.
-
-    Returns:
-        Lines of a picture, each with two images: the true boxes and the detected ones of the first, then of the second.
     """
     assert coco.root is not None
     having = set(coco.image_ids[~coco.crowd].tolist())

@@ -85,10 +85,7 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
 
 
 def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, str]]:
-    """Return for every mask convolution, by its module name, what a `LayerMask` says of it besides its sigmas.
-
-    That is its kernel size, whether it is dynamic, and its stage.
-    """
+    """Return the kernel size, whether it is dynamic, and the stage of every mask convolution by its module name."""
     once, described = dict(model.named_modules()), {}  # which has a layer of several names under one of them
     for row in conversion_report(model):
         if row.target and row.name in once:
@@ -127,10 +124,8 @@ def effective_size(mask: Tensor, share: float) -> float:
 def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
     """Draw one (kH, kW) mask without ticks, dark for 0 and bright for 1."""
     axes.imshow(mask.numpy(), cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def short_name(name: str) -> str:

@@ -54,22 +54,20 @@ class Checkpoints:
         identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
             and empty values are the same as nothing.
         every: also write one after so many optimizer updates within an epoch, at least 1; None for epochs only.
-        best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
+        best: column of an epoch's row whose first largest value makes the best checkpoint.
 
     Raises:
         ValueError: when the folder cannot be written.
     """
 
-    def __init__(
-        self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str | None = None
-    ) -> None:
+    def __init__(self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str) -> None:
         self.folder, self.every, self.best = Path(folder), every, best
         self.identity = {_STORED.get(name, name.replace("_", " ")): value for name, value in identity.items()}
         _check_writable(self.folder)
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
-        if self.best is not None and is_best(state.rows[:-1], row, self.best):
+        if is_best(state.rows[:-1], row, self.best):
             self.save(state, BEST_NAME)
         self.save(state, LAST_NAME)
 

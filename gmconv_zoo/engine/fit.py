@@ -159,10 +159,8 @@ def fit(
 def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
-    Args:
-        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
-        compile: train and evaluate with `torch.compile`.
-        **options: others of `accelerate.Accelerator`.
+    The precision is "float32", "bf16" or "fp16", and one process cannot use two of them; ``compile`` trains and
+    evaluates with `torch.compile`, and other options are those of `accelerate.Accelerator`.
 
     Raises:
         ValueError: for fp16 without a device that has it, which accelerate would pass over in silence.

@@ -169,11 +169,8 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
 
 def _packaged_twin(net: nn.Module) -> str | None:
     """The name of the standard twin of a masked network where its weights come with the package."""
-    channels, architecture = (
-        data_config(net)["input_size"][0],
-        (getattr(net, "pretrained_cfg", None) or {}).get("architecture"),
-    )
-    twins = specs_of(plain_name(net_of(architecture))) if has_masks(net) and architecture else []
+    channels, config = data_config(net)["input_size"][0], getattr(net, "pretrained_cfg", None) or {}
+    twins = specs_of(plain_name(net_of(config.get("architecture", "")))) if has_masks(net) else []
     return next((spec.name for spec in twins if spec.packaged and spec.input_size[0] == channels), None)
 
 
@@ -195,7 +192,7 @@ def _speed(net: nn.Module, device: torch.device) -> Section:
     section = Section("Speed")
     section.text.append(
         f"The median of {_PASSES} forward passes without reading images, on {gpu or machine['processor']} "
-        f"(threads: {machine['threads']}) with torch {machine['torch']}. It is a rough figure: other programs change it."
+        f"(threads: {machine['threads']}) with torch {machine['torch']}. It is a rough figure: other work changes it."
     )
     forms = {"as it is": net}
     if any(isinstance(module, SGMConv2d) for module in net.modules()):

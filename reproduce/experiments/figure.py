@@ -19,12 +19,12 @@ from .tables import Difference, differences
 
 __all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gains_by_images"]
 
-# Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
+# Colour and marker of each arm
 _STYLES = {
-    "S-GMConv from 5": ("#0072B2", "o"),
-    "S-GMConv from half the kernel": ("#E69F00", "s"),
-    "S-GMConv from a third of the kernel": ("#009E73", "^"),
-    "GMConv from half the kernel": ("#CC79A7", "D"),
+    "S-GMConv from 5": (COLOURS[0], "o"),
+    "S-GMConv from half the kernel": (COLOURS[5], "s"),
+    "S-GMConv from a third of the kernel": (COLOURS[2], "^"),
+    "GMConv from half the kernel": (COLOURS[3], "D"),
 }
 
 

@@ -69,7 +69,6 @@ def run_all(
 
     Raises:
         ValueError: for jobs below 1, images that cannot be had or a results file that cannot be read.
-        OSError: when something cannot be written.
         RuntimeError: when a process was killed; finished runs are recorded.
     """
     if settings.jobs < 1:

@@ -130,7 +130,7 @@ def test_overwrite_starts_anew_and_excludes_resume(tmp_path):
 def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
     """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
     run(tmp_path)
-    writer = Checkpoints(tmp_path / "checkpoints", {})
+    writer = Checkpoints(tmp_path / "checkpoints", {}, best="val_top1")
     monkeypatch.setattr("gmconv_zoo.engine.checkpoint.gather_object", lambda found: [*found, False])
     state = SimpleNamespace()
     with pytest.raises(ValueError, match="is there for 1 of 2 processes: let all machines share the output folder"):
@@ -188,7 +188,7 @@ def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, m
 def test_checkpoints_within_an_epoch_come_every_so_many_updates(tmp_path, monkeypatch, every, steps):
     written = []
     monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append(state.step))
-    writer = Checkpoints(tmp_path, {}, every=every)
+    writer = Checkpoints(tmp_path, {}, every=every, best="val_top1")
     for step in range(1, 7):
         writer.after_update(SimpleNamespace(step=step), False)
     assert written == steps

@@ -137,12 +137,6 @@ def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
         writer.resume(state)
 
 
-def test_checkpoints_are_two_however_long_the_run(tmp_path):
-    run(tmp_path, save_every=1)
-    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["best.safetensors", "last.safetensors"]
-
-
 def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
     net = network()
 
@@ -157,18 +151,16 @@ def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
 
 
-def test_best_checkpoint_is_the_best_epoch_s(tmp_path):
+def test_best_checkpoint_is_the_best_epoch_s_and_there_is_one_other_however_long_the_run(tmp_path):
     net = network()
-    result = run(tmp_path, net, end_with_best=True)
+    result = run(tmp_path, net, end_with_best=True, save_every=1)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.safetensors", "last.safetensors"]
     best = read_state(tmp_path / "checkpoints" / "best.safetensors")
     tops = [row["val_top1"] for row in result.rows]
     assert best["progress"]["epoch"] == result.epoch == tops.index(max(tops)) + 1
     assert result.score.top1 == max(tops)
     assert all(torch.equal(value, best["ema"][key]) for key, value in net.state_dict().items())
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    run(tmp_path)
     with pytest.raises(ValueError, match="of another network"):
         load_weights(tmp_path / "checkpoints" / "last.safetensors", tiny_net())
 
@@ -182,16 +174,6 @@ def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, m
         writer(state, state.rows[-1])
     assert [epoch for epoch, name in written if name == "best.safetensors"] == [1, 2, 5]
     assert [epoch for epoch, name in written if name == "last.safetensors"] == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (3, [3, 6]), (None, [])])
-def test_checkpoints_within_an_epoch_come_every_so_many_updates(tmp_path, monkeypatch, every, steps):
-    written = []
-    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append(state.step))
-    writer = Checkpoints(tmp_path, {}, every=every, best="val_top1")
-    for step in range(1, 7):
-        writer.after_update(SimpleNamespace(step=step), False)
-    assert written == steps
 
 
 def test_checkpoint_of_a_recipe_without_a_newer_field_goes_on(tmp_path):
@@ -224,9 +206,21 @@ def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_agai
     assert all(map(torch.equal, nets[0].state_dict().values(), nets[1].state_dict().values()))
 
 
-@pytest.mark.parametrize(("rows", "written"), [([], 1), ([{"epoch": 1}], 1), ([{"epoch": 1, "val_top1": 3}], 0)])
-def test_an_epoch_is_saved_before_its_evaluation_until_one_was_evaluated(tmp_path, monkeypatch, rows, written):
-    names = []
-    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: names.append(name))
-    Checkpoints(tmp_path, {}, best="val_top1").after_update(SimpleNamespace(rows=rows), True)
-    assert names == ["last.safetensors"] * written
+@pytest.mark.parametrize(
+    ("every", "row", "steps"),
+    [
+        (1, {"val_top1": 3}, [1, 2, 3, 4, 5, 7, 8, 9, 10, 11]),
+        (3, {"val_top1": 3}, [3, 9]),
+        (None, {"val_top1": 3}, []),
+        (None, {"train_loss": 0.1}, [6, 12]),
+    ],
+)
+def test_an_epoch_is_saved_every_so_many_updates_and_before_its_evaluation_until_one_was_evaluated(
+    tmp_path, monkeypatch, every, row, steps
+):
+    written = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, state, name: written.append((state.step, name)))
+    writer = Checkpoints(tmp_path, {}, every=every, best="val_top1")
+    for step in range(1, 13):
+        writer.after_update(SimpleNamespace(step=step, rows=[row]), step % 6 == 0)
+    assert written == [(step, "last.safetensors") for step in steps]

@@ -79,15 +79,12 @@ def test_parts_measured_anew_replace_their_like_and_keep_their_commit(record):
         merge_record(earlier, elsewhere)
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_the_record_tells_what_became_of_freed_memory(record, monkeypatch):
     monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
-    returned = run_benchmark([TINY], keep_memory=False)
-    if platform.libc_ver()[0] != "glibc":
-        assert record["environment"]["freed_memory"] is returned["environment"]["freed_memory"] is None
-        return
     assert record["environment"]["freed_memory"] == ("kept" if keep_freed_memory() else "returned")
     assert f"freed memory {record['environment']['freed_memory']}" in full_table(record)
-    assert returned["environment"]["freed_memory"] == "returned"
+    returned = run_benchmark([TINY], keep_memory=False)
     kept = {**record, "environment": {**record["environment"], "freed_memory": "kept"}}
     with pytest.raises(ValueError, match="freed_memory is 'returned' here and was 'kept' in the record"):
         merge_record(kept, returned)  # the two do not belong in one table
@@ -102,11 +99,8 @@ def test_training_changes_the_weights_and_inference_does_not():
 
 
 def test_bf16_and_a_single_layer_are_measured():
-    settings = BenchmarkSettings(
-        nets=("resnet18",), kinds=("gmconv",), tasks=("training",), batches=(1,), image_size=16, precision="bf16",
-        stem_only=True, seconds=0, rounds=1,
-    )  # fmt: skip
-    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 4
+    settings = replace(TINY, tasks=("training",), image_size=16, precision="bf16", stem_only=True)
+    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 2 * 3  # formats, kinds
 
 
 @pytest.mark.slow
@@ -168,12 +162,8 @@ def test_networks_below_the_aimed_speed_are_listed_with_what_adds_time():
 
 def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):
     rows = scaling_rows(TINY, {"masked layers": (1, 2), "kernel size": (3, 5)})
-    assert [(row["axis"], row["value"]) for row in rows[::3]] == [
-        ("masked layers", 1),
-        ("masked layers", 2),
-        ("kernel size", 3),
-        ("kernel size", 5),
-    ]
+    points = list(dict.fromkeys((row["axis"], row["value"]) for row in rows))
+    assert points == [("masked layers", 1), ("masked layers", 2), ("kernel size", 3), ("kernel size", 5)]
     rows += [{**rows[0], "axis": "processes", "task": task} for task in PROCESS_TASKS]
     _draw(rows, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 5000

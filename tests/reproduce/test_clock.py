@@ -1,7 +1,5 @@
 """The clock and the memory count against costs that are known."""
 
-import time
-
 import pytest
 import torch
 
@@ -33,18 +31,12 @@ def test_speed_is_the_first_functions_time_over_the_others():
     assert [timing.milliseconds for timing in timings.values()] == [2000.0, 1000.0, 4000.0]
 
 
-def test_quartiles_show_the_spread_and_the_median_ignores_an_outlier():
-    functions, clock, _ = fake({"standard": [1.0], "other": [1.0, 1.0, 1.0, 1.0, 9.0, 2.0]})
+def test_quartiles_show_the_spread_and_the_median_ignores_an_outlier_and_the_warm_up():
+    functions, clock, _ = fake({"standard": [50.0, 1.0], "other": [70.0, 1.0, 1.0, 1.0, 9.0, 2.0]})
     timing = time_together(functions, CPU, seconds=0, min_rounds=5, clock=clock)["other"]
     assert timing.milliseconds == 1000.0
     assert timing.quartiles_ms == (1000.0, 2000.0)
     assert timing.ratio_quartiles == (0.5, 1.0)
-
-
-def test_the_warm_up_is_not_counted():
-    functions, clock, _ = fake({"standard": [50.0, 1.0], "other": [70.0, 1.0]})
-    timings = time_together(functions, CPU, seconds=0, min_rounds=2, clock=clock)
-    assert {timing.milliseconds for timing in timings.values()} == {1000.0}
 
 
 def test_functions_are_called_in_turn_and_slow_ones_less_often():
@@ -54,11 +46,6 @@ def test_functions_are_called_in_turn_and_slow_ones_less_often():
     rounds = [calls[3:6], calls[6:8], calls[8:11], calls[11:13]]
     assert all(len(set(names)) == len(names) for names in rounds)
     assert len({tuple(names) for names in rounds}) > 1
-
-
-def test_real_time_is_measured():
-    timings = time_together({"standard": lambda: time.sleep(0.02)}, CPU, seconds=0, min_rounds=3)
-    assert timings["standard"].milliseconds >= 20
 
 
 def test_peak_memory_is_exact():

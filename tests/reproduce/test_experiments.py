@@ -167,19 +167,18 @@ def test_runs_of_another_precision_have_folders_of_their_own(data, tmp_path, mon
 
 
 def test_run_that_diverges_is_a_row_and_is_repeated_only_when_asked_for(data, tmp_path):
-    changes = {"batch_size": 8, "lr": 1e30}
+    changes, results = {"batch_size": 8, "lr": 1e30}, tmp_path / "results.csv"
     (run,) = [r for r in plan_runs(["table1"], seeds=[0], epochs=1, changes=changes) if r.model.startswith("sgm")]
-    settings = RunSettings(data, tmp_path / "runs")
-    (record,) = run_all([run], tmp_path / "results.csv", settings)
+    said, settings = [], RunSettings(data, tmp_path / "runs")
+    (record,) = run_all([run], results, settings)
     assert record.status.startswith("NonFiniteError: stopped at step")
     assert record.top1_percent is None
     assert record.device
-    assert read_records(tmp_path / "results.csv", RunRecord) == [record]
-    said = []
-    run_all([run], tmp_path / "results.csv", settings, say=said.append)
-    run_all([run], tmp_path / "results.csv", settings, say=said.append, again=True)
+    assert read_records(results, RunRecord) == [record]
+    for again in (False, True):
+        run_all([run], results, settings, say=said.append, again=again)
     assert [line for line in said if line.startswith("1 runs")] == [
-        f"1 runs: {n} are recorded in {tmp_path / 'results.csv'}, {1 - n} are to be trained" for n in (1, 0)
+        f"1 runs: {n} are recorded in {results}, {1 - n} are to be trained" for n in (1, 0)
     ]
 
 
@@ -235,16 +234,13 @@ def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on
             check_recorded(record, tmp_path)
 
 
-@pytest.mark.parametrize("size", [3, 5, 7, 11])
-def test_kernel_experiments_share_everything_but_masks(size):
-    experiment = EXPERIMENTS[f"kernel{size}"]
-    assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in experiment.arms} == {
-        ("[1, 1, 1]", size)
-    }
-    assert [arm.options.get("sigma_init") for arm in experiment.arms] == [
-        None, 5.0, "kernel", round(size / 3, 2), "kernel",
-    ]  # fmt: skip
-    assert {json.dumps(arm.changes) for arm in experiment.arms} == {'{"sigma_weight_decay": 0.0}'}
+def test_kernel_experiments_share_everything_but_masks():
+    for size in (3, 5, 7, 11):
+        arms = EXPERIMENTS[f"kernel{size}"].arms
+        assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in arms} == {("[1, 1, 1]", size)}
+        sigmas = [arm.options.get("sigma_init") for arm in arms]
+        assert sigmas == [None, 5.0, "kernel", round(size / 3, 2), "kernel"]
+        assert {json.dumps(arm.changes) for arm in arms} == {'{"sigma_weight_decay": 0.0}'}
 
 
 def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch, capsys):

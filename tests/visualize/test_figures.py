@@ -110,14 +110,11 @@ def test_network_is_drawn_next_to_its_twin(tmp_path):
     assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (2)", "Sequential (3)"}
 
 
-def test_network_without_masks_is_told_so_and_gets_its_receptive_field(tmp_path, caplog):
-    (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path, layer=1)
+def test_network_without_masks_gets_its_receptive_field_and_a_field_that_is_cut_off_is_said(tmp_path, caplog):
+    (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path / "net", layer=1)
     assert picture.name == "receptive_field.png"
     assert "stdconv_cifar_resnet20.cifar10 has no Gaussian masks" in caplog.text
-
-
-def test_image_smaller_than_the_field_is_said(tmp_path, caplog):
-    draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path, torch.rand(1, 3, 5, 5))
+    draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path / "small", torch.rand(1, 3, 5, 5))
     assert "the image cuts the receptive field" in caplog.text
 
 

@@ -56,13 +56,10 @@ def test_film_has_a_frame_for_every_epoch_and_the_numbers_next_to_it(folder, tmp
     assert (body["layer"], body["stage"], float(body["vertical"])) == ("layer1.0.conv1", "stage 1", 4.0)
 
 
-@pytest.mark.parametrize("name", ["masks.png", "masks", "masks.mp4"])
-def test_other_endings_are_refused(folder, tmp_path, name):
-    with pytest.raises(ValueError, match=r"--film .*ends in \.gif or \.webp"):
-        draw_film(folder, tmp_path / name)
-
-
-def test_film_that_exists_is_replaced_only_when_told_to(folder, tmp_path):
+def test_other_endings_are_refused_and_a_film_is_replaced_only_when_told_to(folder, tmp_path):
+    for name in ("masks.png", "masks", "masks.mp4"):
+        with pytest.raises(ValueError, match=r"--film .*ends in \.gif or \.webp"):
+            draw_film(folder, tmp_path / name)
     film = tmp_path / "masks.gif"
     film.write_bytes(b"mine")
     with pytest.raises(ValueError, match="--overwrite"):

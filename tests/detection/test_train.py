@@ -1,6 +1,5 @@
 """Detectors are trained on folders of images with boxes, and go on after a stop to the same weights."""
 
-import csv
 import json
 import logging
 
@@ -15,6 +14,7 @@ from gmconv_zoo.detection import build, train
 from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.recipe import recipe_for
 from gmconv_zoo.engine import loop
+from gmconv_zoo.files.records import read_rows
 
 from .detectors import FROM_SCRATCH, SMALL
 from .runs import SCRATCH, quicken, run, shapes
@@ -32,8 +32,8 @@ def data(tmp_path_factory):
 
 def rows_of(folder):
     """The rows of summary.csv, without the times."""
-    with (folder / "summary.csv").open() as file:
-        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
+    rows = read_rows(folder / "summary.csv")
+    return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
 
 
 def test_a_run_keeps_the_best_epoch_with_its_records_predictions_and_pictures(data, tmp_path, caplog):

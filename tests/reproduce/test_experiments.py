@@ -1,4 +1,3 @@
-import csv
 import json
 import multiprocessing
 import runpy
@@ -10,6 +9,7 @@ import pytest
 import timm
 
 import gmconv_zoo
+from gmconv_zoo.files.records import read_rows
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
@@ -251,8 +251,7 @@ def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch
         runpy.run_module("reproduce.experiments", run_name="__main__")
     assert ended.value.code == 0
     assert "No experiment has been recorded" in capsys.readouterr().out  # at another batch size than the paper's
-    with (tmp_path / "runs.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(tmp_path / "runs.csv")
     assert {row["changes"] for row in rows} == {
         '{"batch_size": 8}',
         '{"batch_size": 8, "sigma_weight_decay": 0.0}',

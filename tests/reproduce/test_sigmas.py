@@ -1,6 +1,5 @@
 """Sigmas of recorded runs by depth, and the sigma that weight decay alone gives."""
 
-import csv
 import runpy
 import sys
 from dataclasses import replace
@@ -11,6 +10,7 @@ from matplotlib.image import imread
 
 from gmconv_zoo.classify.recipes import recipe_for
 from gmconv_zoo.engine.optim import build_optimizer, build_scheduler
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
 from reproduce.experiments.figure import draw_sigma_depths
 from reproduce.experiments.records import RunRecord, add_record
@@ -78,8 +78,7 @@ def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match=r"sigma-figure .* exists"):
         runpy.run_module("reproduce.experiments", run_name="__main__")
     assert min(imread(figure).shape[:2]) > 400
-    with figure.with_suffix(".csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(figure.with_suffix(".csv"))
     first = next(row for row in rows if row["layer"] == "conv1")
     assert [float(first[name]) for name in ("mean", "lowest", "highest")] == pytest.approx([2.8 / 3, 0.5, 1.4], 1e-5)
     shipped = [row for row in rows if row["panel"] == "3x3, decayed"]

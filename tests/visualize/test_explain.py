@@ -1,13 +1,12 @@
 """Explanations of one image with the weights that ship in the package."""
 
-import csv
-
 import pytest
 import timm
 import torch
 from PIL import Image
 
 import gmconv_zoo
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.visualize.explanation_figure import draw_explanation
 from tests.reports.report_run import noise
@@ -87,8 +86,7 @@ def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_pa
     noise().save(tmp_path / "a.png")
     found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[noise(1), noise(2)])
     path = draw_explanation(found, tmp_path / "explained.png")
-    with path.with_suffix(".csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path.with_suffix(".csv"))
     assert [row["name"] for row in rows[:5]] == [name for name, _ in found.classes]
     assert float(rows[5]["value"]) == pytest.approx(found.sigma[0], rel=1e-4)
     assert len((tmp_path / "explained_evidence.csv").read_text().splitlines()) == 32

@@ -1,7 +1,6 @@
 """The figures of a network's masks, and the numbers next to them."""
 
 import copy
-import csv
 import math
 
 import pytest
@@ -9,6 +8,7 @@ import timm
 import torch
 from torch import nn
 
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
 from gmconv_zoo.visualize.draw_model import draw_model
 from gmconv_zoo.visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
@@ -30,8 +30,7 @@ def dynamic_net() -> nn.Module:
 
 
 def rows_of(path) -> list[dict[str, str]]:
-    with path.with_suffix(".csv").open() as file:
-        return list(csv.DictReader(file))
+    return read_rows(path.with_suffix(".csv"))
 
 
 def test_flat_mask_holds_half_of_its_sum_in_half_of_its_area():

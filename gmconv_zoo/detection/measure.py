@@ -98,14 +98,8 @@ def evaluate_detector(
 ) -> CocoEvaluator:
     """Run a detector on every image of an annotation file, which was read with the detector's classes.
 
-    Args:
-        detector: its labels are those of the file's classes.
-        coco: annotations, read with the folder of the images.
-        accelerator: device, precision and processes, see `default_accelerator`.
-        batch_size: images per forward pass of each process. With more than 1, images are padded to the largest of their
-            batch, which changes detections slightly.
-        workers: loader processes of each process; None for a number that suits the machine.
-        progress: whether to show a progress bar.
+    With a batch size above 1, on each process, images are padded to the largest of their batch, which changes
+    detections slightly. Without a number of loader processes, one that suits the machine is chosen.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")

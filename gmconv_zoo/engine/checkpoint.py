@@ -85,11 +85,11 @@ class Checkpoints:
             self.save(state, LAST_NAME)
 
     def save(self, state: TrainState, name: str) -> None:
-        """Write one checkpoint; every process takes part, the main one writes.
+        """Write one checkpoint, in whose making every process takes part; after an error the earlier one stays.
 
         Raises:
-            NonFiniteError: when a weight is not finite; the earlier checkpoint stays.
-            CheckpointError: when it cannot be written; the earlier checkpoint stays.
+            NonFiniteError: when a weight is not finite.
+            CheckpointError: when the file cannot be written.
         """
         processes = gather_object([{"rng": rng_state(), "totals": state.totals.clone()}])
         if not state.accelerator.is_main_process:
@@ -122,12 +122,9 @@ class Checkpoints:
     def resume(self, state: TrainState) -> None:
         """Put a freshly prepared state where the last checkpoint left it, if there is one.
 
-        Args:
-            state: changed in place; untouched when this raises.
-
         Raises:
             ValueError: when the checkpoint is of another network or other settings, naming the difference, is
-                damaged, or is there for some processes only. Nothing is written or deleted then.
+                damaged, or is there for some processes only. Nothing is changed then.
         """
         last, best = self.folder / LAST_NAME, self.folder / BEST_NAME
         # a run that was killed before it had a last one has the best one, which is written first
@@ -174,10 +171,8 @@ class Checkpoints:
 def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
     """Load the weights of a checkpoint into a network, or their running average if the checkpoint has one.
 
-    Args:
-        path: checkpoint file.
-        model: the network of that run, changed in place, or a function that builds it from the run's identity
-            (network, recipe, seed and the like).
+    The network is that of the run, changed in place, or a function that builds it from the run's identity (network,
+    recipe, seed and the like).
 
     Raises:
         FileNotFoundError: when the file does not exist.

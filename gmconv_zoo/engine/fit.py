@@ -192,15 +192,10 @@ def described_run(settings: TrainSettings, accelerator: Accelerator) -> str:
 
 
 def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse an output folder in which a run would replace an earlier run, a network or other files.
+    """Raise `ValueError` for a folder in which a run would replace an earlier run, a network or other files.
 
-    Args:
-        output: folder of the run; it need not exist.
-        resume: continue from the checkpoint in the folder, if there is one; the folder is then this run's own.
-        overwrite: replace the earlier run or network; files of other names stay.
-
-    Raises:
-        ValueError: when the folder may not be written to, or both options are passed.
+    With ``resume``, a folder with a checkpoint is this run's own; with ``overwrite``, an earlier run or network is
+    replaced.
     """
     if resume and overwrite:
         raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")

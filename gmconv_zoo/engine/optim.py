@@ -132,24 +132,17 @@ class TrainSettings:
             raise ValueError(f"warmup_epochs={self.warmup_epochs}: must be below epochs={self.epochs}.")
 
     def override(self: _Settings, **values: Any) -> _Settings:
-        """Return the settings with some fields changed.
-
-        Raises:
-            ValueError: for a field that no recipe has, or a value outside its range.
-        """
+        """Return the settings with some fields changed; ValueError for unknown fields and values out of range."""
         names = [field.name for field in fields(self)]
         if unknown := sorted(set(values) - set(names)):
             raise ValueError(f"a recipe has no field {', '.join(unknown)}: its fields are {', '.join(names)}.")
         return replace(self, **values)
 
     def adapt(self: _Settings, **values: Any) -> _Settings:
-        """Return the settings with some fields changed and dependent fields rescaled.
+        """Return the settings with some fields changed, as `override`, and dependent fields rescaled.
 
         Another number of epochs rescales milestones, the epochs between steps, and a warm-up that no longer fits,
         unless they are given too. Another batch size changes nothing else.
-
-        Raises:
-            ValueError: as in `override`.
         """
         epochs = values.get("epochs", self.epochs)
         if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
@@ -169,9 +162,7 @@ class TrainSettings:
 
 
 def build_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
-    """Build the optimizer over a network's trainable parameters, the sigmas in a group of their own.
-
-    Its groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
+    """Build the optimizer over a network's trainable parameters, with the groups of `param_groups`.
 
     Raises:
         ValueError: when nothing is trainable, or the optimizer needs a device or a package that does not exist.

@@ -17,13 +17,7 @@ NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that experiments train on, and what it must contain to be recorded under its name.
-
-    Attributes:
-        label: what records call its validation images.
-        classes: number of classes.
-        train, val: number of training and of validation images.
-    """
+    """What records call a dataset's validation images, and how many classes and images it must contain."""
 
     label: str
     classes: int

@@ -16,7 +16,7 @@ from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of
-from .resize import TooThinError
+from .heads import TooThinError
 
 __all__ = ["Found", "detect", "detection_table"]
 

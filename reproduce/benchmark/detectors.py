@@ -60,7 +60,7 @@ def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False)
     steps = {name: _step(detector, image, target) for name, detector in detectors.items()}
     clock = time.process_time if busy else time.perf_counter
     timings = time_together(steps, torch.device("cpu"), seconds=seconds, min_rounds=rounds, clock=clock)
-    return [{"detector": name, "side": side, **timings[name].to_dict()} for name in detectors]
+    return [{"detector": name, "side": side, **timings[name]} for name in detectors]
 
 
 def detector_table(record: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def measure(
     return [
         {
             "kind": kind,
-            **timings[kind].to_dict(),
+            **timings[kind],
             "peak_mib": round(peaks[kind] / 2**20, 2),
             "memory_ratio": round(peaks[kind] / reference, 4),
         }

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-__all__ = ["peak_bytes", "storage_bytes"]
+__all__ = ["peak_bytes"]
 
 
 def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: torch.device) -> int:
@@ -22,7 +22,7 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: t
         function()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
-    before = storage_bytes(held)
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in held)}
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         function()
     assert recorded.profiler is not None
@@ -32,10 +32,4 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: t
     for _, change in changes:
         now += change
         worst = max(worst, now)
-    return before + worst
-
-
-def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind tensors, each counted once."""
-    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
-    return sum(storages.values())
+    return sum(storages.values()) + worst

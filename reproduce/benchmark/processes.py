@@ -42,7 +42,7 @@ def process_rows(kinds: Sequence[str], processes: int, *, seconds: float, rounds
         for task in _TASKS:
             steps = {kind: partial(_step_of_all, workers, (task, kind)) for kind in kinds}
             timings = time_together(steps, torch.device("cpu"), seconds=seconds, min_rounds=rounds)
-            rows += [{"task": task, "kind": kind, **timings[kind].to_dict()} for kind in kinds]
+            rows += [{"task": task, "kind": kind, **timings[kind]} for kind in kinds]
     return rows
 
 

@@ -44,7 +44,7 @@ def startup_times(*, net: str = "resnet50", rounds: int = 5, busy: bool = False)
         "rounds": rounds,
         "busy": busy,
         "import_ms": round(statistics.median(imports), 1),
-        **{f"create_{kind}_ms": round(timings[kind].milliseconds, 1) for kind in names},
-        **{f"create_{kind}_ratio": round(1 / timings[kind].ratio, 3) for kind in ("gmconv", "sgmconv")},
-        "convert_ms": round(timings["convert"].milliseconds, 1),
+        **{f"create_{kind}_ms": round(timings[kind]["milliseconds"], 1) for kind in names},
+        **{f"create_{kind}_ratio": round(1 / timings[kind]["ratio"], 3) for kind in ("gmconv", "sgmconv")},
+        "convert_ms": round(timings["convert"]["milliseconds"], 1),
     }

@@ -144,24 +144,13 @@ def _digits_folder(folder: Path) -> Path:
 
 
 def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
+    names = ("net", "start", "image_size", "statistics", "optimizer", "layer_decay", "epochs")
+    common = {name: getattr(args, name) for name in names}
+    common |= {"batch": 0, "precision": "no" if args.precision == "float32" else args.precision}
     for seed, name, family, rate in product(args.seeds, args.sets, args.families, args.rates):
         dataset, _, per_class = name.partition(":")
-        yield FinetuningRun(
-            net=args.net,
-            family=family,
-            start=args.start,
-            dataset=dataset,
-            per_class=int(per_class) if per_class else None,
-            image_size=args.image_size,
-            statistics=args.statistics,
-            optimizer=args.optimizer,
-            lr=rate,
-            layer_decay=args.layer_decay,
-            batch=0,
-            epochs=args.epochs,
-            seed=seed,
-            precision="no" if args.precision == "float32" else args.precision,
-        )
+        images = {"dataset": dataset, "per_class": int(per_class) if per_class else None}
+        yield FinetuningRun(**common, **images, family=family, lr=rate, seed=seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +11,6 @@ from torchvision.ops import box_convert
 
 from ..coco.file import CocoFile
 from ..extras import needs_extra
-from ..files.records import write_json
 from ..wording import listed
 from .heads import MOST_DETECTIONS
 
@@ -82,10 +80,6 @@ class CocoEvaluator:
             ValueError: when images of the file were not evaluated.
         """
         return average_precision(self.coco, self.detections())
-
-    def write_predictions(self, path: str | Path) -> Path:
-        """Write `detections` to a result file, which `read_results` reads."""
-        return write_json(path, self.detections())
 
     def detections(self) -> list[dict[str, Any]]:
         """Return all detections in the format of a COCO result file; ValueError when images were not evaluated."""

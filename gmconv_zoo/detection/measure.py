@@ -12,7 +12,7 @@ from ..coco.images import CocoImages, coco_loader
 from ..engine.evaluate import evaluate
 from ..engine.fit import default_accelerator
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, write_results
+from ..files.records import RESULTS_NAME, write_json, write_results
 from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
@@ -82,7 +82,7 @@ def measure(
     result = evaluator.result()
     if output is not None and accelerator.is_main_process:
         _write(output, data, split, result, model=model, precision=accelerator.mixed_precision)
-        found = read_results(evaluator.write_predictions(Path(output) / PREDICTIONS_NAME), coco)
+        found = read_results(write_json(Path(output) / PREDICTIONS_NAME, evaluator.detections()), coco)
         draw_boxes(compared(coco, found, count=SHOWN_IMAGES), Path(output) / PICTURE_NAME, classes=coco.classes)
     return result
 

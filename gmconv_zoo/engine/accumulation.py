@@ -21,11 +21,7 @@ __all__ = ["UpdateParts", "part_size"]
 
 
 def part_size(batch_size: int, parts: int, processes: int) -> int:
-    """Return the number of images in each part of an update's batch, over all processes.
-
-    Raises:
-        ValueError: when the batch cannot be divided into the parts and each shared evenly.
-    """
+    """Return the number of images in each part of an update's batch; ValueError where they cannot be shared evenly."""
     if parts < 1:
         raise ValueError(f"accumulate={parts}: pass at least 1 part per update (--accumulate).")
     if batch_size % (parts * processes):
@@ -40,9 +36,7 @@ def part_size(batch_size: int, parts: int, processes: int) -> int:
 class UpdateParts:
     """Weight every part of an update by its share of the update's images.
 
-    Args:
-        accelerator: accelerator that accumulates the gradients.
-        loader: loader of the parts of an epoch, prepared by the accelerator.
+    The loader of the parts of an epoch is prepared by the accelerator, which accumulates the gradients.
     """
 
     def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:

@@ -57,17 +57,10 @@ PROBE_IMAGES, LISTED_PROBE_IMAGES = 256, 64
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run gave.
-
-    Attributes:
-        row: the row of the epoch that the network's weights are from.
-        rows: one per epoch, as in summary.csv.
-        results: what results.json says, without the machine.
-    """
+    """What a run gave: the row of the epoch that the network's weights are from, and all rows as in summary.csv."""
 
     row: dict[str, Any]
     rows: list[dict[str, Any]]
-    results: dict[str, Any]
 
 
 def fit(
@@ -147,13 +140,12 @@ def fit(
         warn_of_static_layers(model, row)
     if summary.path is not None and task.draw is not None:
         task.draw(state.rows, summary.path.with_name(CURVES_NAME))
-    chosen = settings.patience is not None or options.end_with_best
-    results = described | _outcome(row, summary, chosen, accelerator)
-    if stem := stem_record(row, len(probe)):
-        results["stem"] = stem
     if options.output is not None and accelerator.is_main_process:
+        chosen = settings.patience is not None or options.end_with_best
+        stem = stem_record(row, len(probe))
+        results = described | _outcome(row, summary, chosen) | ({} if stem is None else {"stem": stem})
         write_results(options.output, results)
-    return FitResult(row, summary.rows, results)
+    return FitResult(row, summary.rows)
 
 
 def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
@@ -329,7 +321,7 @@ def _described(
     }
 
 
-def _outcome(row: dict[str, Any], summary: Summary, chosen: bool, accelerator: Accelerator) -> dict[str, Any]:
+def _outcome(row: dict[str, Any], summary: Summary, chosen: bool) -> dict[str, Any]:
     """What is known at a run's end only."""
     skipped = [earlier["skipped_images"] for earlier in summary.rows if "skipped_images" in earlier]
     return {

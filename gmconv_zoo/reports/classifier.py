@@ -33,12 +33,10 @@ from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
 from .answers import AnswerSections
 from .page import Section, write_page
-from .sections import curve_section, field_section, mask_sections, network_section
+from .sections import FIELD_IMAGES, SIGMA_IMAGES, curve_section, field_section, mask_sections, network_section
 
 __all__ = ["report"]
 
-# Images that the sigmas of dynamic layers and the receptive fields are averaged over, evenly spread over the dataset
-_SIGMA_IMAGES, _FIELD_IMAGES = 64, 16
 # Batch sizes, and forward passes of each whose median is a speed; the first one is not counted.
 _BATCHES, _PASSES, _FIRST = (1, 8), 7, 1
 _SEEN = ("Effective receptive fields", "Accuracy", "Confusion", "Worst mistakes")
@@ -125,8 +123,8 @@ def report(
         where = f"{source.name}/"  # a page is passed on, and has no path of the machine
         left_out = [said.removeprefix(where) for said in images.why_unreadable(answers.bad)]
         answered = AnswerSections(answers, label_names(net), source, left_out)
-        sample = _sample(images, answers.index, _SIGMA_IMAGES).to(next(net.cpu().parameters()))
-        fields = field_section(networks, _sample(images, answers.index, _FIELD_IMAGES), progress=progress)
+        sample = _sample(images, answers.index, SIGMA_IMAGES).to(next(net.cpu().parameters()))
+        fields = field_section(networks, _sample(images, answers.index, FIELD_IMAGES), progress=progress)
         seen = [fields, answered.accuracy_section(), answered.confusion_section(), answered.mistake_section(mistakes)]
         seen[1].text += [_CAUTION] * bool(record.get("split_made"))
     columns = ("epoch", "train_loss", "val_top1_percent")

@@ -57,7 +57,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", default="float32", choices=tuple(PRECISIONS), help="mixed precision (default: %(default)s)")
     add("--compile", action="store_true", help="use torch.compile")
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
-    add("--again", action="store_true", help="also train what is recorded as failed")
     add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
     add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
     add("--figure", type=Path, metavar="PNG", help="only draw the gains of kernel3 to kernel11 from the CSV file")
@@ -91,7 +90,7 @@ def main(args: argparse.Namespace) -> int:
     runs = plan_runs(args.experiments, **planned)
     precision = "no" if args.precision == "float32" else args.precision  # as records have it
     settings = RunSettings(args.data_dir, args.output, precision, args.jobs, args.compile, args.val_every)
-    records = run_all(runs, args.results, settings, again=args.again, say=print)
+    records = run_all(runs, args.results, settings, say=print)
     print(f"\n{experiment_tables(read_records(args.results, RunRecord))}")
     return int(any(record.status != "done" for record in records))
 

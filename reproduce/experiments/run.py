@@ -52,7 +52,6 @@ def run_all(
     results: str | Path,
     settings: RunSettings,
     *,
-    again: bool = False,
     say: Callable[[str], None] = _logger.info,
 ) -> list[RunRecord]:
     """Train every run that is not recorded yet, and return the records of all, in their order.
@@ -64,7 +63,6 @@ def run_all(
         runs: from `plan_runs`.
         results: the CSV file with a row per run.
         settings: how they are trained.
-        again: also train those that are recorded as failed.
         say: receives a line of text per run.
 
     Raises:
@@ -75,9 +73,7 @@ def run_all(
         raise ValueError(f"jobs={settings.jobs}: pass at least 1.")
     known = {record.key: record for record in read_records(results, RunRecord)}
     keys = [run.record(settings.precision).key for run in runs]
-    waiting = [
-        run for run, key in zip(runs, keys, strict=True) if key not in known or (again and known[key].status != "done")
-    ]
+    waiting = [run for run, key in zip(runs, keys, strict=True) if key not in known]
     for name in sorted({run.dataset for run in waiting}):  # downloads, if any, before runs do so at the same time
         experiment_data(name, settings.data_dir, settings.output)
     say(f"{len(runs)} runs: {len(runs) - len(waiting)} are recorded in {results}, {len(waiting)} are to be trained")

@@ -25,13 +25,7 @@ _ROUNDING = 1.0  # pixels beyond the image that are no mistake: tools round the 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image, as the annotation file describes it.
-
-    Attributes:
-        id: number that annotations and results refer to.
-        name: path of the file in the folder of images.
-        height, width: size in pixels.
-    """
+    """One image, as the annotation file describes it: its path in the folder of images, and its size in pixels."""
 
     id: int
     name: str

@@ -23,13 +23,9 @@ __all__ = ["Found", "detect", "detection_table"]
 
 @dataclass(frozen=True)
 class Found:
-    """The outcome for one image.
+    """The detections in an image file, best first, or why it cannot be read.
 
-    Attributes:
-        image: its path.
-        boxed: the image with its detections, best first; None if it cannot be read.
-        entries: the detections in COCO's result format, with "file_name" and "category" as well.
-        error: why the image cannot be read; empty otherwise.
+    The entries are in COCO's result format, with "file_name" and "category" as well.
     """
 
     image: Path
@@ -57,6 +53,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
     if not 0 <= least <= 1:
         raise ValueError(f"least={least}: pass a score in [0, 1] (--score).")
     categories = [*categories_of(detector).items()]
+    names = {key: name for name, key in categories}
     place = usable_device(device)
     detector = detector.to(place).eval()
     for number, path in enumerate(images, start=1):
@@ -75,14 +72,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
             name, key = categories[label - 1]
             known = {"image_id": number, "category_id": key, "bbox": bbox, "score": score}
             entries.append({**known, "file_name": str(path), "category": name})
-        boxed = BoxedImage(
-            path.name,
-            np.asarray(image),
-            tuple(tuple(entry["bbox"]) for entry in entries),
-            tuple(entry["category"] for entry in entries),
-            tuple(entry["score"] for entry in entries),
-        )
-        yield Found(path, boxed, tuple(entries))
+        yield Found(path, BoxedImage.detected(path.name, np.asarray(image), entries, names), tuple(entries))
 
 
 def detection_table(found: Found) -> str:

@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,8 +126,7 @@ def run_epochs(
             set_train_mode(state.model, freeze_statistics=settings.freeze_statistics)
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
-            waiting = _Waiting()
-            train_loss = _run_epoch(state, loader, settings, batch_loss, waiting, on_first_batch, after_update, bar)
+            train_loss, waited = _run_epoch(state, loader, settings, batch_loss, on_first_batch, after_update, bar)
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -137,7 +136,7 @@ def run_epochs(
                 "lr": state.epoch_lr,
                 "train_loss": train_loss,
                 "seconds": time.perf_counter() - started,
-                "data_seconds": waiting.seconds,
+                "data_seconds": waited,
             }
             for callback in callbacks:
                 callback(state, row)
@@ -148,20 +147,25 @@ def _run_epoch(
     loader: DataLoader[Any],
     settings: TrainSettings,
     batch_loss: BatchLoss,
-    waiting: "_Waiting",
     on_first_batch: BatchCallback | None,
     after_update: UpdateCallback | None,
     bar: tqdm,
-) -> float:
-    """One pass, or what is left of it; the mean loss over the samples of all processes."""
+) -> tuple[float, float]:
+    """One pass, or what is left of it: the mean loss over the samples of all processes, and seconds without a batch."""
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
-    left: Iterable[Any] = () if state.batch == batches else loader
+    left: Any = () if state.batch == batches else loader
     if 0 < state.batch < batches:
         left = skip_first_batches(loader, state.batch)
     else:
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
-    for batch in waiting.each(left):
+    left, waited = iter(left), 0.0
+    while True:
+        began = time.perf_counter()
+        batch = next(left, None)
+        waited += time.perf_counter() - began
+        if batch is None:
+            break
         _restore_rng(state)  # saved within an epoch: after that draw
         if not state.batch and on_first_batch is not None:
             on_first_batch(state, batch)
@@ -179,27 +183,7 @@ def _run_epoch(
     total = state.totals
     if state.accelerator.num_processes > 1:  # alone it stays on the CPU: not every device has float64
         total = state.accelerator.reduce(total.to(state.accelerator.device), reduction="sum")
-    return (total[0] / total[1]).item()
-
-
-class _Waiting:
-    """Adds up the seconds that are spent in a loader."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def each(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """The loader's batches; between two of them the clock stands still."""
-        batches = iter(loader)
-        while True:
-            started = time.perf_counter()
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            finally:
-                self.seconds += time.perf_counter() - started
-            yield batch
+    return (total[0] / total[1]).item(), waited
 
 
 def _restore_rng(state: TrainState) -> None:

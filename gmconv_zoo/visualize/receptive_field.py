@@ -154,7 +154,7 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
 
 
 def rectified_gradient(score: Tensor, x: Tensor) -> Tensor:
-    """Return the (H, W) positive part of a score's gradient with respect to a (B, C, H, W) input, on the CPU, in float64.
+    """Return the positive gradient of a score with respect to a (B, C, H, W) input, as (H, W) float64 on the CPU.
 
     It is 0 where the score does not depend on the input.
     """

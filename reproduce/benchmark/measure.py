@@ -36,7 +36,7 @@ def measure(
     settings: BenchmarkSettings,
     memory_format: str = "contiguous",
 ) -> list[dict[str, Any]]:
-    """Time some models on one input in turn and take their peak memory.
+    """Time some models on one input in turn and take their peak memory, with one JSON-ready row per model.
 
     Args:
         models: kind -> model, the one to compare with first; they are moved to the settings' device.
@@ -44,9 +44,6 @@ def measure(
         task: "inference" or "training".
         settings: device, precision and how long to measure.
         memory_format: of the models' kernels; x has its own.
-
-    Returns:
-        One JSON-ready row per model.
 
     Raises:
         ValueError: when memory does not suffice, saying what to lower.

@@ -24,7 +24,7 @@ _NET, _IMAGES, _SIDE = "resnet18", 32, 64
 
 
 def process_rows(kinds: Sequence[str], processes: int, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Time a training step and a validation batch of ResNet-18 that processes share.
+    """Time a training step and a validation batch of ResNet-18 that processes share: a row per task and kind.
 
     The processes divide 32 images of 64 x 64 pixels. In training, they average their gradients; in validation, they
     add up their counts.
@@ -33,9 +33,6 @@ def process_rows(kinds: Sequence[str], processes: int, *, seconds: float, rounds
         kinds: some of `KINDS`, the one to compare with first.
         processes: number of processes, a divisor of 32; every one needs a core of its own.
         seconds, rounds: as in `BenchmarkSettings`, for every task.
-
-    Returns:
-        One JSON-ready row per task and kind.
     """
     rows = []
     with _workers(kinds, processes) as workers:

@@ -50,9 +50,6 @@ def run_benchmark(
 
     Returns:
         ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
-
-    Raises:
-        ValueError: when memory does not suffice for one of them.
     """
     record: dict[str, Any] = {"environment": _environment(parts, keep_memory), "startup": None, "parts": []}
     if startup:
@@ -80,17 +77,13 @@ def run_benchmark(
 def make_record(
     folder: str | Path, parts: Sequence[BenchmarkSettings], *, renew: bool = False, keep_memory: bool = True
 ) -> Path:
-    """Measure parts, all on one device and in one precision, into the file of that device and precision.
+    """Measure parts, all on one device and in one precision, into the folder's file of that device and precision.
 
-    Args:
-        folder: folder of records.
-        parts: what to measure.
-        renew: put the parts in place of their like in the record, as `merge_record`, instead of making a whole new one.
-        keep_memory: as in `run_benchmark`.
+    With ``renew``, the parts take the place of their like in the record, see `merge_record`.
 
     Raises:
         FileNotFoundError: when there is no record to renew.
-        ValueError: when memory does not suffice, or the record is from another machine.
+        ValueError: when the record is from another machine.
     """
     path = Path(folder) / f"{parts[0].device}_{parts[0].precision}.json"
     if not renew:

@@ -32,14 +32,9 @@ _logger = logging.getLogger(__name__)
 
 
 def run_scaling(path: Path, *, device: str = "cpu", busy: bool = False) -> Path:
-    """Measure along every axis and draw it; a few minutes on two cores, which processes that share the work need.
+    """Measure along every axis, write a JSON file and draw a picture (.png) of the same name.
 
-    Args:
-        path: the picture; a JSON file of the same name is written beside it.
-        device, busy: as in `BenchmarkSettings`.
-
-    Raises:
-        ValueError: for a picture that does not end in .png, and as `BenchmarkSettings` does.
+    This takes a few minutes on two cores, which processes that share the work need.
     """
     if path.suffix != ".png":
         raise ValueError(f"--scaling {path}: end the picture's name in .png.")

@@ -71,11 +71,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms that are trained alike, with the same seeds.
+    """Arms that are trained alike, with the same seeds, in the order of the table.
 
     Attributes:
         title: what is compared; says so where the paper's experiment was another one.
-        arms: in the order of the table.
         against: label of the arm that the others are compared with, seed by seed.
         net: the network, where the experiment is about this one; "" for those that are asked for.
     """
@@ -88,6 +87,7 @@ class Experiment:
 
 # Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
 KERNEL_SIZES = (3, 5, 7, 11)
+_CONVNEXT = {"depths": [2, 2, 2, 2], "patch_size": 2}
 
 
 def _starts(size: int) -> dict[str, float | str]:
@@ -134,7 +134,7 @@ def _depthwise(size: int) -> Experiment:
 
     Its stem has kernels of 2x2, whose mask is 1 at every tap: a dynamic stem would have nothing to say.
     """
-    network = {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": size}
+    network = {**_CONVNEXT, "kernel_sizes": size}
     masked = [
         Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma})
         for start, sigma in _starts(size).items()
@@ -193,10 +193,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
         "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",
-        tuple(
-            Arm(f"lr {lr:g}", "", {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": 7}, {"lr": lr})
-            for lr in (0.0007, 0.002, 0.006)
-        ),
+        tuple(Arm(f"lr {lr:g}", "", {**_CONVNEXT, "kernel_sizes": 7}, {"lr": lr}) for lr in (0.0007, 0.002, 0.006)),
         "lr 0.002",
         DEPTHWISE_NET,
     ),

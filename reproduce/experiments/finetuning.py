@@ -58,14 +58,7 @@ _CIFAR = {
 
 
 def _finetune(wanted: FinetuningRun, images: ImageData, weights: str | None, *, val_every: int) -> FinetuningRun:
-    """Finetune and return the run with its result.
-
-    Args:
-        wanted: what to train.
-        images: training images, of which ``per_class`` are drawn, and validation images.
-        weights: folder or name of the plain network to start from; None for the package's own CIFAR network.
-        val_every: evaluate after so many epochs, and after the last one.
-    """
+    """Finetune and return the run with its result; without weights, from the package's own CIFAR network."""
     if wanted.per_class is not None:
         images = replace(images, train=_few(images.train, wanted.per_class, wanted.seed))
     recipe = _recipe(len(images.train), wanted)

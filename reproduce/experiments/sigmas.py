@@ -117,18 +117,10 @@ def decayed_table() -> str:
     for family, name in SHIPPED.items():
         for stage, members in groupby(shipped_sigmas(name), key=lambda layer: layer[1]):
             values = [sigma for _, _, sigma in members]
-            parts = [100 * (value / alone - 1) for value in (min(values), max(values))]
-            rows.append(
-                (
-                    family,
-                    stage,
-                    str(len(values)),
-                    f"{mean(values):.2f}",
-                    _range(f"{min(values):.2f}", f"{max(values):.2f}"),
-                    f"{alone:.2f}",
-                    _range(*(f"{part:+.0f} %" for part in parts)),
-                )
-            )
+            ends = min(values), max(values)
+            taps = _range(*(f"{value:.2f}" for value in ends))
+            parts = _range(*(f"{100 * (value / alone - 1):+.0f} %" for value in ends))
+            rows.append((family, stage, str(len(values)), f"{mean(values):.2f}", taps, f"{alone:.2f}", parts))
     columns = ("network", "stage", "static layers", "mean sigma", "lowest to highest", "decay alone", "difference")
     return table(columns, rows, right=(2, 3, 5))
 

@@ -37,13 +37,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of paired differences.
-
-    Attributes:
-        value: in points.
-        margin: half the 95 % interval by Student's t; None for fewer than three pairs.
-        pairs: how many.
-    """
+    """The mean of paired differences in points, and half its 95 % interval by Student's t for three pairs or more."""
 
     value: float
     margin: float | None
@@ -178,14 +172,10 @@ _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class Setting(NamedTuple):
-    """What runs must share to be compared.
+    """What runs must share to be compared, as in `RunRecord`.
 
-    Attributes:
-        dataset: the validation images, e.g. "CIFAR-10 test".
-        net: the network's name.
-        images: size of the training subset; None for all images of the dataset.
-        epochs, precision: as in `RunRecord`.
-        whole: the paper's number of epochs; None for a network that the paper does not train.
+    All images of the dataset are None, and ``whole`` is the paper's number of epochs, None where it does not train the
+    network.
     """
 
     dataset: str

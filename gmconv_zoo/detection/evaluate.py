@@ -27,11 +27,7 @@ _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 class CocoEvaluator:
-    """Collect the detections of all images once, and measure them.
-
-    Args:
-        coco: annotation file; all its images are evaluated.
-    """
+    """Collect the detections in all images of an annotation file once, and measure them."""
 
     def __init__(self, coco: CocoFile) -> None:
         self.coco = coco

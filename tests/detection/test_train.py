@@ -106,10 +106,7 @@ def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
         ),
         ({"model_options": {"backbone": "test_resnet"}}, r"batch_norm='eval' uses statistics .* batch_norm=train\)"),
         ({"model_options": {**SCRATCH, "backbones": "x"}}, "unexpected keyword argument 'backbones'.*--model-options"),
-        ({"preset": "fast"}, "preset 'fast' does not exist: pass one of faster_std"),
         ({"image_size": 0}, r"image_size=0: pass at least 1 pixel \(--image-size\)"),
-        ({"overrides": {"milestone": (3,)}}, "a recipe has no field milestone"),
-        ({"weights": "none.pth"}, "the file does not exist"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, message):

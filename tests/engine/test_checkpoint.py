@@ -1,7 +1,6 @@
 import errno
 import math
 import os
-import resource
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +24,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_state_comes_back_as_it_was(tmp_path):
+def test_state_comes_back_as_it_was_and_a_truncated_file_is_named(tmp_path):
     state = {
         "a": torch.arange(4).view(2, 2).t(),
         "b": {0: {"step": torch.tensor(3.0), "x": None}, "c": [0.1, math.inf, True, "text", 2**70]},
@@ -36,26 +35,9 @@ def test_state_comes_back_as_it_was(tmp_path):
     assert back["b"][0]["step"] == 3
     assert back["b"][0]["x"] is None
     assert back["b"]["c"] == state["b"]["c"]
-
-
-def test_truncated_file_is_named(tmp_path):
-    write_state(tmp_path / "x", {"a": torch.zeros(100)})
-    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-50])
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-5])
     with pytest.raises(ValueError, match=r"x is not a checkpoint of gmconv_zoo, or it is damaged"):
         read_state(tmp_path / "x")
-
-
-def test_failed_write_keeps_the_earlier_file_and_leaves_no_scratch(tmp_path):
-    write_state(tmp_path / "x", {"a": 1})
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            write_state(tmp_path / "x", {"a": torch.zeros(100_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert read_state(tmp_path / "x") == {"a": 1}
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monkeypatch):
@@ -70,6 +52,7 @@ def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monk
     with pytest.raises(CheckpointError, match=r"No space left on device.*the earlier .*last.safetensors is kept"):
         run(tmp_path, save_every=1)
     monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.safetensors"]
     assert read_state(tmp_path / "checkpoints" / "last.safetensors")["progress"]["step"] == 2
     assert run(tmp_path).rows[-1]["epoch"] == RECIPE.epochs
 

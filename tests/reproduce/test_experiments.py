@@ -92,6 +92,9 @@ def test_records_survive_the_file_and_replace_their_like(tmp_path):
     better = replace(first, correct=950)
     add_record(path, better)
     assert sorted(read_records(path, RunRecord), key=lambda r: r.seed) == [better, failed]
+    for record in (better, failed):  # the order in which runs finish does not matter
+        add_record(tmp_path / "other.csv", record)
+    assert (tmp_path / "other.csv").read_text() == path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -109,21 +112,15 @@ def test_runs_are_told_apart_by_what_was_asked_for_and_not_by_what_came_of_it(tm
     assert len(read_records(tmp_path / "runs.csv", RunRecord)) == 1 + another
 
 
-def test_file_does_not_depend_on_the_order_of_finishing(tmp_path):
-    records = [a_record(seed=seed, epochs=epochs) for seed in (2, 0, 1) for epochs in (10, 160)]
-    for name, order in (("one", records), ("two", records[::-1])):
-        for record in order:
-            add_record(tmp_path / name, record)
-    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
-
-
 @pytest.mark.parametrize("line", ["a,b", "m,{},d,x,{},0,no,done,,,,,,,,,,,,,", "m,{,d,1,{},0,no,done,,,,,,,,,,,,,"])
-def test_damaged_row_is_named(tmp_path, line):
+def test_damaged_row_and_a_folder_without_a_finished_run_are_named(tmp_path, line):
     path = tmp_path / "runs.csv"
     add_record(path, a_record())
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(ValueError, match=r"runs\.csv, line 3, is not a recorded run"):
         read_records(path, RunRecord)
+    with pytest.raises(ValueError, match=r"holds no finished run.*train it to its end"):
+        record_of_folder(tmp_path)
 
 
 def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monkeypatch):
@@ -189,12 +186,7 @@ def test_several_jobs_give_what_one_gives(data, tmp_path, monkeypatch):
     assert together[0].correct == one[0].correct
 
 
-def test_folder_without_a_finished_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no finished run.*train it to its end"):
-        record_of_folder(tmp_path)
-
-
-def test_subset_has_the_same_number_of_every_class_and_all_validation_images(data, tmp_path):
+def test_subset_has_the_same_number_of_every_class_and_another_dataset_is_refused(data, tmp_path):
     place = experiment_data("cifar10:6", data, tmp_path / "out")
     files = {path.relative_to(place).parts[:2] for path in Path(place).rglob("*.png")}
     counts = {part: len(list((Path(place) / Path(*part)).iterdir())) for part in files}
@@ -204,9 +196,6 @@ def test_subset_has_the_same_number_of_every_class_and_all_validation_images(dat
     (record,) = (r.record("no") for r in plan_runs(["table1"], datasets=["cifar10:6"], seeds=[0])[:1])
     assert (record.dataset, record.train_images) == ("CIFAR-10 test", 6)
     assert record.key != plan_runs(["table1"], seeds=[0])[0].record("no").key
-
-
-def test_a_folder_that_is_another_dataset_is_not_recorded_under_its_name(data, tmp_path):
     make_folder(data / "cifar10" / "train" / "a fourth class", 1)
     with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
         experiment_data("cifar10", data, tmp_path)
@@ -230,13 +219,18 @@ def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on
             check_recorded(record, tmp_path)
 
 
-def test_kernel_experiments_share_everything_but_masks():
+def test_kernel_experiments_share_everything_but_masks_and_depthwise_ones_have_a_network_of_their_own():
     for size in (3, 5, 7, 11):
         arms = EXPERIMENTS[f"kernel{size}"].arms
         assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in arms} == {("[1, 1, 1]", size)}
         sigmas = [arm.options.get("sigma_init") for arm in arms]
         assert sigmas == [None, 5.0, "kernel", round(size / 3, 2), "kernel"]
         assert {json.dumps(arm.changes) for arm in arms} == {'{"sigma_weight_decay": 0.0}'}
+    runs = plan_runs(["depthwise7"], seeds=[0], epochs=24)
+    assert [run.model for run in runs] == ["convnext_atto"] + 3 * ["sgmconv_convnext_atto"]
+    recipe = base_recipe("sgmconv_convnext_atto")
+    assert (recipe.optimizer, recipe.schedule, recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
+    assert runs[0].record("no").changes == {}
 
 
 def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch, capsys):
@@ -349,12 +343,3 @@ def test_gains_by_initial_sigma_are_drawn(tmp_path):
     assert draw_initial_sigmas(records, tmp_path / "fig6.png").stat().st_size > 10_000
     with pytest.raises(ValueError, match="no runs of fig6 are recorded yet"):
         draw_initial_sigmas(records[:2], tmp_path / "other.png")
-
-
-def test_depthwise_experiment_names_its_own_network_and_recipe():
-    runs = plan_runs(["depthwise7"], seeds=[0], epochs=24)
-    assert [run.model for run in runs] == ["convnext_atto"] + 3 * ["sgmconv_convnext_atto"]
-    assert all(run.options["kernel_sizes"] == 7 for run in runs)
-    recipe = base_recipe("sgmconv_convnext_atto")
-    assert (recipe.optimizer, recipe.schedule, recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
-    assert runs[0].record("no").changes == {}

@@ -58,13 +58,10 @@ def test_undecayed_runs_are_counted_by_start_and_family():
     assert heading == "**cifar_resnet20 with 3 blocks, trained for 1 epochs on all images of CIFAR-10.**"
     assert first.startswith("| 3x3 | S-GMConv | 1 | 3 (2) | 1 of 3 | 2 of 3 | 1 of 3 | 2 of 3 | 0.933, 1, 1.1")
     assert second.startswith("| 3x3 | GMConv | 1 | 1 (1) | - | - | 1 of 1 | 1 of 1 | -, 1, 1.1")
-
-
-def test_other_settings_have_tables_of_their_own():
     whole = a_record("sgmconv", 0, " ".join(["4.9"] * 19), options={})
-    few = replace(RECORDS[0], train_images=5000)
-    assert [len(group.layers) for group in undecayed_runs([*RECORDS, whole, few])] == [7, 7, 6, 19]
-    assert undecayed_table([*RECORDS, whole, few]).count("**") == 2 * 3
+    records = [*RECORDS, whole, replace(RECORDS[0], train_images=5000)]
+    assert [len(group.layers) for group in undecayed_runs(records)] == [7, 7, 6, 19]
+    assert undecayed_table(records).count("**") == 2 * 3
 
 
 def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path, monkeypatch):

@@ -157,18 +157,15 @@ def test_stage_is_its_last_module(name, layer, found):
     assert target_layer(model, layer)[0] == found
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
+def test_layer_that_cannot_be_had_is_named_with_some_that_can():
+    model = timm.create_model("sgmconv_cifar_resnet20")
+    for layer, message in (
         ("layer1.0.conv9", r"no such layer.*'layer1\.0\.conv"),
         (7, "stages 1 to 3, for example 'layer3"),
         ("fc", r"gives \[1, 10\]: choose a layer with a feature map"),
-    ],
-)
-def test_layer_that_cannot_be_had_is_named_with_some_that_can(layer, message):
-    model = timm.create_model("sgmconv_cifar_resnet20")
-    with pytest.raises(ValueError, match=message):
-        receptive_field(model, torch.rand(1, 3, 8, 8), layer=layer)
+    ):
+        with pytest.raises(ValueError, match=message):
+            receptive_field(model, torch.rand(1, 3, 8, 8), layer=layer)
 
 
 def test_layers_that_do_not_run_and_gradients_that_do_not_exist_are_refused():

@@ -33,14 +33,7 @@ ROWS = ("kernel\n$W$", "$\\times$  mask\n$M(\\sigma)$", "=  masked\nkernel $W'$"
 
 
 def draw_diagram(path: str | Path) -> Path:
-    """Write the picture: a kernel under two circular (static) and two elliptical (dynamic) masks.
-
-    Args:
-        path: of the picture; its ending chooses the format.
-
-    Returns:
-        The path.
-    """
+    """Write the picture: a kernel under two circular (static) and two elliptical (dynamic) masks."""
     kernel = _example_kernel()
     figure = Figure(figsize=(8.6, 6.1), dpi=110, facecolor="white")
     grid = figure.add_gridspec(3, 4, left=0.15, right=0.985, top=0.845, bottom=0.02, hspace=0.1, wspace=0.1)

@@ -12,16 +12,7 @@ def markers(name: str) -> tuple[str, str]:
 
 
 def with_block(path: Path, name: str, content: str) -> str:
-    """A file's text with a generated part renewed.
-
-    Args:
-        path: a Markdown file that has the part's `markers`.
-        name: of the part.
-        content: Markdown, without a newline at its end.
-
-    Raises:
-        ValueError: when the markers are missing.
-    """
+    """Return a file's text with the content between a part's `markers` renewed; ValueError where they are missing."""
     text = path.read_text(encoding="utf-8")
     opening, closing = markers(name)
     before, begin, rest = text.partition(opening)
@@ -32,13 +23,7 @@ def with_block(path: Path, name: str, content: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """A Markdown table.
-
-    Args:
-        columns: titles.
-        rows: one text per column; shorter rows are refused.
-        right: indices of the columns that are aligned to the right.
-    """
+    """Return a Markdown table; ``right`` has the indices of the columns that are aligned to the right."""
     lines = [columns, ["---:" if index in right else "---" for index in range(len(columns))], *rows]
     if any(len(line) != len(columns) for line in lines):
         raise ValueError(f"every row needs {len(columns)} cells.")

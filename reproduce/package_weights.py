@@ -38,25 +38,19 @@ def package(
     source: str,
     recipe: str = "",
     stem: Stem | None = None,
-    licence: str = "apache-2.0",
     destination: Path | None = None,
     overwrite: bool = False,
 ) -> WeightSpec:
-    """Copy a trained network's weights into the package.
+    """Copy a trained network's weights into the package, and return the spec whose row goes into weights/specs.py.
 
     Args:
         folder: what training or `gmconv_zoo.save` wrote.
-        tag: of the weights, e.g. "gm_cifar10".
+        tag: tag of the weights, e.g. "gm_cifar10".
         measured: the accuracy measured with them; None makes the card say "not measured".
-        source: what they are derived from, in words, e.g. "trained from random weights".
-        recipe: how they were trained, in words.
+        source, recipe: what they are derived from and how they were trained, in words.
         stem: what a dynamic stem does; None for what training recorded of it.
-        licence: in the Hub's spelling.
         destination: folder to copy to instead of the package's own.
         overwrite: replace weights of the same model and tag.
-
-    Returns:
-        The spec, whose row goes into weights/specs.py.
 
     Raises:
         ValueError: for a network that could not be published, or a file that is too large for a wheel.
@@ -64,7 +58,7 @@ def package(
     """
     with TemporaryDirectory() as scratch:
         repo_id = f"packaged/model.{tag}"
-        staged = stage(folder, scratch, repo_id=repo_id, measured=measured, licence=licence, source=source)
+        staged = stage(folder, scratch, repo_id=repo_id, measured=measured, licence="apache-2.0", source=source)
         path = staged.folder / WEIGHTS_NAME
         if staged.no_tag:
             raise ValueError(f"{folder}: {staged.no_tag}")

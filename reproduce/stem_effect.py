@@ -17,15 +17,7 @@ __all__ = ["measure_stem", "stem_effect"]
 
 
 def measure_stem(model: nn.Module, data: str | Path) -> Stem:
-    """Measure the dynamic stem of a classifier on the validation images of a dataset.
-
-    Args:
-        model: a classifier of timm's interface, whose configuration says how images are prepared.
-        data: a folder of images or the name of a dataset, as in training.
-
-    Raises:
-        ValueError: as in `stem_effect`, or when the images cannot be opened or read.
-    """
+    """Measure the dynamic stem of a classifier, as `stem_effect`, on the validation images that training would use."""
     loader = make_loaders(model, open_data(data), FINETUNE).val
     return stem_effect(model.eval(), lambda: (images for images, _ in loader))
 
@@ -34,10 +26,8 @@ def measure_stem(model: nn.Module, data: str | Path) -> Stem:
 def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, seed: int = 0) -> Stem:
     """Count the predictions that depend on which image a dynamic stem's sigmas come from.
 
-    Args:
-        model: a classifier in eval mode with one dynamic layer.
-        batches: gives the same (B, C, H, W) images, in the same order, every time it is called.
-        seed: seed of the permutation that hands every image the sigmas of another one.
+    Every image gets the sigmas of another one, by a permutation drawn from the seed. ``batches`` gives the same
+    (B, C, H, W) images, in the same order, every time it is called; the classifier is in eval mode.
 
     Raises:
         ValueError: when the network has no dynamic layer or several, or there are fewer than two images.

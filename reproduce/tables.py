@@ -27,8 +27,8 @@ from gmconv_zoo.weights.specs import SPECS
 from . import ROOT
 from .benchmark.detectors import detector_table
 from .benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
-from .experiments.finetuning_records import finetuning_table, read_finetuning
-from .experiments.records import read_records
+from .experiments.finetuning_records import FinetuningRun, finetuning_table
+from .experiments.records import RunRecord, read_records
 from .experiments.sigmas import decayed_table, undecayed_table
 from .experiments.tables import experiment_tables, highlights, summary_table
 from .markdown import table, with_block
@@ -96,7 +96,8 @@ def _cards() -> dict[Path, str]:
 
 def _parts() -> Iterator[tuple[Path, str, str]]:
     """Page and name of every generated part, and the page's text with that part renewed."""
-    runs = read_records(ROOT / "results" / "cifar.csv")
+    runs = read_records(ROOT / "results" / "cifar.csv", RunRecord)
+    finetuned = read_records(ROOT / "results" / "finetune.csv", FinetuningRun)
     speed, cuda, cuda_compiled, detectors = (
         json.loads((ROOT / "results" / "benchmark" / name).read_text(encoding="utf-8"))
         for name in ("cpu_float32.json", "cuda_bf16.json", "cuda_bf16_compiled.json", "detectors.json")
@@ -105,7 +106,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "models", models_table()),
         ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
-        ("docs/finetuning.md", "finetuning", finetuning_table(read_finetuning(ROOT / "results" / "finetune.csv"))),
+        ("docs/finetuning.md", "finetuning", finetuning_table(finetuned)),
         ("docs/results.md", "summary", summary_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),

@@ -36,7 +36,7 @@ class Recipe(TrainSettings):
         flip: mirror half of the images left to right; not for digits or text.
         class_weights: give every class the same weight in the loss, whatever its number of images.
         mixup, cutmix: strength of timm's mixing of images, 0 for none.
-        epochs, lr, batch_size, ...: see `TrainSettings` and `OptimSettings`.
+        epochs, lr, batch_size, ...: see `TrainSettings`.
 
     Raises:
         ValueError: for a value outside its range, naming the field.

@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     entries: list[dict[str, Any]] = []
     unread = False
     for found, picture in zip(detect(detector, images, least=args.score, device=args.device), pictures, strict=True):
-        print(detection_table([found]))
+        print(detection_table(found))
         unread = unread or bool(found.error)
         entries += found.entries
         if found.boxed is not None:

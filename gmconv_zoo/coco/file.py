@@ -25,13 +25,7 @@ _ROUNDING = 1.0  # pixels beyond the image that are no mistake: tools round the 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image, as the annotation file describes it.
-
-    Attributes:
-        id: number that annotations and results refer to.
-        name: path of the file in the folder of images.
-        height, width: size in pixels.
-    """
+    """One image, as the annotation file describes it: its path in the folder of images, and its size in pixels."""
 
     id: int
     name: str
@@ -96,8 +90,7 @@ def read_coco(
 
     Raises:
         ValueError: when the file is not a COCO annotation file, ids repeat or are unknown, a file name leads out of the
-            folder, an image does not exist or is listed twice, or a box is not valid; the message names up to five of
-            them.
+            folder, an image does not exist or is listed twice, or a box is not valid; it names up to five of them.
     """
     path = Path(annotations)
     content = _read_json(path)
@@ -158,11 +151,7 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
     for place, entry in enumerate(found):
         if not isinstance(entry, dict):
             faults.append(f"entry {place} is {_shown(entry)}, not an object")
-        elif said := _box_fault(entry, images, coco.categories):
-            faults.append(f"entry {place}: {said}")
-        elif not _is_number(entry.get("score")):
-            faults.append(f"entry {place}: score is {_shown(entry.get('score'))}, not a finite number")
-        elif said := _other_name(entry, images[entry["image_id"]], coco.categories[entry["category_id"]]):
+        elif said := _box_fault(entry, images, coco.categories) or _result_fault(entry, images, coco.categories):
             faults.append(f"entry {place}: {said}")
     advice = " The image ids of gmconv detect are its own: to measure a detector, pass the model instead."
     _refuse(faults, f"{path}, for {coco.path},", "predictions", advice)
@@ -250,8 +239,11 @@ def _box_fault(entry: Any, images: Container[int], categories: Mapping[int, str]
     return ""
 
 
-def _other_name(entry: Any, image: str, category: str) -> str:
-    """Say that a prediction has another name than its ids stand for."""
+def _result_fault(entry: Any, images: Mapping[int, str], categories: Mapping[int, str]) -> str:
+    """Say what is wrong with a prediction whose box is right: its score, or names that its ids do not stand for."""
+    image, category = images[entry["image_id"]], categories[entry["category_id"]]
+    if not _is_number(entry.get("score")):
+        return f"score is {_shown(entry.get('score'))}, not a finite number"
     if PurePath(str(entry.get("file_name", image))).name != image:
         return f"file_name is {_shown(entry['file_name'])}, but the image with the id {entry['image_id']} is {image}"
     if entry.get("category", category) != category:

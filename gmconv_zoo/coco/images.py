@@ -108,15 +108,10 @@ class CocoImages(Dataset[Sample]):
 
 
 class AspectRatioSampler(EpochSampler):
-    """Yield every image once, so that the images of a batch are all higher than wide, or none is.
+    """Yield every image once, so that the images of a batch are all higher than wide (``portrait``), or none is.
 
     Such a batch is padded less. The order depends on the seed and the epoch alone. The images that fill no batch of
-    their group come last, both groups one after the other.
-
-    Args:
-        portrait: for each image whether it is higher than wide.
-        batch_size: images per batch over all processes.
-        seed: as in `EpochSampler`.
+    their group come last, both groups one after the other. A batch has its size over all processes.
     """
 
     def __init__(self, portrait: Sequence[bool], batch_size: int, *, seed: int = 0) -> None:
@@ -142,8 +137,7 @@ def coco_loader(
     Args:
         images: the dataset; its seed is also the seed of the order.
         batch_size: images per batch over all processes.
-        shuffle: whether every epoch has a new order with batches of one group, see `AspectRatioSampler`; otherwise the
-            order of the file is kept.
+        shuffle: draw a new order for every epoch, see `AspectRatioSampler`, instead of keeping the file's.
         workers: processes that read images; None for a number that suits the machine.
     """
     sampler = AspectRatioSampler(images.portrait, batch_size, seed=images.seed) if shuffle else None

@@ -20,9 +20,8 @@ from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
 from .dcn import deform_stages
-from .heads import BoxHeads, ProposalNetwork
+from .heads import BoxHeads, ProposalNetwork, Resize
 from .parity import BATCH_NORMS, Parity, parity_of
-from .resize import Resize
 
 __all__ = ["build", "categories_of", "rebuild"]
 

@@ -16,20 +16,16 @@ from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of
-from .resize import TooThinError
+from .heads import TooThinError
 
 __all__ = ["Found", "detect", "detection_table"]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The outcome for one image.
+    """The detections in an image file, best first, or why it cannot be read.
 
-    Attributes:
-        image: its path.
-        boxed: the image with its detections, best first; None if it cannot be read.
-        entries: the detections in COCO's result format, with "file_name" and "category" as well.
-        error: why the image cannot be read; empty otherwise.
+    The entries are in COCO's result format, with "file_name" and "category" as well.
     """
 
     image: Path
@@ -57,6 +53,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
     if not 0 <= least <= 1:
         raise ValueError(f"least={least}: pass a score in [0, 1] (--score).")
     categories = [*categories_of(detector).items()]
+    names = {key: name for name, key in categories}
     place = usable_device(device)
     detector = detector.to(place).eval()
     for number, path in enumerate(images, start=1):
@@ -67,37 +64,25 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
             yield Found(path, error=str(error))
             continue
         output = {key: value.cpu() for key, value in output.items()}
-        kept = output["scores"] >= least
-        boxes = box_convert(output["boxes"][kept].double(), "xyxy", "xywh").tolist()
+        boxes = box_convert(output["boxes"].double(), "xyxy", "xywh").tolist()
         entries = []
-        for bbox, label, score in zip(
-            boxes, output["labels"][kept].tolist(), output["scores"][kept].tolist(), strict=True
-        ):
+        for bbox, label, score in zip(boxes, output["labels"].tolist(), output["scores"].tolist(), strict=True):
+            if score < least:
+                continue
             name, key = categories[label - 1]
             known = {"image_id": number, "category_id": key, "bbox": bbox, "score": score}
             entries.append({**known, "file_name": str(path), "category": name})
-        boxed = BoxedImage(
-            path.name,
-            np.asarray(image),
-            tuple(map(tuple, boxes)),
-            tuple(entry["category"] for entry in entries),
-            tuple(entry["score"] for entry in entries),
-        )
-        yield Found(path, boxed, tuple(entries))
+        yield Found(path, BoxedImage.detected(path.name, np.asarray(image), entries, names), tuple(entries))
 
 
-def detection_table(found: Sequence[Found]) -> str:
-    """Return one line per image and detection, or one line for an image without detections or that is unreadable."""
-    lines = []
-    for one in found:
-        image = printable(str(one.image))
-        if one.error:
-            lines.append(f"{image}  unreadable: {printable(one.error)}")
-        elif not one.entries:
-            lines.append(f"{image}  nothing found")
-        for entry in one.entries:
-            x, y, width, height = entry["bbox"]
-            place = f"x {x:.0f}, y {y:.0f}, width {width:.0f}, height {height:.0f}"
-            lines.append(f"{image}  {100 * entry['score']:6.2f} %  {printable(entry['category'])}  {place}")
-            image = " " * len(image)
-    return "\n".join(lines)
+def detection_table(found: Found) -> str:
+    """Return a line for each detection in an image, or one for an image without detections or that is unreadable."""
+    image, lines = printable(str(found.image)), []
+    if found.error:
+        return f"{image}  unreadable: {printable(found.error)}"
+    for entry in found.entries:
+        x, y, width, height = entry["bbox"]
+        place = f"x {x:.0f}, y {y:.0f}, width {width:.0f}, height {height:.0f}"
+        lines.append(f"{image}  {100 * entry['score']:6.2f} %  {printable(entry['category'])}  {place}")
+        image = " " * len(image)
+    return "\n".join(lines) or f"{image}  nothing found"

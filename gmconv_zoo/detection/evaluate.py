@@ -4,15 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torchvision.ops import box_convert
 
-from ..coco.file import CocoFile, read_coco, read_results
+from ..coco.file import CocoFile
 from ..extras import needs_extra
-from ..files.records import write_json
 from ..wording import listed
 from .heads import MOST_DETECTIONS
 
@@ -20,7 +18,7 @@ with needs_extra("detection"):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-__all__ = ["CocoEvaluator", "evaluate_file", "warn_of_many_objects"]
+__all__ = ["CocoEvaluator", "average_precision", "warn_of_many_objects"]
 
 _logger = logging.getLogger(__name__)
 
@@ -29,11 +27,7 @@ _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 class CocoEvaluator:
-    """Collect the detections of all images once, and measure them.
-
-    Args:
-        coco: annotation file; all its images are evaluated.
-    """
+    """Collect the detections in all images of an annotation file once, and measure them."""
 
     def __init__(self, coco: CocoFile) -> None:
         self.coco = coco
@@ -44,16 +38,13 @@ class CocoEvaluator:
     def rows(
         self, outputs: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Return the detections of a batch as plain values, which processes can exchange.
+        """Return the "image_id" and the "detections" of each image in COCO's result format, which processes exchange.
 
         Detections of classes that the file has no category for are left out, as they cannot match anything.
 
         Args:
             outputs: one per image: "boxes" (N, 4) x1, y1, x2, y2 in pixels, "labels" (N,) from 1 and "scores" (N,).
             targets: one per image, with its "image_id".
-
-        Returns:
-            One entry per image: "image_id", and "detections" in COCO's result format.
 
         Raises:
             ValueError: for a label beyond the classes, or boxes or scores that are not finite.
@@ -84,11 +75,16 @@ class CocoEvaluator:
         Raises:
             ValueError: when images of the file were not evaluated.
         """
-        return _measure(self.coco, self.detections())
+        return average_precision(self.coco, self.detections())
 
-    def write_predictions(self, path: str | Path) -> Path:
-        """Write `detections` to a result file, which `evaluate_file` reads."""
-        return write_json(path, self.detections())
+    def detections(self) -> list[dict[str, Any]]:
+        """Return all detections in the format of a COCO result file; ValueError when images were not evaluated."""
+        if missing := [str(image.id) for image in self.coco.images if image.id not in self._rows]:
+            raise ValueError(
+                f"{len(missing)} of the {len(self.coco.images)} images of {self.coco.path} were not evaluated (image "
+                f"ids {listed(missing)}): evaluate every image."
+            )
+        return [detection for image in self.coco.images for detection in self._rows[image.id]]
 
     def _row(self, output: Mapping[str, Tensor], image_id: int) -> dict[str, Any]:
         boxes, scores = output["boxes"].detach().double().cpu(), output["scores"].detach().double().cpu()
@@ -110,15 +106,6 @@ class CocoEvaluator:
         ]
         return {"image_id": image_id, "detections": detections}
 
-    def detections(self) -> list[dict[str, Any]]:
-        """Return all detections in the format of a COCO result file; ValueError when images were not evaluated."""
-        if missing := [str(image.id) for image in self.coco.images if image.id not in self._rows]:
-            raise ValueError(
-                f"{len(missing)} of the {len(self.coco.images)} images of {self.coco.path} were not evaluated (image "
-                f"ids {listed(missing)}): evaluate every image."
-            )
-        return [detection for image in self.coco.images for detection in self._rows[image.id]]
-
 
 def warn_of_many_objects(coco: CocoFile) -> None:
     """Log how many images have more objects than a detector finds in one image."""
@@ -134,19 +121,8 @@ def warn_of_many_objects(coco: CocoFile) -> None:
         )
 
 
-def evaluate_file(annotations: str | Path | CocoFile, predictions: str | Path) -> dict[str, Any]:
-    """Measure a file of predictions in COCO's result format, as `CocoEvaluator.result` does.
-
-    An image that the file does not name counts as one without detections.
-
-    Raises:
-        ValueError: when one of the files is not valid, or they are of different images or categories.
-    """
-    coco = annotations if isinstance(annotations, CocoFile) else read_coco(annotations)
-    return _measure(coco, read_results(predictions, coco))
-
-
-def _measure(coco: CocoFile, detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def average_precision(coco: CocoFile, detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Measure detections in COCO's result format, as `CocoEvaluator.result` says; images may have none."""
     names = ("image_id", "category_id", "bbox", "area", "iscrowd")
     columns = (coco.image_ids, coco.category_ids, coco.bboxes, coco.areas, coco.crowd)
     objects = [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]

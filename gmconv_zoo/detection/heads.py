@@ -1,4 +1,4 @@
-"""torchvision's region proposals and box head, with the settings of `Parity`."""
+"""torchvision's resizing, region proposals and box head, with the settings of `Parity`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,17 +9,49 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from .backbone import CHANNELS, STRIDES
 from .parity import Parity
 
-__all__ = ["MOST_DETECTIONS", "BoxHeads", "ProposalNetwork", "RoIPool", "Sample", "level_mapper"]
+__all__ = [
+    "MOST_DETECTIONS",
+    "BoxHeads",
+    "ProposalNetwork",
+    "Resize",
+    "RoIPool",
+    "Sample",
+    "TooThinError",
+    "level_mapper",
+]
 
 _ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # one per level of the pyramid
 _BINS, _HIDDEN = 7, 1024
 MOST_DETECTIONS = 100  # of an image, as on COCO
+
+
+class TooThinError(ValueError):
+    """An image of which less than one pixel would be left."""
+
+
+class Resize(GeneralizedRCNNTransform):
+    """torchvision's transform, which names the size of an image that is too thin to be resized."""
+
+    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """Resize a (3, H, W) image and its boxes.
+
+        Raises:
+            TooThinError: when the longer side is more than `max_size` times the shorter one.
+        """
+        shorter, longer = sorted(image.shape[-2:])
+        if self.max_size * shorter < longer:
+            raise TooThinError(
+                f"an image of {image.shape[-1]}x{image.shape[-2]} pixels is too thin: resized to at most "
+                f"{self.max_size} pixels, its shorter side would vanish. Leave it out, or crop it."
+            )
+        return super().resize(image, target)
 
 
 def level_mapper() -> LevelMapper:
@@ -80,13 +112,9 @@ class ProposalNetwork(RegionProposalNetwork):
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the objectness loss and the box loss of a sample of the anchors.
+        """Return the objectness loss and the box loss of a sample of the A anchors of all images.
 
-        Args:
-            objectness: (A, 1) logits of all anchors of all images.
-            pred_bbox_deltas: (A, 4).
-            labels: for each image, 1 for an object, 0 for background, -1 for neither.
-            regression_targets: for each image, (anchors, 4).
+        The logits are (A, 1), the deltas (A, 4); labels are 1 for an object, 0 for background, -1 for neither.
         """
         positive, negative = (torch.where(torch.cat(chosen))[0] for chosen in self.fg_bg_sampler(labels))
         sampled = torch.cat([positive, negative])

@@ -12,14 +12,14 @@ from ..coco.images import CocoImages, coco_loader
 from ..engine.evaluate import evaluate
 from ..engine.fit import default_accelerator
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, write_results
+from ..files.records import RESULTS_NAME, write_json, write_results
 from ..images.pixels import naming_unreadable
 from ..saving.named import open_model
 from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
 from ..wording import distinct, listed, printable
 from .build import categories_of
-from .evaluate import CocoEvaluator, evaluate_file, warn_of_many_objects
+from .evaluate import CocoEvaluator, average_precision, warn_of_many_objects
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
 
 with needs_extra("train"):
@@ -69,7 +69,8 @@ def measure(
         inputs = [data, *([] if predictions is None else [predictions])]
         check_target(output, writes=_FILES, inputs=inputs, overwrite=overwrite)
     if model is None or predictions is not None:
-        result = evaluate_file(read_split(data, split, clip=clip), str(predictions))
+        coco = read_split(data, split, clip=clip)
+        result = average_precision(coco, read_results(str(predictions), coco))
         if output is not None:
             _write(output, data, split, result, predictions=str(predictions))
         return result
@@ -81,7 +82,7 @@ def measure(
     result = evaluator.result()
     if output is not None and accelerator.is_main_process:
         _write(output, data, split, result, model=model, precision=accelerator.mixed_precision)
-        found = read_results(evaluator.write_predictions(Path(output) / PREDICTIONS_NAME), coco)
+        found = read_results(write_json(Path(output) / PREDICTIONS_NAME, evaluator.detections()), coco)
         draw_boxes(compared(coco, found, count=SHOWN_IMAGES), Path(output) / PICTURE_NAME, classes=coco.classes)
     return result
 
@@ -97,14 +98,8 @@ def evaluate_detector(
 ) -> CocoEvaluator:
     """Run a detector on every image of an annotation file, which was read with the detector's classes.
 
-    Args:
-        detector: its labels are those of the file's classes.
-        coco: annotations, read with the folder of the images.
-        accelerator: device, precision and processes, see `default_accelerator`.
-        batch_size: images per forward pass of each process. With more than 1, images are padded to the largest of their
-            batch, which changes detections slightly.
-        workers: loader processes of each process; None for a number that suits the machine.
-        progress: whether to show a progress bar.
+    With a batch size above 1, on each process, images are padded to the largest of their batch, which changes
+    detections slightly. Without a number of loader processes, one that suits the machine is chosen.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")

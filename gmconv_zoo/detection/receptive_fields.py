@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,42 @@ from ..coco.images import CocoImages
 from ..extras import needs_extra
 from ..saving.named import open_model
 from ..saving.targets import check_target
-from ..visualize.box_field_figure import BoxField, draw_box_fields
+from ..visualize.figures import COLOURS, save_figure
 from ..visualize.images import evenly
-from ..visualize.receptive_field import ReceptiveField, differentiable, rectified_gradient
+from ..visualize.receptive_field import SHARES, ReceptiveField, differentiable, rectified_gradient
+from ..visualize.receptive_field_figure import draw_field, field_row
 from ..wording import distinct
 from .backbone import STRIDES
 from .build import categories_of
 from .heads import level_mapper
 
 with needs_extra("train"):
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
     from tqdm import tqdm
 
-__all__ = ["box_fields", "draw_fields_at_boxes"]
+__all__ = ["BoxField", "box_fields", "draw_fields_at_boxes"]
 
 _logger = logging.getLogger(__name__)
 
 # COCO's bounds of an object's area in pixels
 _SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}
 _FIRST_LEVEL = 2  # a level's stride is 2 to this power, and so on
+
+
+@dataclass(frozen=True)
+class BoxField:
+    """The mean receptive field of a detector at boxes of one size.
+
+    Attributes:
+        field: its map is centred on the centres of the boxes, in pixels of the resized image; its layer names the
+            levels of the pyramid, its images are the number of boxes.
+        width, height: means of the boxes, in the same pixels.
+    """
+
+    field: ReceptiveField
+    width: float
+    height: float
 
 
 def draw_fields_at_boxes(
@@ -49,9 +68,9 @@ def draw_fields_at_boxes(
 
     Args:
         detectors: names that `open_model` takes, e.g. one detector without masks and one with.
-        data: folder of annotations in COCO's format, see `read_split`; its split "val" is used.
+        data: folder, see `read_split`; its split "val" is used.
         path: file of the picture; its numbers are written next to it as CSV.
-        clip: accept boxes that leave their image.
+        clip: see `read_split`.
         overwrite: whether an existing file may be replaced.
         progress: whether to show a progress bar.
 
@@ -64,7 +83,7 @@ def draw_fields_at_boxes(
     for name in detectors:
         shown = Path(name).resolve().name if Path(name).exists() else name
         fields[distinct(shown, fields)] = box_fields(open_model(name), coco, progress=progress)
-    return draw_box_fields(fields, path)
+    return _draw(fields, path)
 
 
 def box_fields(detector: nn.Module, coco: CocoFile, *, count: int = 16, progress: bool = False) -> dict[str, BoxField]:
@@ -153,3 +172,35 @@ def _mean(parts: list[tuple[Tensor, tuple[int, int], tuple[float, float], int]])
     levels = ", ".join(f"P{level + _FIRST_LEVEL}" for level in sorted({level for *_, level in parts}))
     sides = np.mean([size for *_, size, _ in parts], axis=0)
     return BoxField(ReceptiveField(levels, len(parts), total / len(parts)), float(sides[0]), float(sides[1]))
+
+
+def _draw(fields: Mapping[str, Mapping[str, BoxField]], path: str | Path) -> Path:
+    """Draw the fields of all detectors on one scale, with the mean box and the square that holds half of the gradient.
+
+    They are given by the name of the detector and the size of the boxes.
+    """
+    sizes = list(dict.fromkeys(size for found in fields.values() for size in found))
+    figure = Figure(figsize=(3.1 * len(sizes) + 0.9, 3.2 * len(fields)), dpi=110, layout="constrained")
+    grid = figure.subplots(len(fields), len(sizes), squeeze=False)
+    rows = []
+    for column, size in enumerate(sizes):
+        there = {name: found[size] for name, found in fields.items() if size in found}
+        reach = max(max(box.field.side(0.5), box.width, box.height) for box in there.values())
+        for line, name in zip(grid, fields, strict=True):
+            axes = line[column]
+            if name not in there:
+                axes.set_axis_off()
+                continue
+            box = there[name]
+            title = f"{size}, {box.field.layer}: 50 % in {box.field.side(0.5)} px"
+            picture = draw_field(axes, box.field, reach=reach, title=title, shares={0.5: "-"})
+            corner = (-box.width / 2, -box.height / 2)
+            axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, edgecolor=COLOURS[5], linewidth=2))
+            axes.set_ylabel(name if column == 0 else "", parse_math=False)
+            sides = {"box_width_px": box.width, "box_height_px": box.height}
+            for share in SHARES:
+                values = field_row(name, box.field, share).items()
+                row = {"boxes" if key == "images" else key: value for key, value in values}
+                rows.append({"network": name, "size": size, **sides, **row})
+    figure.colorbar(picture, ax=grid, label="gradient, relative to the largest", shrink=0.5)
+    return save_figure(figure, path, rows)

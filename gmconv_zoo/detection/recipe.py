@@ -20,7 +20,7 @@ class DetectionRecipe(TrainSettings):
     Attributes:
         flip: mirror half of the images left to right.
         without_boxes: train also on images without a box.
-        epochs, lr, batch_size, ...: see `TrainSettings` and `OptimSettings`.
+        epochs, lr, batch_size, ...: see `TrainSettings`.
 
     Raises:
         ValueError: for a value outside its range, naming the field.

@@ -17,6 +17,7 @@ from ..coco.images import CocoImages, coco_loader
 from ..engine.accumulation import part_size
 from ..engine.fit import FitOptions, FitResult, Task, check_run_folder, default_accelerator, described_run, fit
 from ..extras import needs_extra
+from ..files.records import write_json
 from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
@@ -131,7 +132,7 @@ def train(
 
     def keep_predictions(evaluator: CocoEvaluator) -> None:
         if accelerator.is_main_process:
-            evaluator.write_predictions(file)
+            write_json(file, evaluator.detections())
 
     task = Task(_loss, lambda: CocoEvaluator(val), "AP", _described, keep_predictions, draw_ap_curves)
     loaders = (

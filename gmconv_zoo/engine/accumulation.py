@@ -21,11 +21,7 @@ __all__ = ["UpdateParts", "part_size"]
 
 
 def part_size(batch_size: int, parts: int, processes: int) -> int:
-    """Return the number of images in each part of an update's batch, over all processes.
-
-    Raises:
-        ValueError: when the batch cannot be divided into the parts and each shared evenly.
-    """
+    """Return the number of images in each part of an update's batch; ValueError where they cannot be shared evenly."""
     if parts < 1:
         raise ValueError(f"accumulate={parts}: pass at least 1 part per update (--accumulate).")
     if batch_size % (parts * processes):
@@ -40,9 +36,7 @@ def part_size(batch_size: int, parts: int, processes: int) -> int:
 class UpdateParts:
     """Weight every part of an update by its share of the update's images.
 
-    Args:
-        accelerator: accelerator that accumulates the gradients.
-        loader: loader of the parts of an epoch, prepared by the accelerator.
+    The loader of the parts of an epoch is prepared by the accelerator, which accumulates the gradients.
     """
 
     def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:
@@ -57,13 +51,8 @@ class UpdateParts:
     def own(self, batch: Any, *, last: bool) -> tuple[Any, bool]:
         """Cut off the images that this process gets only to fill the last batch of an epoch.
 
-        Args:
-            batch: batch of this process: its parts, such as images and labels, each a tensor or a list of samples.
-            last: whether it is the last batch of the epoch.
-
-        Returns:
-            The rest of the batch, and whether any of its images count. If none count, the whole batch is returned,
-            because the process has to take part in the computation.
+        A batch has parts, such as images and labels, each a tensor or a list of samples. With the rest comes whether
+        any of its images count. If none count, it is the whole batch, because every process has to compute something.
         """
         if not last or not self.rest:
             return batch, True

@@ -47,48 +47,49 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
     """Writes the checkpoints of one run, and continues from them.
 
-    An instance is an epoch callback; `after_update` and `before_evaluation` are update callbacks.
+    An instance is an epoch callback; `after_update` is an update callback.
 
     Args:
         folder: created when missing.
         identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
             and empty values are the same as nothing.
         every: also write one after so many optimizer updates within an epoch, at least 1; None for epochs only.
-        best: the column of an epoch's row whose first largest value makes the best checkpoint; None for no best.
+        best: column of an epoch's row whose first largest value makes the best checkpoint.
 
     Raises:
         ValueError: when the folder cannot be written.
     """
 
-    def __init__(
-        self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str | None = None
-    ) -> None:
+    def __init__(self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str) -> None:
         self.folder, self.every, self.best = Path(folder), every, best
         self.identity = {_STORED.get(name, name.replace("_", " ")): value for name, value in identity.items()}
         _check_writable(self.folder)
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
-        if self.best is not None and is_best(state.rows[:-1], row, self.best):
+        if is_best(state.rows[:-1], row, self.best):
             self.save(state, BEST_NAME)
         self.save(state, LAST_NAME)
 
-    def after_update(self, state: TrainState) -> None:
-        """Write last.safetensors where it is time."""
-        if self.every is not None and state.step % self.every == 0:
-            self.save(state, LAST_NAME)
+    def after_update(self, state: TrainState, last: bool) -> None:
+        """Write last.safetensors where it is time.
 
-    def before_evaluation(self, state: TrainState) -> None:
-        """Write last.safetensors until an epoch has been evaluated, which reads images that nothing has read yet."""
-        if not any(self.best in row for row in state.rows):
+        After the last update of an epoch that is until an epoch has been evaluated, which reads images that nothing has
+        read yet; then the epoch's own checkpoint follows.
+        """
+        if last:
+            due = not any(self.best in row for row in state.rows)
+        else:
+            due = self.every is not None and state.step % self.every == 0
+        if due:
             self.save(state, LAST_NAME)
 
     def save(self, state: TrainState, name: str) -> None:
-        """Write one checkpoint; every process takes part, the main one writes.
+        """Write one checkpoint, in whose making every process takes part; after an error the earlier one stays.
 
         Raises:
-            NonFiniteError: when a weight is not finite; the earlier checkpoint stays.
-            CheckpointError: when it cannot be written; the earlier checkpoint stays.
+            NonFiniteError: when a weight is not finite.
+            CheckpointError: when the file cannot be written.
         """
         processes = gather_object([{"rng": rng_state(), "totals": state.totals.clone()}])
         if not state.accelerator.is_main_process:
@@ -121,12 +122,9 @@ class Checkpoints:
     def resume(self, state: TrainState) -> None:
         """Put a freshly prepared state where the last checkpoint left it, if there is one.
 
-        Args:
-            state: changed in place; untouched when this raises.
-
         Raises:
             ValueError: when the checkpoint is of another network or other settings, naming the difference, is
-                damaged, or is there for some processes only. Nothing is written or deleted then.
+                damaged, or is there for some processes only. Nothing is changed then.
         """
         last, best = self.folder / LAST_NAME, self.folder / BEST_NAME
         # a run that was killed before it had a last one has the best one, which is written first
@@ -173,10 +171,8 @@ class Checkpoints:
 def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
     """Load the weights of a checkpoint into a network, or their running average if the checkpoint has one.
 
-    Args:
-        path: checkpoint file.
-        model: the network of that run, changed in place, or a function that builds it from the run's identity
-            (network, recipe, seed and the like).
+    The network is that of the run, changed in place, or a function that builds it from the run's identity (network,
+    recipe, seed and the like).
 
     Raises:
         FileNotFoundError: when the file does not exist.

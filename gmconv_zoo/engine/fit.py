@@ -20,7 +20,7 @@ from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, l
 from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
 from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
-from .sigma_log import SigmaLog, revive_dead_units, stem_record, warn_of_static_layers
+from .sigma_log import revive_dead_units, sigma_row, stem_record, warn_of_static_layers
 from .task import FitOptions, Task
 
 with needs_extra("train"):
@@ -57,17 +57,10 @@ PROBE_IMAGES, LISTED_PROBE_IMAGES = 256, 64
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a run gave.
-
-    Attributes:
-        row: the row of the epoch that the network's weights are from.
-        rows: one per epoch, as in summary.csv.
-        results: what results.json says, without the machine.
-    """
+    """What a run gave: the row of the epoch that the network's weights are from, and all rows as in summary.csv."""
 
     row: dict[str, Any]
     rows: list[dict[str, Any]]
-    results: dict[str, Any]
 
 
 def fit(
@@ -121,7 +114,7 @@ def fit(
     summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
     after_epoch: list[EpochCallback] = [
         Validation(task, val_loader, options, settings.epochs),
-        SigmaLog(probe),
+        lambda state, row: row.update(sigma_row(state.result, probe)),
         *task.callbacks,
         Recording(task, summary, settings.epochs),
         *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),
@@ -131,15 +124,11 @@ def fit(
         run_epochs(
             state,
             train_loader,
-            epochs=settings.epochs,
-            batch_loss=task.batch_loss,
-            clip_grad=settings.clip_grad,
-            clip_sigma=settings.clip_sigma,
-            freeze_statistics=settings.freeze_statistics,
-            first_batch_callbacks=[revival],
+            settings,
+            task.batch_loss,
             callbacks=[*after_epoch, *task.closing_callbacks],
-            update_callbacks=[] if writer is None else [writer.after_update],
-            last_update_callbacks=[] if writer is None else [writer.before_evaluation],
+            on_first_batch=revival,
+            after_update=None if writer is None else writer.after_update,
             progress=options.progress,
         )
     finally:
@@ -151,22 +140,19 @@ def fit(
         warn_of_static_layers(model, row)
     if summary.path is not None and task.draw is not None:
         task.draw(state.rows, summary.path.with_name(CURVES_NAME))
-    chosen = settings.patience is not None or options.end_with_best
-    results = described | _outcome(row, summary, chosen, accelerator)
-    if stem := stem_record(row, len(probe)):
-        results["stem"] = stem
     if options.output is not None and accelerator.is_main_process:
+        chosen = settings.patience is not None or options.end_with_best
+        stem = stem_record(row, len(probe))
+        results = described | _outcome(row, summary, chosen) | ({} if stem is None else {"stem": stem})
         write_results(options.output, results)
-    return FitResult(row, summary.rows, results)
+    return FitResult(row, summary.rows)
 
 
 def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
     """An accelerator whose processes share every batch, so that a recipe's batch size holds for any number.
 
-    Args:
-        mixed_precision: "float32", "bf16" or "fp16"; one process cannot use two of them.
-        compile: train and evaluate with `torch.compile`.
-        **options: others of `accelerate.Accelerator`.
+    The precision is "float32", "bf16" or "fp16", and one process cannot use two of them; ``compile`` trains and
+    evaluates with `torch.compile`, and other options are those of `accelerate.Accelerator`.
 
     Raises:
         ValueError: for fp16 without a device that has it, which accelerate would pass over in silence.
@@ -198,15 +184,10 @@ def described_run(settings: TrainSettings, accelerator: Accelerator) -> str:
 
 
 def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse an output folder in which a run would replace an earlier run, a network or other files.
+    """Raise `ValueError` for a folder in which a run would replace an earlier run, a network or other files.
 
-    Args:
-        output: folder of the run; it need not exist.
-        resume: continue from the checkpoint in the folder, if there is one; the folder is then this run's own.
-        overwrite: replace the earlier run or network; files of other names stay.
-
-    Raises:
-        ValueError: when the folder may not be written to, or both options are passed.
+    With ``resume``, a folder with a checkpoint is this run's own; with ``overwrite``, an earlier run or network is
+    replaced.
     """
     if resume and overwrite:
         raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
@@ -340,7 +321,7 @@ def _described(
     }
 
 
-def _outcome(row: dict[str, Any], summary: Summary, chosen: bool, accelerator: Accelerator) -> dict[str, Any]:
+def _outcome(row: dict[str, Any], summary: Summary, chosen: bool) -> dict[str, Any]:
     """What is known at a run's end only."""
     skipped = [earlier["skipped_images"] for earlier in summary.rows if "skipped_images" in earlier]
     return {

@@ -9,13 +9,9 @@ __all__ = ["freeze_backbone", "freeze_parts", "set_train_mode"]
 
 
 def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool = False) -> None:
-    """Exclude parts of a network from training.
+    """Exclude modules ("layer1", "layer1.0"), or parameters by patterns of their names ("*.sigma"), from training.
 
-    Args:
-        model: any network.
-        names: names of modules ("layer1", "layer1.0"), with everything below them, or patterns of parameter names
-            ("*.sigma").
-        backbone: whether to freeze everything but the classifier as well, see `freeze_backbone`.
+    With ``backbone``, everything but the classifier is frozen as well, see `freeze_backbone`.
 
     Raises:
         ValueError: for a name that does not exist, or when nothing is left to train.

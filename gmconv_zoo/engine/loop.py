@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..sigmas import clip_sigma_grad
 from .accumulation import UpdateParts
 from .freeze import set_train_mode
 from .nonfinite import NonFiniteError, first_nonfinite, nonfinite_message, nonfinite_output
+from .optim import TrainSettings
 from .rng import set_rng_state
 
 with needs_extra("train"):
@@ -82,64 +83,50 @@ BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 EpochCallback = Callable[[TrainState, dict[str, Any]], None]
 # A function of the state and a batch from the loader.
 BatchCallback = Callable[[TrainState, Any], None]
-# Called after every optimizer update.
-UpdateCallback = Callable[[TrainState], None]
+# Called after every optimizer update, with whether it is the last one of its epoch.
+UpdateCallback = Callable[[TrainState, bool], None]
 
 
 def run_epochs(
     state: TrainState,
     loader: DataLoader[Any],
-    *,
-    epochs: int,
+    settings: TrainSettings,
     batch_loss: BatchLoss,
-    clip_grad: float | None = None,
-    clip_sigma: float | None = None,
-    freeze_statistics: bool = False,
+    *,
     callbacks: Sequence[EpochCallback] = (),
-    first_batch_callbacks: Sequence[BatchCallback] = (),
-    update_callbacks: Sequence[UpdateCallback] = (),
-    last_update_callbacks: Sequence[UpdateCallback] = (),
+    on_first_batch: BatchCallback | None = None,
+    after_update: UpdateCallback | None = None,
     progress: bool = True,
 ) -> None:
-    """Train from ``state.epoch`` and ``state.batch`` on until ``epochs`` are done or a callback stops the run.
+    """Train from ``state.epoch`` and ``state.batch`` on until all epochs are done or a callback stops the run.
 
     Args:
         state: training state, changed in place.
         loader: training loader, prepared by the accelerator.
-        epochs: total number of epochs, including those already done.
+        settings: number of epochs, including those already done, clipping of gradients and statistics of batch norms.
         batch_loss: function that computes the loss of a batch; runs in the accelerator's mixed precision.
-        clip_grad: largest gradient norm, None for no clipping.
-        clip_sigma: largest gradient norm of each dynamic layer's sigma module, clipped first; None for no clipping.
-        freeze_statistics: whether batch norms keep their running statistics, and normalise by them.
         callbacks: functions called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
             "step", "lr" (at the start of the epoch), "train_loss" (the mean over samples), "seconds", and
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
             and in an epoch that was interrupted they count from the interruption.
-        first_batch_callbacks: functions called with the first batch of every epoch, before the network sees it.
-        update_callbacks: functions called after every optimizer update, except the last one of an epoch.
-        last_update_callbacks: functions called after the last update of an epoch, before `callbacks`. A run that goes
-            on from there begins with `callbacks`.
+        on_first_batch: function called with the first batch of every epoch, before the network sees it.
+        after_update: function called after every optimizer update. A run that goes on from the last update of an epoch
+            begins with ``callbacks``.
         progress: whether to show a progress bar on stderr (on the main process).
 
     Raises:
         NonFiniteError: for a loss or gradient that is not finite, or parameters that are not finite after an epoch. No
             callback of that epoch has run then, so checkpoints are from before it.
     """
-    bar = _bar(len(loader), epochs, state, shown=progress and state.accelerator.is_main_process)
-    clips = (clip_sigma, clip_grad)
+    bar = _bar(len(loader), settings.epochs, state, shown=progress and state.accelerator.is_main_process)
     with bar, logging_redirect_tqdm([] if bar.disable else _console_loggers()):
-        while state.epoch < epochs and not state.stop:
-            bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
+        while state.epoch < settings.epochs and not state.stop:
+            bar.set_description(f"epoch {state.epoch + 1}/{settings.epochs}")
             started = time.perf_counter()
-            set_train_mode(state.model, freeze_statistics=freeze_statistics)
+            set_train_mode(state.model, freeze_statistics=settings.freeze_statistics)
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
-            waiting = _Waiting()
-            train_loss = _run_epoch(
-                state, loader, waiting, batch_loss, clips, first_batch_callbacks, update_callbacks, bar
-            )
-            for update_callback in last_update_callbacks:
-                update_callback(state)
+            train_loss, waited = _run_epoch(state, loader, settings, batch_loss, on_first_batch, after_update, bar)
             _check_parameters(state)
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
@@ -149,7 +136,7 @@ def run_epochs(
                 "lr": state.epoch_lr,
                 "train_loss": train_loss,
                 "seconds": time.perf_counter() - started,
-                "data_seconds": waiting.seconds,
+                "data_seconds": waited,
             }
             for callback in callbacks:
                 callback(state, row)
@@ -158,62 +145,45 @@ def run_epochs(
 def _run_epoch(
     state: TrainState,
     loader: DataLoader[Any],
-    waiting: "_Waiting",
+    settings: TrainSettings,
     batch_loss: BatchLoss,
-    clips: tuple[float | None, float | None],
-    first_batch_callbacks: Sequence[BatchCallback],
-    update_callbacks: Sequence[UpdateCallback],
+    on_first_batch: BatchCallback | None,
+    after_update: UpdateCallback | None,
     bar: tqdm,
-) -> float:
-    """One pass, or what is left of it; the mean loss over the samples of all processes."""
+) -> tuple[float, float]:
+    """One pass, or what is left of it: the mean loss over the samples of all processes, and seconds without a batch."""
     loader.set_epoch(state.epoch)  # type: ignore[attr-defined]
     batches, parts = len(loader), UpdateParts(state.accelerator, loader)
-    left: Iterable[Any] = () if state.batch == batches else loader
+    left: Any = () if state.batch == batches else loader
     if 0 < state.batch < batches:
         left = skip_first_batches(loader, state.batch)
     else:
         _restore_rng(state)  # saved between two epochs: before the loader draws its seed for this one
-    for batch in waiting.each(left):
+    left, waited = iter(left), 0.0
+    while True:
+        began = time.perf_counter()
+        batch = next(left, None)
+        waited += time.perf_counter() - began
+        if batch is None:
+            break
         _restore_rng(state)  # saved within an epoch: after that draw
-        if not state.batch:
-            for first_batch in first_batch_callbacks:
-                first_batch(state, batch)
+        if not state.batch and on_first_batch is not None:
+            on_first_batch(state, batch)
         steps = state.step
-        loss, samples = _update(state, batch, batch_loss, clips, parts, last=state.batch + 1 == batches)
+        loss, samples = _update(state, batch, settings, batch_loss, parts, last=state.batch + 1 == batches)
         state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
         state.batch += 1
         if state.step > steps:
             if state.ema is not None:
                 state.ema.update(state.network, step=state.step)
-            if state.batch < batches:
-                for callback in update_callbacks:
-                    callback(state)
+            if after_update is not None:
+                after_update(state, state.batch == batches)
         bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         bar.update()
     total = state.totals
     if state.accelerator.num_processes > 1:  # alone it stays on the CPU: not every device has float64
         total = state.accelerator.reduce(total.to(state.accelerator.device), reduction="sum")
-    return (total[0] / total[1]).item()
-
-
-class _Waiting:
-    """Adds up the seconds that are spent in a loader."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def each(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """The loader's batches; between two of them the clock stands still."""
-        batches = iter(loader)
-        while True:
-            started = time.perf_counter()
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            finally:
-                self.seconds += time.perf_counter() - started
-            yield batch
+    return (total[0] / total[1]).item(), waited
 
 
 def _restore_rng(state: TrainState) -> None:
@@ -225,8 +195,8 @@ def _restore_rng(state: TrainState) -> None:
 def _update(
     state: TrainState,
     batch: Any,
+    settings: TrainSettings,
     batch_loss: BatchLoss,
-    clips: tuple[float | None, float | None],
     parts: UpdateParts,
     *,
     last: bool,
@@ -244,7 +214,7 @@ def _update(
         accelerator.backward(loss * parts.weight(samples, last=last))
         if accelerator.sync_gradients:
             parts.finish(state.model.parameters())
-            _clip(state, batch, batch_loss, *clips)
+            _clip(state, batch, settings, batch_loss)
         state.optimizer.step()
         state.optimizer.zero_grad()
         if accelerator.sync_gradients:
@@ -253,17 +223,15 @@ def _update(
     return value, samples
 
 
-def _clip(
-    state: TrainState, batch: Any, batch_loss: BatchLoss, clip_sigma: float | None, clip_grad: float | None
-) -> None:
+def _clip(state: TrainState, batch: Any, settings: TrainSettings, batch_loss: BatchLoss) -> None:
     """Clip the gradients of the sigma modules, then those of the whole network."""
     accelerator = state.accelerator
-    if clip_sigma is not None or clip_grad is not None:
+    if settings.clip_sigma is not None or settings.clip_grad is not None:
         accelerator.unscale_gradients()
-    if clip_sigma is not None:
-        clip_sigma_grad(state.network, clip_sigma)
-    if clip_grad is not None:
-        norm = float(clip_grad_norm_(state.network.parameters(), clip_grad))
+    if settings.clip_sigma is not None:
+        clip_sigma_grad(state.network, settings.clip_sigma)
+    if settings.clip_grad is not None:
+        norm = float(clip_grad_norm_(state.network.parameters(), settings.clip_grad))
         if accelerator.scaler is None and not math.isfinite(norm):
             raise _broken(state, batch, batch_loss, f"the norm of the gradients is {norm}")
 

@@ -22,11 +22,7 @@ def first_nonfinite(tensors: Mapping[str, Tensor | None]) -> str | None:
 
 
 def nonfinite_output(model: nn.Module, forward: Callable[[], Any]) -> str:
-    """Repeat a forward pass on a bad batch and see which layer a NaN or an infinity comes from.
-
-    Returns a clause about the first layer, in the order of computing, whose output or input is not finite; empty when
-    there is none.
-    """
+    """Repeat a forward pass on a bad batch, and say which layer's output or input is the first that is not finite."""
     found: list[str] = []
 
     def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -48,13 +44,9 @@ def nonfinite_output(model: nn.Module, forward: Callable[[], Any]) -> str:
 
 
 def nonfinite_message(model: nn.Module, symptom: str, step: int, output: str = "") -> str:
-    """Say what went wrong, where it comes from, and what to try.
+    """Say what was noticed at an optimizer update, counted from 1, where it comes from, and what to try.
 
-    Args:
-        model: the network, with the gradients of the bad loss where there are any.
-        symptom: what was noticed.
-        step: optimizer update it happened in, counted from 1.
-        output: what `nonfinite_output` found.
+    The network has the gradients of the bad loss where there are any; ``output`` is what `nonfinite_output` found.
     """
     backward = {name: parameter.grad for name, parameter in reversed(list(model.named_parameters()))}
     if parameter := first_nonfinite(dict(model.named_parameters())):

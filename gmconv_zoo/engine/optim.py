@@ -14,7 +14,6 @@ from ..sigmas import param_groups
 
 __all__ = [
     "SCHEDULES",
-    "OptimSettings",
     "TrainSettings",
     "build_optimizer",
     "build_scheduler",
@@ -28,8 +27,8 @@ SCHEDULES = get_args(Schedule)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimSettings:
-    """Settings of the optimizer, the learning rate schedule and weight decay.
+class TrainSettings:
+    """Settings of a training, whatever it trains.
 
     Attributes:
         epochs: number of passes over the training set.
@@ -50,6 +49,11 @@ class OptimSettings:
         clip_sigma: largest gradient norm of each dynamic layer's sigma module, see `clip_sigma_grad`; None for no
             clipping. A single large step can kill hidden units or flatten the mask for good.
         layer_decay: ratio of each layer's learning rate to that of the next layer, in (0, 1]; 1 for equal rates.
+        batch_size: images per optimizer update, over all processes.
+        freeze_statistics: whether batch norms keep their running statistics and normalise by them in training too, so
+            that pretrained weights start with the outputs that they were trained for.
+        ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
+        patience: stop after this many epochs without a better score on the validation set; None to run all epochs.
 
     Raises:
         ValueError: for a value outside its range, naming the field.
@@ -71,14 +75,17 @@ class OptimSettings:
     clip_grad: float | None = None
     clip_sigma: float | None = 0.005
     layer_decay: float = 1.0
+    batch_size: int
+    freeze_statistics: bool = False
+    ema_decay: float = 0.0
+    patience: int | None = None
 
-    AT_LEAST_ONE: ClassVar[tuple[str, ...]] = ("epochs", "decay_epochs")
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
         "lr", "weight_decay", "sigma_weight_decay", "sigma_lr_scale", "warmup_epochs",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for name in self.AT_LEAST_ONE:
+        for name in ("epochs", "decay_epochs", "batch_size"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r}: pass a whole number of at least 1.")
@@ -86,14 +93,17 @@ class OptimSettings:
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name}={value!r}: pass a finite number of at least 0.")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum={self.momentum!r}: pass a number in [0, 1).")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in [0, 1).")
         for name in ("decay_rate", "layer_decay"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: pass a number in (0, 1].")
         for name in ("clip_grad", "clip_sigma"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: pass a gradient norm above 0, or None.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience={self.patience!r}: pass at least 1 epoch, or None.")
         known = list(map(str, list_optimizers()))
         if self.optimizer.lower().removeprefix("lookahead_") not in known:
             raise ValueError(
@@ -121,56 +131,18 @@ class OptimSettings:
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs}: must be below epochs={self.epochs}.")
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings(OptimSettings):
-    """Settings of a training, whatever it trains.
-
-    Attributes:
-        batch_size: images per optimizer update, over all processes.
-        freeze_statistics: whether batch norms keep their running statistics and normalise by them in training too, so
-            that pretrained weights start with the outputs that they were trained for.
-        ema_decay: decay of a running average of the weights, which is then evaluated and kept; 0 for none.
-        patience: stop after this many epochs without a better score on the validation set; None to run all epochs.
-        epochs, lr, ...: see `OptimSettings`.
-
-    Raises:
-        ValueError: for a value outside its range, naming the field.
-    """
-
-    batch_size: int
-    freeze_statistics: bool = False
-    ema_decay: float = 0.0
-    patience: int | None = None
-
-    AT_LEAST_ONE = (*OptimSettings.AT_LEAST_ONE, "batch_size")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay={self.ema_decay!r}: pass a number in [0, 1).")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience={self.patience!r}: pass at least 1 epoch, or None.")
-
     def override(self: _Settings, **values: Any) -> _Settings:
-        """Return the settings with some fields changed.
-
-        Raises:
-            ValueError: for a field that no recipe has, or a value outside its range.
-        """
+        """Return the settings with some fields changed; ValueError for unknown fields and values out of range."""
         names = [field.name for field in fields(self)]
         if unknown := sorted(set(values) - set(names)):
             raise ValueError(f"a recipe has no field {', '.join(unknown)}: its fields are {', '.join(names)}.")
         return replace(self, **values)
 
     def adapt(self: _Settings, **values: Any) -> _Settings:
-        """Return the settings with some fields changed and dependent fields rescaled.
+        """Return the settings with some fields changed, as `override`, and dependent fields rescaled.
 
         Another number of epochs rescales milestones, the epochs between steps, and a warm-up that no longer fits,
         unless they are given too. Another batch size changes nothing else.
-
-        Raises:
-            ValueError: as in `override`.
         """
         epochs = values.get("epochs", self.epochs)
         if epochs != self.epochs and isinstance(epochs, int) and epochs > 0:
@@ -189,10 +161,8 @@ class TrainSettings(OptimSettings):
         return {**asdict(self), "milestones": list(self.milestones)}
 
 
-def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
-    """Build the optimizer over a network's trainable parameters, the sigmas in a group of their own.
-
-    Its groups are named "decay", "no_decay" and "sigma", several of a name with layer decay.
+def build_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
+    """Build the optimizer over a network's trainable parameters, with the groups of `param_groups`.
 
     Raises:
         ValueError: when nothing is trainable, or the optimizer needs a device or a package that does not exist.
@@ -219,7 +189,7 @@ def build_optimizer(model: nn.Module, settings: OptimSettings) -> Optimizer:
         ) from error
 
 
-def build_scheduler(optimizer: Optimizer, settings: OptimSettings, *, updates_per_epoch: int) -> Scheduler:
+def build_scheduler(optimizer: Optimizer, settings: TrainSettings, *, updates_per_epoch: int) -> Scheduler:
     """Build the schedule, a timm scheduler to be stepped after every update with ``step_update(updates done)``.
 
     timm's own factory is not used for "multistep" because its scheduler fires one step before the milestone.

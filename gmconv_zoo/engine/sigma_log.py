@@ -19,31 +19,13 @@ from .loop import TrainState
 with needs_extra("train"):
     from accelerate.utils import broadcast
 
-__all__ = ["SigmaLog", "revive_dead_units", "sigma_row", "stem_record", "warn_of_static_layers"]
+__all__ = ["revive_dead_units", "sigma_row", "stem_record", "warn_of_static_layers"]
 
 _logger = logging.getLogger(__name__)
 
 
-class SigmaLog:
-    """Add `sigma_row` of the network that is evaluated to the row of every epoch, as an epoch callback.
-
-    Args:
-        images: images on which the dynamic layers are measured, the same ones every epoch, see `dynamic_masks`.
-    """
-
-    def __init__(self, images: Tensor | Sequence[Tensor]) -> None:
-        self.images = images
-
-    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        row.update(sigma_row(state.result, self.images))
-
-
 def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, Any]:
-    """Return every sigma of a network, and the statistics of its dynamic masks, as one row.
-
-    Args:
-        model: any network, run as `dynamic_masks` does.
-        images: as `dynamic_masks` takes them, on any device.
+    """Return every sigma of a network, and the statistics of its dynamic masks on images, as one row.
 
     Returns:
         "sigma/NAME" in kernel taps for a static layer. For a dynamic layer "sigma/NAME.horizontal" and ".vertical"

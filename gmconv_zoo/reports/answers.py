@@ -21,13 +21,9 @@ _THUMBNAIL = 128  # pixels
 
 @dataclass(frozen=True)
 class AnswerSections:
-    """The sections about what a classifier answered.
+    """The sections about a classifier's answers to the images of a dataset.
 
-    Attributes:
-        answers: every image's answer.
-        names: the classes' names, in the order of the outputs.
-        source: the dataset.
-        bad: names of the images that could not be read, with the reasons.
+    The names of the classes are in the order of the outputs; ``bad`` are images that could not be read, with reasons.
     """
 
     answers: Answers

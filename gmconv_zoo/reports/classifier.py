@@ -33,12 +33,10 @@ from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
 from .answers import AnswerSections
 from .page import Section, write_page
-from .sections import curve_section, field_section, mask_sections, network_section
+from .sections import FIELD_IMAGES, SIGMA_IMAGES, curve_section, field_section, mask_sections, network_section
 
 __all__ = ["report"]
 
-# Images that the sigmas of dynamic layers and the receptive fields are averaged over, evenly spread over the dataset
-_SIGMA_IMAGES, _FIELD_IMAGES = 64, 16
 # Batch sizes, and forward passes of each whose median is a speed; the first one is not counted.
 _BATCHES, _PASSES, _FIRST = (1, 8), 7, 1
 _SEEN = ("Effective receptive fields", "Accuracy", "Confusion", "Worst mistakes")
@@ -110,7 +108,8 @@ def report(
     networks = {name: net}
     if twin := twin or _packaged_twin(net):
         networks[distinct(twin, networks)] = open_model(twin)
-    about, sample, seen = _about(model, net, record), None, [*map(_needs_images, _SEEN)]
+    needs_images = "This needs labelled images: pass validation data (--data)."
+    about, sample, seen = _about(model, net, record), None, [Section(title, [needs_images]) for title in _SEEN]
     if source is not None:
         images = eval_images(source, net, data_config(net))
         if isinstance(images, EvalStream):
@@ -124,8 +123,8 @@ def report(
         where = f"{source.name}/"  # a page is passed on, and has no path of the machine
         left_out = [said.removeprefix(where) for said in images.why_unreadable(answers.bad)]
         answered = AnswerSections(answers, label_names(net), source, left_out)
-        sample = _sample(images, answers.index, _SIGMA_IMAGES).to(next(net.cpu().parameters()))
-        fields = field_section(networks, _sample(images, answers.index, _FIELD_IMAGES), progress=progress)
+        sample = _sample(images, answers.index, SIGMA_IMAGES).to(next(net.cpu().parameters()))
+        fields = field_section(networks, _sample(images, answers.index, FIELD_IMAGES), progress=progress)
         seen = [fields, answered.accuracy_section(), answered.confusion_section(), answered.mistake_section(mistakes)]
         seen[1].text += [_CAUTION] * bool(record.get("split_made"))
     columns = ("epoch", "train_loss", "val_top1_percent")
@@ -151,7 +150,7 @@ def _open(model: str, place: Path) -> nn.Module:
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
     """Where a network comes from, in words."""
     config = getattr(net, "pretrained_cfg", None) or {}
-    architecture, size = _architecture(net), data_config(net)["input_size"]
+    architecture, size = config.get("architecture") or type(net).__name__, data_config(net)["input_size"]
     about = {"Architecture": architecture, "Image size": f"{size[2]} x {size[1]} pixels, {size[0]} channels"}
     spec = SPECS.get(f"{architecture}.{config.get('tag')}") if is_timm_name(model) else None
     if spec is not None:
@@ -166,14 +165,10 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
     return about
 
 
-def _architecture(net: nn.Module) -> str:
-    return str((getattr(net, "pretrained_cfg", None) or {}).get("architecture") or type(net).__name__)
-
-
 def _packaged_twin(net: nn.Module) -> str | None:
     """The name of the standard twin of a masked network where its weights come with the package."""
-    channels = data_config(net)["input_size"][0]
-    twins = specs_of(plain_name(net_of(_architecture(net)))) if has_masks(net) else []
+    channels, config = data_config(net)["input_size"][0], getattr(net, "pretrained_cfg", None) or {}
+    twins = specs_of(plain_name(net_of(config.get("architecture", "")))) if has_masks(net) else []
     return next((spec.name for spec in twins if spec.packaged and spec.input_size[0] == channels), None)
 
 
@@ -188,18 +183,14 @@ def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
     return torch.stack([images[index][0] for index in evenly(readable.tolist(), most)])
 
 
-def _needs_images(title: str) -> Section:
-    return Section(title, ["This needs labelled images: pass validation data (--data)."])
-
-
 def _speed(net: nn.Module, device: torch.device) -> Section:
     """A rough measurement of a network and, where it has static masks, of its fused form on this machine."""
-    machine, size, threads = environment(), data_config(net)["input_size"], torch.get_num_threads()
+    machine, size = environment(), data_config(net)["input_size"]
     gpu = machine["gpu"] if device.type == "cuda" else None
     section = Section("Speed")
     section.text.append(
         f"The median of {_PASSES} forward passes without reading images, on {gpu or machine['processor']} "
-        f"(threads: {threads}) with torch {machine['torch']}. It is a rough figure: other programs change it."
+        f"(threads: {machine['threads']}) with torch {machine['torch']}. It is a rough figure: other work changes it."
     )
     forms = {"as it is": net}
     if any(isinstance(module, SGMConv2d) for module in net.modules()):

@@ -18,12 +18,9 @@ from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from ..visualize.images import evenly, network_input
 from ..wording import distinct
 from .page import Section, write_page
-from .sections import curve_section, field_section, mask_sections, network_section
+from .sections import FIELD_IMAGES, SIGMA_IMAGES, curve_section, field_section, mask_sections, network_section
 
 __all__ = ["report"]
-
-# Images, evenly spread over the dataset, that the sigmas of dynamic layers and the receptive fields are averaged over
-_SIGMA_IMAGES, _FIELD_IMAGES = 64, 16
 
 
 def report(
@@ -83,8 +80,8 @@ def report(
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
         detector.cpu()
-        images = network_input(networks[name], [coco.root / one.name for one in evenly(coco.images, _SIGMA_IMAGES)])
-        fields = field_section(networks, images[:: -(-len(images) // _FIELD_IMAGES)], progress=progress)
+        images = network_input(networks[name], [coco.root / one.name for one in evenly(coco.images, SIGMA_IMAGES)])
+        fields = field_section(networks, images[:: -(-len(images) // FIELD_IMAGES)], progress=progress)
     curves = curve_section(
         folder,
         ("epoch", "train_loss", "val_AP50", "val_AP"),

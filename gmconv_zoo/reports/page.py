@@ -23,13 +23,7 @@ _TEMPLATE = Path(__file__).with_name("page_template.html.jinja")
 
 
 class Picture:
-    """A picture that the page holds itself.
-
-    Args:
-        image: its pixels.
-        alt: what it shows, for those who do not see it.
-        caption: text below it; empty for none.
-    """
+    """A picture that the page holds itself, with what it shows for those who do not see it, and a text below it."""
 
     def __init__(self, image: Image.Image, alt: str, caption: str = "") -> None:
         file = io.BytesIO()

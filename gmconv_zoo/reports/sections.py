@@ -15,7 +15,10 @@ from ..visualize.receptive_field import SHARES, receptive_field, target_layer
 from ..visualize.receptive_field_figure import draw_receptive_fields
 from .page import Section
 
-__all__ = ["curve_section", "field_section", "mask_sections", "network_section"]
+__all__ = ["FIELD_IMAGES", "SIGMA_IMAGES", "curve_section", "field_section", "mask_sections", "network_section"]
+
+# Images, evenly spread over the dataset, that the sigmas of dynamic layers and the receptive fields are averaged over
+SIGMA_IMAGES, FIELD_IMAGES = 64, 16
 
 
 def network_section(model: nn.Module, about: Mapping[str, str]) -> Section:
@@ -77,13 +80,10 @@ def mask_sections(model: nn.Module, images: Tensor | None) -> list[Section]:
 def curve_section(
     folder: Path, columns: Sequence[str], draw: Callable[[list[dict[str, float]], Path], Any], alt: str
 ) -> Section:
-    """Draw the curves of a training from its summary.csv.
+    """Draw the curves of a training from its summary.csv; of another folder, a sentence says so.
 
-    Args:
-        folder: folder of the training; of another one, a sentence says so.
-        columns: those that are drawn and listed, "epoch" first and the one that is compared last.
-        draw: draws rows of these columns into a picture.
-        alt: what the curves show, with "{}" for the number of epochs and then for the largest value of the last column.
+    The columns are drawn and listed, "epoch" first. The alternative text has "{}" for the number of epochs and then for
+    the largest value of the last column.
     """
     section, path = Section("Training curves"), folder / SUMMARY_NAME
     rows: list[dict[str, float]] = []

@@ -45,17 +45,21 @@ class BoxedImage:
     names: tuple[str, ...]
     scores: tuple[float, ...] | None = None
 
+    @classmethod
+    def detected(cls, title: str, pixels: Any, entries: Sequence[Mapping[str, Any]], names: Any) -> "BoxedImage":
+        """Return an image with detections in COCO's result format, and the name of each category's id."""
+        boxes = tuple(tuple(entry["bbox"]) for entry in entries)
+        classes = tuple(names[entry["category_id"]] for entry in entries)
+        return cls(title, pixels, boxes, classes, tuple(entry["score"] for entry in entries))
+
 
 def compared(coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: int) -> list[list[BoxedImage]]:
-    """Return some images of a dataset twice: with their true boxes, and with the detected ones.
+    """Return lines of a picture with two images each: true boxes and detections of the first, then of the second.
 
     Args:
         coco: annotations, read with the folder of the images.
         detections: in COCO's result format.
         count: number of images, spread evenly over those that have a box.
-
-    Returns:
-        Lines of a picture, each with two images: the true boxes and the detected ones of the first, then of the second.
     """
     assert coco.root is not None
     having = set(coco.image_ids[~coco.crowd].tolist())
@@ -67,18 +71,8 @@ def compared(coco: CocoFile, detections: Sequence[Mapping[str, Any]], *, count: 
         truth = tuple(map(tuple, coco.bboxes[mine].tolist()))
         names = tuple(coco.categories[key] for key in coco.category_ids[mine].tolist())
         own = [entry for entry in detections if entry["image_id"] == image.id and entry["score"] >= _SHOWN_SCORE]
-        found.append(
-            [
-                BoxedImage(f"{image.name}: true boxes", pixels, truth, names),
-                BoxedImage(
-                    f"detected, score at least {_SHOWN_SCORE:g}",
-                    pixels,
-                    tuple(tuple(entry["bbox"]) for entry in own),
-                    tuple(coco.categories[entry["category_id"]] for entry in own),
-                    tuple(entry["score"] for entry in own),
-                ),
-            ]
-        )
+        detected = BoxedImage.detected(f"detected, score at least {_SHOWN_SCORE:g}", pixels, own, coco.categories)
+        found.append([BoxedImage(f"{image.name}: true boxes", pixels, truth, names), detected])
     starts = range(0, len(found), _PAIRS)
     return [[boxed for pair in found[start : start + _PAIRS] for boxed in pair] for start in starts]
 

@@ -35,9 +35,6 @@ def draw_explanation(
         panels: those of `PANELS` to draw, from left to right; None for all that the network has.
         overwrite: whether existing files may be replaced.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: when the picture exists, or for a panel that the explanation does not have.
     """
@@ -114,8 +111,7 @@ def _pixels(explanation: Explanation) -> Tensor:
 def _without_ticks(axes: Axes, explanation: Explanation) -> None:
     height, width = explanation.evidence.shape
     axes.set_xlabel(f"{width} x {height} px", fontsize=8)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
 
 
 def _level(values: np.ndarray[Any, Any], share: float) -> float:

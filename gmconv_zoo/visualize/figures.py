@@ -31,7 +31,7 @@ def save_figure(
     Args:
         figure: the picture.
         path: file of the picture; its ending chooses the format. The table has the same name with the ending ".csv".
-        rows: the numbers; all rows have the same columns. Without rows there is no table.
+        rows: the numbers, if any.
         maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
 
     Raises:

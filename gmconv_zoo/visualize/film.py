@@ -60,9 +60,7 @@ def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> 
 
 
 def masks_by_epoch(run: str | Path) -> dict[int, list[LayerMask]]:
-    """Return the masks of a network after every epoch of its training, in module order.
-
-    Those of a dynamic layer have the mean sigmas over the logged images.
+    """Return the masks of a network after every epoch of its training, dynamic ones with the logged mean sigmas.
 
     Raises:
         ValueError: when the folder does not contain the log of a training, or the log has no sigmas.
@@ -78,19 +76,12 @@ def masks_by_epoch(run: str | Path) -> dict[int, list[LayerMask]]:
         masks = []
         for name, (size, dynamic, stage) in layers.items():
             columns = [f"sigma/{name}.{axis}" for axis in ("horizontal", "vertical")] if dynamic else [f"sigma/{name}"]
-            values = [_number(row.get(column)) for column in columns]
+            values = [float(row.get(column) or "nan") for column in columns]
             if not all(map(math.isfinite, values)) or "epoch" not in row:
                 raise ValueError(f"{summary} is not a complete log of sigmas: {columns[0]} is missing or not finite.")
             masks.append(LayerMask(name, values[0], values[-1], size, dynamic, stage))
         epochs[int(row["epoch"])] = masks
     return epochs
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
 
 
 def _frames(epochs: dict[int, list[LayerMask]]) -> list[Image.Image]:

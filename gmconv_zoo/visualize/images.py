@@ -21,16 +21,13 @@ Item = TypeVar("Item")
 
 
 def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, normalize: bool = True) -> Tensor:
-    """Return images preprocessed as the network wants them, on its device and in its dtype.
+    """Return images as a (B, C, H, W) tensor, preprocessed as the network wants them, on its device and in its dtype.
 
     Args:
         model: a network of timm's interface.
         images: files or decoded images in any mode (grey, palette, RGBA) and of any size, at least one; or a tensor
             (B, C, H, W) that is preprocessed already.
         normalize: whether the dataset's mean and deviation are applied; without it, values are in [0, 1].
-
-    Returns:
-        (B, C, H, W).
 
     Raises:
         UnreadableImageError: when an image cannot be read; the message names it.

@@ -24,11 +24,9 @@ _COLUMNS = 10
 
 
 def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
-    """Draw the mask of every layer and the mean of each stage on one scale from 0 to 1 (Fig. 7).
+    """Draw the masks of `layer_masks` and the mean of each stage on one scale from 0 to 1 (Fig. 7).
 
-    Args:
-        masks: the layers of one network, from `layer_masks`.
-        path: file of the picture; the values are written next to it as CSV.
+    The values are written next to the picture as CSV.
     """
     lines = _lines(masks)
     columns = max(len(line) for line in lines)
@@ -51,10 +49,7 @@ def draw_masks(masks: Sequence[LayerMask], path: str | Path) -> Path:
 
 
 def draw_sigmas(masks: Sequence[LayerMask], path: str | Path) -> Path:
-    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images.
-
-    Arguments as `draw_masks`.
-    """
+    """Draw sigma by depth: a line through the static layers, and for each dynamic layer a box over the images."""
     figure, axes = _by_layer(masks, "sigma in kernel taps")
     static = [place for place, mask in enumerate(masks) if not mask.dynamic]
     if static:
@@ -79,10 +74,7 @@ def draw_sigmas(masks: Sequence[LayerMask], path: str | Path) -> Path:
 
 
 def draw_kernel_sizes(masks: Sequence[LayerMask], path: str | Path) -> Path:
-    """Draw each layer's effective kernel size: the side of the centred square that holds 50, 90 and 99 % of its mask.
-
-    Arguments as `draw_masks`.
-    """
+    """Draw each layer's effective kernel size: sides of the centred squares that hold 50, 90 and 99 % of its mask."""
     figure, axes = _by_layer(masks, "side of the centred square in taps")
     places = range(len(masks))
     rows: list[dict[str, Any]] = [

@@ -61,10 +61,8 @@ class LayerMask:
 def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: bool = False) -> list[LayerMask]:
     """Return the masks of all layers, in module order.
 
-    Args:
-        model: any network with Gaussian mask convolutions.
-        images: (B, C, H, W) over which a dynamic layer's sigmas are averaged.
-        static_only: whether dynamic layers are left out, which need images; there may be no other layer then.
+    The sigmas of dynamic layers are averaged over (B, C, H, W) images; with ``static_only`` these layers are left out,
+    and there may be no other.
 
     Raises:
         ValueError: when there is no such layer, or a dynamic one and no images.
@@ -85,10 +83,7 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
 
 
 def describe_layers(model: nn.Module) -> dict[str, tuple[tuple[int, int], bool, str]]:
-    """Return for every mask convolution, by its module name, what a `LayerMask` says of it besides its sigmas.
-
-    That is its kernel size, whether it is dynamic, and its stage.
-    """
+    """Return the kernel size, whether it is dynamic, and the stage of every mask convolution by its module name."""
     once, described = dict(model.named_modules()), {}  # which has a layer of several names under one of them
     for row in conversion_report(model):
         if row.target and row.name in once:
@@ -112,8 +107,8 @@ def stage_masks(masks: list[LayerMask]) -> dict[tuple[str, tuple[int, int]], Ten
 def effective_size(mask: Tensor, share: float) -> float:
     """Return the side in taps of the centred square that holds a share of the sum of a (kH, kW) mask.
 
-    Every tap counts as a square of one tap's width with its value spread evenly, so that the side is not a whole
-    number: a flat 3x3 mask holds half of its sum in a square of 3 * 0.5 ** 0.5 = 2.12 taps.
+    A tap's value is spread evenly over a square of one tap's width: a flat 3x3 mask holds half of its sum in a square
+    of 3 * 0.5 ** 0.5 = 2.12 taps.
     """
     values, low, high = mask.double(), 0.0, float(max(mask.shape))
     for _ in range(40):
@@ -127,10 +122,8 @@ def effective_size(mask: Tensor, share: float) -> float:
 def draw_mask(axes: Axes, mask: Tensor, *, cmap: str = "viridis") -> None:
     """Draw one (kH, kW) mask without ticks, dark for 0 and bright for 1."""
     axes.imshow(mask.numpy(), cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def short_name(name: str) -> str:

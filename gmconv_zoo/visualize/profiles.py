@@ -1,4 +1,7 @@
-"""How a mask is made: Gaussian profiles with and without normalisation (Fig. 3), and an elliptical mask (Fig. 4)."""
+"""How a mask is made: Gaussian profiles with and without normalisation (Fig. 3), and an elliptical mask (Fig. 4).
+
+Each picture has its values next to it as CSV.
+"""
 
 from pathlib import Path
 
@@ -20,11 +23,7 @@ _HORIZONTAL, _VERTICAL, _KERNEL = 3.0, 1.2, 11
 
 
 def draw_profiles(path: str | Path) -> Path:
-    """Draw Gaussian curves as Eq. 3 gives them, and divided by their largest value as in a mask (Eq. 4; Fig. 3).
-
-    Args:
-        path: file of the picture; the values are written next to it as CSV.
-    """
+    """Draw Gaussian curves as Eq. 3 gives them, and divided by their largest value as in a mask (Eq. 4; Fig. 3)."""
     figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
     plain, normalised = figure.subplots(1, 2)
     distance = _REACH * torch.arange(-100, 101, dtype=torch.float64) / 100
@@ -49,11 +48,7 @@ def draw_profiles(path: str | Path) -> Path:
 
 
 def draw_construction(path: str | Path) -> Path:
-    """Draw how an elliptical mask is the product of a horizontal and a vertical Gaussian (Eq. 5 and 6; Fig. 4).
-
-    Args:
-        path: file of the picture; the values are written next to it as CSV.
-    """
+    """Draw how an elliptical mask is the product of a horizontal and a vertical Gaussian (Eq. 5 and 6; Fig. 4)."""
     mask = elliptical_mask(torch.tensor([_HORIZONTAL]), torch.tensor([_VERTICAL]), (_KERNEL, _KERNEL))[0]
     across, down = mask.amax(0).tolist(), mask.amax(1).tolist()
     taps = [tap - (_KERNEL - 1) / 2 for tap in range(_KERNEL)]

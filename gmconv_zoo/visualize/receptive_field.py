@@ -154,9 +154,9 @@ def differentiable(model: nn.Module, *, through_sigma: bool = False) -> Iterator
 
 
 def rectified_gradient(score: Tensor, x: Tensor) -> Tensor:
-    """Return the positive part of a score's gradient with respect to its (B, C, H, W) input, (H, W).
+    """Return the positive gradient of a score with respect to a (B, C, H, W) input, as (H, W) float64 on the CPU.
 
-    It is (H, W) on the CPU, in float64, and 0 where the score does not depend on the input.
+    It is 0 where the score does not depend on the input.
     """
     found = torch.autograd.grad(score, x, allow_unused=True)[0] if score.requires_grad else None
     if found is None:
@@ -207,12 +207,9 @@ _SHOWN = 5
 
 
 def target_layer(model: nn.Module, layer: str | int | None = None) -> tuple[str, nn.Module]:
-    """Return the name and module of a layer.
+    """Return the name and module of a layer, as `receptive_field` takes it.
 
-    Args:
-        model: any network.
-        layer: a module's name, the number of a stage counted from 1, or None for the last stage. Where a network has
-            no known stages, None is its last convolution.
+    Where a network has no known stages, None is its last convolution.
 
     Raises:
         ValueError: when the network has no such layer or stage; the message names some that exist.

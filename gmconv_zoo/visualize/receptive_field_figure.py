@@ -30,9 +30,6 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
         path: file of the picture. Sides, area ratios and fitted sigmas are written next to it as CSV, and each map
             in a CSV file of its own, with "_map1", "_map2" and so on after the name.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: when there is no field.
     """
@@ -65,12 +62,7 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
 def draw_field(axes: Axes, field: ReceptiveField, *, reach: float, title: str, shares: Mapping[float, str]) -> Any:
     """Draw one map, brighter for larger gradients, and the squares that hold shares of it; returns the picture.
 
-    Args:
-        axes: matplotlib axes to draw in.
-        field: the map, with its centre at 0.
-        reach: largest distance from the centre that is shown, in pixels.
-        title: text above it.
-        shares: line style of the square of each share.
+    The map's centre is at 0, and so many pixels around it are shown; ``shares`` has the line style of each square.
     """
     height, width = field.map.shape
     left, top = -(width // 2) - 0.5, -(height // 2) - 0.5

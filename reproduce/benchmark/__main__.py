@@ -24,16 +24,15 @@ from gmconv_zoo.cli.command import run
 from gmconv_zoo.saving.targets import check_target
 
 from .. import ROOT
-from . import run_benchmark, run_scaling
-from .plans import PLANS, planned
-from .record import make_record
-from .settings import PRECISIONS
+from .plans import PLANS, PRECISIONS, planned
+from .record import make_record, run_benchmark
+from .scaling import run_scaling
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--plan", nargs="+", default=(), choices=tuple(PLANS), help="some of the measurements (default: all)")
-    add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    add("--device", default="cpu", choices=("cpu", "cuda"), help="device (default: %(default)s)")
     add("--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (default: %(default)s)")
     add("--busy", action="store_true", help="processor time on one thread, where other work goes on")
     add("--threads", type=int, help="threads of torch (default: torch's choice)")

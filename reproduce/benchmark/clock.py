@@ -4,46 +4,16 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
-__all__ = ["Timing", "time_together"]
+__all__ = ["time_together"]
 
 # What takes more than this many times as long as the first function is timed in every other round only.
 SLOW = 2.0
 # What takes fewer milliseconds than this is called once untimed before it is timed, with its own data in the caches.
 SHORT = 100.0
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Times of one function and its speed relative to the first one timed with it.
-
-    Attributes:
-        milliseconds: median of one call.
-        quartiles_ms: first and third quartile.
-        ratio: median over the rounds of the first function's time / this one's; 1 is as fast, above 1 faster.
-        ratio_quartiles: first and third quartile of the same.
-        best_ratio: the first function's fastest call / this one's fastest: less disturbed by other work on the machine,
-            which only ever makes calls slower.
-        rounds: number of calls timed.
-    """
-
-    milliseconds: float
-    quartiles_ms: tuple[float, float]
-    ratio: float
-    ratio_quartiles: tuple[float, float]
-    best_ratio: float
-    rounds: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready fields, times and ratios with four decimals."""
-        return {
-            name: [round(number, 4) for number in value] if isinstance(value, tuple) else round(value, 4)
-            for name, value in asdict(self).items()
-        }
 
 
 def time_together(
@@ -55,20 +25,21 @@ def time_together(
     max_rounds: int = 200,
     warmup: int = 1,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Timing]:
+) -> dict[str, dict[str, Any]]:
     """Time functions in turn, one call each per round, in an order drawn anew every round.
 
     Args:
         functions: name -> what to call; the first is what the others are compared with. At least one.
         device: where they compute: calls are timed by events on CUDA and by the clock elsewhere.
-        seconds: rounds go on for this long...
-        min_rounds: ...but there are at least this many...
-        max_rounds: ...and at most this many.
+        seconds: rounds go on for this long, but there are at least ``min_rounds`` and at most ``max_rounds``.
         warmup: untimed calls of each before the first round, at least one.
         clock: seconds that have gone; `time.process_time` leaves out what other processes take.
 
     Returns:
-        name -> timing.
+        name -> JSON-ready values with four decimals: "milliseconds" (median of one call) and "quartiles_ms"; "ratio"
+        (median over the rounds of the first function's time / this one's: 1 is as fast, above 1 faster) and
+        "ratio_quartiles"; "best_ratio" (the first function's fastest call / this one's, less disturbed by other work on
+        the machine, which only ever makes calls slower); and "rounds", the number of calls timed.
     """
     reference = next(iter(functions))
     for function in functions.values():
@@ -94,14 +65,14 @@ def time_together(
             times[name].append(value)
             ratios[name].append(row[reference] / value)
     return {
-        name: Timing(
-            statistics.median(times[name]),
-            _quartiles(times[name]),
-            statistics.median(ratios[name]),
-            _quartiles(ratios[name]),
-            min(times[reference]) / min(times[name]),
-            len(times[name]),
-        )
+        name: {
+            "milliseconds": round(statistics.median(times[name]), 4),
+            "quartiles_ms": _quartiles(times[name]),
+            "ratio": round(statistics.median(ratios[name]), 4),
+            "ratio_quartiles": _quartiles(ratios[name]),
+            "best_ratio": round(min(times[reference]) / min(times[name]), 4),
+            "rounds": len(times[name]),
+        }
         for name in functions
     }
 
@@ -120,8 +91,6 @@ def _milliseconds(function: Callable[[], object], device: torch.device, clock: C
     return begin.elapsed_time(end)
 
 
-def _quartiles(values: list[float]) -> tuple[float, float]:
-    if len(values) == 1:
-        return values[0], values[0]
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, third
+def _quartiles(values: list[float]) -> list[float]:
+    first, _, third = statistics.quantiles(values * 2 if len(values) == 1 else values, n=4, method="inclusive")
+    return [round(first, 4), round(third, 4)]

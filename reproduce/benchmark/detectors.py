@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.layers import freeze_batch_norm_2d
 from torch import nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
-from torchvision.ops import FrozenBatchNorm2d
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.detection import build_preset
@@ -36,26 +36,23 @@ _ASPECT = 4 / 3
 def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False) -> list[dict[str, Any]]:
     """Time a training step of every detector on one image, each beside this package's standard one.
 
-    Args:
-        side: shorter side of the image in pixels; the longer one is a third longer.
-        seconds: rounds go on for so long, but there are at least ``rounds``.
-        rounds: the least number of rounds.
-        busy: take the processor's time rather than the clock's; right with one thread only.
+    The shorter side of the image has so many pixels, the longer one a third more; the others are as in
+    `BenchmarkSettings`. A second standard detector shows the error of the measurement.
 
     Returns:
-        One JSON-ready row per detector, and one for a second standard one, which shows the error of the measurement.
+        One JSON-ready row per detector.
     """
     longer = round(side * _ASPECT)
     size: dict[str, Any] = {"min_size": side, "max_size": longer}
     ours = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, trainable_backbone_layers=5, **size)
     with torch.no_grad():
         for module in ours.modules():  # without this, outputs of random weights grow from block to block
-            if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)):
+            if isinstance(module, nn.BatchNorm2d):
                 module.weight.fill_(0.5)
     weights = ours.state_dict()
     like: dict[str, Any] = {"parity": "torchvision", "weights": weights, "frozen_stages": -1, **size}
     detectors = {name: build_preset(name, **like) for name in _PRESETS}
-    detectors |= {"faster_std again": build_preset(_STANDARD, **like), TORCHVISION: _frozen(ours)}
+    detectors |= {"faster_std again": build_preset(_STANDARD, **like), TORCHVISION: freeze_batch_norm_2d(ours)}
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(3, side, longer, generator=generator)
     boxes = torch.tensor([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]]) * torch.tensor([longer, side, longer, side])
@@ -63,7 +60,7 @@ def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False)
     steps = {name: _step(detector, image, target) for name, detector in detectors.items()}
     clock = time.process_time if busy else time.perf_counter
     timings = time_together(steps, torch.device("cpu"), seconds=seconds, min_rounds=rounds, clock=clock)
-    return [{"detector": name, "side": side, **timings[name].to_dict()} for name in detectors]
+    return [{"detector": name, "side": side, **timings[name]} for name in detectors]
 
 
 def detector_table(record: Mapping[str, Any]) -> str:
@@ -79,16 +76,6 @@ def detector_table(record: Mapping[str, Any]) -> str:
     where, clock = record["environment"], "processor time of one thread" if record["busy"] else "time of all threads"
     caption = f"{where['processor']}, float32, one image, {clock}, torch {where['torch']}."
     return f"{table(columns, lines, right=(1, 2, 3, 4, 5))}\n\n{caption}"
-
-
-def _frozen(detector: nn.Module) -> nn.Module:
-    """The same detector with norms that are frozen, as in the presets."""
-    for name, module in list(detector.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
-            frozen = FrozenBatchNorm2d(module.num_features, module.eps)
-            frozen.load_state_dict({key: value for key, value in module.state_dict().items() if "num_" not in key})
-            detector.set_submodule(name, frozen)
-    return detector
 
 
 def _step(detector: nn.Module, image: torch.Tensor, target: dict[str, torch.Tensor]) -> Callable[[], None]:

@@ -11,30 +11,21 @@ from torch.nn import functional as F
 
 from .clock import time_together
 from .memory import peak_bytes
-from .settings import FORMATS, BenchmarkSettings
+from .plans import FORMATS, BenchmarkSettings
 from .subjects import build_subject
 
 __all__ = ["compare", "measure"]
 
 
 def compare(settings: BenchmarkSettings, net: str, task: str, batch: int, memory_format: str) -> list[dict[str, Any]]:
-    """Time every kind of a network in turn and take its peak memory.
-
-    Args:
-        settings: kinds, device, precision and how long to measure.
-        net, task, batch, memory_format: one of each in the settings.
-
-    Returns:
-        One JSON-ready row per kind, the standard network's first.
-
-    Raises:
-        ValueError: when memory does not suffice, saying what to lower.
-    """
-    models, x = {}, _images(net, settings, batch, memory_format)
+    """Time every kind of a network in turn and take its peak memory, with one row per kind as `measure` gives them."""
+    size = settings.image_size or (32 if net.startswith("cifar") else 224)
+    x = torch.randn(batch, 3, size, size, device=settings.device).contiguous(memory_format=FORMATS[memory_format])
+    models = {}
     for kind in settings.compared:
         torch.manual_seed(0)
         models[kind] = build_subject(net, kind, stem_only=settings.stem_only)
-    common = {"net": net, "task": task, "batch": batch, "image_size": x.shape[-1], "memory_format": memory_format}
+    common = {"net": net, "task": task, "batch": batch, "image_size": size, "memory_format": memory_format}
     return [{**common, **row} for row in measure(models, x, task, settings, memory_format)]
 
 
@@ -45,7 +36,7 @@ def measure(
     settings: BenchmarkSettings,
     memory_format: str = "contiguous",
 ) -> list[dict[str, Any]]:
-    """Time some models on one input in turn and take their peak memory.
+    """Time some models on one input in turn and take their peak memory, with one JSON-ready row per model.
 
     Args:
         models: kind -> model, the one to compare with first; they are moved to the settings' device.
@@ -53,9 +44,6 @@ def measure(
         task: "inference" or "training".
         settings: device, precision and how long to measure.
         memory_format: of the models' kernels; x has its own.
-
-    Returns:
-        One JSON-ready row per model.
 
     Raises:
         ValueError: when memory does not suffice, saying what to lower.
@@ -69,14 +57,9 @@ def measure(
             optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
             steps[kind] = _step(task, model.train(task == "training"), runs, x, optimizer, settings)
             held[kind] = (model, x, optimizer)
-        timings = time_together(
-            steps,
-            device,
-            seconds=settings.seconds,
-            min_rounds=settings.rounds,
-            warmup=3 if settings.compile else 1,
-            clock=time.process_time if settings.busy else time.perf_counter,
-        )
+        clock = time.process_time if settings.busy else time.perf_counter
+        rounds = {"seconds": settings.seconds, "min_rounds": settings.rounds, "warmup": 3 if settings.compile else 1}
+        timings = time_together(steps, device, clock=clock, **rounds)  # type: ignore[arg-type]
         peaks = {kind: peak_bytes(step, _tensors(*held[kind]), device) for kind, step in steps.items()}
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
@@ -86,19 +69,12 @@ def measure(
     return [
         {
             "kind": kind,
-            **timings[kind].to_dict(),
+            **timings[kind],
             "peak_mib": round(peaks[kind] / 2**20, 2),
             "memory_ratio": round(peaks[kind] / reference, 4),
-            "masked_kernel_mib": round(_masked_kernel_bytes(held[kind][0]) / 2**20, 2),
         }
         for kind in models
     ]
-
-
-def _images(net: str, settings: BenchmarkSettings, batch: int, memory_format: str) -> Tensor:
-    size = settings.image_size or (32 if net.startswith("cifar") else 224)
-    x = torch.randn(batch, 3, size, size, device=settings.device)
-    return x.contiguous(memory_format=FORMATS[memory_format])
 
 
 def _step(
@@ -136,23 +112,10 @@ def _step(
 
 
 def _precision(settings: BenchmarkSettings) -> AbstractContextManager[object]:
-    if settings.precision == "float32":
-        return nullcontext()
-    return torch.autocast(torch.device(settings.device).type, torch.bfloat16)
+    return nullcontext() if settings.precision == "float32" else torch.autocast(settings.device, torch.bfloat16)
 
 
 def _tensors(model: nn.Module, x: Tensor, optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """What is alive before a step: gradients are not, they are released at a step's end."""
     state = [value for values in optimizer.state.values() for value in values.values() if isinstance(value, Tensor)]
     return [*model.parameters(), *model.buffers(), x, *state]
-
-
-def _masked_kernel_bytes(model: nn.Module) -> int:
-    """Bytes of the kernels that carry a mask: what a masked weight costs beside the weight itself."""
-    return sum(
-        parameter.nbytes
-        for module in model.modules()
-        if hasattr(module, "mask")
-        for name, parameter in module.named_parameters(recurse=False)
-        if name == "weight"
-    )

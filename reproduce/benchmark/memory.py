@@ -6,22 +6,15 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-__all__ = ["peak_bytes", "storage_bytes"]
+__all__ = ["peak_bytes"]
 
 
 def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: torch.device) -> int:
-    """The largest number of bytes that torch held while a function ran.
+    """Return the largest number of bytes that torch held while a function ran once, which has been run before.
 
     On the CPU the profiler counts every allocation and release of torch's allocator, which the libraries below it
-    (oneDNN's scratch memory) do not all use; on CUDA the caching allocator counts itself.
-
-    Args:
-        function: what to run once; it has been run before.
-        held: the tensors alive before and after it: parameters, gradients, buffers, inputs.
-        device: where it computes.
-
-    Returns:
-        Bytes, those held included.
+    (oneDNN's scratch memory) do not all use; on CUDA the caching allocator counts itself. ``held`` are the tensors
+    alive before and after the call, which are included: parameters, gradients, buffers, inputs.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -29,7 +22,7 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: t
         function()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
-    before = storage_bytes(held)
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in held)}
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         function()
     assert recorded.profiler is not None
@@ -39,10 +32,4 @@ def peak_bytes(function: Callable[[], object], held: Iterable[Tensor], device: t
     for _, change in changes:
         now += change
         worst = max(worst, now)
-    return before + worst
-
-
-def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind tensors, each counted once."""
-    storages = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in tensors)}
-    return sum(storages.values())
+    return sum(storages.values()) + worst

@@ -17,38 +17,29 @@ from torch.nn.parallel import DistributedDataParallel
 from .clock import time_together
 from .subjects import build_subject
 
-__all__ = ["TASKS", "process_rows"]
+__all__ = ["process_rows"]
 
-TASKS = ("training", "validation")
+_TASKS = ("training", "validation")
 _NET, _IMAGES, _SIDE = "resnet18", 32, 64
 
 
 def process_rows(kinds: Sequence[str], processes: int, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Time a training step and a validation batch of ResNet-18 that processes share.
+    """Time a training step and a validation batch of ResNet-18 that processes share: a row per task and kind.
 
     The processes divide 32 images of 64 x 64 pixels. In training, they average their gradients; in validation, they
     add up their counts.
 
     Args:
         kinds: some of `KINDS`, the one to compare with first.
-        processes: number of processes; every one needs a core of its own.
-        seconds: for every task; there are at least ``rounds`` rounds whatever they take.
-        rounds: the least number of rounds.
-
-    Returns:
-        One JSON-ready row per task and kind.
-
-    Raises:
-        ValueError: when the images cannot be divided.
+        processes: number of processes, a divisor of 32; every one needs a core of its own.
+        seconds, rounds: as in `BenchmarkSettings`, for every task.
     """
-    if processes < 1 or _IMAGES % processes:
-        raise ValueError(f"processes={processes}: pass a divisor of {_IMAGES}.")
     rows = []
     with _workers(kinds, processes) as workers:
-        for task in TASKS:
+        for task in _TASKS:
             steps = {kind: partial(_step_of_all, workers, (task, kind)) for kind in kinds}
             timings = time_together(steps, torch.device("cpu"), seconds=seconds, min_rounds=rounds)
-            rows += [{"task": task, "kind": kind, **timings[kind].to_dict()} for kind in kinds]
+            rows += [{"task": task, "kind": kind, **timings[kind]} for kind in kinds]
     return rows
 
 

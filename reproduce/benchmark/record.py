@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from gmconv_zoo.engine.allocator import keep_freed_memory
 from gmconv_zoo.files.records import environment, write_json
 
 from .measure import compare
-from .settings import BenchmarkSettings
+from .plans import BenchmarkSettings
 from .startup import startup_times
 
-__all__ = ["make_record", "merge_record", "renew_record", "run_benchmark"]
+__all__ = ["make_record", "merge_record", "run_benchmark"]
 
 _logger = logging.getLogger(__name__)
+
+_VARIABLES = ("MALLOC_", "OMP_", "MKL_", "TORCHINDUCTOR_CUDAGRAPHS")
+_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "variables", "freed_memory")
+# What a part asks for, beside how long and of which kinds
+_PLACE = ("nets", "tasks", "batches", "stem_only", "precision", "compile")
 
 
 def run_benchmark(
@@ -44,9 +50,6 @@ def run_benchmark(
 
     Returns:
         ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
-
-    Raises:
-        ValueError: when memory does not suffice for one of them.
     """
     record: dict[str, Any] = {"environment": _environment(parts, keep_memory), "startup": None, "parts": []}
     if startup:
@@ -55,7 +58,7 @@ def run_benchmark(
     for settings in parts:
         rows: list[dict[str, Any]] = []
         commit = record["environment"]["commit"]
-        record["parts"].append({"commit": commit, "settings": settings.to_dict(), "rows": rows})
+        record["parts"].append({"commit": commit, "settings": asdict(settings), "rows": rows})
         for cell in itertools.product(settings.nets, settings.tasks, settings.batches, settings.formats):
             torch.compiler.reset()
             rows += compare(settings, *cell)
@@ -73,51 +76,31 @@ def run_benchmark(
 
 def make_record(
     folder: str | Path, parts: Sequence[BenchmarkSettings], *, renew: bool = False, keep_memory: bool = True
-) -> tuple[Path, dict[str, Any]]:
-    """Measure into the record of the parts' device and precision.
+) -> Path:
+    """Measure parts, all on one device and in one precision, into the folder's file of that device and precision.
 
-    Args:
-        folder: of records.
-        parts: what to measure, all on one device and in one precision.
-        renew: put them in place of their like in the record, rather than making a whole new one.
-        keep_memory: as in `run_benchmark`.
-
-    Returns:
-        The file and what it holds.
+    With ``renew``, the parts take the place of their like in the record, see `merge_record`.
 
     Raises:
         FileNotFoundError: when there is no record to renew.
-        ValueError: when memory does not suffice, or the record is from another machine.
+        ValueError: when the record is from another machine.
     """
-    first = parts[0]
-    path = Path(folder) / f"{first.device}_{first.precision}.json"
-    if renew and not path.is_file():
+    path = Path(folder) / f"{parts[0].device}_{parts[0].precision}.json"
+    if not renew:
+        run_benchmark(parts, path, startup=parts[0].device == "cpu", keep_memory=keep_memory)
+        return path
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no record yet; measure all plans first (--record without --plan).")
-    if renew:
-        return path, renew_record(parts, path, keep_memory=keep_memory)
-    return path, run_benchmark(parts, path, startup=first.device == "cpu", keep_memory=keep_memory)
-
-
-def renew_record(parts: Sequence[BenchmarkSettings], path: str | Path, *, keep_memory: bool = True) -> dict[str, Any]:
-    """Measure some parts of a recorded run anew; the file then holds what `merge_record` gives."""
-    earlier = json.loads(Path(path).read_text(encoding="utf-8"))
+    earlier = json.loads(path.read_text(encoding="utf-8"))
     where = _environment(parts, keep_memory)
     merge_record(earlier, {"environment": where, "parts": []})  # before anything is measured in vain
-    record = merge_record(earlier, run_benchmark(parts, keep_memory=keep_memory))
-    write_json(path, record)
-    return record
+    return write_json(path, merge_record(earlier, run_benchmark(parts, keep_memory=keep_memory)))
 
 
 def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """A record in which some parts were measured anew.
+    """Return the earlier record with parts that ask for the same networks, tasks and batches replaced, others added.
 
-    Args:
-        earlier: the whole record; each part keeps the commit it was measured at.
-        record: the new parts.
-
-    Returns:
-        The earlier record with those of its parts replaced that ask for the same networks, tasks and batches, and
-        others added.
+    Each part keeps the commit it was measured at.
 
     Raises:
         ValueError: when the two are from different machines or versions, whose figures do not belong together.
@@ -135,10 +118,6 @@ def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, A
     return {**earlier, "parts": [*kept, *anew.values()]}
 
 
-_VARIABLES = ("MALLOC_", "OMP_", "MKL_", "TORCHINDUCTOR_CUDAGRAPHS")
-_SAME = ("processor", "gpu", "cores", "threads", "torch", "timm", "variables", "freed_memory")
-
-
 def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[str, Any]:
     """Where these parts are measured, and whether freed memory is kept there; None where nothing is known of it."""
     variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
@@ -149,6 +128,4 @@ def _environment(parts: Sequence[BenchmarkSettings], keep_memory: bool) -> dict[
 
 
 def _place(part: dict[str, Any]) -> str:
-    """What a part asks for, beside how long and of which kinds."""
-    names = ("nets", "tasks", "batches", "stem_only", "precision", "compile")
-    return json.dumps([part["settings"].get(name) for name in names])
+    return json.dumps([part["settings"].get(name) for name in _PLACE])

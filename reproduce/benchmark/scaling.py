@@ -1,23 +1,24 @@
 """How the cost grows with batch, image, kernel, number of masked layers and processes, beside the standard network."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from gmconv_zoo.conversion import convert
-from gmconv_zoo.extras import needs_extra
 from gmconv_zoo.files.records import environment, write_json
 
 from .measure import measure
+from .plans import BenchmarkSettings
 from .processes import process_rows
-from .settings import BenchmarkSettings
 from .subjects import STANDARD, build_subject
 
-__all__ = ["AXES", "PROCESSES", "run_scaling", "scaling_rows", "shared_rows"]
+__all__ = ["run_scaling", "scaling_rows"]
 
 AXES: dict[str, tuple[int, ...]] = {
     "batch": (1, 4, 16, 64, 256),
@@ -30,45 +31,27 @@ _KINDS = ("sgmconv", "gmconv")
 _logger = logging.getLogger(__name__)
 
 
-def run_scaling(path: str | Path, *, device: str = "cpu", busy: bool = False) -> Path:
-    """Measure along every axis and draw it; a few minutes on two cores, which processes that share the work need.
+def run_scaling(path: Path, *, device: str = "cpu", busy: bool = False) -> Path:
+    """Measure along every axis, write a JSON file and draw a picture (.png) of the same name.
 
-    Args:
-        path: the picture, ending in .png; a JSON file of the same name is written beside it.
-        device: "cpu" or "cuda".
-        busy: as in `BenchmarkSettings`.
-
-    Returns:
-        The picture's path.
-
-    Raises:
-        ValueError: for another ending, and as `BenchmarkSettings` does.
-        ImportError: without matplotlib.
+    This takes a few minutes on two cores, which processes that share the work need.
     """
-    path = Path(path)
     if path.suffix != ".png":
-        raise ValueError(f"path={str(path)!r}: end the picture's name in .png.")
-    with needs_extra("train"):
-        import matplotlib  # noqa: F401  before anything is measured in vain
-    settings = BenchmarkSettings(kinds=_KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
+        raise ValueError(f"--scaling {path}: end the picture's name in .png.")
+    settings = BenchmarkSettings((), _KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
     rows = scaling_rows(settings)
-    if device == "cpu":
-        rows += shared_rows(settings)
-    write_json(path.with_suffix(".json"), {"environment": environment(), "settings": settings.to_dict(), "rows": rows})
+    for count in PROCESSES if device == "cpu" else ():
+        found = process_rows((STANDARD, *_KINDS), count, seconds=settings.seconds, rounds=settings.rounds)
+        rows += [{"axis": "processes", "value": count, **row} for row in found]
+        for row in found:
+            _logger.info("processes %d, %s: %s %.1f ms", *(count, row["task"], row["kind"], row["milliseconds"]))
+    write_json(path.with_suffix(".json"), {"environment": environment(), "settings": asdict(settings), "rows": rows})
     _draw(rows, path)
     return path
 
 
 def scaling_rows(settings: BenchmarkSettings, axes: dict[str, tuple[int, ...]] = AXES) -> list[dict[str, Any]]:
-    """Training steps along some axes.
-
-    Args:
-        settings: device, precision and how long to measure each point.
-        axes: axis -> its values, with names as in `AXES`.
-
-    Returns:
-        One row per point and kind, with "axis" and "value".
-    """
+    """Time training steps along some axes: one row per point and kind, with "axis" and "value"."""
     rows = []
     for axis, values in axes.items():
         for value in values:
@@ -80,43 +63,14 @@ def scaling_rows(settings: BenchmarkSettings, axes: dict[str, tuple[int, ...]] =
     return rows
 
 
-def shared_rows(settings: BenchmarkSettings, counts: tuple[int, ...] = PROCESSES) -> list[dict[str, Any]]:
-    """Training steps and validation batches that several processes share; in the clock's time.
-
-    Args:
-        settings: how long to measure each point.
-        counts: numbers of processes.
-
-    Returns:
-        One row per number, task and kind, with "axis", "value" and "task".
-    """
-    rows = []
-    for count in counts:
-        found = process_rows((STANDARD, *_KINDS), count, seconds=settings.seconds, rounds=settings.rounds)
-        rows += [{"axis": "processes", "value": count, **row} for row in found]
-        for row in found:
-            _logger.info("processes %d, %s: %s %.1f ms", *(count, row["task"], row["kind"], row["milliseconds"]))
-    return rows
-
-
 def _point(axis: str, value: int) -> tuple[dict[str, nn.Module], tuple[int, int, int, int]]:
     """The standard model and its twins, and the input's shape."""
-    if axis == "batch":
-        return _networks(), (value, 3, 64, 64)
-    if axis == "image size":
-        return _networks(), (2, 3, value, value)
-    if axis == "kernel size":
-        return _twins(lambda: _chain(2, kernel=value)), (8, 3, 64, 64)
-    return _twins(lambda: _chain(value, kernel=3)), (8, 3, 32, 32)
-
-
-def _networks() -> dict[str, nn.Module]:
-    return {kind: build_subject("resnet18", kind) for kind in (STANDARD, *_KINDS)}
-
-
-def _twins(build: Callable[[], nn.Module]) -> dict[str, nn.Module]:
-    stems = {"sgmconv": "static", "gmconv": "dynamic"}
-    return {STANDARD: build(), **{kind: convert(build(), stem=stem) for kind, stem in stems.items()}}
+    if axis in ("batch", "image size"):
+        shape = (value, 3, 64, 64) if axis == "batch" else (2, 3, value, value)
+        return {kind: build_subject("resnet18", kind) for kind in (STANDARD, *_KINDS)}, shape
+    depth, kernel, shape = (2, value, (8, 3, 64, 64)) if axis == "kernel size" else (value, 3, (8, 3, 32, 32))
+    chain = _chain(depth, kernel=kernel)
+    return {STANDARD: chain, "sgmconv": convert(chain, stem="static"), "gmconv": convert(chain, stem="dynamic")}, shape
 
 
 def _chain(depth: int, *, kernel: int, width: int = 32) -> nn.Module:
@@ -136,8 +90,6 @@ _SHARED = (("milliseconds", "training step (ms)", "training"), ("milliseconds", 
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
-    from matplotlib.figure import Figure  # only where a picture is wanted
-
     axes = list(dict.fromkeys(row["axis"] for row in rows))
     figure = Figure(figsize=(3.4 * len(axes), 5.6), layout="constrained")
     grid = figure.subplots(2, len(axes), squeeze=False)

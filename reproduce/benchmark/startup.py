@@ -5,15 +5,16 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import timm
 import torch
 
 from gmconv_zoo.conversion import convert
+from gmconv_zoo.models._names import plain_name
 
 from .clock import time_together
-from .subjects import standard_twin
 
 __all__ = ["startup_times"]
 
@@ -21,44 +22,29 @@ _IMPORT = "import time; import timm; begin = time.{clock}(); import gmconv_zoo; 
 
 
 def startup_times(*, net: str = "resnet50", rounds: int = 5, busy: bool = False) -> dict[str, Any]:
-    """Measure startup on the CPU.
-
-    Args:
-        net: the network to create and to convert.
-        rounds: the number of repetitions of each.
-        busy: take the processor's time rather than the clock's, for a machine that does other work too.
+    """Measure startup on the CPU so many times; with ``busy`` in the processor's time rather than the clock's.
 
     Returns:
         JSON-ready medians: milliseconds of ``import gmconv_zoo`` after ``import timm`` in a fresh interpreter, of
         `timm.create_model` for the masked and the plain network with their ratio, and of `convert`.
     """
-    clock = "process_time" if busy else "perf_counter"
-    imports = [_import_ms(clock) for _ in range(rounds + 1)][1:]  # the first one may compile files
-    plain = timm.create_model(standard_twin(net))
-    calls = {
-        "plain": lambda: timm.create_model(standard_twin(net)),
-        "gmconv": lambda: timm.create_model(f"gmconv_{net}"),
-        "sgmconv": lambda: timm.create_model(f"sgmconv_{net}"),
-        "convert": lambda: convert(plain),
-    }
-    timings = time_together(
-        calls, torch.device("cpu"), seconds=0, min_rounds=rounds, clock=time.process_time if busy else time.perf_counter
-    )
+    clock = time.process_time if busy else time.perf_counter
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", _IMPORT.format(clock=clock.__name__)]
+    imports = [
+        float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        for _ in range(rounds + 1)
+    ][1:]  # the first one may compile files
+    names = {"plain": plain_name(net), "gmconv": f"gmconv_{net}", "sgmconv": f"sgmconv_{net}"}
+    calls = {kind: partial(timm.create_model, name) for kind, name in names.items()}
+    calls["convert"] = partial(convert, timm.create_model(names["plain"]))
+    timings = time_together(calls, torch.device("cpu"), seconds=0, min_rounds=rounds, clock=clock)
     return {
         "net": net,
         "rounds": rounds,
         "busy": busy,
         "import_ms": round(statistics.median(imports), 1),
-        "create_plain_ms": round(timings["plain"].milliseconds, 1),
-        "create_gmconv_ms": round(timings["gmconv"].milliseconds, 1),
-        "create_sgmconv_ms": round(timings["sgmconv"].milliseconds, 1),
-        "create_gmconv_ratio": round(1 / timings["gmconv"].ratio, 3),
-        "create_sgmconv_ratio": round(1 / timings["sgmconv"].ratio, 3),
-        "convert_ms": round(timings["convert"].milliseconds, 1),
+        **{f"create_{kind}_ms": round(timings[kind]["milliseconds"], 1) for kind in names},
+        **{f"create_{kind}_ratio": round(1 / timings[kind]["ratio"], 3) for kind in ("gmconv", "sgmconv")},
+        "convert_ms": round(timings["convert"]["milliseconds"], 1),
     }
-
-
-def _import_ms(clock: str) -> float:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", _IMPORT.format(clock=clock)]
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)

@@ -1,6 +1,5 @@
 """Tables of a recorded benchmark for the README and docs/performance*.md."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from gmconv_zoo.layers import FORMS
@@ -18,18 +17,17 @@ _AIMS = {"inference": 0.97, "training": 0.95}
 
 def network_table(record: dict[str, Any]) -> str:
     """Whole networks in batches of 32 images and more: speeds of both layers relative to the standard network."""
-    rows = [row for row in _rows(record, stem_only=False) if row["batch"] >= 32]
+    cells = {cell: kinds for cell, kinds in _cells(record).items() if cell[2] >= 32}
     columns = ["network, batch", "memory format", "fused", "S-GMConv: inference", "training", "memory"]
     columns += ["GMConv: inference", "training", "memory"]
-    cells: dict[tuple[str, int, str], list[Row]] = {}
-    for row in rows:
-        cells.setdefault((row["net"], row["batch"], row["memory_format"]), []).append(row)
-    lines, nets = [], _nets(rows)
-    for net, batch, memory_format in sorted(cells, key=lambda cell: (nets.index(cell[0]), cell[1])):
-        here = cells[net, batch, memory_format]
-        line = [f"{net}, {batch}", memory_format, _speed(here, "sgmconv fused", "inference")]
+    lines, nets = [], list(dict.fromkeys(net for net, *_ in cells))
+    places = dict.fromkeys((net, batch, memory_format) for net, _, batch, memory_format in cells)
+    for net, batch, memory_format in sorted(places, key=lambda place: (nets.index(place[0]), place[1])):
+        tasks = [cells.get((net, task, batch, memory_format), {}) for task in _AIMS]
+        line = [f"{net}, {batch}", memory_format, _speed(tasks[0], "sgmconv fused")]
         for kind in ("sgmconv", "gmconv"):
-            line += [_speed(here, kind, "inference"), _speed(here, kind, "training"), _memory(here, kind)]
+            memory = [kinds[kind]["memory_ratio"] for kinds in tasks if kind in kinds]
+            line += [*(_speed(kinds, kind) for kinds in tasks), f"{max(memory):.2f}" if memory else "-"]
         lines.append(line)
     return "\n".join([table(columns, lines, right=range(2, 9)), "", _caption(record)])
 
@@ -45,10 +43,11 @@ def full_table(record: dict[str, Any]) -> str:
             kind = " stem" if part["settings"]["stem_only"] else ", compiled" if _compiled(part) else ""
             what = row["net"] + kind
             low, high = row["ratio_quartiles"]
+            fastest = f"{row['best_ratio']:.2f}" if "best_ratio" in row else "-"  # older records lack it
             spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
             cells = (
                 *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
-                *(f"{row['ratio']:.2f}", spread, _fastest(row), row["rounds"], f"{row['memory_ratio']:.2f}"),
+                *(f"{row['ratio']:.2f}", spread, fastest, row["rounds"], f"{row['memory_ratio']:.2f}"),
             )
             lines.append([str(cell) for cell in cells])
     whole = table((*columns, "memory"), lines, right=(1, *range(5, 11)))
@@ -57,13 +56,12 @@ def full_table(record: dict[str, Any]) -> str:
 
 def compiled_table(record: dict[str, Any]) -> str:
     """The networks that `torch.compile` compiled, each beside the compiled standard network."""
-    rows = _rows(record, stem_only=False, compiled=True)
     lines = [
         (
             *(row["net"], str(row["batch"]), row["memory_format"], row["task"], row["kind"]),
             *(f"{row['milliseconds']:.3g}", f"{row['ratio']:.3f}", f"{row['memory_ratio']:.2f}"),
         )
-        for row in rows
+        for row in _rows(record, compiled=True)
     ]
     columns = ("network", "batch", "memory format", "task", "kind", "ms", "speed", "memory")
     return table(columns, lines, right=(1, 5, 6, 7)) if lines else "No compiled network was timed."
@@ -74,13 +72,9 @@ def slow_table(record: dict[str, Any]) -> str:
 
     The distance of the fused network's speed from 1, which is the error of the measurement, is subtracted first.
     """
-    cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
-    for row in _rows(record, stem_only=False):
-        if row["batch"] > 1:
-            cells.setdefault(_cell(row), {})[row["kind"]] = row
     lines, count = [], 0
-    for (net, task, batch, memory_format), kinds in cells.items():
-        if not {"sgmconv", "sgmconv fused", "gmconv"} <= set(kinds):
+    for (net, task, batch, memory_format), kinds in _cells(record).items():
+        if batch == 1 or not {"sgmconv", "sgmconv fused", "gmconv"} <= set(kinds):
             continue
         count += 2
         error = kinds["sgmconv fused"]["ratio"] - 1
@@ -111,13 +105,10 @@ def _marked(speed: float, aim: float) -> str:
 
 def stem_table(record: dict[str, Any]) -> str:
     """What a dynamic stem adds to the time of its network, from the stems that were timed alone."""
-    stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == "gmconv"}
-    plain_stems = {_cell(row): row for row in _rows(record, stem_only=True) if row["kind"] == STANDARD}
-    lines = []
-    for row in _rows(record, stem_only=False):
-        if row["kind"] == STANDARD and (stem := stems.get(_cell(row))):
-            added = stem["milliseconds"] - plain_stems[_cell(row)]["milliseconds"]
-            whole = row["milliseconds"]
+    stems, lines = _cells(record, stem_only=True), []
+    for row in _rows(record):
+        if row["kind"] == STANDARD and "gmconv" in (stem := stems.get(_cell(row), {})):
+            added, whole = stem["gmconv"]["milliseconds"] - stem[STANDARD]["milliseconds"], row["milliseconds"]
             cells = (row["net"], str(row["batch"]), row["memory_format"], row["task"])
             lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
     columns = ("network", "batch", "memory format", "task", "stem adds (ms)", "standard network (ms)", "speed by that")
@@ -126,25 +117,30 @@ def stem_table(record: dict[str, Any]) -> str:
 
 def form_table(record: dict[str, Any]) -> str:
     """The dynamic stems alone in every form: time of the standard stem, then the speed of each form relative to it."""
-    cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
-    for row in _rows(record, stem_only=True):
-        cells.setdefault(_cell(row), {})[row["kind"]] = row
     lines = [
         (
             *(net, str(batch), memory_format, task, f"{kinds[STANDARD]['milliseconds']:.1f}"),
             *(f"{kinds[kind]['ratio']:.2f}" for kind in ("gmconv", *_FORM_KINDS)),
         )
-        for (net, task, batch, memory_format), kinds in cells.items()
+        for (net, task, batch, memory_format), kinds in _cells(record, stem_only=True).items()
         if set(_FORM_KINDS) <= set(kinds)
     ]
     columns = ("stem of", "batch", "memory format", "task", "standard (ms)", "chosen form", *FORMS)
     return table(columns, lines, right=(1, *range(4, len(columns)))) if lines else "No form was timed alone."
 
 
-def _rows(record: dict[str, Any], *, stem_only: bool, compiled: bool = False) -> list[Row]:
+def _rows(record: dict[str, Any], *, stem_only: bool = False, compiled: bool = False) -> list[Row]:
     wanted = (stem_only, compiled)
     parts = [part for part in record["parts"] if (part["settings"]["stem_only"], _compiled(part)) == wanted]
     return [row for part in parts for row in part["rows"]]
+
+
+def _cells(record: dict[str, Any], *, stem_only: bool = False) -> dict[tuple[str, str, int, str], dict[str, Row]]:
+    """The rows by what they have in common and by kind."""
+    cells: dict[tuple[str, str, int, str], dict[str, Row]] = {}
+    for row in _rows(record, stem_only=stem_only):
+        cells.setdefault(_cell(row), {})[row["kind"]] = row
+    return cells
 
 
 def _compiled(part: dict[str, Any]) -> bool:
@@ -155,24 +151,8 @@ def _cell(row: Row) -> tuple[str, str, int, str]:
     return row["net"], row["task"], row["batch"], row["memory_format"]
 
 
-def _nets(rows: Iterable[Row]) -> list[str]:
-    return list(dict.fromkeys(row["net"] for row in rows))
-
-
-def _speed(rows: list[Row], kind: str, task: str) -> str:
-    found = [row for row in rows if row["kind"] == kind and row["task"] == task]
-    return f"{found[0]['ratio']:.2f}" if found else "-"
-
-
-def _fastest(row: Row) -> str:
-    """The ratio of the fastest calls, which older records lack."""
-    return f"{row['best_ratio']:.2f}" if "best_ratio" in row else "-"
-
-
-def _memory(rows: list[Row], kind: str) -> str:
-    """The larger of the ratios in inference and in training."""
-    found = [row["memory_ratio"] for row in rows if row["kind"] == kind]
-    return f"{max(found):.2f}" if found else "-"
+def _speed(kinds: dict[str, Row], kind: str) -> str:
+    return f"{kinds[kind]['ratio']:.2f}" if kind in kinds else "-"
 
 
 def _caption(record: dict[str, Any]) -> str:

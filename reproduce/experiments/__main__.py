@@ -23,11 +23,12 @@ from pathlib import Path
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 from gmconv_zoo.engine.precision import PRECISIONS
+from gmconv_zoo.saving.targets import check_target
 
 from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
 from .datasets import check_recorded
 from .figure import draw_gains, draw_initial_sigmas, draw_sigma_depths
-from .records import add_record, read_records, record_of_folder
+from .records import RunRecord, add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
 from .tables import experiment_tables
 
@@ -39,8 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--nets",
         nargs="+",
         default=NETS[:1],
-        metavar="NET",
-        help=f"of {', '.join(NETS)}; depthwise experiments have their own (default: {NETS[0]})",
+        choices=NETS,
+        help=f"networks; depthwise experiments have their own (default: {NETS[0]})",
     )
     add("--sets", nargs="+", default=["cifar10"], metavar="SET", help=f"of {', '.join(DATASETS)} (default: cifar10)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="seeds of every arm (default: 0 1 2)")
@@ -56,7 +57,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", default="float32", choices=tuple(PRECISIONS), help="mixed precision (default: %(default)s)")
     add("--compile", action="store_true", help="use torch.compile")
     add("--val-every", type=int, default=1, metavar="N", help="evaluate after so many epochs (default: %(default)s)")
-    add("--again", action="store_true", help="also train what is recorded as failed")
     add("--record", metavar="FOLDER", help="only record a finished run of gmconv train (default: train)")
     add("--dataset", default="", help='dataset of --record, e.g. "CIFAR-10 test" (default: as results.json says)')
     add("--figure", type=Path, metavar="PNG", help="only draw the gains of kernel3 to kernel11 from the CSV file")
@@ -73,15 +73,16 @@ def main(args: argparse.Namespace) -> int:
         check_recorded(record, args.record)
         add_record(args.results, record)
         return 0
-    figures = (
-        (draw_gains, args.figure),
-        (draw_initial_sigmas, args.fig6_figure),
-        (draw_sigma_depths, args.sigma_figure),
-    )
-    for draw, target in figures:
-        if target:
-            draw(read_records(args.results), target, overwrite=args.overwrite)
-    if any(target for _, target in figures):
+    figures = {
+        "--figure": (draw_gains, args.figure),
+        "--fig6-figure": (draw_initial_sigmas, args.fig6_figure),
+        "--sigma-figure": (draw_sigma_depths, args.sigma_figure),
+    }
+    wanted = [(option, draw, target) for option, (draw, target) in figures.items() if target]
+    for option, draw, target in wanted:
+        check_target(target, option, overwrite=args.overwrite)
+        draw(read_records(args.results, RunRecord), target)
+    if wanted:
         return 0
     changes = recipe_overrides(args)
     epochs = changes.pop("epochs", None)
@@ -89,8 +90,8 @@ def main(args: argparse.Namespace) -> int:
     runs = plan_runs(args.experiments, **planned)
     precision = "no" if args.precision == "float32" else args.precision  # as records have it
     settings = RunSettings(args.data_dir, args.output, precision, args.jobs, args.compile, args.val_every)
-    records = run_all(runs, args.results, settings, again=args.again, say=print)
-    print(f"\n{experiment_tables(read_records(args.results))}")
+    records = run_all(runs, args.results, settings, say=print)
+    print(f"\n{experiment_tables(read_records(args.results, RunRecord))}")
     return int(any(record.status != "done" for record in records))
 
 

@@ -5,6 +5,7 @@ To add one, add an `Experiment` to `EXPERIMENTS`; `python -m reproduce.experimen
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
@@ -16,14 +17,7 @@ NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that experiments train on, and what it must contain to be recorded under its name.
-
-    Attributes:
-        label: what records call its validation images.
-        classes: number of classes.
-        train, val: number of training and of validation images.
-        image_size: height and width of the images in pixels, which every network is trained at.
-    """
+    """What records call a dataset's validation images, how many classes and images it must contain, and their side."""
 
     label: str
     classes: int
@@ -41,16 +35,10 @@ DATASETS = {
 
 
 def dataset_of(name: str) -> tuple[Dataset, int | None]:
-    """Return a dataset by its name on the command line, and the size of the training subset.
-
-    Args:
-        name: a key of `DATASETS`, or "KEY:IMAGES" for a subset of that many training images.
-
-    Returns:
-        The dataset, and the number of training images, None for all.
+    """Return a dataset by its name on the command line, and the number of training images, None for all.
 
     Raises:
-        ValueError: for an unknown dataset, or a number that is not a multiple of its classes.
+        ValueError: for an unknown dataset, or a number of images that is not a multiple of its classes.
     """
     key, colon, images = name.partition(":")
     if key not in DATASETS:
@@ -84,11 +72,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms that are trained alike, with the same seeds.
+    """Arms that are trained alike, with the same seeds, in the order of the table.
 
     Attributes:
         title: what is compared; says so where the paper's experiment was another one.
-        arms: in the order of the table.
         against: label of the arm that the others are compared with, seed by seed.
         net: the network, where the experiment is about this one; "" for those that are asked for.
     """
@@ -101,6 +88,7 @@ class Experiment:
 
 # Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
 KERNEL_SIZES = (3, 5, 7, 11)
+_CONVNEXT = {"depths": [2, 2, 2, 2], "patch_size": 2}
 
 
 def _starts(size: int) -> dict[str, float | str]:
@@ -147,7 +135,7 @@ def _depthwise(size: int) -> Experiment:
 
     Its stem has kernels of 2x2, whose mask is 1 at every tap: a dynamic stem would have nothing to say.
     """
-    network = {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": size}
+    network = {**_CONVNEXT, "kernel_sizes": size}
     masked = [
         Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma})
         for start, sigma in _starts(size).items()
@@ -155,6 +143,12 @@ def _depthwise(size: int) -> Experiment:
     standard = Arm("standard", "", network)
     title = f"Depthwise kernels of {size}x{size} in a small ConvNeXt"
     return Experiment(title, (standard, *masked), "standard", DEPTHWISE_NET)
+
+
+def _decay_of_sigmas(name: str, family: str) -> Experiment:
+    usual = Arm("decayed like weights", family)
+    arms = (usual, Arm("not decayed", family, {}, _UNDECAYED))
+    return Experiment(f"Weight decay on {name}'s sigmas, which the paper leaves open", arms, usual.label)
 
 
 _UNDECAYED = {"sigma_weight_decay": 0.0}
@@ -167,9 +161,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table1-long": Experiment(
         "Networks of Table I with the paper's first learning rate for 80 epochs",
         (
-            Arm("standard", "stdconv", {}, _LONG),
-            Arm("S-GMConv", "sgmconv", {}, _LONG),
-            Arm("GMConv", "gmconv", {}, _LONG),
+            *(replace(arm, changes=_LONG) for arm in (_STD, _STATIC, _DYNAMIC)),
             Arm("GMConv, sigma module clipped at 0.02", "gmconv", {}, {**_LONG, "clip_sigma": 0.02}),
         ),
         "standard",
@@ -194,26 +186,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         "standard",
     ),
-    "sigma-decay": Experiment(
-        "Weight decay on S-GMConv's sigmas, which the paper leaves open",
-        (Arm("decayed like weights", "sgmconv"), Arm("not decayed", "sgmconv", {}, _UNDECAYED)),
-        "decayed like weights",
-    ),
-    "sigma-decay-dynamic": Experiment(
-        "Weight decay on GMConv's sigmas, which the paper leaves open",
-        (Arm("decayed like weights", "gmconv"), Arm("not decayed", "gmconv", {}, _UNDECAYED)),
-        "decayed like weights",
-    ),
+    "sigma-decay": _decay_of_sigmas("S-GMConv", "sgmconv"),
+    "sigma-decay-dynamic": _decay_of_sigmas("GMConv", "gmconv"),
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
     "kernel7-decay": _at_best_decay(7),
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
         "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",
-        tuple(
-            Arm(f"lr {lr:g}", "", {"depths": [2, 2, 2, 2], "patch_size": 2, "kernel_sizes": 7}, {"lr": lr})
-            for lr in (0.0007, 0.002, 0.006)
-        ),
+        tuple(Arm(f"lr {lr:g}", "", {**_CONVNEXT, "kernel_sizes": 7}, {"lr": lr}) for lr in (0.0007, 0.002, 0.006)),
         "lr 0.002",
         DEPTHWISE_NET,
     ),
@@ -276,41 +257,28 @@ def plan_runs(
     epochs: int | None = None,
     changes: dict[str, Any] | None = None,
 ) -> list[Run]:
-    """Every run that some experiments need, each once, in an order that finishes whole seeds first.
+    """Return every run that some experiments need, each once, in an order that finishes whole seeds first.
 
     Args:
-        experiments: keys of `EXPERIMENTS`.
-        nets: of `NETS`.
+        experiments: some of `EXPERIMENTS`, at least one.
+        nets: some of `NETS`.
         datasets: names that `dataset_of` takes.
-        seeds: the same for every arm.
+        seeds: the same for every arm, at least 0.
         epochs: None for the paper's recipes.
         changes: further fields of the recipe, for every arm.
 
     Raises:
-        ValueError: for a name or number that is none, saying what there is.
+        ValueError: for a name or number outside of these, saying what there is.
     """
-    for what, given, known in (
-        ("experiment", experiments, EXPERIMENTS),
-        ("net", nets, NETS),
-    ):
-        if unknown := [name for name in given if name not in known]:
-            raise ValueError(f"{what} {unknown[0]!r}: pass one or more of {', '.join(known)}.")
-        if not given:
-            raise ValueError(f"no {what}: pass one or more of {', '.join(known)}.")
-    if not datasets:
-        raise ValueError(f"no set: pass one or more of {', '.join(DATASETS)}.")
-    for dataset in datasets:
-        dataset_of(dataset)
-    if not seeds or min(seeds) < 0:
+    if not experiments or set(experiments) - set(EXPERIMENTS):
+        raise ValueError(f"experiments={list(experiments)}: pass one or more of {', '.join(EXPERIMENTS)}.")
+    if min(seeds) < 0:
         raise ValueError(f"seeds={list(seeds)}: pass whole numbers of at least 0.")
     runs: dict[str, Run] = {}
-    for dataset in datasets:
-        for net in nets:
-            for seed in seeds:
-                for experiment in (EXPERIMENTS[name] for name in experiments):
-                    for arm in experiment.arms:
-                        wanted = {**(changes or {}), **arm.changes}
-                        model = "_".join(filter(None, [arm.family, experiment.net or net]))
-                        run = Run(model, arm.options, wanted, dataset, seed, epochs)
-                        runs.setdefault(run.record("no").key, run)
+    for dataset, net, seed, experiment in product(datasets, nets, seeds, map(EXPERIMENTS.__getitem__, experiments)):
+        for arm in experiment.arms:
+            wanted = {**(changes or {}), **arm.changes}
+            model = "_".join(filter(None, [arm.family, experiment.net or net]))
+            run = Run(model, arm.options, wanted, dataset, seed, epochs)
+            runs.setdefault(run.record("no").key, run)
     return list(runs.values())

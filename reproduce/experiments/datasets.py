@@ -24,7 +24,7 @@ def experiment_data(name: str, data_dir: Path, output: Path) -> str:
     """Return what training opens for a dataset, after checking that it is that dataset.
 
     Args:
-        name: a name that `dataset_of` takes, e.g. "cifar10" or "cifar10:5000".
+        name: a name that `dataset_of` takes.
         data_dir: contains an image folder of the dataset's name, or torchvision's files.
         output: folder in which a subset is made, as "data/cifar10_5000".
 
@@ -48,11 +48,7 @@ def experiment_data(name: str, data_dir: Path, output: Path) -> str:
 
 
 def check_recorded(record: RunRecord, folder: str | Path) -> None:
-    """Refuse to record a run under the name of a dataset that it was not trained on.
-
-    Args:
-        record: made from the folder.
-        folder: output of `gmconv train`.
+    """Refuse to record the run in a folder under the name of a dataset that it was not trained on.
 
     Raises:
         ValueError: when classes or numbers of images are not those of the dataset that the record names.
@@ -82,12 +78,7 @@ def _compare(subject: str, found: tuple[int | None, ...], name: str, wanted: tup
 
 
 def write_folder(folder: Path, files: Iterable[tuple[str, Image]]) -> None:
-    """Write images as files; the folder exists only when all of them are written.
-
-    Args:
-        folder: folder that does not exist yet.
-        files: path in the folder, whose ending chooses the format, and the image of each file.
-    """
+    """Write images to paths in a new folder, which exists only when all of them are written."""
     scratch = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     for name, image in files:

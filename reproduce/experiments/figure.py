@@ -7,8 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from statistics import mean
 
-from gmconv_zoo.extras import needs_extra
-from gmconv_zoo.saving.targets import check_target
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figure
 
 from .arms import EXPERIMENTS, KERNEL_SIZES
@@ -16,36 +17,25 @@ from .records import RunRecord
 from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
 from .tables import Difference, differences
 
-with needs_extra("train"):
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 __all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gains_by_images"]
 
-# Of Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
+# Colour and marker of each arm
 _STYLES = {
-    "S-GMConv from 5": ("#0072B2", "o"),
-    "S-GMConv from half the kernel": ("#E69F00", "s"),
-    "S-GMConv from a third of the kernel": ("#009E73", "^"),
-    "GMConv from half the kernel": ("#CC79A7", "D"),
+    "S-GMConv from 5": (COLOURS[0], "o"),
+    "S-GMConv from half the kernel": (COLOURS[5], "s"),
+    "S-GMConv from a third of the kernel": (COLOURS[2], "^"),
+    "GMConv from half the kernel": (COLOURS[3], "D"),
 }
 
 
-def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw the difference of every masked arm to the standard network, by number of images and kernel size.
+def draw_gains(records: Sequence[RunRecord], path: str | Path) -> Path:
+    """Draw the difference of every masked arm to the standard network by kernel size.
 
-    Args:
-        records: from `read_records`.
-        path: the PNG file to write.
-        overwrite: replace an existing file.
-
-    Returns:
-        The file: a panel for every number of training images; bars are 95 % intervals over paired seeds.
+    There is a panel for each number of training images; bars are 95 % intervals over paired seeds.
 
     Raises:
-        ValueError: when the file exists and is not to be replaced, or no kernel size was tried yet.
+        ValueError: when no kernel size was tried yet.
     """
-    check_target(path, "--figure", overwrite=overwrite)
     panels = gains_by_images(records)
     if not panels:
         raise ValueError("no run of a kernel size is recorded yet: train kernel3 to kernel11 first.")
@@ -70,14 +60,9 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path, *, overwrite: boo
 
 
 def gains_by_images(records: Sequence[RunRecord]) -> dict[int | None, dict[int, dict[str, Difference]]]:
-    """Return what `draw_gains` draws.
+    """Return the difference to the standard network by number of training images (None for all), kernel size and arm.
 
-    Args:
-        records: from `read_records`.
-
-    Returns:
-        The difference to the standard network by number of training images (None for all), kernel size and arm. Where
-        both were tried in several settings (epochs, precision), it has the setting with most pairs of runs.
+    Where it was tried in several settings (epochs, precision), the one with most pairs of runs is taken.
     """
     found: dict[int | None, dict[int, dict[str, Difference]]] = {}
     for size in KERNEL_SIZES:
@@ -92,22 +77,14 @@ def _pairs(gains: dict[str, Difference]) -> int:
     return sum(difference.pairs for difference in gains.values())
 
 
-def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
+def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path) -> Path:
     """Draw the difference of S-GMConv to the standard network against the sigma it starts from (the paper's Fig. 6).
 
-    Args:
-        records: from `read_records`.
-        path: the PNG file to write.
-        overwrite: replace an existing file.
-
-    Returns:
-        The file: a colour for every setting; bars are 95 % intervals over at least three paired seeds, and the line
-        at 0 is the network without masks.
+    There is a colour for every setting; bars are 95 % intervals over at least three paired seeds.
 
     Raises:
-        ValueError: when the file exists and is not to be replaced, or Fig. 6 is not recorded yet.
+        ValueError: when Fig. 6 is not recorded yet.
     """
-    check_target(path, "--fig6-figure", overwrite=overwrite)
     found = differences(records, EXPERIMENTS["fig6"])
     if not found:
         raise ValueError("no runs of fig6 are recorded yet: train that experiment first.")
@@ -139,23 +116,15 @@ def _draw_points(axes: Axes, points: Sequence[tuple[float, Difference]], colour:
     )
 
 
-def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw final sigmas by depth, divided by what the start and weight decay alone give.
+def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
+    """Draw final sigmas by depth, divided by what the start and weight decay alone give, with the numbers as CSV.
 
-    Args:
-        records: from `read_records`.
-        path: the PNG file to write; the numbers are written next to it as CSV.
-        overwrite: replace an existing file.
-
-    Returns:
-        The file: a panel for every setting and kernel size of the undecayed runs, with the mean over runs and
-        their range, and a panel of the packaged weights, whose sigmas were decayed.
+    There is a panel for every setting and kernel size of the undecayed runs, with the mean over runs and their range,
+    and one of the packaged weights, whose sigmas were decayed.
 
     Raises:
-        ValueError: when the file exists and is not to be replaced, or no run without weight decay on sigmas is
-            recorded.
+        ValueError: when no run without weight decay on sigmas is recorded.
     """
-    check_target(path, "--sigma-figure", overwrite=overwrite)
     groups = undecayed_runs(records)
     if not groups:
         raise ValueError("no run without weight decay on sigmas is recorded yet: train kernel3 to kernel11 first.")

@@ -41,9 +41,10 @@ from gmconv_zoo.images.image_source import ImageSource, PartReader
 from gmconv_zoo.models._names import plain_name
 
 from .datasets import write_folder
-from .finetuning_records import FinetuningRun, read_finetuning, write_finetuning
+from .finetuning_records import FinetuningRun, write_finetuning
+from .records import read_records
 
-__all__ = ["finetune_once", "main"]
+__all__ = ["main"]
 
 FAMILIES = ("plain", "sgmconv", "gmconv")
 STATISTICS = ("kept", "batch")
@@ -56,15 +57,8 @@ _CIFAR = {
 }
 
 
-def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None, *, val_every: int) -> FinetuningRun:
-    """Finetune and return the run with its result.
-
-    Args:
-        wanted: what to train; its batch size is replaced by that of the recipe.
-        images: training images, of which ``per_class`` are drawn, and validation images.
-        weights: folder or name of the plain network to start from; None for the package's own CIFAR network.
-        val_every: evaluate after so many epochs, and after the last one.
-    """
+def _finetune(wanted: FinetuningRun, images: ImageData, weights: str | None, *, val_every: int) -> FinetuningRun:
+    """Finetune and return the run with its result; without weights, from the package's own CIFAR network."""
     if wanted.per_class is not None:
         images = replace(images, train=_few(images.train, wanted.per_class, wanted.seed))
     recipe = _recipe(len(images.train), wanted)
@@ -143,24 +137,13 @@ def _digits_folder(folder: Path) -> Path:
 
 
 def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
+    names = ("net", "start", "image_size", "statistics", "optimizer", "layer_decay", "epochs")
+    common = {name: getattr(args, name) for name in names}
+    common |= {"batch": 0, "precision": "no" if args.precision == "float32" else args.precision}
     for seed, name, family, rate in product(args.seeds, args.sets, args.families, args.rates):
         dataset, _, per_class = name.partition(":")
-        yield FinetuningRun(
-            net=args.net,
-            family=family,
-            start=args.start,
-            dataset=dataset,
-            per_class=int(per_class) if per_class else None,
-            image_size=args.image_size,
-            statistics=args.statistics,
-            optimizer=args.optimizer,
-            lr=rate,
-            layer_decay=args.layer_decay,
-            batch=0,
-            epochs=args.epochs,
-            seed=seed,
-            precision="no" if args.precision == "float32" else args.precision,
-        )
+        images = {"dataset": dataset, "per_class": int(per_class) if per_class else None}
+        yield FinetuningRun(**common, **images, family=family, lr=rate, seed=seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -194,10 +177,10 @@ def main(args: argparse.Namespace) -> int:
         size = len(images.classes) * wanted.per_class if wanted.per_class else len(images.train)
         recipe = _recipe(size, wanted)
         wanted = replace(wanted, batch=recipe.batch_size, lr=recipe.lr)
-        recorded = read_finetuning(args.results)
+        recorded = read_records(args.results, FinetuningRun)
         if wanted.key in {known.key for known in recorded}:
             continue
-        done = finetune_once(wanted, images, args.weights, val_every=args.val_every)
+        done = _finetune(wanted, images, args.weights, val_every=args.val_every)
         write_finetuning(args.results, [*recorded, done])
         print(*done.setting, f"{done.lr:g}, seed {done.seed}: {done.curve}", flush=True)
     return 0

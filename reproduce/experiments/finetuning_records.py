@@ -1,15 +1,14 @@
 """Recorded finetuning runs, a row of a CSV file each, and their table."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gmconv_zoo.files.records import read_rows, write_rows
-
 from ..markdown import table
+from .records import write_records
 
-__all__ = ["FinetuningRun", "finetuning_table", "read_finetuning", "write_finetuning"]
+__all__ = ["FinetuningRun", "finetuning_table", "write_finetuning"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,25 +77,9 @@ class FinetuningRun:
         return (*(getattr(self, field.name) for field in fields(self)[:14] if field.name != "lr"), rate)
 
 
-def read_finetuning(path: str | Path) -> list[FinetuningRun]:
-    """Return the recorded runs in their order; an empty list when the file does not exist."""
-    if not Path(path).is_file():
-        return []
-    kinds: dict[str, Callable[[str], Any]] = {
-        "per_class": lambda text: int(text) if text else None,
-        "lr": float,
-        "layer_decay": float,
-        "seconds": float,
-    }
-    kinds |= dict.fromkeys(("image_size", "batch", "epochs", "seed", "best_epoch", "correct", "count"), int)
-    return [
-        FinetuningRun(**{name: kinds.get(name, str)(text) for name, text in row.items()}) for row in read_rows(path)
-    ]
-
-
 def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:
     """Replace the file of recorded runs as a whole; it is sorted, whatever the order in which runs finished."""
-    write_rows(path, [asdict(one) for one in sorted(runs, key=lambda one: (*map(str, one.key[:-1]), one.lr or 0))])
+    write_records(path, sorted(runs, key=lambda one: (*map(str, one.key[:-1]), one.lr or 0)))
 
 
 _COLUMNS = (
@@ -106,11 +89,7 @@ _COLUMNS = (
 
 
 def finetuning_table(runs: Sequence[FinetuningRun]) -> str:
-    """Return a Markdown table with a row for each setting and rate.
-
-    Args:
-        runs: from `read_finetuning`; runs that differ only in their seed share a row.
-    """
+    """Return a Markdown table with a row for each setting and rate; runs that differ only in their seed share one."""
     groups: dict[tuple[Any, ...], list[FinetuningRun]] = {}
     for one in runs:
         groups.setdefault((*one.setting, one.lr, one.epochs), []).append(one)

@@ -1,9 +1,10 @@
 """Recorded runs: one row of a CSV file for every training, good or bad, with all that it takes to repeat it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from gmconv_zoo.classify.recipes import PAPER_RECIPES, Recipe, recipe_for
 from gmconv_zoo.files.records import SUMMARY_NAME, read_results, read_rows, write_csv
@@ -17,9 +18,10 @@ __all__ = [
     "read_records",
     "record_of_folder",
     "recipe_changes",
+    "write_records",
 ]
 
-DONE = "done"
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class RunRecord:
     changes: dict[str, Any]
     seed: int
     precision: str
-    status: str = DONE
+    status: str = "done"
     correct: int | None = None
     top5: int | None = None
     count: int | None = None
@@ -86,11 +88,6 @@ class RunRecord:
 
 
 _KEY = ("model", "options", "dataset", "train_images", "epochs", "changes", "seed", "precision")
-_JSON = ("options", "changes")
-_INTEGERS = ("train_images", "epochs", "seed", "correct", "top5", "count", "threads")
-_FLOATS = ("stem_spread", "stem_mask_spread", "seconds")
-
-
 # Ends of the columns of summary.csv that are of a dynamic layer.
 _DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
 
@@ -110,32 +107,21 @@ _DEPTHWISE = PAPER_RECIPES["cifar_resnet20"].adapt(
 
 
 def base_recipe(model: str) -> Recipe:
-    """Return the recipe that the changes of a run are of: the paper's for a network, or that of the depthwise one.
-
-    Args:
-        model: the network's name.
-    """
+    """Return the recipe that the changes of a run are of: the paper's for a network, or that of the depthwise one."""
     return _DEPTHWISE if net_of(model) == DEPTHWISE_NET else recipe_for(model)
 
 
 def recipe_changes(model: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    """The fields in which a recipe differs from `base_recipe`'s for a network, run to the same number of epochs.
-
-    Args:
-        model: the network's name.
-        recipe: as `Recipe.to_dict` gives it.
-    """
+    """Return the fields in which a recipe differs from the network's `base_recipe` of the same number of epochs."""
     usual = base_recipe(model).adapt(epochs=recipe["epochs"]).to_dict()
     unused = set() if model.startswith("gmconv_") else {"clip_sigma"}  # only a dynamic stem has a sigma module
     return {name: value for name, value in recipe.items() if value != usual[name] and name not in unused}
 
 
 def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
-    """The record of a finished run, from what training wrote.
+    """Return the record of a finished run, from what training wrote into a folder.
 
-    Args:
-        folder: with results.json and summary.csv.
-        dataset: what the held-out images are called, where the run's own name for them is not the one wanted.
+    Without a name of the validation images, the run's own is taken.
 
     Raises:
         ValueError: when the folder holds no finished run, or one of a network the paper has no recipe for.
@@ -179,47 +165,48 @@ def described_environment(environment: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_records(path: str | Path) -> list[RunRecord]:
-    """The runs in a file, in its order; none where there is no file yet.
+def read_records(path: str | Path, kind: type[_Record]) -> list[_Record]:
+    """Return the rows of a file as instances of a dataclass, in its order; none where there is no file yet.
 
     Raises:
         ValueError: for a row that is not such a record, naming it.
     """
-    if not Path(path).is_file():
-        return []
-    records = []
-    for number, row in enumerate(read_rows(path), start=2):
+    hints, records = get_type_hints(kind), []
+    for number, row in enumerate(read_rows(path) if Path(path).is_file() else (), start=2):
         try:
-            records.append(RunRecord(**{name: _parsed(name, text) for name, text in row.items()}))
-        except (TypeError, ValueError) as error:
+            if None in row or None in row.values():
+                raise ValueError("it has another number of columns")
+            records.append(kind(**{name: _parsed(hints[name], text) for name, text in row.items()}))
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}, line {number}, is not a recorded run: {error}.") from error
     return records
+
+
+def write_records(path: str | Path, records: Sequence[Any]) -> None:
+    """Replace a file as a whole by instances of one dataclass, at least one."""
+    names = [field.name for field in fields(records[0])]
+    write_csv(path, [names, *([_written(getattr(record, name)) for name in names] for record in records)])
 
 
 def add_record(path: str | Path, record: RunRecord) -> None:
     """Write a run into a file, in the place of an earlier record of the same run.
 
-    The file is sorted, so that it does not depend on the order in which runs finished, and replaced as a whole.
+    The file is sorted, so that it does not depend on the order in which runs finished.
     """
-    others = [other for other in read_records(path) if other.key != record.key]
-    records = sorted([*others, record], key=lambda r: (r.dataset, r.epochs, r.model.split("_", 1)[::-1], r.key))
-    names = [field.name for field in fields(RunRecord)]
-    write_csv(path, [names, *([_written(name, getattr(record, name)) for name in names] for record in records)])
+    others = [other for other in read_records(path, RunRecord) if other.key != record.key]
+    order = sorted([*others, record], key=lambda r: (r.dataset, r.epochs, r.model.split("_", 1)[::-1], r.key))
+    write_records(path, order)
 
 
-def _written(name: str, value: Any) -> Any:
-    if name in _JSON:
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
-    if value is None:
-        return ""
-    return f"{value:.6g}" if name in _FLOATS else value
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _parsed(name: str | None, text: str | None) -> Any:
-    if name is None or text is None:
-        raise ValueError("it has another number of columns")
-    if name in _JSON:
+def _parsed(hint: Any, text: str) -> Any:
+    if get_origin(hint) is dict:
         return json.loads(text)
-    if name in _INTEGERS or name in _FLOATS:
-        return None if text == "" else (int if name in _INTEGERS else float)(text)
-    return text
+    if not text and type(None) in get_args(hint):
+        return None
+    return (get_args(hint) or (hint,))[0](text)

@@ -37,7 +37,6 @@ class RunSettings:
         jobs: runs at a time; they share the cores, or the GPU.
         compile: use torch.compile.
         val_every: evaluate after so many epochs only, and after the last one.
-        progress: show a bar; with several jobs none is shown.
     """
 
     data_dir: Path
@@ -46,7 +45,6 @@ class RunSettings:
     jobs: int = 1
     compile: bool = False
     val_every: int = 1
-    progress: bool = True
 
 
 def run_all(
@@ -54,10 +52,9 @@ def run_all(
     results: str | Path,
     settings: RunSettings,
     *,
-    again: bool = False,
     say: Callable[[str], None] = _logger.info,
 ) -> list[RunRecord]:
-    """Train every run that is not recorded yet.
+    """Train every run that is not recorded yet, and return the records of all, in their order.
 
     A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges is
     recorded too; any other error stops the call, for it says nothing about a network.
@@ -66,24 +63,17 @@ def run_all(
         runs: from `plan_runs`.
         results: the CSV file with a row per run.
         settings: how they are trained.
-        again: also train those that are recorded as failed.
         say: receives a line of text per run.
-
-    Returns:
-        The records of these runs, in their order.
 
     Raises:
         ValueError: for jobs below 1, images that cannot be had or a results file that cannot be read.
-        OSError: when something cannot be written.
         RuntimeError: when a process was killed; finished runs are recorded.
     """
     if settings.jobs < 1:
         raise ValueError(f"jobs={settings.jobs}: pass at least 1.")
-    known = {record.key: record for record in read_records(results)}
+    known = {record.key: record for record in read_records(results, RunRecord)}
     keys = [run.record(settings.precision).key for run in runs]
-    waiting = [
-        run for run, key in zip(runs, keys, strict=True) if key not in known or (again and known[key].status != "done")
-    ]
+    waiting = [run for run, key in zip(runs, keys, strict=True) if key not in known]
     for name in sorted({run.dataset for run in waiting}):  # downloads, if any, before runs do so at the same time
         experiment_data(name, settings.data_dir, settings.output)
     say(f"{len(runs)} runs: {len(runs) - len(waiting)} are recorded in {results}, {len(waiting)} are to be trained")
@@ -103,12 +93,9 @@ def run_all(
 
 
 def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRecord:
-    """Train one run, or what is left of it, and give its record; one that diverges has one too.
+    """Train one run, or what is left of it, and return its record, also if it diverges.
 
-    Args:
-        run: what to train.
-        settings: how.
-        threads: of torch in this process; None for as many as there are.
+    It takes so many threads of torch; None for as many as there are.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -130,7 +117,7 @@ def train_one(run: Run, settings: RunSettings, *, threads: int | None) -> RunRec
             resume=True,
             val_every=settings.val_every,
             accelerator=default_accelerator(mixed_precision=settings.precision, compile=settings.compile),
-            progress=settings.progress and settings.jobs == 1,
+            progress=settings.jobs == 1,
         )
     except NonFiniteError as error:
         _logger.warning("%s: %s", run.name, error)

@@ -57,30 +57,13 @@ class SigmaRuns:
     sigmas: tuple[tuple[float, ...], ...]
     seeds: int
 
-    @property
-    def has_first_layer(self) -> bool:
-        """Whether the network's first layer is static, so that it has a recorded sigma."""
-        return self.family == "S-GMConv"
-
-    @property
-    def means(self) -> list[float]:
-        """The mean sigma of each layer over the runs, in taps."""
-        return [mean(values) for values in zip(*self.sigmas, strict=True)]
-
 
 def decayed_sigma(start: float, recipe: Recipe, images: int) -> float:
-    """Return what weight decay alone makes of a sigma that has no gradient.
+    """Return what weight decay alone makes of a sigma, in taps, that has no gradient.
 
-    Args:
-        start: initial sigma in taps.
-        recipe: of a training by SGD with plain momentum, with the schedule "multistep".
-        images: number of training images, which gives the number of updates in an epoch.
-
-    Raises:
-        ValueError: for a recipe with another optimizer or schedule.
+    The recipe is one of SGD with plain momentum and the schedule "multistep", without a warm-up. The number of training
+    images gives the number of updates in an epoch.
     """
-    if recipe.optimizer != "momentum" or recipe.schedule != "multistep" or recipe.warmup_epochs:
-        raise ValueError("recipe: pass one with optimizer='momentum', schedule='multistep' and no warm-up.")
     sigma, velocity = start, 0.0
     for epoch in range(recipe.epochs):
         drops = sum(epoch >= milestone for milestone in recipe.milestones)
@@ -134,18 +117,10 @@ def decayed_table() -> str:
     for family, name in SHIPPED.items():
         for stage, members in groupby(shipped_sigmas(name), key=lambda layer: layer[1]):
             values = [sigma for _, _, sigma in members]
-            parts = [100 * (value / alone - 1) for value in (min(values), max(values))]
-            rows.append(
-                (
-                    family,
-                    stage,
-                    str(len(values)),
-                    f"{mean(values):.2f}",
-                    _range(f"{min(values):.2f}", f"{max(values):.2f}"),
-                    f"{alone:.2f}",
-                    _range(*(f"{part:+.0f} %" for part in parts)),
-                )
-            )
+            ends = min(values), max(values)
+            taps = _range(*(f"{value:.2f}" for value in ends))
+            parts = _range(*(f"{100 * (value / alone - 1):+.0f} %" for value in ends))
+            rows.append((family, stage, str(len(values)), f"{mean(values):.2f}", taps, f"{alone:.2f}", parts))
     columns = ("network", "stage", "static layers", "mean sigma", "lowest to highest", "decay alone", "difference")
     return table(columns, rows, right=(2, 3, 5))
 
@@ -168,19 +143,12 @@ def _counted(group: SigmaRuns) -> tuple[str, ...]:
     narrower = [run[0] < group.start for run in group.sigmas]
     last = [run[-1] > max(run[:-1]) for run in group.sigmas]
     wider = [run[-1] > group.start for run in group.sigmas]
-    return (
-        f"{group.kernel_size}x{group.kernel_size}",
-        group.family,
-        f"{group.start:g}",
-        f"{len(group.sigmas)} ({group.seeds})",
-        *(_count(flags) if group.has_first_layer else "-" for flags in (first, narrower)),
-        *(_count(flags) for flags in (last, wider)),
-        ("" if group.has_first_layer else "-, ") + ", ".join(f"{value:.3g}" for value in group.means),
-    )
-
-
-def _count(flags: Sequence[bool]) -> str:
-    return f"{sum(flags)} of {len(flags)}"
+    counts = [f"{sum(flags)} of {len(flags)}" for flags in (first, narrower, last, wider)]
+    means = [f"{mean(values):.3g}" for values in zip(*group.sigmas, strict=True)]
+    if group.family == "GMConv":  # its first layer is dynamic
+        counts[:2], means = ["-", "-"], ["-", *means]
+    runs = f"{len(group.sigmas)} ({group.seeds})"
+    return f"{group.kernel_size}x{group.kernel_size}", group.family, f"{group.start:g}", runs, *counts, ", ".join(means)
 
 
 def _range(low: str, high: str) -> str:

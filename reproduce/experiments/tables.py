@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from gmconv_zoo.extras import needs_extra
+from scipy.stats import t as student
+
 from gmconv_zoo.models._names import net_of
 from gmconv_zoo.sigmas import DYNAMIC_SPREAD
 
 from ..markdown import table
 from .arms import EXPERIMENTS, Arm, Experiment
 from .records import DEPTHWISE_NET, RunRecord, base_recipe
-
-with needs_extra("train"):
-    from scipy.stats import t as student
 
 __all__ = [
     "Difference",
@@ -39,13 +37,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of paired differences.
-
-    Attributes:
-        value: in points.
-        margin: half the 95 % interval by Student's t; None for fewer than three pairs.
-        pairs: how many.
-    """
+    """The mean of paired differences in points, and half its 95 % interval by Student's t for three pairs or more."""
 
     value: float
     margin: float | None
@@ -59,14 +51,7 @@ class Difference:
 
 
 def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Difference | None:
-    """The mean difference of two arms over the seeds that both have.
-
-    Args:
-        arm, against: accuracy in percent by seed.
-
-    Returns:
-        None where they share no seed.
-    """
+    """Return the mean difference of two arms, given in percent by seed, over the seeds that both have, if any."""
     differences = [value - against[seed] for seed, value in sorted(arm.items()) if seed in against]
     if not differences:
         return None
@@ -77,14 +62,10 @@ def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Diffe
 
 
 def experiment_tables(records: Sequence[RunRecord]) -> str:
-    """Markdown: for every experiment a table per data set, network and length of training that has been recorded.
+    """Return a Markdown table, under a heading, for every experiment and setting that has been recorded.
 
-    Args:
-        records: from `read_records`. An experiment has a table when most of its arms have a run, and the one that
-            the others are compared with does; arms without one are shown as not run.
-
-    Returns:
-        Tables under their headings; a sentence where there is none yet.
+    An experiment has a table when most of its arms have a run, and the one that the others are compared with does;
+    arms without one are shown as not run.
     """
     parts = [
         f"**{experiment.title}.** {setting}.\n\n{_table(experiment, by_arm)}"
@@ -96,9 +77,8 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
 def summary_table(records: Sequence[RunRecord]) -> str:
     """Return a Markdown table with a row for every recorded setting in which masks are compared with none.
 
-    Args:
-        records: from `read_records`. A cell has the difference to the standard network in points, paired by seed, of
-            the arm of each family that starts at half the kernel's width, else of its first arm.
+    A cell has the difference to the standard network in points, paired by seed, of the arm of each family that starts
+    at half the kernel's width, else of its first arm.
     """
     rows = []
     for experiment, setting, by_arm in _recorded(records):
@@ -132,16 +112,10 @@ _HIGHLIGHTS = (
 
 
 def highlights(records: Sequence[RunRecord]) -> str:
-    """Return the README's table: for each experiment, the setting with most images that has three pairs of seeds.
-
-    Args:
-        records: from `read_records`.
-    """
+    """Return the README's table: for each experiment, the setting with most images that has three pairs of seeds."""
     rows = []
     for name, static, dynamic, network, paper in _HIGHLIGHTS:
-        found = [
-            (setting, by_arm) for experiment, setting, by_arm in _recorded(records) if experiment is EXPERIMENTS[name]
-        ]
+        found = _recorded_of(EXPERIMENTS[name], records)
         if not found:
             continue
         setting, by_arm = max(found, key=lambda pair: _weight(pair[0], len(_scores(pair[1][static]))))
@@ -162,19 +136,9 @@ def _weight(setting: "Setting", seeds: int) -> tuple[float, ...]:
 
 
 def differences(records: Sequence[RunRecord], experiment: Experiment) -> "dict[Setting, dict[str, Difference]]":
-    """Compare the arms of an experiment with the one that it names.
-
-    Args:
-        records: from `read_records`.
-        experiment: one of `EXPERIMENTS`.
-
-    Returns:
-        The paired difference of every other arm by its label, by the setting; for settings that have a table.
-    """
+    """Return the difference of an experiment's arms to the one that it names, by setting with a table, and by label."""
     found: dict[Setting, dict[str, Difference]] = {}
-    for recorded, setting, by_arm in _recorded(records):
-        if recorded is not experiment:
-            continue
+    for setting, by_arm in _recorded_of(experiment, records):
         scores = {label: _scores(runs) for label, runs in by_arm.items()}
         against = scores.pop(experiment.against)
         pairs = {label: paired_difference(values, against) for label, values in scores.items()}
@@ -184,14 +148,19 @@ def differences(records: Sequence[RunRecord], experiment: Experiment) -> "dict[S
 
 def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "Setting", dict[str, list[RunRecord]]]]:
     """Every experiment and setting of which most arms have a run, and the one that the others are compared with."""
+    return [(one, *found) for one in EXPERIMENTS.values() for found in _recorded_of(one, records)]
+
+
+def _recorded_of(
+    experiment: Experiment, records: Sequence[RunRecord]
+) -> list[tuple["Setting", dict[str, list[RunRecord]]]]:
     found = []
-    for experiment in EXPERIMENTS.values():
-        for setting in _settings(records):
-            within = [record for record in records if _setting(record) == setting]
-            by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
-            recorded = [label for label, runs in by_arm.items() if runs]
-            if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
-                found.append((experiment, setting, by_arm))
+    for setting in _settings(records):
+        within = [record for record in records if _setting(record) == setting]
+        by_arm = {arm.label: [r for r in within if _is_of(r, arm)] for arm in experiment.arms}
+        recorded = [label for label, runs in by_arm.items() if runs]
+        if experiment.against in recorded and 2 * len(recorded) > len(by_arm):
+            found.append((setting, by_arm))
     return found
 
 
@@ -203,14 +172,10 @@ _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class Setting(NamedTuple):
-    """What runs must share to be compared.
+    """What runs must share to be compared, as in `RunRecord`.
 
-    Attributes:
-        dataset: the validation images, e.g. "CIFAR-10 test".
-        net: the network's name.
-        images: size of the training subset; None for all images of the dataset.
-        epochs, precision: as in `RunRecord`.
-        whole: the paper's number of epochs; None for a network that the paper does not train.
+    All images of the dataset are None, and ``whole`` is the paper's number of epochs, None where it does not train the
+    network.
     """
 
     dataset: str

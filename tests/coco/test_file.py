@@ -23,15 +23,11 @@ def test_labels_follow_the_order_of_the_file_and_ids_are_kept(tmp_path):
     assert coco.trained.tolist() == [True, True, False, True]
 
 
-def test_labels_follow_the_classes_of_a_detector(tmp_path):
-    coco = read_coco(*write_coco(tmp_path), classes=("bird", "dog", "N/A", "N/A", "cat"))
-    assert coco.labels == {5: 5, 2: 2}
-
-
-def test_boxes_may_reach_beyond_the_image_by_rounding(tmp_path):
+def test_labels_follow_the_classes_of_a_detector_and_boxes_may_reach_beyond_the_image_by_rounding(tmp_path):
     described = content()
     described["annotations"][1]["bbox"] = [-0.5, 0, 21, 10.3]
-    coco = read_coco(*write_coco(tmp_path, described))
+    coco = read_coco(*write_coco(tmp_path, described), classes=("bird", "dog", "N/A", "N/A", "cat"))
+    assert coco.labels == {5: 5, 2: 2}
     assert coco.boxes[0].tolist() == [0, 0, 20, 10]
     assert coco.bboxes[0].tolist() == [-0.5, 0, 21, 10.3]
 
@@ -63,7 +59,7 @@ def at(*path, value):
     return change
 
 
-NAN, INF = float("nan"), float("inf")
+NAN = float("nan")
 IMAGE, BOX, CATEGORY = ("images", 1), ("annotations", 1), ("categories", 1)
 BAD = {
     "no list of images": (at("images", value=None), "not a COCO annotation file.*'images'"),
@@ -73,7 +69,6 @@ BAD = {
     "an image id that is a text": (at(*IMAGE, "id", value="3"), "entry 1 is .*whole number"),
     "an image id that is true": (at(*IMAGE, "id", value=True), "entry 1 is .*whole number"),
     "image ids that repeat": (at(*IMAGE, "id", value=9), "images, 1 in all: the id 9 occurs 2 times"),
-    "annotation ids that repeat": (at(*BOX, "id", value=0), "the id 0 occurs 2 times"),
     "category ids that repeat": (at(*CATEGORY, "id", value=5), "the id 5 occurs 2 times"),
     "category names that repeat": (at(*CATEGORY, "name", value="cat"), "must differ"),
     "a category without a name": (at(*CATEGORY, "name", value=None), "id 2: the name is None"),
@@ -83,16 +78,11 @@ BAD = {
     "three numbers": (at(*BOX, "bbox", value=[1, 2, 3]), "not four finite"),
     "a text in a box": (at(*BOX, "bbox", value=[1, 2, 3, "4"]), "not four finite"),
     "NaN": (at(*BOX, "bbox", value=[1, 2, NAN, 4]), "not four finite"),
-    "infinity": (at(*BOX, "bbox", value=[1, 2, INF, 4]), "not four finite"),
     "a huge number": (at(*BOX, "bbox", value=[1, 2, 10**400, 4]), "not four finite"),
     "an area below zero": (at(*BOX, "area", value=-1), "area is -1"),
     "a crowd of two": (at(*BOX, "iscrowd", value=2), "iscrowd is 2, not 0 or 1"),
-    "a box without width": (
-        at(*BOX, "bbox", value=[1, 2, 0, 4]),
-        r"1 of 4 boxes.* 1, \[1, 2, 0, 4\] in 20x10",
-    ),
+    "a box without width": (at(*BOX, "bbox", value=[1, 2, 0, 4]), r"1 of 4 boxes.* 1, \[1, 2, 0, 4\] in 20x10"),
     "a negative height": (at(*BOX, "bbox", value=[1, 2, 3, -1]), "no area.*clip=True"),
-    "a box outside": (at(*BOX, "bbox", value=[20, 2, 1, 4]), "leave their image"),
     "a box too large": (at(*BOX, "bbox", value=[0, 0, 20, 12]), "leave their image"),
     "no file name": (at(*IMAGE, "file_name", value=None), "id 3: file_name is None"),
     "a name out of the folder": (at(*IMAGE, "file_name", value="sub/../../b.png"), "leads out of the folder"),
@@ -101,10 +91,7 @@ BAD = {
     "no width": (at(*IMAGE, "width", value=None), "id 3: height and width are 20 and None"),
     "a width of zero": (at(*IMAGE, "width", value=0), "not at least 1 pixel"),
     "an image that does not exist": (at(*IMAGE, "file_name", value="d.png"), "1 of the 3 images.*'d.png'"),
-    "an image that is listed twice": (
-        at(*IMAGE, "file_name", value="./a.png"),
-        "lists 1 images more than once: 'a.png'",
-    ),
+    "an image that is listed twice": (at(*IMAGE, "file_name", value="./a.png"), "1 images more than once: 'a.png'"),
     "a name with a null byte": (at(*IMAGE, "file_name", value="d\0.png"), "do not exist"),
 }
 
@@ -122,32 +109,26 @@ def test_mistakes_in_the_file_are_named(case, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[", "\0", "[" * 100_000, '{"images": 1}', "[]", "3", "\udcff"])
-def test_a_file_that_is_not_coco_is_refused(text, tmp_path):
+def test_files_and_folders_that_are_not_coco_or_do_not_exist_are_refused(text, tmp_path):
     file = tmp_path / "boxes.json"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"boxes\.json is not a (JSON|COCO annotation) file"):
         read_coco(file)
-
-
-def test_files_and_folders_that_do_not_exist_are_named(tmp_path):
-    file, root = write_coco(tmp_path)
     with pytest.raises(ValueError, match=r"none\.json cannot be read"):
-        read_coco(tmp_path / "none.json", root)
+        read_coco(tmp_path / "none.json")
     with pytest.raises(ValueError, match="none is not a folder"):
-        read_coco(file, tmp_path / "none")
+        read_coco(write_coco(tmp_path / "whole")[0], tmp_path / "none")
 
 
-def test_many_mistakes_are_counted_and_five_are_named(tmp_path):
+def test_many_mistakes_are_counted_and_five_are_named_as_are_categories_that_a_detector_does_not_know(tmp_path):
     described = content()
     described["annotations"] = [{**described["annotations"][0], "id": n, "category_id": 0} for n in range(8)]
+    file, root = write_coco(tmp_path, described)
     with pytest.raises(ValueError, match=r"8 in all: id 0: .*id 4: .* and 3 more") as caught:
-        read_coco(*write_coco(tmp_path, described))
+        read_coco(file, root)
     assert "id 5" not in str(caught.value)
-
-
-def test_categories_that_a_detector_does_not_know_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"has the categories dog, but the 2 classes are cat, bird"):
-        read_coco(*write_coco(tmp_path), classes=("cat", "bird"))
+        read_coco(file, root, classes=("cat", "bird"))
 
 
 GOOD = {"image_id": 7, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -174,14 +155,9 @@ def test_mistakes_in_predictions_are_named(found, message, tmp_path):
         read_results(tmp_path / "found.json", coco)
 
 
-def test_names_of_predictions_that_agree_with_the_ids_are_accepted(tmp_path):
-    coco = read_coco(write_coco(tmp_path)[0])
+def test_names_of_predictions_that_agree_with_the_ids_are_accepted_also_without_annotations(tmp_path):
+    coco = read_coco(*write_coco(tmp_path, {**content(), "annotations": []}))
+    assert (coco.boxes.shape, coco.boxes.dtype) == ((0, 4), torch.float32)
     found = [{**GOOD, "image_id": 3, "file_name": "elsewhere/b.png", "category": "cat"}]
     (tmp_path / "found.json").write_text(json.dumps(found))
     assert read_results(tmp_path / "found.json", coco) == found
-
-
-def test_a_file_without_annotations_is_read(tmp_path):
-    coco = read_coco(*write_coco(tmp_path, {**content(), "annotations": []}))
-    assert coco.boxes.shape == (0, 4)
-    assert coco.boxes.dtype == torch.float32

@@ -10,8 +10,9 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from gmconv_zoo.coco.file import read_coco
-from gmconv_zoo.detection.evaluate import CocoEvaluator, evaluate_file
+from gmconv_zoo.coco.file import read_coco, read_results
+from gmconv_zoo.detection.evaluate import CocoEvaluator, average_precision
+from gmconv_zoo.files.records import write_json
 
 CLASSES = ("cat", "dog")
 ONE, HALF = pytest.approx(1), pytest.approx(0.5)
@@ -109,8 +110,8 @@ def test_results_agree_with_pycocotools_used_directly_and_offline(tmp_path):
     coco, found = random_case(tmp_path)
     evaluator = evaluated(coco, found)
     result = evaluator.result()
-    evaluator.write_predictions(tmp_path / "found.json")
-    assert evaluate_file(coco.path, tmp_path / "found.json") == result
+    write_json(tmp_path / "found.json", evaluator.detections())
+    assert average_precision(coco, read_results(tmp_path / "found.json", coco)) == result
     described = json.loads(coco.path.read_text())
     for entry in described["annotations"]:
         entry |= {"id": entry["id"] + 1, "iscrowd": 0}  # pycocotools never counts the id 0 as found
@@ -131,8 +132,7 @@ def test_results_agree_with_pycocotools_used_directly_and_offline(tmp_path):
 def test_rows_of_several_processes_with_images_that_occur_twice_give_the_same_result(processes, tmp_path):
     coco, found = random_case(tmp_path, count=11)
     whole = evaluated(coco, found)
-    whole.write_predictions(tmp_path / "found.json")
-    detections = json.loads((tmp_path / "found.json").read_text())
+    detections = whole.detections()
     rows = [
         {"image_id": image.id, "detections": [entry for entry in detections if entry["image_id"] == image.id]}
         for image in coco.images
@@ -151,8 +151,6 @@ def test_images_that_are_missing_or_unknown_are_an_error(tmp_path):
     evaluator.update([{"image_id": 5, "detections": []}])
     with pytest.raises(ValueError, match=r"1 of the 2 images .* not evaluated \(image ids 4\)"):
         evaluator.result()
-    with pytest.raises(ValueError, match="not evaluated"):
-        evaluator.write_predictions(tmp_path / "found.json")
     with pytest.raises(ValueError, match="no image with the id 6"):
         evaluator.update([{"image_id": 6, "detections": []}])
 

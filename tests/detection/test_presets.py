@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 import gmconv_zoo
-from gmconv_zoo.detection import build_preset, presets
+from gmconv_zoo.detection import Parity, build_preset, presets
 
 from .detectors import SMALL, images, targets, weights_of
 
@@ -57,7 +57,9 @@ def test_masks_and_deformable_convolutions_are_where_table_v_has_them():
     assert (masked, deformed) == ({"conv1", "layer1"}, {"layer2", "layer3", "layer4"})
 
 
-def test_a_preset_takes_mmdetections_settings_by_its_head():
+def test_a_preset_takes_mmdetections_settings_by_its_head_and_others_one_by_one():
+    faster = preset("faster_std", parity=Parity(sampling_ratio=2, box_beta=0.3))
+    assert (faster.roi_heads.box_beta, faster.roi_heads.box_roi_pool.aligned) == (0.3, False)
     faster, cascade = preset("faster_std"), preset("cascade_std")
     assert (faster.rpn.box_beta, faster.roi_heads.box_beta, faster.rpn.post_nms_top_n()) == (0, 0, 1000)
     stage = cascade.roi_heads.stages[2]

@@ -1,6 +1,5 @@
 """Receptive fields of detectors at boxes: the level and the place that a box chooses, and the picture of them."""
 
-import csv
 import math
 
 import pytest
@@ -11,6 +10,7 @@ from gmconv_zoo.coco.folder import read_split
 from gmconv_zoo.coco.shapes import write_shapes
 from gmconv_zoo.detection import build
 from gmconv_zoo.detection.receptive_fields import box_fields
+from gmconv_zoo.files.records import read_rows
 
 from .detectors import FROM_SCRATCH, SMALL, weights_of
 
@@ -93,8 +93,7 @@ def test_detectors_are_drawn_next_to_each_other(data, tmp_path, gmconv):
     assert gmconv(*arguments)[0] == 0
     picture = tmp_path / "out" / "box_fields.png"
     assert picture.stat().st_size > 20_000
-    with picture.with_suffix(".csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(picture.with_suffix(".csv"))
     assert {(row["network"], row["size"]) for row in rows} == {
         (name, size) for name in ("std", "other") for size in ("small", "medium", "large")
     }

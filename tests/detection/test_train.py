@@ -1,9 +1,7 @@
 """Detectors are trained on folders of images with boxes, and go on after a stop to the same weights."""
 
-import csv
 import json
 import logging
-import shutil
 
 import pytest
 import torch
@@ -16,9 +14,9 @@ from gmconv_zoo.detection import build, train
 from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.recipe import recipe_for
 from gmconv_zoo.engine import loop
-from gmconv_zoo.engine.freeze import set_train_mode
+from gmconv_zoo.files.records import read_rows
 
-from .detectors import FROM_SCRATCH, SMALL, images
+from .detectors import FROM_SCRATCH, SMALL
 from .runs import SCRATCH, quicken, run, shapes
 
 
@@ -34,8 +32,8 @@ def data(tmp_path_factory):
 
 def rows_of(folder):
     """The rows of summary.csv, without the times."""
-    with (folder / "summary.csv").open() as file:
-        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
+    rows = read_rows(folder / "summary.csv")
+    return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
 
 
 def test_a_run_keeps_the_best_epoch_with_its_records_predictions_and_pictures(data, tmp_path, caplog):
@@ -108,10 +106,7 @@ def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
         ),
         ({"model_options": {"backbone": "test_resnet"}}, r"batch_norm='eval' uses statistics .* batch_norm=train\)"),
         ({"model_options": {**SCRATCH, "backbones": "x"}}, "unexpected keyword argument 'backbones'.*--model-options"),
-        ({"preset": "fast"}, "preset 'fast' does not exist: pass one of faster_std"),
         ({"image_size": 0}, r"image_size=0: pass at least 1 pixel \(--image-size\)"),
-        ({"overrides": {"milestone": (3,)}}, "a recipe has no field milestone"),
-        ({"weights": "none.pth"}, "the file does not exist"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, message):
@@ -120,52 +115,35 @@ def test_settings_that_cannot_be_used_are_refused(data, tmp_path, options, messa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_validation_set_without_boxes_is_refused(tmp_path):
-    shapes(tmp_path, images=2, val=1)
-    file = tmp_path / "annotations" / "instances_val.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
-    with pytest.raises(ValueError, match="has no boxes to measure the detector by"):
-        run(tmp_path, tmp_path / "out")
-
-
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_image_is_one_line(tmp_path, workers):
+def test_a_damaged_image_is_one_line_and_one_of_validation_is_found_before_training(tmp_path, workers):
     shapes(tmp_path, images=2, val=1)
-    bad = tmp_path / "train" / "000002.png"
-    bad.write_bytes(bad.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"^\S+000002\.png \(.*\) cannot be read\. Repair it and go on with resume"):
-        run(tmp_path, tmp_path / "out", workers=workers)
+    for split, remedy in (
+        ("train", "Repair it and go on with resume"),
+        ("val", "Repair it, or remove it from the anno"),
+    ):
+        bad = tmp_path / split / "000001.png"
+        bad.write_bytes(bad.read_bytes()[:300])
+        with pytest.raises(ValueError, match=rf"^\S+{split}/000001\.png \(.*\) cannot be read\. {remedy}"):
+            run(tmp_path, tmp_path / "out", workers=workers)
     Image.new("RGB", (9, 9)).save(bad)
-    with pytest.raises(ValueError, match=r"^\S+000002\.png is 9x9 pixels"):
+    with pytest.raises(ValueError, match=r"^\S+000001\.png is 9x9 pixels"):
         run(tmp_path, tmp_path / "out", workers=workers)
 
 
-def test_validation_images_that_are_training_images_are_named(tmp_path, caplog):
-    write_shapes(tmp_path, images=2, size=32)
-    annotations = tmp_path / "annotations"
-    shutil.copy(annotations / "instances_train.json", annotations / "instances_val.json")
-    (tmp_path / "train").rename(tmp_path / "images")
+def test_validation_sets_without_boxes_or_of_training_images_or_with_too_many_boxes_are_pointed_out(tmp_path, caplog):
+    train_file, images = write_shapes(tmp_path, images=2, size=32)
+    images.rename(tmp_path / "images")
+    file = train_file.with_name("instances_val.json")
+    described = json.loads(train_file.read_text())
+    boxes = [{**described["annotations"][0], "id": number} for number in range(101)]
+    file.write_text(json.dumps({**described, "annotations": boxes}))
     with pytest.raises(ValueError, match="nothing"):
         run(tmp_path, tmp_path / "out", overrides={"nothing": 1})
     assert "2 of the 2 validation images are training images too (000001.png, 000002.png)" in caplog.text
-
-
-def test_images_with_more_objects_than_a_detector_finds_are_counted(tmp_path, caplog):
-    file = shapes(tmp_path, images=1, val=2, size=32) / "annotations" / "instances_val.json"
-    described = json.loads(file.read_text())
-    box = described["annotations"][0]
-    described["annotations"] = [{**box, "id": number} for number in range(101)]
-    file.write_text(json.dumps(described))
-    with pytest.raises(ValueError, match="nothing"):
-        run(tmp_path, tmp_path / "out", overrides={"nothing": 1})
     assert f"1 of the 2 images of {file} have more than 100 objects, but a detector finds at most so" in caplog.text
-
-
-def test_a_damaged_validation_image_is_found_before_training(tmp_path):
-    shapes(tmp_path, images=2, val=3)
-    bad = tmp_path / "val" / "000003.png"
-    bad.write_bytes(bad.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"000003\.png \(.*\) cannot be read\. Repair it, or remove it from the anno"):
+    file.write_text(json.dumps({**described, "annotations": []}))
+    with pytest.raises(ValueError, match="has no boxes to measure the detector by"):
         run(tmp_path, tmp_path / "out")
 
 
@@ -181,25 +159,8 @@ def test_the_recipe_is_the_1x_schedule_on_coco_and_has_small_batches_on_few_imag
     assert recipe_for(117_266, batch_size=32).lr == 0.04
 
 
-@pytest.mark.parametrize(("batch_norm", "trains"), [("eval", set()), ("train", {"layer2", "layer3", "layer4"})])
-def test_train_mode_keeps_the_policy_of_batch_norms(batch_norm, trains):
-    weights = build(backbone="test_resnet", **FROM_SCRATCH, **SMALL).state_dict()
-    detector = build(backbone="test_resnet", batch_norm=batch_norm, weights=weights, **SMALL)
-    set_train_mode(detector.eval())
-    norms = {name: m for name, m in detector.backbone.body.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
-    assert {name.split(".")[0] for name, norm in norms.items() if norm.training} == trains
-    assert detector.training
-    assert detector.roi_heads.training
-
-
-def test_names_of_classes_are_saved_with_a_detector(tmp_path, caplog):
+def test_classes_are_named_by_their_number_without_categories_which_are_as_many():
     options = {**FROM_SCRATCH, **SMALL, "backbone": "test_resnet"}
-    detector = build(**options, categories={"cat": 17, "dog": 4}).eval()
-    gmconv_zoo.save(detector, tmp_path)
-    loaded = gmconv_zoo.load(tmp_path)
-    assert categories_of(loaded) == {"cat": 17, "dog": 4}
-    with torch.no_grad():
-        assert torch.equal(loaded(images())[0]["scores"], detector(images())[0]["scores"])
     assert categories_of(build(**options, num_classes=3)) == {"1": 1, "2": 2}
     with pytest.raises(ValueError, match="num_classes=5 with 2 categories: pass 3"):
         build(**options, num_classes=5, categories={"cat": 17, "dog": 4})

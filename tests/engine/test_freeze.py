@@ -48,23 +48,16 @@ def test_norms_learn_while_their_statistics_stay():
     assert all(("running_" in key or key.endswith("num_batches_tracked")) is (key in kept) for key in kept | changed)
 
 
-def test_network_without_a_frozen_part_trains_as_a_whole():
-    net = tiny_net().eval()
-    set_train_mode(net)
-    assert all(module.training for module in net.modules())
-
-
-def test_network_without_a_classifier_is_refused():
-    with pytest.raises(ValueError, match="Sequential has no classifier"):
-        freeze_backbone(tiny_net())
-
-
 def test_train_mode_leaves_out_what_is_frozen_as_a_whole():
     net = tiny_net().eval()
     net.append(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.5)))
+    set_train_mode(net)
+    assert all(module.training for module in net.modules())
     net[3].requires_grad_(False)
     net[6].bias.requires_grad_(False)
     net[7].requires_grad_(False)
     set_train_mode(net)
     still = {name for name, module in net.named_modules() if not module.training}
     assert still == {"3", "7", "7.0", "7.1"}
+    with pytest.raises(ValueError, match="Sequential has no classifier"):
+        freeze_backbone(tiny_net())

@@ -8,11 +8,11 @@ from torch import nn
 
 from gmconv_zoo.engine.loop import TrainState, run_epochs
 from gmconv_zoo.engine.nonfinite import NonFiniteError
-from gmconv_zoo.engine.optim import OptimSettings, build_optimizer, build_scheduler
+from gmconv_zoo.engine.optim import TrainSettings, build_optimizer, build_scheduler
 
 from .nets import tiny_loader, tiny_net
 
-SETTINGS = OptimSettings(epochs=3, lr=0.05, schedule="cosine", weight_decay=1e-3)
+SETTINGS = TrainSettings(epochs=3, batch_size=8, lr=0.05, schedule="cosine", weight_decay=1e-3, clip_sigma=None)
 
 
 def cross_entropy(model, batch):
@@ -28,11 +28,12 @@ def start(net, loader, settings=SETTINGS, **options):
     return TrainState(accelerator, model, optimizer, scheduler), loader
 
 
-def train(state, loader, *, epochs=1, batch_loss=cross_entropy, callbacks=(), **options):
-    """Run epochs and return the rows that they record."""
+def train(state, loader, *, batch_loss=cross_entropy, callbacks=(), on_first_batch=None, **changes):
+    """Run epochs, one unless the settings are changed, and return the rows that they record."""
     rows = []
     callbacks = [lambda _, row: rows.append(row), *callbacks]
-    run_epochs(state, loader, epochs=epochs, batch_loss=batch_loss, callbacks=callbacks, progress=False, **options)
+    settings = SETTINGS.override(**{"epochs": 1, **changes})
+    run_epochs(state, loader, settings, batch_loss, callbacks=callbacks, on_first_batch=on_first_batch, progress=False)
     return rows
 
 
@@ -70,17 +71,13 @@ def test_loop_equals_plain_training_steps():
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 6), (3, 9)]
 
 
-def test_loop_goes_on_from_the_epochs_done():
+def test_loop_goes_on_from_the_epochs_done_until_a_callback_stops_it():
+    def stop(state, row):
+        state.stop = row["epoch"] == 4
+
     state, loader = start(tiny_net(), tiny_loader())
     state.epoch = 2
-    assert [row["epoch"] for row in train(state, loader, epochs=3)] == [3]
-
-
-def test_callback_can_stop_the_run():
-    def stop(state, row):
-        state.stop = row["epoch"] == 2
-
-    assert len(train(*start(tiny_net(), tiny_loader()), epochs=9, callbacks=[stop])) == 2
+    assert [row["epoch"] for row in train(state, loader, epochs=9, callbacks=[stop])] == [3, 4]
 
 
 @pytest.mark.parametrize("images", [24, 20, 16, 15, 13, 7])
@@ -88,7 +85,7 @@ def test_accumulated_updates_are_those_of_the_undivided_batches(images):
     def trained(batch_size: int, **options):
         net = tiny_net()
         net[3] = nn.Identity()  # a batch norm would see smaller batches
-        settings = OptimSettings(epochs=2, lr=0.05, schedule="constant")
+        settings = SETTINGS.override(epochs=2, schedule="constant", weight_decay=1e-4)
         state, loader = start(net, tiny_loader(images, batch_size=batch_size), settings, **options)
         rows = train(state, loader, epochs=2, clip_grad=0.5)
         return net, [row["train_loss"] for row in rows], state.step
@@ -144,7 +141,7 @@ def test_every_epoch_s_first_batch_is_shown_before_the_network_sees_it():
     def look(state, batch):
         seen.append((state.epoch, state.step, torch.equal(batch[0], first)))
 
-    train(state, loader, epochs=2, first_batch_callbacks=[look])
+    train(state, loader, epochs=2, on_first_batch=look)
     assert seen == [(0, 0, True), (1, 3, True)]
 
 
@@ -180,7 +177,7 @@ def test_parameter_gone_bad_in_the_last_update_stops_before_callbacks():
 
 def test_progress_bar_counts_every_step(capsys):
     state, loader = start(tiny_net(), tiny_loader())
-    run_epochs(state, loader, epochs=2, batch_loss=cross_entropy, progress=True)
+    run_epochs(state, loader, SETTINGS.override(epochs=2), cross_entropy, progress=True)
     shown = capsys.readouterr()
     assert "6/6" in shown.err
     assert "epoch 2/2" in shown.err
@@ -207,7 +204,7 @@ def test_seconds_spent_on_waiting_for_batches_are_told_from_those_of_steps():
 
 
 def test_the_learning_rate_of_an_epoch_is_the_last_layers():
-    settings = OptimSettings(epochs=1, lr=0.05, schedule="constant", layer_decay=0.5)
+    settings = SETTINGS.override(epochs=1, schedule="constant", layer_decay=0.5)
     net = tiny_net()
     net.pretrained_cfg = {"classifier": "6"}  # by which timm tells layers apart
     state, loader = start(net, tiny_loader(), settings)

@@ -6,13 +6,17 @@ import timm
 import torch
 from torch import nn
 
-from gmconv_zoo.engine.optim import OptimSettings, build_optimizer, build_scheduler
+from gmconv_zoo.engine.optim import TrainSettings, build_optimizer, build_scheduler
 from gmconv_zoo.layers import SGMConv2d
 
 from .nets import tiny_net
 
 
-def learning_rates(settings: OptimSettings, updates_per_epoch: int, group: int = 0) -> list[float]:
+def settings_of(**values) -> TrainSettings:
+    return TrainSettings(**{"batch_size": 8, **values})
+
+
+def learning_rates(settings: TrainSettings, updates_per_epoch: int, group: int = 0) -> list[float]:
     """The rate that each update of the whole run is made with."""
     optimizer = build_optimizer(tiny_net(), settings)
     scheduler = build_scheduler(optimizer, settings, updates_per_epoch=updates_per_epoch)
@@ -24,6 +28,7 @@ def learning_rates(settings: OptimSettings, updates_per_epoch: int, group: int =
 
 
 STEPS = [0.98 ** (update // 2) for update in range(8)]
+COSINE = [(1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)]
 WARMED = [0, 1 / 3, 2 / 3, 1, 1, 1]
 
 
@@ -33,24 +38,18 @@ WARMED = [0, 1 / 3, 2 / 3, 1, 1, 1]
         ({"epochs": 6, "schedule": "multistep", "milestones": (2, 4)}, 3, [1.0] * 6 + [0.1] * 6 + [0.01] * 6),
         ({"epochs": 4, "schedule": "step", "decay_epochs": 1, "decay_rate": 0.98}, 2, STEPS),
         ({"epochs": 2, "schedule": "constant"}, 3, [1.0] * 6),
-        ({"epochs": 4, "schedule": "cosine"}, 2, [(1 + math.cos(math.pi * update / 8)) / 2 for update in range(8)]),
+        ({"epochs": 4, "schedule": "cosine"}, 2, COSINE),
+        ({"epochs": 2, "schedule": "cosine", "warmup_epochs": 0.5}, 4, [0, 0.5, *COSINE[2:]]),
         ({"epochs": 3, "schedule": "constant", "warmup_epochs": 1.5}, 2, WARMED),
         ({"epochs": 3, "schedule": "step", "decay_epochs": 9, "warmup_epochs": 1.5}, 2, WARMED),
     ],
 )
 def test_rate_of_every_update_is_the_schedules(settings, updates_per_epoch, expected):
-    assert learning_rates(OptimSettings(lr=1.0, **settings), updates_per_epoch) == pytest.approx(expected)
-
-
-def test_cosine_warms_up_from_zero_and_ends_near_zero():
-    rates = learning_rates(OptimSettings(epochs=10, lr=1.0, schedule="cosine", warmup_epochs=0.5), updates_per_epoch=8)
-    assert rates[:4] == pytest.approx([0, 0.25, 0.5, 0.75])
-    assert max(rates) == pytest.approx(1.0, abs=0.01)
-    assert 0 < rates[-1] < 0.001
+    assert learning_rates(settings_of(lr=1.0, **settings), updates_per_epoch) == pytest.approx(expected)
 
 
 def test_schedule_keeps_the_scale_of_the_sigma_group():
-    settings = OptimSettings(epochs=5, lr=0.1, sigma_lr_scale=7.0, schedule="cosine", warmup_epochs=1)
+    settings = settings_of(epochs=5, lr=0.1, sigma_lr_scale=7.0, schedule="cosine", warmup_epochs=1)
     plain, sigma = learning_rates(settings, 4, group=0), learning_rates(settings, 4, group=-1)
     assert sigma == pytest.approx([7 * rate for rate in plain])
 
@@ -58,7 +57,7 @@ def test_schedule_keeps_the_scale_of_the_sigma_group():
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_sigma_without_gradient_decays_as_its_own_setting_says(decay):
     layer = SGMConv2d(2, 2, 3)
-    settings = OptimSettings(
+    settings = settings_of(
         epochs=1, lr=0.1, momentum=0.0, weight_decay=0.5, sigma_weight_decay=decay, sigma_lr_scale=2.0,
         schedule="constant",
     )  # fmt: skip
@@ -70,19 +69,21 @@ def test_sigma_without_gradient_decays_as_its_own_setting_says(decay):
 
 
 def test_momentum_is_not_nesterov_unless_asked_for():
-    plain = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1))
-    nesterov = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, optimizer="sgd"))
+    plain = build_optimizer(tiny_net(), settings_of(epochs=1, lr=0.1, momentum=0.8, sigma_weight_decay=0.2))
+    nesterov = build_optimizer(tiny_net(), settings_of(epochs=1, lr=0.1, optimizer="sgd"))
     assert isinstance(plain, torch.optim.SGD)
-    assert not plain.param_groups[0]["nesterov"]
+    assert {(group["nesterov"], group["momentum"]) for group in plain.param_groups} == {(False, 0.8)}
     assert nesterov.param_groups[0]["nesterov"]
+    decays = {group["name"]: group["weight_decay"] for group in plain.param_groups}
+    assert decays == {"decay": 1e-4, "no_decay": 0.0, "sigma": 0.2}
 
 
 def test_norms_and_biases_are_decayed_only_when_asked_for():
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    undecayed = build_optimizer(net, OptimSettings(epochs=1, lr=0.1, weight_decay=0.3))
+    undecayed = build_optimizer(net, settings_of(epochs=1, lr=0.1, weight_decay=0.3))
     decays = {group["name"]: (len(group["params"]), group["weight_decay"]) for group in undecayed.param_groups}
     assert decays == {"decay": (1, 0.3), "no_decay": (3, 0.0)}
-    all_decayed = build_optimizer(net, OptimSettings(epochs=1, lr=0.1, weight_decay=0.3, decay_norm_and_bias=True))
+    all_decayed = build_optimizer(net, settings_of(epochs=1, lr=0.1, weight_decay=0.3, decay_norm_and_bias=True))
     assert [(len(group["params"]), group["weight_decay"]) for group in all_decayed.param_groups] == [(4, 0.3)]
 
 
@@ -107,18 +108,18 @@ def test_norms_and_biases_are_decayed_only_when_asked_for():
 )
 def test_settings_out_of_range_are_refused_by_name(values, message):
     with pytest.raises(ValueError, match=message):
-        OptimSettings(**{"epochs": 10, "lr": 0.1, **values})
+        settings_of(**{"epochs": 10, "lr": 0.1, **values})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the optimizer needs a GPU")
 def test_an_optimizer_that_needs_what_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=r"optimizer='fusedadam' cannot be used here \(.*CUDA.*\): pass another one"):
-        build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, optimizer="fusedadam"))
+        build_optimizer(tiny_net(), settings_of(epochs=1, lr=0.1, optimizer="fusedadam"))
 
 
 def test_layer_decay_takes_the_same_part_of_every_next_layer_and_keeps_the_sigmas_apart():
     net = timm.create_model("gmconv_cifar_resnet20", num_classes=3)
-    settings = OptimSettings(epochs=2, lr=0.1, sigma_lr_scale=2.0, layer_decay=0.5, schedule="constant")
+    settings = settings_of(epochs=2, lr=0.1, sigma_lr_scale=2.0, layer_decay=0.5, schedule="constant")
     optimizer = build_optimizer(net, settings)
     build_scheduler(optimizer, settings, updates_per_epoch=5)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
@@ -131,19 +132,9 @@ def test_layer_decay_takes_the_same_part_of_every_next_layer_and_keeps_the_sigma
 
 
 def test_limits_of_the_settings_are_allowed():
-    settings = OptimSettings(
+    settings = settings_of(
         epochs=1, lr=0.0, momentum=0.0, weight_decay=0.0, sigma_lr_scale=0.0, decay_rate=1.0, layer_decay=1.0,
         decay_epochs=1, warmup_epochs=0,
     )  # fmt: skip
     assert {group["weight_decay"] for group in build_optimizer(tiny_net(), settings).param_groups} == {0.0}
-    assert OptimSettings(epochs=5, lr=1.0, schedule="multistep", milestones=[1, 2]).milestones == (1, 2)
-
-
-def test_optimizer_has_the_settings_momentum_and_decay():
-    optimizer = build_optimizer(tiny_net(), OptimSettings(epochs=1, lr=0.1, momentum=0.8, sigma_weight_decay=0.2))
-    assert {group["momentum"] for group in optimizer.param_groups} == {0.8}
-    assert {group["name"]: group["weight_decay"] for group in optimizer.param_groups} == {
-        "decay": 1e-4,
-        "no_decay": 0.0,
-        "sigma": 0.2,
-    }
+    assert settings_of(epochs=5, lr=1.0, schedule="multistep", milestones=[1, 2]).milestones == (1, 2)

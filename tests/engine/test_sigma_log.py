@@ -9,10 +9,10 @@ from gmconv_zoo.engine.sigma_log import revive_dead_units, sigma_row, warn_of_st
 from .nets import SHORT, tensor_loaders, tiny_net, train
 
 
-def state(network, **parts):
+def state(network, ema=None):
     """What the callbacks read of a run."""
     accelerator = SimpleNamespace(num_processes=1)
-    return SimpleNamespace(network=network, step=3, ema=None, optimizer=None, accelerator=accelerator, **parts)
+    return SimpleNamespace(network=network, step=3, ema=ema, optimizer=None, accelerator=accelerator)
 
 
 def spread_out(net):
@@ -44,56 +44,42 @@ def test_row_holds_every_sigma_and_the_stem_s_spread():
     assert row["sigma/0.mask_spread"] == pytest.approx(mask.std(0, correction=0).max().item(), rel=1e-5)
     assert row["sigma/0.mask_spread"] > 0
 
+    def refuse(*_):
+        raise AssertionError("a static network was run")
 
-def test_live_shares_are_of_images_and_by_unit():
-    net = tiny_net()
+    net[2].register_forward_pre_hook(refuse)
+    assert sigma_row(net[2:], images()) == {"sigma/2": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("weight", "frozen", "warned"), [(1e-3, False, True), (1e-3, True, False), (0.1, False, False)]
+)
+def test_a_nearly_static_stem_that_was_trained_is_warned_of(caplog, weight, frozen, warned):
+    net = spread_out(tiny_net()).requires_grad_(not frozen)
     with torch.no_grad():
-        net[0].sigma_module.fc_max.weight.zero_()
-        net[0].sigma_module.fc_avg.weight.fill_(1.0)[0] = 0.0  # one unit sees nothing
-    bright_and_dark = images() * torch.tensor([1, 1, 1, -1, -1, -1]).view(-1, 1, 1, 1)
-    assert sigma_row(net, bright_and_dark)["sigma/0.live"] == "0 0.5 0.5 0.5"
-
-
-def test_a_nearly_static_stem_is_warned_of_after_training(caplog):
-    net = spread_out(tiny_net())
-    with torch.no_grad():
-        net[0].sigma_module.fc.weight.mul_(1e-2)
+        net[0].sigma_module.fc.weight.fill_(weight)
     warn_of_static_layers(net, sigma_row(net, images()))
-    assert "the dynamic layer 0 is nearly static: its mask varies by" in caplog.text
-    assert "shares 1 1 1 1" in caplog.text
+    said = "the dynamic layer 0 is nearly static: its mask varies by"
+    assert [said in record.message and "shares 1 1 1 1" in record.message for record in caplog.records] == [
+        True
+    ] * warned
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_a_stem_that_is_dynamic_or_frozen_is_not_warned_of(caplog, frozen):
-    net = tiny_net().requires_grad_(False) if frozen else spread_out(tiny_net())
-    warn_of_static_layers(net, sigma_row(net, images()))
-    assert not caplog.records
-
-
-def test_dead_units_are_revived_at_an_epochs_first_batch_alike_in_every_run(caplog):
-    nets = [tiny_net(), tiny_net()]
-    for net in nets:
+def test_dead_units_are_revived_at_an_epochs_first_batch_alike_in_every_run_and_in_the_running_average(caplog):
+    nets = [tiny_net() for _ in range(3)]
+    for net, average in ((nets[0], None), (nets[1], SimpleNamespace(module=nets[2]))):
         with torch.no_grad():
             net[0].sigma_module.fc_max.weight.fill_(-1)
             net[0].sigma_module.fc_avg.weight.fill_(-1)
         with caplog.at_level(logging.INFO):
-            revive_dead_units(state(net), (images(), None))
+            revive_dead_units(state(net, average), (images(), None))
         torch.rand(3)  # what is drawn elsewhere does not matter
     assert "0: hidden units 0, 1, 2, 3 were 0 for a whole batch and get new weights" in caplog.text
     assert sigma_row(nets[0], images())["sigma/0.live"] == "1 1 1 1"
-    assert torch.equal(nets[0][0].sigma_module.fc_avg.weight, nets[1][0].sigma_module.fc_avg.weight)
-
-
-def test_a_running_average_gets_the_revived_units_too():
-    net, average = tiny_net(), tiny_net()
-    with torch.no_grad():
-        net[0].sigma_module.fc_max.weight[2] = -9
-        average[0].sigma_module.fc.weight.fill_(1.0)
-    run = state(net)
-    run.ema = SimpleNamespace(module=average)
-    revive_dead_units(run, (images(), None))
-    for own, averaged in zip(net[0].sigma_module.parameters(), average[0].sigma_module.parameters(), strict=True):
-        assert torch.equal(own, averaged)
+    modules = [dict(net[0].sigma_module.named_parameters()) for net in nets]
+    for name, value in modules[0].items():
+        assert torch.equal(value, modules[1][name])
+        assert torch.equal(value, modules[2][name])
 
 
 def test_sigmas_are_logged_of_the_running_average_that_the_run_ends_with():
@@ -109,13 +95,3 @@ def test_equal_images_revive_nothing(batch):
         net[0].sigma_module.fc_max.weight.fill_(-9)
     revive_dead_units(state(net), (batch, None))
     assert (net[0].sigma_module.fc_max.weight == -9).all()
-
-
-def test_row_of_a_static_network_needs_no_run():
-    net = tiny_net()[2:]
-
-    def refuse(*_):
-        raise AssertionError("the network was run")
-
-    net.register_forward_pre_hook(refuse)
-    assert sigma_row(net, images()) == {"sigma/2": 5.0}

@@ -14,15 +14,17 @@ from torch import nn
 
 from gmconv_zoo.engine.allocator import keep_freed_memory
 from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d
-from reproduce.benchmark import BenchmarkSettings, plans, run_benchmark
-from reproduce.benchmark.processes import TASKS as PROCESS_TASKS
+from reproduce.benchmark import plans
+from reproduce.benchmark.measure import measure
+from reproduce.benchmark.plans import BenchmarkSettings
 from reproduce.benchmark.processes import process_rows
-from reproduce.benchmark.record import make_record, merge_record
+from reproduce.benchmark.record import make_record, merge_record, run_benchmark
 from reproduce.benchmark.scaling import _draw, scaling_rows
 from reproduce.benchmark.startup import startup_times
 from reproduce.benchmark.subjects import KINDS, STANDARD, build_subject
 from reproduce.benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
 
+PROCESS_TASKS = ("training", "validation")
 TINY = BenchmarkSettings(
     nets=("cifar_resnet20",), kinds=("sgmconv", "gmconv"), batches=(1,), image_size=8, seconds=0, rounds=1
 )
@@ -77,23 +79,18 @@ def test_parts_measured_anew_replace_their_like_and_keep_their_commit(record):
         merge_record(earlier, elsewhere)
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_the_record_tells_what_became_of_freed_memory(record, monkeypatch):
     monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
-    returned = run_benchmark([TINY], keep_memory=False)
-    if platform.libc_ver()[0] != "glibc":
-        assert record["environment"]["freed_memory"] is returned["environment"]["freed_memory"] is None
-        return
     assert record["environment"]["freed_memory"] == ("kept" if keep_freed_memory() else "returned")
     assert f"freed memory {record['environment']['freed_memory']}" in full_table(record)
-    assert returned["environment"]["freed_memory"] == "returned"
+    returned = run_benchmark([TINY], keep_memory=False)
     kept = {**record, "environment": {**record["environment"], "freed_memory": "kept"}}
     with pytest.raises(ValueError, match="freed_memory is 'returned' here and was 'kept' in the record"):
         merge_record(kept, returned)  # the two do not belong in one table
 
 
 def test_training_changes_the_weights_and_inference_does_not():
-    from reproduce.benchmark.measure import measure
-
     for task, changed in (("training", True), ("inference", False)):
         net = build_subject("cifar_resnet20", "gmconv")
         before = net.conv1.weight.detach().clone()
@@ -102,10 +99,8 @@ def test_training_changes_the_weights_and_inference_does_not():
 
 
 def test_bf16_and_a_single_layer_are_measured():
-    settings = BenchmarkSettings(
-        kinds=("gmconv",), batches=(1,), image_size=16, precision="bf16", stem_only=True, seconds=0, rounds=1
-    )
-    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 8
+    settings = replace(TINY, tasks=("training",), image_size=16, precision="bf16", stem_only=True)
+    assert len(run_benchmark([settings])["parts"][0]["rows"]) == 2 * 3  # formats, kinds
 
 
 @pytest.mark.slow
@@ -167,13 +162,8 @@ def test_networks_below_the_aimed_speed_are_listed_with_what_adds_time():
 
 def test_cost_along_an_axis_is_measured_and_drawn(tmp_path):
     rows = scaling_rows(TINY, {"masked layers": (1, 2), "kernel size": (3, 5)})
-    assert [(row["axis"], row["value"]) for row in rows[::3]] == [
-        ("masked layers", 1),
-        ("masked layers", 2),
-        ("kernel size", 3),
-        ("kernel size", 5),
-    ]
-    pytest.importorskip("matplotlib")
+    points = list(dict.fromkeys((row["axis"], row["value"]) for row in rows))
+    assert points == [("masked layers", 1), ("masked layers", 2), ("kernel size", 3), ("kernel size", 5)]
     rows += [{**rows[0], "axis": "processes", "task": task} for task in PROCESS_TASKS]
     _draw(rows, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 5000
@@ -187,33 +177,18 @@ def test_work_that_processes_share_is_measured(processes):
     assert all(row["milliseconds"] > 0 and row["rounds"] == 1 for row in rows)
 
 
-def test_images_that_processes_cannot_share_are_named():
-    with pytest.raises(ValueError, match="processes=3: pass a divisor of 32"):
-        process_rows((STANDARD,), 3, seconds=0, rounds=1)
-
-
 @pytest.mark.slow
 def test_startup_is_measured():
     times = startup_times(net="cifar_resnet20", rounds=1)
     assert all(times[key] > 0 for key in times if key.endswith(("_ms", "_ratio")))
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"nets": ("vgg",)}, "nets=.*pass some of"),
-        ({"kinds": ("fft",)}, "kinds=.*pass some of"),
-        ({"batches": ()}, "batches="),
-        ({"batches": (0,)}, "numbers above 0"),
-        ({"precision": "int8"}, "precision='int8'"),
-        ({"device": "gpu"}, "device='gpu'"),
-        ({"device": "cuda:99"}, "CUDA devices here; pass 'cpu'"),
-        ({"seconds": -1.0}, "seconds=-1.0"),
-    ],
-)
-def test_settings_that_cannot_be_measured_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        BenchmarkSettings(**settings)
+def test_devices_that_cannot_be_used_and_the_processors_time_of_several_threads_are_refused(monkeypatch):
+    with pytest.raises(ValueError, match="device='cuda:99' cannot be used"):
+        replace(TINY, device="cuda:99")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(ValueError, match=r"busy=True: .* use the CPU and one thread"):
+        replace(TINY, busy=True)
 
 
 def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
@@ -229,7 +204,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(monkeypatch):
 
 
 def test_a_cuda_device_has_plans_of_its_own_and_no_startup(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(plans, "usable_device", lambda _: None)
     monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
     parts = plans.planned(device="cuda", precision="bf16")
     assert parts[0].stem_only
@@ -238,9 +213,9 @@ def test_a_cuda_device_has_plans_of_its_own_and_no_startup(monkeypatch, tmp_path
     assert sum(cells) < 120  # seconds of timing; building the networks takes about as long
     with pytest.raises(ValueError, match=r"plans=.'peers'.*pass some of .'stem', 'cifar'"):
         plans.planned(["peers"], device="cuda")
-    path, record = make_record(tmp_path, parts)
+    path = make_record(tmp_path, parts)
     assert path == tmp_path / "cuda_bf16.json"
-    assert record["startup"] is None
+    assert json.loads(path.read_text())["startup"] is None
 
 
 def test_the_command_measures(monkeypatch, tmp_path):
@@ -258,8 +233,7 @@ def test_record_is_made_and_renewed_by_device_and_precision(tmp_path, monkeypatc
     monkeypatch.setattr("reproduce.benchmark.record.compare", lambda settings, *_: [])
     with pytest.raises(FileNotFoundError, match=r"cpu_float32\.json: there is no record yet; measure all plans first"):
         make_record(tmp_path, [TINY], renew=True)
-    path, _ = make_record(tmp_path, [replace(TINY, precision="bf16")])
+    path = make_record(tmp_path, [replace(TINY, precision="bf16")])
     assert path == tmp_path / "cpu_bf16.json"
-    _, renewed = make_record(tmp_path, [replace(TINY, precision="bf16", batches=(3,))], renew=True)
-    assert [part["settings"]["batches"] for part in renewed["parts"]] == [[1], [3]]
-    assert json.loads(path.read_text()) == renewed
+    make_record(tmp_path, [replace(TINY, precision="bf16", batches=(3,))], renew=True)
+    assert [part["settings"]["batches"] for part in json.loads(path.read_text())["parts"]] == [[1], [3]]

@@ -6,7 +6,8 @@ import timm
 import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments.finetuning import add_options, main
-from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table, read_finetuning
+from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table
+from reproduce.experiments.records import read_records
 from tests.images.image_folders import make_folder, make_splits
 
 
@@ -23,7 +24,7 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
     options += ["plain", "gmconv", "--epochs", "2", "--results", str(results)]
     assert study(*options) == 0
     rows = results.read_text()
-    runs = read_finetuning(results)
+    runs = read_records(results, FinetuningRun)
     assert [(one.family, one.batch, one.count, len(one.curve.split())) for one in runs] == [
         ("gmconv", 8, 12, 2),
         ("plain", 8, 12, 2),
@@ -33,20 +34,17 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
     assert (results.read_text(), capsys.readouterr().out) == (rows, "")
 
 
-def test_best_epoch_is_the_first_of_the_highest_accuracy(tmp_path):
+def test_best_epoch_is_the_first_of_the_highest_accuracy_and_a_random_start_takes_no_pretrained_weights(
+    tmp_path, caplog
+):
     make_folder(tmp_path / "photos", 30)
-    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos", "--image-size", "16", "--families"]
-    assert study(*options, "plain", "--epochs", "2", "--rates", "0", "--results", str(tmp_path / "results.csv")) == 0
-    (found,) = read_finetuning(tmp_path / "results.csv")
+    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos", "--image-size", "16", "--start", "random"]
+    options += ["--families", "plain", "--epochs", "2", "--rates", "0", "--results", str(tmp_path / "results.csv")]
+    assert study(*options) == 0
+    assert "stdconv_cifar_resnet20 starts from random weights" in caplog.text
+    (found,) = read_records(tmp_path / "results.csv", FinetuningRun)
     assert found.best_epoch == 1, "nothing was learned, so no later epoch is better"
     assert found.curve == f"1:{found.correct} 2:{found.correct}"
-
-
-def test_random_start_takes_no_pretrained_weights(tmp_path, caplog):
-    make_folder(tmp_path / "photos", 30)
-    options = ["--data", f"photos={tmp_path / 'photos'}", "--sets", "photos", "--image-size", "16", "--families"]
-    study(*options, "plain", "--epochs", "1", "--start", "random", "--results", str(tmp_path / "results.csv"))
-    assert "stdconv_cifar_resnet20 starts from random weights" in caplog.text
 
 
 def test_any_network_starts_from_weights_of_its_plain_form(tmp_path):
@@ -57,7 +55,7 @@ def test_any_network_starts_from_weights_of_its_plain_form(tmp_path):
     options += ["--net", "resnet8", "--rates", "0", "--results", str(tmp_path / "results.csv")]
     assert "resnet8 needs weights to start from" in str(study(*options))
     assert study(*options, "--weights", str(saved)) == 0
-    runs = read_finetuning(tmp_path / "results.csv")
+    runs = read_records(tmp_path / "results.csv", FinetuningRun)
     assert [one.family for one in runs] == ["gmconv", "plain", "sgmconv"]
     assert len({one.curve for one in runs}) == 1, "converted networks predict as the plain one does"
 

@@ -45,8 +45,9 @@ def test_packaged_network_is_the_trained_one_with_its_classes(spec, folder):
     assert (spec.conversion, spec.hf_hub_id, spec.recipe) == ("native", "", "none")
 
 
-def test_card_has_the_measured_number_and_no_other(spec):
+def test_card_has_the_measured_number_and_the_printed_row_makes_the_spec(spec):
     assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in render_card(subject_of(spec))
+    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric, "Stem": Stem}) == spec
 
 
 def test_packaged_weights_are_replaced_only_when_asked(spec, folder, tmp_path):
@@ -56,23 +57,16 @@ def test_packaged_weights_are_replaced_only_when_asked(spec, folder, tmp_path):
     assert package(folder, "made", overwrite=True, **again).sha256 == spec.sha256
 
 
-def test_row_makes_the_spec(spec):
-    assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric, "Stem": Stem}) == spec
-
-
-def test_file_too_large_for_a_wheel_is_refused(folder, tmp_path, monkeypatch):
+def test_large_files_and_networks_of_another_conversion_are_refused(folder, tmp_path, monkeypatch):
+    """A tag is built with its family's conversion: "pair" has the shapes of "ratio", and other outputs."""
+    wanted = {"measured": None, "source": "a test", "destination": tmp_path}
+    net = timm.create_model("gmconv_cifar_resnet20", sigma_design="pair")
+    pair = gmconv_zoo.save(net, tmp_path / "pair")
+    with pytest.raises(ValueError, match="trained with sigma_design='pair' and gmconv_cifar_resnet20 has 'ratio'"):
+        package(pair, "made", **wanted)
     monkeypatch.setattr(package_weights, "LARGEST_FILE", 2**19)
     with pytest.raises(ValueError, match=r"1\.0 MB are too much for a wheel.*on the Hub"):
-        package(folder, "made", measured=None, source="a test", destination=tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_network_of_another_conversion_is_no_tag(tmp_path):
-    """A tag is built with its family's conversion: "pair" has the shapes of "ratio", and other outputs."""
-    net = timm.create_model("gmconv_cifar_resnet20", sigma_design="pair")
-    gmconv_zoo.save(net, tmp_path / "pair")
-    with pytest.raises(ValueError, match="trained with sigma_design='pair' and gmconv_cifar_resnet20 has 'ratio'"):
-        package(tmp_path / "pair", "made", measured=None, source="a test", destination=tmp_path)
+        package(folder, "made", **wanted)
     assert not list(tmp_path.glob("*.safetensors"))
 
 

@@ -42,11 +42,8 @@ def test_predictions_that_follow_the_sigmas_change_with_them():
     assert not net[0].sigma_module._forward_hooks
 
 
-def test_a_network_without_a_dynamic_stem_is_refused():
+def test_a_network_without_a_dynamic_stem_and_a_single_image_are_refused():
     with pytest.raises(ValueError, match="0 dynamic layers: pass a network whose only dynamic layer"):
         stem_effect(nn.Linear(2, 2), lambda: [torch.rand(2, 2)])
-
-
-def test_one_image_is_refused():
     with pytest.raises(ValueError, match="1 images: pass at least two"):
         stem_effect(network(), lambda: [torch.rand(1, 1, 9, 9)])

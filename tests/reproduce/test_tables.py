@@ -49,12 +49,8 @@ def test_command_writes_between_the_markers_and_the_cards_and_checks(tmp_path, m
     assert page.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
     assert [(cards / f"{name}.md").read_text() for name in "ab"] == ["a", "b"]
     assert status("--check") == 0
-
-
-def test_page_without_markers_is_refused(tmp_path):
-    (tmp_path / "README.md").write_text("nothing")
-    with pytest.raises(ValueError, match="models:begin"):
-        with_block(tmp_path / "README.md", "models", "")
+    with pytest.raises(ValueError, match="other:begin"):
+        with_block(page, "other", "")
 
 
 def test_diagram_is_small_enough_for_the_readme(tmp_path):

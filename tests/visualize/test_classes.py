@@ -56,18 +56,11 @@ def test_names_are_whole_and_apart_and_inside_the_picture(names, figures, tmp_pa
         assert abs(height - drawn[1]) < 3
 
 
-def test_no_axis_goes_past_a_hundred_percent(figures, tmp_path):
+def test_pictures_have_titles_and_axes_that_end_at_a_hundred_percent(figures, tmp_path):
     draw(["a", "b"], tmp_path)
     draw_curves([{"epoch": n, "train_loss": 1.0, "val_top1_percent": 100.0} for n in (1, 2)], tmp_path / "curves.png")
     confusion, classes, curves = figures
-    assert confusion.axes[1].get_ylim() == (0, 100)
-    assert classes.axes[0].get_xlim() == (0, 100)
-    assert curves.axes[1].get_ylim() == (0, 100)
-
-
-def test_pictures_have_titles_and_a_colour_bar(figures, tmp_path):
-    draw(["a", "b"], tmp_path)
-    confusion, classes = figures
+    assert confusion.axes[1].get_ylim() == classes.axes[0].get_xlim() == curves.axes[1].get_ylim() == (0, 100)
     assert confusion.axes[0].get_title(loc="left") == "Confusion matrix\n6 of 6 validation images are correct"
     assert confusion.axes[1].get_ylabel() == "share of the true class"
     assert classes.axes[0].get_title(loc="left") == "Recall by class"

@@ -1,12 +1,11 @@
 """Pictures of boxes show the right ones under their names."""
 
-import csv
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from gmconv_zoo.coco.file import read_coco
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_ap_curves, draw_boxes
 
 from ..coco.coco_files import write_coco
@@ -28,8 +27,7 @@ def test_true_and_detected_boxes_of_images_with_boxes(tmp_path):
     assert truth.pixels.shape == (10, 20, 3)
     assert [len(line) for line in compared(coco, found, count=1)] == [2]
     draw_boxes(compared(coco, found, count=5), tmp_path / "out" / "boxes.png", classes=coco.classes)
-    with (tmp_path / "out" / "boxes.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(tmp_path / "out" / "boxes.csv")
     assert [(row["image"], row["boxes"], row["class"], row["score"]) for row in rows] == [
         ("1", "true", "dog", ""),
         ("1", "true", "cat", ""),

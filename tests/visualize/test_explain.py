@@ -1,13 +1,12 @@
 """Explanations of one image with the weights that ship in the package."""
 
-import csv
-
 import pytest
 import timm
 import torch
 from PIL import Image
 
 import gmconv_zoo
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.visualize.explanation_figure import draw_explanation
 from tests.reports.report_run import noise
@@ -67,39 +66,33 @@ def test_evidence_is_the_gradient_of_the_winning_class():
     assert (found.stem, found.sigma, found.sigma_offset) == (None, None, None)
 
 
-@pytest.mark.parametrize("channels", [1, 4])
-def test_images_have_the_channels_that_the_network_was_created_with(channels):
-    net = timm.create_model("stdconv_cifar_resnet20", in_chans=channels)
-    assert gmconv_zoo.explain(net, noise()).picture.shape == (channels, 32, 32)
-
-
-def test_one_pixel_is_explained_and_drawn(model, tmp_path):
-    found = gmconv_zoo.explain(model, noise(size=1), topk=99)
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [
+        ("stdconv_cifar_resnet20", {"in_chans": 1}, 32),
+        ("stdconv_cifar_resnet20", {"in_chans": 4}, 32),
+        ("sgmconv_cifar_resnet20", {}, 1),
+    ],
+)
+def test_networks_with_masks_and_without_are_explained_and_drawn_for_any_image(name, options, size, tmp_path):
+    found = gmconv_zoo.explain(timm.create_model(name, **options), noise(size=size), topk=99)
+    assert found.picture.shape == (options.get("in_chans", 3), 32, 32)
     assert len(found.classes) == 10
-    assert draw_explanation(found, tmp_path / "one.png").is_file()
+    assert (found.sigma, found.stem is None) == ((pytest.approx((5.0, 5.0)), False) if size == 1 else (None, True))
+    assert draw_explanation(found, tmp_path / "explained.png").is_file()
 
 
 def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_path):
     noise().save(tmp_path / "a.png")
     found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[noise(1), noise(2)])
     path = draw_explanation(found, tmp_path / "explained.png")
-    with path.with_suffix(".csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path.with_suffix(".csv"))
     assert [row["name"] for row in rows[:5]] == [name for name, _ in found.classes]
     assert float(rows[5]["value"]) == pytest.approx(found.sigma[0], rel=1e-4)
     assert len((tmp_path / "explained_evidence.csv").read_text().splitlines()) == 32
     with pytest.raises(ValueError, match="exists"):
         draw_explanation(found, path)
     assert draw_explanation(found, path, overwrite=True) == path
-
-
-def test_networks_with_static_masks_and_without_are_explained(tmp_path):
-    static = gmconv_zoo.explain(timm.create_model("sgmconv_cifar_resnet20"), noise())
-    assert static.sigma == pytest.approx((5.0, 5.0))
-    assert not static.stem.dynamic
-    plain = gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20"), noise())
-    assert plain.stem is None
-    assert draw_explanation(plain, tmp_path / "plain.png").is_file()
 
 
 def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
@@ -116,14 +109,14 @@ def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
 def test_what_cannot_be_explained_is_said(model, tmp_path):
     with pytest.raises(ValueError, match="no classifier"):
         gmconv_zoo.explain(timm.create_model("stdconv_cifar_resnet20", num_classes=0), noise())
-    with pytest.raises(ValueError, match="topk=0"):
-        gmconv_zoo.explain(model, noise(), topk=0)
-    with pytest.raises(ValueError, match="not both"):
-        gmconv_zoo.explain(model, noise(), images=[noise()], mean_sigma=(5.0, 5.0))
-    with pytest.raises(ValueError, match="images is empty"):
-        gmconv_zoo.explain(model, noise(), images=[])
-    with pytest.raises(ValueError, match="pass a list"):
-        gmconv_zoo.explain(model, noise(), images="photos")
+    for options, said in (
+        ({"topk": 0}, "topk=0"),
+        ({"images": [noise()], "mean_sigma": (5.0, 5.0)}, "not both"),
+        ({"images": []}, "images is empty"),
+        ({"images": "photos"}, "pass a list"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            gmconv_zoo.explain(model, noise(), **options)
     for image in (torch.zeros(3, 32, 32), [noise()]):
         with pytest.raises(ValueError, match=f"an image is a {type(image).__name__}: pass a path"):
             gmconv_zoo.explain(model, image)

@@ -1,7 +1,6 @@
 """The figures of a network's masks, and the numbers next to them."""
 
 import copy
-import csv
 import math
 
 import pytest
@@ -9,6 +8,7 @@ import timm
 import torch
 from torch import nn
 
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
 from gmconv_zoo.visualize.draw_model import draw_model
 from gmconv_zoo.visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
@@ -30,8 +30,7 @@ def dynamic_net() -> nn.Module:
 
 
 def rows_of(path) -> list[dict[str, str]]:
-    with path.with_suffix(".csv").open() as file:
-        return list(csv.DictReader(file))
+    return read_rows(path.with_suffix(".csv"))
 
 
 def test_flat_mask_holds_half_of_its_sum_in_half_of_its_area():
@@ -110,14 +109,11 @@ def test_network_is_drawn_next_to_its_twin(tmp_path):
     assert {row["network"] for row in rows_of(pictures[-1])} == {"Sequential", "Sequential (2)", "Sequential (3)"}
 
 
-def test_network_without_masks_is_told_so_and_gets_its_receptive_field(tmp_path, caplog):
-    (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path, layer=1)
+def test_network_without_masks_gets_its_receptive_field_and_a_field_that_is_cut_off_is_said(tmp_path, caplog):
+    (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path / "net", layer=1)
     assert picture.name == "receptive_field.png"
     assert "stdconv_cifar_resnet20.cifar10 has no Gaussian masks" in caplog.text
-
-
-def test_image_smaller_than_the_field_is_said(tmp_path, caplog):
-    draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path, torch.rand(1, 3, 5, 5))
+    draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path / "small", torch.rand(1, 3, 5, 5))
     assert "the image cuts the receptive field" in caplog.text
 
 

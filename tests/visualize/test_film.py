@@ -11,6 +11,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.cli import draw
 from gmconv_zoo.cli.command import run as run_command
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.visualize.film import draw_film
 
 
@@ -48,21 +49,17 @@ def test_film_has_a_frame_for_every_epoch_and_the_numbers_next_to_it(folder, tmp
         frames = frames_of(film)
         assert len(frames) == 3
         assert all(np.abs(one - other).max() > 100 for one, other in itertools.pairwise(frames))
-    with (tmp_path / "films" / "masks.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(tmp_path / "films" / "masks.csv")
     assert len(rows) == 3 * 7
     stem, body = [row for row in rows if row["epoch"] == "2"][:2]
     assert (stem["layer"], float(stem["horizontal"]), float(stem["vertical"])) == ("conv1", 1.0, 0.5)
     assert (body["layer"], body["stage"], float(body["vertical"])) == ("layer1.0.conv1", "stage 1", 4.0)
 
 
-@pytest.mark.parametrize("name", ["masks.png", "masks", "masks.mp4"])
-def test_other_endings_are_refused(folder, tmp_path, name):
-    with pytest.raises(ValueError, match=r"--film .*ends in \.gif or \.webp"):
-        draw_film(folder, tmp_path / name)
-
-
-def test_film_that_exists_is_replaced_only_when_told_to(folder, tmp_path):
+def test_other_endings_are_refused_and_a_film_is_replaced_only_when_told_to(folder, tmp_path):
+    for name in ("masks.png", "masks", "masks.mp4"):
+        with pytest.raises(ValueError, match=r"--film .*ends in \.gif or \.webp"):
+            draw_film(folder, tmp_path / name)
     film = tmp_path / "masks.gif"
     film.write_bytes(b"mine")
     with pytest.raises(ValueError, match="--overwrite"):

@@ -22,7 +22,7 @@ from ..saving.detectors import is_detector, main_network
 from ..saving.named import is_timm_name
 from ..saving.targets import check_target
 from ..weights.specs import EVALUATION, Metric, WeightSpec
-from .cards import CardSubject, Kind, render_card
+from .cards import Kind, render_card
 from .detectors import check_detector, check_tensors, detector_card
 from .measured import DetectionMetric, read_start, read_stem
 from .profile import profile
@@ -144,7 +144,7 @@ def _write_classifier(
     if fused or spec.model.startswith("stdconv_"):
         kind = "fused" if fused else "plain"
     counts = profile(published.to("meta"), spec.input_size)
-    return spec, kind, render_card(CardSubject(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start))
+    return spec, kind, render_card(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start=start)
 
 
 def _write_detector(

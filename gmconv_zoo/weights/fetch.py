@@ -59,14 +59,14 @@ def check_sha256(path: Path, spec: WeightSpec) -> None:
     Raises:
         WeightsError: naming the file, the expected and the found digest, and what to do.
     """
-    verdict = check_file(path, spec)
-    if verdict.status == "unchecked":
-        _logger.warning("%s: %s could not be checked, %s.", spec.name, path, verdict.detail)
-    elif verdict.status == "damaged":
-        raise WeightsError(f"{spec.name}: {path} is damaged, {verdict.detail}. {_removal(path, spec)}")
-    elif verdict.status == "unexpected":
+    record = check_file(path, spec)
+    if record.status == "unchecked":
+        _logger.warning("%s: %s could not be checked, %s.", spec.name, path, record.detail)
+    elif record.status == "damaged":
+        raise WeightsError(f"{spec.name}: {path} is damaged, {record.detail}. {_removal(path, spec)}")
+    elif record.status == "unexpected":
         raise WeightsError(
-            f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {verdict.detail}. It was left "
+            f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {record.detail}. It was left "
             "where it is. Update gmconv_zoo, or pass a file of your own, "
             "pretrained_cfg_overlay=dict(file=...) (--weights)."
         )

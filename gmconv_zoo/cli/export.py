@@ -13,24 +13,18 @@ import logging
 from pathlib import Path
 
 from ..export.export import BATCHES, FORMATS, export
-from .common import MODEL, WEIGHTS
+from .common import MODEL, WEIGHTS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of export."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
-    add("--format", choices=FORMATS, default="onnx", help="format of the file (default: %(default)s)")
+    add("--format", choices=FORMATS, default="onnx", help="format of the file")
     add("--output", metavar="FILE", help="file to write (default: output/MODEL with the ending of the format)")
     add("--overwrite", action="store_true", help="replace a file that --output names")
-    add(
-        "--image-size",
-        type=int,
-        nargs=2,
-        metavar=("HEIGHT", "WIDTH"),
-        help="image size in pixels (default: the network's own)",
-    )
+    add("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="in pixels (default: the network's own)")
     add("--dynamic-size", action="store_true", help="allow other heights and widths too")
     add("--no-fuse", action="store_true", help="keep static masks in the graph")
     add("--opset", type=int, help="ONNX operator set (default: torch's choice)")

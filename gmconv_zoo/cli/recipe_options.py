@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
 from ..streams.open import StreamOptions
-from .common import PRECISION
+from .common import PRECISION, adder
 
 __all__ = [
     "add_classifier_options",
@@ -35,42 +35,33 @@ __all__ = [
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
-    add = parser.add_argument_group("run").add_argument
-    add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
+    add = adder(parser.add_argument_group("run"))
+    add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation")
     add("--resume", action="store_true", help="continue from the last checkpoint in the output folder, if there is one")
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after every N updates (default: after epochs only)")
-    add = parser.add_argument_group("device").add_argument
+    add = adder(parser.add_argument_group("device"))
     add("--precision", **PRECISION)
-    add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
+    add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts")
 
 
 def add_classifier_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what the commands that train classifiers have in addition."""
-    add = parser.add_argument_group("classifier").add_argument
+    add = adder(parser.add_argument_group("classifier"))
     add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
-    add(
-        "--freeze",
-        nargs="+",
-        default=(),
-        metavar="PART",
-        help='modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)',
-    )
+    frozen = 'modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)'
+    add("--freeze", nargs="+", default=(), metavar="PART", help=frozen)
     add("--compile", action="store_true", help="use torch.compile")
-    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB (default: %(default)s)")
+    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the folder and the splits of datasets that have names for them, and what to do about bad images."""
-    add = parser.add_argument_group("data").add_argument
+    add = adder(parser.add_argument_group("data"))
     add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
     add("--skip-bad", action="store_true", help="leave out images that cannot be read")
     add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
-    add(
-        "--val-split",
-        metavar="SPLIT",
-        help="validation split of such a dataset (default: validation, or test if there is none)",
-    )
+    add("--val-split", metavar="SPLIT", help="validation split of such a dataset (default: validation, or else test)")
     add_column_options(parser)
 
 
@@ -78,25 +69,15 @@ def add_model_options(
     parser: argparse.ArgumentParser, function: str = "timm.create_model", example: str = "sigma_init=kernel"
 ) -> None:
     """Give a parser the arguments of the function that builds the network."""
-    parser.add_argument(
-        "--model-options",
-        nargs="*",
-        type=key_value,
-        default=(),
-        metavar="KEY=VALUE",
-        help=f"arguments of {function}, e.g. {example} (default: none)",
-    )
+    described = f"arguments of {function}, e.g. {example} (default: none)"
+    parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE", help=described)
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the columns of Hugging Face datasets."""
-    add = parser.add_argument
-    add(
-        "--image-column", metavar="NAME", help="image column of a Hugging Face dataset (default: found by the features)"
-    )
-    add(
-        "--label-column", metavar="NAME", help="label column of a Hugging Face dataset (default: found by the features)"
-    )
+    for kind in ("image", "label"):
+        described = f"{kind} column of a Hugging Face dataset (default: found by the features)"
+        parser.add_argument(f"--{kind}-column", metavar="NAME", help=described)
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ Examples:
 import argparse
 
 from ..classify.recipes import PAPER_RECIPES
+from .common import adder
 from .recipe_options import (
     add_classifier_options,
     add_data_options,
@@ -27,17 +28,17 @@ from .recipe_options import (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of training."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", metavar="MODEL", help="a name that timm knows")
     add("data", metavar="DATA", help="folder of images, or torch/NAME, hfds/NAME, wds/NAME or hfids/NAME")
     add("--dataset", help='name of the validation set in records, e.g. "CIFAR-10 test" (default: DATA\'s)')
-    add("--output", default="output/train", help="folder for everything written (default: %(default)s)")
+    add("--output", default="output/train", help="folder for everything written")
     add("--recipe", help=f"recipe to use: {', '.join(PAPER_RECIPES)} or finetune (default: MODEL's own)")
     add_model_options(parser)
     add_data_options(parser)
     add_run_options(parser)
     add_classifier_options(parser)
-    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs (default: %(default)s)")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs")
     add_stream_options(parser)
     add_recipe_options(parser)
 

@@ -20,24 +20,20 @@ from dataclasses import fields
 from torch import distributed
 
 from ..validation.settings import ValidationSettings
-from .common import DEVICE_OR_CPU, WEIGHTS
+from .common import DEVICE_OR_CPU, WEIGHTS, adder
 from .recipe_options import add_column_options, add_field_options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of validation."""
-    add = parser.add_argument
+    add = adder(parser)
     add("data", metavar="DATA", help="folder, tar file, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME")
     add(
-        "--model",
-        metavar="MODELS",
-        nargs="+",
-        default=[],
-        help="models to evaluate (default: none; with --verify, all documented models)",
+        "--model", metavar="MODELS", nargs="+", default=[], help="models (default: none; with --verify, all documented)"
     )
     add("--weights", **WEIGHTS)
     add("--data-dir", help="folder that holds a named dataset (default: none)")
-    add("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add("--split", default="validation", help="split of the dataset")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
     add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
     add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")

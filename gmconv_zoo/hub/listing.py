@@ -28,21 +28,17 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
     Raises:
         ValueError: for a pattern that matches nothing.
     """
-    names = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
-    pairs: list[tuple[str, WeightSpec | None]] = []
-    for name in names:
-        pairs += [(name, spec) for spec in specs_of(name)] or [(name, None)]
-    wanted = list(patterns)
+    models = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
+    found: dict[str, tuple[str, WeightSpec | None]] = {}
+    for model in models:
+        found |= {spec.name: (model, spec) for spec in specs_of(model)} or {model: (model, None)}
+    wanted = list(patterns) or ["*"]
     for pattern in wanted:
-        if not any(fits(spec.name if spec else name, pattern) for name, spec in pairs):
+        if not any(fits(name, pattern) for name in found):
             raise ValueError(
                 f"no network matches {pattern!r}: pass names or patterns such as '*resnet50*'; gmconv models lists all."
             )
-    return [
-        _row(name, spec)
-        for name, spec in pairs
-        if not wanted or any(fits(spec.name if spec else name, pattern) for pattern in wanted)
-    ]
+    return [_row(*found[name]) for name in found if any(fits(name, pattern) for pattern in wanted)]
 
 
 def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from ..conversion import fuse, has_masks
+from ..conversion import fuse, has_masks, present_conversion
 from ..files.records import RESULTS_NAME, read_results, write_json
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma
+from ..models._build import masks_of
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..saving.detectors import is_detector, main_network
@@ -254,16 +255,11 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
     """Say why a network cannot be a tag, which is built with the conversion of its family; empty if it can."""
     if is_detector(model):
         return "a detector is loaded from its repository, and timm has no name for it."
-    with torch.device("meta"):
-        usual: Any = getattr(timm.create_model(architecture), "gmconv_conversion", None)
-    if usual is None:
-        return ""
-    own: Any = model.gmconv_conversion
-    there = own.to_dict()
-    for key, value in usual.to_dict().items():
-        if there[key] != value:
+    usual, own = masks_of(architecture), present_conversion(model)
+    for key, value in usual.to_dict().items() if usual is not None and own is not None else ():
+        if (there := own.to_dict()[key]) != value:
             return (
-                f"it was trained with {key}={there[key]!r} and {architecture} has {value!r}, which no tag can change. "
+                f"it was trained with {key}={there!r} and {architecture} has {value!r}, which no tag can change. "
                 "A repository on the Hub can, because its configuration contains it."
             )
     return ""

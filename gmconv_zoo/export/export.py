@@ -1,8 +1,10 @@
 """Write a network as a file for deployment, and check the file against the network before it is trusted."""
 
-import importlib
+import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,11 +14,10 @@ from torch import Tensor, nn
 
 from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
-from .metadata import metadata_of
+from .metadata import METADATA_FILE, metadata_of
 from .prepare import example_images, outputs_of, prepare
-from .torch_files import read_exported, read_torchscript, write_exported, write_torchscript
 
-__all__ = ["BATCHES", "FORMATS", "TOLERANCE", "Exported", "export"]
+__all__ = ["BATCHES", "FORMATS", "Exported", "export", "read_exported", "read_torchscript"]
 
 # format: what its files end with
 FORMATS = {"onnx": ".onnx", "torchscript": ".pt", "exported": ".pt2"}
@@ -91,11 +92,16 @@ def export(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = dict.fromkeys((0, 2, 3) if dynamic_size else (0,), torch.export.Dim.DYNAMIC)
-    write, read = _writer(format, shapes, described, opset)
+    write: Any = write_torchscript if format == "torchscript" else write_exported
+    read: Any = read_torchscript if format == "torchscript" else read_exported
+    if format == "onnx":
+        from .onnx_file import read_onnx, write_onnx  # an extra, for this format alone
+
+        write, read = partial(write_onnx, opset=opset), partial(read_onnx, opset=opset)
     with TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch, path.name)
         try:
-            write(net, example_images(input_size, 2), made)
+            write(net, example_images(input_size, 2), made, shapes, described)
         except Exception as error:  # the exporters raise types of their own
             said = " ".join(str(error).split())[:300]
             raise ValueError(
@@ -114,17 +120,35 @@ def export(
     return Exported(path, format, difference, described)
 
 
-def _writer(
-    format: str, shapes: dict[int, Any], described: dict[str, Any], opset: int | None
-) -> tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Callable[[Tensor], list[Tensor]]]]:
-    """How a format is written and how it is read back."""
-    if format == "torchscript":
-        return (lambda net, _images, path: write_torchscript(net, path, described)), read_torchscript
-    if format == "exported":
-        return (lambda net, images, path: write_exported(net, images, path, shapes, described)), read_exported
-    onnx_file = importlib.import_module(".onnx_file", __package__)  # an extra, for this format alone
-    write = lambda net, images, path: onnx_file.write_onnx(net, images, path, shapes, described, opset)  # noqa: E731
-    return write, lambda path: onnx_file.read_onnx(path, opset)
+def write_torchscript(
+    net: nn.Module, _images: Tensor, path: Path, _shapes: dict[int, Any], described: dict[str, Any]
+) -> None:
+    """Script a network; any batch and image size that the network itself takes then works."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(net)
+        torch.jit.save(scripted, str(path), _extra_files={METADATA_FILE: json.dumps(described)})
+
+
+def read_torchscript(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function from images (B, C, H, W) to the list of outputs of a TorchScript file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return partial(outputs_of, torch.jit.load(str(path), map_location="cpu"))
+
+
+def write_exported(
+    net: nn.Module, images: Tensor, path: Path, shapes: dict[int, Any], described: dict[str, Any]
+) -> None:
+    """Export a network with `torch.export`, for a (B, C, H, W) example and its dynamic dimensions by axis."""
+    with torch.no_grad():
+        program = torch.export.export(net, (images,), dynamic_shapes=(shapes,))
+    torch.export.save(program, str(path), extra_files={METADATA_FILE: json.dumps(described)})
+
+
+def read_exported(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function from images (B, C, H, W) to the list of outputs of an exported program."""
+    return partial(outputs_of, torch.export.load(str(path)).module())
 
 
 def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:

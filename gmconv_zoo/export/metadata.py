@@ -32,7 +32,8 @@ def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str,
     if cfg:
         preprocessing = data_config(model)
         described |= {key: preprocessing[key] for key in _PREPROCESSING if key in preprocessing}
-    if isinstance(getattr(model, "num_classes", None), int) and model.num_classes > 0 and not _gives_maps(model):  # type: ignore[operator]
+    gives_maps = hasattr(model, "feature_info") and not hasattr(model, "get_classifier")  # timm's feature extractors
+    if isinstance(getattr(model, "num_classes", None), int) and model.num_classes > 0 and not gives_maps:  # type: ignore[operator]
         described["labels"] = label_names(model)
     if cfg.get("license"):
         described["license"] = cfg["license"]
@@ -40,8 +41,3 @@ def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str,
     described["masks"] = {kind: masks.count(kind) for kind in ("dynamic", "static")}
     described["producer"] = f"gmconv_zoo {__version__}"
     return json.loads(json.dumps(described))  # as it will be read back: lists for tuples
-
-
-def _gives_maps(model: nn.Module) -> bool:
-    """Whether this is a feature extractor of timm's rather than a classifier."""
-    return hasattr(model, "feature_info") and not hasattr(model, "get_classifier")

@@ -130,19 +130,7 @@ class DGMConv2d(nn.Conv2d):
     no ``fuse()``: the kernel depends on the input.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: height and width in taps, each at least 1 and not both 1.
-        stride: step in pixels, as in `torch.nn.Conv2d`.
-        padding: pixels added on each side, "same" or "valid".
-        dilation: distance of the taps in pixels.
-        groups: number of groups of channels.
-        bias: whether a bias is added to the output.
-        padding_mode: as in `torch.nn.Conv2d`.
-        device: device of the parameters.
-        dtype: data type of the parameters.
-        sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper), or "kernel" for half
-            the kernel's width, see `initial_sigma`.
+        sigma_init: the sigma that every sample starts with, as in `SGMConv2d`.
         sigma_design: what is predicted (Table IV): "ratio" (sigma1 and sigma2 / sigma1), "pair" or "single".
         hidden_channels: width of the sigma module's hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
 
@@ -187,8 +175,11 @@ class DGMConv2d(nn.Conv2d):
             self.padding = "same"  # type: ignore[assignment]
         self.pads_to_input = follows_input
         sigma = initial_sigma(self.kernel_size, sigma_init)
-        self.explicit_pad_mode = _explicit_pad_mode(self)
-        self.conv_padding = _zero_padding(self)
+        # what is not a number of zeros on each side is padded before the convolution
+        explicit = self.padding_mode != "zeros" or isinstance(self.padding, str)
+        pads = explicit and self.padding != "valid"
+        self.explicit_pad_mode = self.padding_mode.replace("zeros", "constant") if pads else ""
+        self.conv_padding = (0, 0) if explicit else (int(self.padding[0]), int(self.padding[1]))
         self.form: str | None = None
         self.sigma_module = SigmaModule(
             in_channels,
@@ -295,24 +286,6 @@ def _batched_like(out: Tensor, x: Tensor) -> Tensor:
     return out.squeeze(0) if x.ndim == 3 else out
 
 
-def _explicit_pad_mode(conv: nn.Conv2d) -> str:
-    """Return the mode of padding before the convolution; empty where the convolution pads with zeros itself."""
-    if conv.padding_mode != "zeros":
-        return conv.padding_mode
-    return "constant" if conv.padding == "same" else ""
-
-
-def _zero_padding(conv: nn.Conv2d) -> tuple[int, int]:
-    """Return the zero padding that is left to the convolution itself."""
-    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-        return (0, 0)
-    return (int(conv.padding[0]), int(conv.padding[1]))
-
-
 # Leaves for torch.fx, whose proxies cannot enter branches on shapes.
-torch.fx.wrap("per_sample_conv2d")
-torch.fx.wrap("pad_same")
-torch.fx.wrap("_largest")
-torch.fx.wrap("_check_channels")
-torch.fx.wrap("_as_batch")
-torch.fx.wrap("_batched_like")
+for _name in ("per_sample_conv2d", "pad_same", "_largest", "_check_channels", "_as_batch", "_batched_like"):
+    torch.fx.wrap(_name)

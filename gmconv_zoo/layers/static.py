@@ -22,20 +22,10 @@ class SGMConv2d(nn.Conv2d):
     """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
 
     Takes every argument of `torch.nn.Conv2d`. In addition, ``padding="same"`` may be combined with a stride, and then
-    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding.
+    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding. The kernel must not be 1x1, whose mask is
+    identically 1.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: height and width in taps, each at least 1 and not both 1 (a 1x1 mask is identically 1).
-        stride: step in pixels, as in `torch.nn.Conv2d`.
-        padding: pixels added on each side, "same" or "valid".
-        dilation: distance of the taps in pixels.
-        groups: number of groups of channels.
-        bias: whether a bias is added to the output.
-        padding_mode: as in `torch.nn.Conv2d`.
-        device: device of the parameters.
-        dtype: data type of the parameters.
         sigma_init: initial sigma in kernel taps, above 0 (5 in the paper), or "kernel" for half the kernel's width,
             see `initial_sigma`.
 

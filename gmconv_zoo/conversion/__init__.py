@@ -1,10 +1,9 @@
 """Standard network -> GMConv twin and back, on any CNN."""
 
-from .config import CONVERSION_KEYS, Conversion
+from .config import CONVERSION_KEYS, Conversion, fit_sigma_modules, has_masks, present_conversion
 from .convert import convert, divide_by_initial_mask
 from .fuse import fuse
 from .plan import PlannedConv
-from .record import fit_sigma_modules, has_masks, present_conversion
 from .report import ConversionReport, conversion_report
 
 __all__ = [

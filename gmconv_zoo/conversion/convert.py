@@ -66,7 +66,9 @@ def convert(
             has been changed then.
     """
     conversion = Conversion(stem, body, stages, sigma_init, sigma_design)
-    _check_model(model)
+    check_network(model)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
     plan = plan_conversion(model, conversion, preserve=preserve)
     if any(row.target == "dynamic" and not row.is_stem for row in plan):
         _logger.warning("body='dynamic': the paper found networks of dynamic layers alone hard to train.")
@@ -88,12 +90,6 @@ def convert(
     model = replace_modules(model, [(conv, _masked(conv, row, conversion, preserve)) for conv, row in rows.items()])
     model.gmconv_conversion = conversion  # type: ignore[assignment]
     return model
-
-
-def _check_model(model: Any) -> None:
-    check_network(model)
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
 
 
 def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:

@@ -3,8 +3,7 @@
 from torch import nn
 
 from ..layers import SGMConv2d, check_network, copy_network
-from .config import Conversion
-from .record import present_conversion
+from .config import Conversion, present_conversion
 from .replace import replace_modules
 
 __all__ = ["fuse"]

@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
-from .config import Conversion
-from .record import has_masks
+from .config import Conversion, has_masks
 from .replace import held_values
 from .stages import convolutions, stages_of, stem_names
 

@@ -3,8 +3,8 @@
 from torch import nn
 
 from ..layers import DGMConv2d, SGMConv2d
+from .config import present_conversion
 from .plan import PlannedConv, why_left
-from .record import present_conversion
 from .stages import convolutions, stages_of, stem_names
 
 __all__ = ["ConversionReport", "conversion_report"]

@@ -1,7 +1,7 @@
 """What a conversion would do to every convolution of a network, decided before anything is changed."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -14,7 +14,7 @@ from .config import Conversion, has_masks
 from .replace import held_values
 from .stages import convolutions, stages_of, stem_names
 
-__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "plan_conversion", "why_left"]
+__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "account", "plan_conversion"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -52,25 +52,15 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
         ValueError: when the network has nothing to convert, is converted already, has no such stages, or a mask
             would make W / M ill-conditioned, which forbids it where outputs are to be preserved.
     """
-    convs = convolutions(model)
     if has_masks(model):
         raise ValueError("this network has Gaussian mask convolutions already: convert the plain network instead.")
-    if not convs:
+    if not (rows := account(model, conversion)):
         raise ValueError(f"{type(model).__name__} has no convolution: there is nothing to mask.")
     if not conversion.masks_anything:
         raise ValueError("stem=None and body=None: nothing would be converted; set at least one of them.")
-    stems, stages = stem_names(model), stages_of(model)
-    _check_stages(model, conversion, stages)
-    reasons = why_left(model, conversion)
-    rows = []
-    for name, module in convs:
-        is_stem, reason = name in stems, reasons[name]
-        stage = None if is_stem else stages.get(name)
-        target = conversion.stem if is_stem else conversion.body
-        kernel = tuple(getattr(module, "kernel_size", ()))
-        rows.append(
-            PlannedConv(name, type(module).__name__, kernel, stage, is_stem, None if reason else target, reason)
-        )
+    _check_stages(model, conversion)
+    targets = {True: conversion.stem, False: conversion.body}
+    rows = [row if row.reason else replace(row, target=targets[row.is_stem]) for row in rows]
     if not any(row.target for row in rows):
         found = "; ".join(sorted({row.reason for row in rows}))
         raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {found}.")
@@ -79,10 +69,11 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
     return rows
 
 
-def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
-    """Say for every convolution of a network, by name, why a conversion gives it no mask, or "".
+def account(model: nn.Module, conversion: Conversion | None) -> list[PlannedConv]:
+    """Account for every convolution of a network in module order: its mask, or why a conversion gives it none.
 
-    The conversion is what is asked for, or what the network was converted with; None to ask for nothing.
+    The conversion is what is asked for, or what the network was converted with; None to ask for nothing. A convolution
+    that it would mask has neither a mask nor a reason.
     """
     stems, stages = stem_names(model), stages_of(model)
     held = (value for module in model.modules() for value in held_values(module))
@@ -102,7 +93,13 @@ def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
         chosen = conversion.stages is None or stages.get(name) in conversion.stages
         return "" if chosen else f"not in stages {conversion.stages}"
 
-    return {name: reason(name, module) for name, module in convolutions(model)}
+    rows = []
+    for name, module in convolutions(model):
+        mask = "static" if isinstance(module, SGMConv2d) else "dynamic" if isinstance(module, DGMConv2d) else None
+        stage, kernel = None if name in stems else stages.get(name), tuple(getattr(module, "kernel_size", ()))
+        why = "" if mask else reason(name, module)
+        rows.append(PlannedConv(name, type(module).__name__, kernel, stage, name in stems, mask, why))
+    return rows
 
 
 def _why_unmaskable(module: nn.Module) -> str:
@@ -162,10 +159,10 @@ def _output_shape(conv: nn.Conv2d) -> torch.Size:
     return nn.Conv2d.forward(conv, conv.weight.new_zeros(1, conv.in_channels, side, side)).shape
 
 
-def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int]) -> None:
+def _check_stages(model: nn.Module, conversion: Conversion) -> None:
     if conversion.stages is None:
         return
-    if not stages:
+    if not (stages := stages_of(model)):
         raise ValueError(
             f"stages={conversion.stages}: {type(model).__name__} has no known stages; pass stages=None, or set "
             "model.conv_stages to a tuple of tuples of module names first."

@@ -1,11 +1,11 @@
 """An account of every convolution of a network: its mask, or why it has none."""
 
+from dataclasses import replace
+
 from torch import nn
 
-from ..layers import DGMConv2d, SGMConv2d
 from .config import present_conversion
-from .plan import PlannedConv, why_left
-from .stages import convolutions, stages_of, stem_names
+from .plan import PlannedConv, account
 
 __all__ = ["ConversionReport", "conversion_report"]
 
@@ -36,16 +36,8 @@ def conversion_report(model: nn.Module) -> ConversionReport:
     Returns:
         One row per convolution in module order: its mask ("static" or "dynamic"), or why it has none.
     """
-    reasons = why_left(model, present_conversion(model))
-    stems, stages = stem_names(model), stages_of(model)
-
-    def row(name: str, module: nn.Module) -> PlannedConv:
-        target = "static" if isinstance(module, SGMConv2d) else "dynamic" if isinstance(module, DGMConv2d) else None
-        reason = "" if target else reasons[name] or "not converted"
-        stage, kernel = None if name in stems else stages.get(name), tuple(getattr(module, "kernel_size", ()))
-        return PlannedConv(name, type(module).__name__, kernel, stage, name in stems, target, reason)
-
-    return ConversionReport(row(name, module) for name, module in convolutions(model))
+    rows = account(model, present_conversion(model))
+    return ConversionReport(row if row.target or row.reason else replace(row, reason="not converted") for row in rows)
 
 
 def _cells(row: PlannedConv) -> tuple[str, ...]:

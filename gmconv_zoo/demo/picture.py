@@ -26,29 +26,22 @@ def draw_training(
     before: Sequence[LayerMask],
     after: Sequence[LayerMask],
     rows: Sequence[dict[str, Any]],
-    path: str | Path,
+    path: Path,
     *,
-    title: str = "Gaussian masks before and after training",
-    accuracy_before: float | None = None,
+    title: str,
+    accuracy_before: float,
 ) -> Path:
     """Write a picture of a training run.
 
     Args:
-        before, after: the masks of the same layers, from `layer_masks`.
-        rows: of the run, one per epoch.
-        path: of the picture; its ending chooses the format.
-        title: the line above it, not empty.
-        accuracy_before: held-out accuracy before training, in percent.
-
-    Raises:
-        ValueError: when the layers before and after differ, or there are no rows.
+        before: masks of the layers before training, from `layer_masks`.
+        after: masks of the same layers after training.
+        rows: records of the run, one per epoch.
+        path: file of the picture; its ending chooses the format.
+        title: line above the picture, not empty.
+        accuracy_before: validation accuracy before training, in percent.
     """
-    names = [mask.name for mask in before]
-    if not names or names != [mask.name for mask in after]:
-        raise ValueError("before and after must list the same layers, at least one: take both from one network.")
-    if not rows:
-        raise ValueError("rows is empty: train for at least one epoch first.")
-    step = -(-len(names) // MOST_LAYERS)
+    step = -(-len(before) // MOST_LAYERS)
     before, after = before[::step], after[::step]
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.06)
     figure = Figure(figsize=(12, 6.4), dpi=110, layout=layout, facecolor="white")

@@ -17,15 +17,7 @@ import argparse
 
 from ..classify.recipes import FINETUNE
 from .common import WEIGHTS, adder
-from .recipe_options import (
-    add_classifier_options,
-    add_data_options,
-    add_model_options,
-    add_recipe_options,
-    add_run_options,
-    stream_options,
-    training,
-)
+from .recipe_options import add_classifier_options, stream_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository")
     add("--weights", **WEIGHTS)
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
-    add_model_options(parser)
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
     add("--output", default="output/finetune", help="folder for everything written")
     add("--val-share", type=float, default=0.2, help="share of the images for validation, if there is no split for it")
-    add_data_options(parser)
-    add_run_options(parser)
-    add_classifier_options(parser)
-    add_recipe_options(parser, FINETUNE)
+    add_classifier_options(parser, FINETUNE)
 
 
 def main(args: argparse.Namespace) -> None:

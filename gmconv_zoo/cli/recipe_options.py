@@ -19,12 +19,10 @@ from .common import PRECISION, adder
 __all__ = [
     "add_classifier_options",
     "add_column_options",
-    "add_data_options",
     "add_field_options",
     "add_model_options",
     "add_recipe_options",
     "add_run_options",
-    "add_stream_options",
     "interruptible",
     "key_value",
     "recipe_overrides",
@@ -45,24 +43,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts")
 
 
-def add_classifier_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser what the commands that train classifiers have in addition."""
-    add = adder(parser.add_argument_group("classifier"))
-    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
-    frozen = 'modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)'
-    add("--freeze", nargs="+", default=(), metavar="PART", help=frozen)
-    add("--compile", action="store_true", help="use torch.compile")
-    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB")
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the folder and the splits of datasets that have names for them, and what to do about bad images."""
+def add_classifier_options(parser: argparse.ArgumentParser, recipe: Recipe | None = None) -> None:
+    """Give a parser everything that both commands that train classifiers have; see `add_recipe_options`."""
+    add_model_options(parser)
     add = adder(parser.add_argument_group("data"))
     add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
     add("--skip-bad", action="store_true", help="leave out images that cannot be read")
     add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
     add("--val-split", metavar="SPLIT", help="validation split of such a dataset (default: validation, or else test)")
     add_column_options(parser)
+    add_run_options(parser)
+    add = adder(parser.add_argument_group("classifier"))
+    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    frozen = 'modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)'
+    add("--freeze", nargs="+", default=(), metavar="PART", help=frozen)
+    add("--compile", action="store_true", help="use torch.compile")
+    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB")
+    add_recipe_options(parser, recipe)
 
 
 def add_model_options(
@@ -78,16 +75,6 @@ def add_column_options(parser: argparse.ArgumentParser) -> None:
     for kind in ("image", "label"):
         described = f"{kind} column of a Hugging Face dataset (default: found by the features)"
         parser.add_argument(f"--{kind}-column", metavar="NAME", help=described)
-
-
-def add_stream_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the other fields of `StreamOptions`."""
-    group = parser.add_argument_group(
-        "streams", "values that wds/NAME or hfids/NAME may not contain; default: what it contains"
-    )
-    group.add_argument("--train-count", type=int, metavar="N", help="training images")
-    group.add_argument("--val-count", type=int, metavar="N", help="validation images")
-    group.add_argument("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
 
 
 def stream_options(args: argparse.Namespace) -> StreamOptions:

@@ -61,12 +61,11 @@ def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) ->
 
     Args:
         model: any network.
-        images: input of the network, on which the sigmas of dynamic layers depend, as `dynamic_masks` takes it; None
-            for the static layers alone.
+        images: input of the network, as `dynamic_masks` takes it; None for the static layers alone.
 
     Returns:
-        Module name -> (1,) sigma of a static layer; with images also module name -> (B, 2) horizontal and
-        vertical sigma of a dynamic layer. On the CPU, in float32, without sign: only the square matters.
+        Module name -> (1,) sigma of a static layer, and with images (B, 2) horizontal and vertical sigma of a dynamic
+        layer. On the CPU, in float32, without sign: only the square matters.
 
     Raises:
         ValueError: as for `dynamic_masks`.
@@ -116,8 +115,7 @@ def revive(
     """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
     A hidden unit is dead if it is 0 for every image: it gets no gradient and remains 0. If all units are dead, every
-    image gets the same mask. Call this with a batch before training and now and then during training, for instance at
-    the start of each epoch.
+    image gets the same mask. Call this before training, and then at the start of each epoch, for instance.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
@@ -129,8 +127,7 @@ def revive(
         Module name -> the units that were dead; empty if none was.
 
     Raises:
-        ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them,
-            or images that are not in floating point.
+        ValueError: for fewer than two different images, or images that are not in floating point.
     """
     if not are_different(images):
         received = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a list of {len(images)}"
@@ -179,11 +176,9 @@ def sigma_parameter_names(model: nn.Module) -> set[str]:
     """
     names = set()
     for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
-        if isinstance(module, SGMConv2d):
-            names.add(f"{prefix}sigma")
-        elif isinstance(module, DGMConv2d):
-            names.add(f"{prefix}sigma_module.fc.bias")
+        if isinstance(module, (SGMConv2d, DGMConv2d)):
+            own = "sigma" if isinstance(module, SGMConv2d) else "sigma_module.fc.bias"
+            names.add(f"{name}.{own}".lstrip("."))
     return names
 
 
@@ -224,20 +219,15 @@ def param_groups(
         if parameter.requires_grad:
             flat = parameter.ndim <= 1 and not decay_norm_and_bias
             members["sigma" if name in names else "no_decay" if flat else "decay"].append(parameter)
+    if not any(members.values()):
+        raise ValueError(f"{type(model).__name__} has no parameter with requires_grad=True: nothing to train.")
+    rates = {"decay": lr, "no_decay": lr, "sigma": lr * sigma_lr_scale}
     decays = {"decay": weight_decay, "no_decay": 0.0, "sigma": sigma_weight_decay}
-    groups = [
-        {
-            "name": name,
-            "params": params,
-            "lr": lr * (sigma_lr_scale if name == "sigma" else 1.0),
-            "weight_decay": decays[name],
-        }
+    return [
+        {"name": name, "params": params, "lr": rates[name], "weight_decay": decays[name]}
         for name, params in members.items()
         if params
     ]
-    if not groups:
-        raise ValueError(f"{type(model).__name__} has no parameter with requires_grad=True: nothing to train.")
-    return groups
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -132,7 +133,7 @@ def _start(model: str) -> nn.Module:
 def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[Loader, Loader]:
     statistics = timm.data.resolve_model_data_config(net)
     channels = {"mean": statistics["mean"], "std": statistics["std"]}
-    augmented = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
+    augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
     to_train = TensorImages(data.train_images, data.train_labels, **augmented, **channels)
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
     # a last batch of a few images would give batch norm poor statistics

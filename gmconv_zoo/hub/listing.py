@@ -31,7 +31,8 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
     models = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
     found: dict[str, tuple[str, WeightSpec | None]] = {}
     for model in models:
-        found |= {spec.name: (model, spec) for spec in specs_of(model)} or {model: (model, None)}
+        specs: list[WeightSpec | None] = [*specs_of(model)] or [None]
+        found |= {model if spec is None else spec.name: (model, spec) for spec in specs}
     wanted = list(patterns) or ["*"]
     for pattern in wanted:
         if not any(fits(name, pattern) for name in found):

@@ -256,8 +256,9 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
     if is_detector(model):
         return "a detector is loaded from its repository, and timm has no name for it."
     usual, own = masks_of(architecture), present_conversion(model)
-    for key, value in usual.to_dict().items() if usual is not None and own is not None else ():
-        if (there := own.to_dict()[key]) != value:
+    trained_with = own.to_dict() if own is not None else {}
+    for key, value in usual.to_dict().items() if usual is not None else ():
+        if (there := trained_with.get(key, value)) != value:
             return (
                 f"it was trained with {key}={there!r} and {architecture} has {value!r}, which no tag can change. "
                 "A repository on the Hub can, because its configuration contains it."

@@ -1,7 +1,7 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
 import torch
-from timm.layers import pad_same
+from timm.layers import get_device_dtype, pad_same
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,7 +32,7 @@ class SigmaModule(nn.Module):
         in_channels: C of the input.
         hidden_channels: width h of the hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
         sigma_design: one of `SIGMA_DESIGNS`.
-        sigma_init: the sigma every sample starts with, in kernel taps.
+        sigma_init: the sigma that every sample starts with, in kernel taps.
         device, dtype: as in `torch.nn.Linear`.
 
     Raises:
@@ -87,9 +87,9 @@ class SigmaModule(nn.Module):
     def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
         """Draw new weights for every hidden unit that is 0 for the whole batch.
 
-        The unit's column in the last layer becomes 0. It contributed nothing to the sigmas of these inputs and still
-        contributes nothing, so their outputs stay. Its row in the first layer is drawn as at the start, and negated if
-        the unit would be 0 for more than half of the batch.
+        The unit's column in the last layer becomes 0, so that it still contributes nothing to the sigmas of these
+        inputs. Its row in the first layer is drawn as at the start, and negated if the unit would be 0 for more than
+        half of the batch.
 
         Args:
             x: (B, C, H, W) inputs of the layer.
@@ -114,12 +114,8 @@ class SigmaModule(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
         predicted = self.fc(self.hidden(x))
-        sigma1 = predicted[:, 0]
-        if self.sigma_design == "ratio":
-            return sigma1, sigma1 * predicted[:, 1]
-        if self.sigma_design == "pair":
-            return sigma1, predicted[:, 1]
-        return sigma1, sigma1
+        sigma1, last = predicted[:, 0], predicted[:, -1]  # the same one in the design "single"
+        return sigma1, sigma1 * last if self.sigma_design == "ratio" else last
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction
@@ -181,14 +177,8 @@ class DGMConv2d(nn.Conv2d):
         self.explicit_pad_mode = self.padding_mode.replace("zeros", "constant") if pads else ""
         self.conv_padding = (0, 0) if explicit else (int(self.padding[0]), int(self.padding[1]))
         self.form: str | None = None
-        self.sigma_module = SigmaModule(
-            in_channels,
-            hidden_channels,
-            sigma_design=sigma_design,
-            sigma_init=sigma,
-            device=self.weight.device,
-            dtype=self.weight.dtype,
-        )
+        options = {"sigma_design": sigma_design, "sigma_init": sigma, **get_device_dtype(self)}
+        self.sigma_module = SigmaModule(in_channels, hidden_channels, **options)
 
     def mask(self, x: Tensor) -> Tensor:
         """Return the (B, kH, kW) masks of (B, C, H, W) inputs, in at least float32."""
@@ -210,21 +200,11 @@ class DGMConv2d(nn.Conv2d):
 
     @torch.jit.ignore
     def set_hidden_channels(self, hidden_channels: int) -> None:
-        """Replace the sigma module by a fresh one of another width, for a checkpoint that was saved with it.
-
-        Args:
-            hidden_channels: width of the hidden layer, at least 1.
-        """
-        old = self.sigma_module.fc
-        self.sigma_module = SigmaModule(
-            self.in_channels,
-            hidden_channels,
-            sigma_design=self.sigma_module.sigma_design,
-            device=old.weight.device,
-            dtype=old.weight.dtype,
-        ).train(self.training)
-        with torch.no_grad():
-            self.sigma_module.fc.bias.copy_(old.bias)
+        """Replace the sigma module by a fresh one of at least 1 hidden units, for a checkpoint that was saved so."""
+        old = self.sigma_module
+        options = {"sigma_design": old.sigma_design, **get_device_dtype(old)}
+        self.sigma_module = SigmaModule(self.in_channels, hidden_channels, **options).train(self.training)
+        self.sigma_module.fc.bias.data.copy_(old.fc.bias.data)
 
     @torch.jit.ignore
     def extra_repr(self) -> str:

@@ -1,7 +1,7 @@
 """Standard network -> GMConv twin and back, on any CNN."""
 
 from .config import CONVERSION_KEYS, Conversion, fit_sigma_modules, has_masks, present_conversion
-from .convert import convert, divide_by_initial_mask
+from .convert import convert
 from .fuse import fuse
 from .plan import PlannedConv
 from .report import ConversionReport, conversion_report
@@ -13,7 +13,6 @@ __all__ = [
     "PlannedConv",
     "conversion_report",
     "convert",
-    "divide_by_initial_mask",
     "fit_sigma_modules",
     "fuse",
     "has_masks",

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
@@ -21,7 +20,7 @@ from .config import Conversion
 from .plan import PlannedConv, plan_conversion
 from .replace import replace_modules
 
-__all__ = ["convert", "divide_by_initial_mask"]
+__all__ = ["convert"]
 
 _logger = logging.getLogger(__name__)
 
@@ -132,15 +131,10 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
         parameter.requires_grad_(conv.weight.requires_grad)
     weight = conv.weight.detach()
     if preserve:
-        weight = divide_by_initial_mask(weight, sigma)
+        rounded = weight.new_full((1,), sigma)  # as the parameter is
+        weight = (weight / circular_mask(rounded, conv.kernel_size)).to(weight.dtype)
     new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     new.bias = conv.bias
     vars(new.weight).update(vars(conv.weight))
     take_attributes(new, conv)
     return new.train(conv.training)
-
-
-def divide_by_initial_mask(weight: torch.Tensor, sigma_init: float) -> torch.Tensor:
-    """Return W / M(sigma) in the dtype of the (O, I, kH, kW) kernel W: a mask of that sigma turns it back into W."""
-    sigma = weight.new_full((1,), sigma_init)  # rounded as the parameter will be
-    return (weight / circular_mask(sigma, (weight.shape[2], weight.shape[3]))).to(weight.dtype)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
+from gmconv_zoo import SGMConv2d, convert, fuse
 from gmconv_zoo.conversion import Conversion, present_conversion
 
 from .networks import plain
@@ -31,14 +31,6 @@ def test_a_static_network_becomes_the_plain_one():
     fresh.load_state_dict(fused.state_dict())
     torch.testing.assert_close(fresh(x), fused(x))
     assert {type(m) for m in fused.modules()} == {type(m) for m in net.modules()}
-
-
-def test_a_dynamic_stem_stays():
-    masked = trained(convert(plain("stdconv_cifar_resnet20")))
-    fused, x = fuse(masked), torch.randn(2, 3, 32, 32)
-    assert isinstance(fused.conv1, DGMConv2d)
-    assert not any(isinstance(m, SGMConv2d) for m in fused.modules())
-    torch.testing.assert_close(fused(x), masked(x), rtol=1e-5, atol=1e-5)
 
 
 def test_timms_reparameterize_gives_the_same():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
@@ -46,6 +47,12 @@ def regrouped() -> nn.Conv2d:
     return conv
 
 
+def replaced() -> nn.Conv2d:
+    conv = nn.Conv2d(4, 4, 3)
+    conv.forward = lambda x: x
+    return conv
+
+
 def pruned() -> nn.Conv2d:
     conv = nn.Conv2d(4, 4, 3)
     prune.l1_unstructured(conv, "bias", 0.5)
@@ -62,6 +69,8 @@ def pruned() -> nn.Conv2d:
         (resized, "its weight has shape (4, 4, 5, 5), but its settings need (4, 4, 3, 3)"),
         (regrouped, "its settings contradict one another: in_channels must be divisible by groups"),
         (lambda: nn.Conv2d(4, 4, 3, dtype=torch.complex64), "its weight is torch.complex64"),
+        (lambda: ScaledStdConv2d(4, 4, 3), "ScaledStdConv2d computes its convolution in its own way"),
+        (replaced, "its forward has been replaced"),
     ],
 )
 def test_a_convolution_that_does_not_agree_with_itself_is_left(build, reason, inplace):

@@ -140,6 +140,7 @@ def test_sigma_starts_at_the_papers_5_and_learns():
 def test_repr_shows_sigma():
     assert "sigma=2.5" in repr(SGMConv2d(3, 4, 3, sigma_init=2.5))
     assert "sigma=meta" in repr(SGMConv2d(3, 4, 3, device="meta"))
+    assert "sigma=dynamic (ratio, bias 5, 1)" in repr(DGMConv2d(3, 4, 3))
 
 
 @pytest.mark.parametrize("kind", [SGMConv2d, DGMConv2d])

@@ -10,7 +10,7 @@ from ..saving import CONFIG_NAME
 from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
 
-__all__ = ["DetectionMetric", "choose_measured", "read_measured", "read_start", "read_stem"]
+__all__ = ["DetectionMetric", "choose_measured", "read_start", "read_stem"]
 
 _AVERAGE_PRECISIONS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 

@@ -45,8 +45,11 @@ class PushRoutes(HubHandler):
         self.answer(200, {"url": url, "name": repo_id, "id": repo_id})
 
     def validate_card(self, data: bytes) -> None:
-        problem = card_problem(json.loads(data)["content"])
-        errors = [{"message": problem}] if problem else []
+        errors = []
+        try:
+            ModelCard(json.loads(data)["content"])
+        except (ValueError, YAMLError) as error:
+            errors = [{"message": str(error)}]
         self.answer(400 if errors else 200, {"errors": errors, "warnings": []})
 
     def preupload(self, repo_id: str, revision: str, data: bytes) -> None:
@@ -120,12 +123,3 @@ class PushRoutes(HubHandler):
                 raise HubError(409, message="Reference already exists")
             tags[name] = store.resolve(repo_id, revision)
         self.answer(200, {})
-
-
-def card_problem(text: str) -> str:
-    """What is wrong with the metadata of a model card; "" for nothing."""
-    try:
-        ModelCard(text)
-    except (ValueError, YAMLError) as error:
-        return str(error)
-    return ""

@@ -82,7 +82,7 @@ def choose_measured(
                 f"top1={top1:g}: say what was measured and how, with dataset and origin (--dataset, --origin)."
             )
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
-    metric = read_measured(folder, dataset=dataset)
+    metric = _recorded_metric(folder, dataset)
     if metric is None:
         if not Path(folder, CONFIG_NAME).is_file():
             raise ValueError(f"{folder} has no {CONFIG_NAME}: pass a folder that gmconv_zoo.save or a training wrote.")
@@ -93,14 +93,8 @@ def choose_measured(
     return metric
 
 
-def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
-    """Return the accuracy in a run's results.json, with the machine and versions as its origin; None without a score.
-
-    `dataset` is what was measured, e.g. "CIFAR-10 test", if the record does not name it.
-
-    Raises:
-        ValueError: for a file that cannot be read as such a record, or a score of a dataset without a name.
-    """
+def _recorded_metric(folder: str | Path, dataset: str) -> Metric | None:
+    """Return the accuracy in a run's results.json, with machine and versions as its origin; None without a score."""
     path = Path(folder) / RESULTS_NAME
     record = read_results(folder)
     try:

@@ -89,8 +89,3 @@ def test_only_named_layers_may_have_other_channels_or_classes(native):
             adapt_checkpoint(weights, native, declared="native", **{**named, left_out: ()})
     with pytest.raises(RuntimeError, match=r"conv1\.weight has shape"):  # other outputs are not other channels
         adapt_checkpoint({**weights, "conv1.weight": torch.ones(8, 1, 3, 3)}, native, declared="native", **named)
-
-
-def test_a_standard_file_carries_no_sigmas(native):
-    with pytest.raises(RuntimeError, match=r"carries sigmas .*, but this name stands for a standard"):
-        adapt_checkpoint(native.state_dict(), timm.create_model("stdconv_cifar_resnet20"), declared="standard")

@@ -40,16 +40,10 @@ def main(args: argparse.Namespace) -> None:
     name = Path(args.model.removeprefix("hf-hub:").removeprefix("local-dir:")).name
     output = Path(args.output or Path("output", f"{name}{FORMATS[args.format]}"))
     check_target(output, overwrite=args.overwrite)
-    written = export(
-        open_model(args.model, pretrained=not args.no_pretrained, weights=args.weights),
-        output,
-        format=args.format,
-        image_size=tuple(args.image_size) if args.image_size else None,
-        dynamic_size=args.dynamic_size,
-        fuse=not args.no_fuse,
-        opset=args.opset,
-    )
+    model = open_model(args.model, pretrained=not args.no_pretrained, weights=args.weights)
+    options = {name: getattr(args, name) for name in ("format", "image_size", "dynamic_size", "opset")}
+    written = export(model, output, fuse=not args.no_fuse, **options)
     size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
     masks = ", ".join(f"{count} {kind}" for kind, count in written.described["masks"].items())
-    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {masks}")
+    print(f"{written.path}: {size:.1f} MiB, {args.format}, masks left in the graph: {masks}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")

@@ -3,14 +3,11 @@
 from .config import CONVERSION_KEYS, Conversion, fit_sigma_modules, has_masks, present_conversion
 from .convert import convert
 from .fuse import fuse
-from .plan import PlannedConv
-from .report import ConversionReport, conversion_report
+from .report import conversion_report
 
 __all__ = [
     "CONVERSION_KEYS",
     "Conversion",
-    "ConversionReport",
-    "PlannedConv",
     "conversion_report",
     "convert",
     "fit_sigma_modules",

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
-from .metadata import METADATA_FILE, metadata_of
-from .prepare import example_images, outputs_of, prepare
+from .prepare import METADATA_FILE, example_images, metadata_of, outputs_of, prepare
 
 __all__ = ["BATCHES", "FORMATS", "Exported", "export", "read_exported", "read_torchscript"]
 
@@ -35,13 +34,11 @@ class Exported:
 
     Attributes:
         path: the file.
-        format: one of `FORMATS`.
         difference: the largest absolute difference from the network over batches of the sizes `BATCHES`.
         described: the metadata embedded in the file.
     """
 
     path: Path
-    format: str
     difference: float
     described: dict[str, Any]
 
@@ -60,8 +57,7 @@ def export(
 
     Args:
         model: any network that takes images (B, C, H, W); it is left as it is.
-        path: file to write, with the ending of its format. A file that exists is replaced once the new one computes
-            what the network does.
+        path: file to write, with the ending of its format; it is replaced once the new one is checked.
         format: "onnx" (checked with ONNX Runtime), "torchscript" or "exported" (`torch.export`).
         image_size: (height, width) in pixels; None for the network's own.
         dynamic_size: leave height and width open as well. TorchScript always does.
@@ -72,8 +68,7 @@ def export(
         The file, and how closely it agrees.
 
     Raises:
-        ValueError: for an unknown format, a file with another ending, a network that `prepare` refuses or that the
-            format cannot express, or an operator set that cannot be had.
+        ValueError: for a wrong argument, a network that `prepare` refuses, or what the format cannot express.
         RuntimeError: when the file computes something else than the network.
         ImportError: when the extra "export" is not installed and ONNX is asked for.
     """
@@ -117,7 +112,7 @@ def export(
         difference = _compare(net, run, input_size, open_size=dynamic_size)
         for file in Path(scratch).iterdir():  # weights of more than 2 GB get a file of their own
             file.replace(path.parent / file.name)
-    return Exported(path, format, difference, described)
+    return Exported(path, difference, described)
 
 
 def write_torchscript(

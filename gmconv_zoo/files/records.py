@@ -34,14 +34,7 @@ SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
 
 class Summary:
-    """The rows of a run, kept in memory and, with a folder, in summary.csv.
-
-    The file is replaced as a whole at every row, so that it is complete whenever the run is killed.
-
-    Args:
-        folder: where the file is written; None to keep rows in memory only.
-        rows: the list to keep them in, with those of a run that is resumed.
-    """
+    """The rows of a run, in a list and, with a folder, in summary.csv, which every row replaces as a whole."""
 
     def __init__(self, folder: str | Path | None = None, *, rows: list[dict[str, Any]] | None = None) -> None:
         self.rows: list[dict[str, Any]] = [] if rows is None else rows

@@ -42,8 +42,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         The spec, with the commit and the weights' sha256 filled in.
 
     Raises:
-        PublishError: if the tag exists with other files, the repository contains pickled weights, the Hub refuses or
-            does not answer, or the files read back are not those that were sent.
+        PublishError: for a tag with other files, a repository with pickles, a Hub that refuses, or damaged files.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: sha256_of(path) for path in staged.files}

@@ -71,18 +71,13 @@ def stage(
 
     Args:
         folder: folder that `gmconv_zoo.save` wrote, with results.json if training recorded one.
-        out: folder to write, created if it does not exist; it must not be ``folder``, nor contain other files.
+        out: folder to write; it must not be ``folder``, nor contain other files.
         repo_id: "ORG/NAME", its name on the Hub; with NAME = "<model>.<tag>", the spec gets that tag.
         measured: metric of these weights, see `choose_measured`; None makes the card say "not measured".
-        licence: licence in the Hub's spelling; by default, that in the network's configuration, or for a detector that
-            of the weights which training started from, according to results.json.
-        source: source of the weights in words; by default, the weights that training started from, according to
-            results.json.
+        licence: licence in the Hub's spelling; by default, the network's, or of a detector that of its first weights.
+        source: source of the weights in words; by default, the weights that training started from.
         fused: fold the static masks in and publish the plain network of timm.
         overwrite: replace an earlier staging in ``out``.
-
-    Returns:
-        The checked folder.
 
     Raises:
         ValueError: for a network that cannot be published in this way; the message says why.

@@ -35,9 +35,6 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
         spec: weight to find.
         cache_dir: folder for downloads; None for the caches of the Hub (HF_HOME) and torch.hub (TORCH_HOME).
 
-    Returns:
-        The path of a file whose content was compared with every hash that is known for it.
-
     Raises:
         WeightsError: if the file cannot be loaded, or is not what its spec or the Hub declares.
     """

@@ -10,8 +10,7 @@ from torch import nn
 import gmconv_zoo
 from gmconv_zoo.export import export as export_module
 from gmconv_zoo.export.export import export, read_exported, read_torchscript
-from gmconv_zoo.export.metadata import METADATA_FILE, metadata_of
-from gmconv_zoo.export.prepare import example_images, prepare
+from gmconv_zoo.export.prepare import METADATA_FILE, example_images, metadata_of, prepare
 
 from ..conversion.networks import awake, wake
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
@@ -119,31 +119,30 @@ def _names(spec: WeightSpec) -> str:
 
 def _metadata(spec: WeightSpec, start: str) -> ModelCardData:
     check_licence(spec)
-    known = spec.measured or spec.upstream or spec.paper
+    known, own, task = spec.measured or spec.upstream or spec.paper, spec.measured, "image-classification"
+    values = {"Top-1 accuracy": own.top1, "Top-5 accuracy": own.top5} if own else {}
     return ModelCardData(
         license=spec.licence,
         library_name="timm",
-        pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "gmconv"],
+        pipeline_tag=task,
+        tags=[task, "timm", "gmconv"],
         datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
         base_model=base_model(spec, start),
-        model_name=spec.name if spec.measured else None,
-        eval_results=_measured_results(spec.measured) if spec.measured else None,
+        model_name=spec.name if own else None,
+        eval_results=eval_results(values, own.dataset, task, "accuracy") if own else None,
     )
 
 
 def check_licence(spec: WeightSpec) -> None:
     """Refuse a licence that does not allow passing on derived weights, or that is not known."""
-    allowed = ", ".join(ALLOWED_LICENCES)
-    if not spec.licence:
-        raise ValueError(
-            f"{spec.name}: the licence of the weights is not known. Pass it as licence (--licence), one of {allowed}."
-        )
     if spec.licence not in ALLOWED_LICENCES:
-        raise ValueError(
-            f"{spec.name}: licence {spec.licence!r} is not one of {allowed}: pass that of the weights as licence "
-            "(--licence)."
+        said = (
+            f"licence {spec.licence!r} is not one of these"
+            if spec.licence
+            else "the licence of the weights is not known"
         )
+        allowed = ", ".join(ALLOWED_LICENCES)
+        raise ValueError(f"{spec.name}: {said}. Pass that of the weights as licence (--licence), one of {allowed}.")
 
 
 def base_model(spec: WeightSpec, start: str) -> str | None:
@@ -160,17 +159,13 @@ def base_model(spec: WeightSpec, start: str) -> str | None:
     return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 
 
-def _measured_results(metric: Metric) -> list[EvalResult]:
-    values = {"Top-1 accuracy": metric.top1, "Top-5 accuracy": metric.top5}
-    kind = {"task_type": "image-classification", "metric_type": "accuracy", "dataset_type": _dataset_id(metric.dataset)}
-    return eval_results(values, dataset_name=metric.dataset, **kind)
-
-
-def eval_results(values: dict[str, float | None], *, dataset_type: str | None = None, **said: Any) -> list[EvalResult]:
+def eval_results(values: dict[str, float | None], dataset: str, task: str, metric: str) -> list[EvalResult]:
     """Return values by the name of the metric as the Hub lists them, without those that are None."""
-    said["dataset_type"] = dataset_type or "imagefolder"  # the Hub's word for anybody's own images
+    kind = _dataset_id(dataset) or "imagefolder"  # the Hub's word for anybody's own images
     return [
-        EvalResult(metric_name=name, metric_value=value, **said) for name, value in values.items() if value is not None
+        EvalResult(task, kind, dataset, metric, value, metric_name=name)
+        for name, value in values.items()
+        if value is not None
     ]
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from timm.models import build_model_with_cfg, register_model, resolve_pretrained_cfg
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert, fit_sigma_modules
 from ..sigmas import sigma_parameter_names
 from ..weights.adapt import StateDict, adapt_checkpoint
-from ..weights.check import is_safetensors
 from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import EVALUATION, SPECS, WeightSpec, specs_of
@@ -48,9 +47,9 @@ def entrypoint(name: str, title: str, build: Callable[..., ModelT], **args: Any)
     """Register a model of the module in which `build` is defined, and return its entrypoint.
 
     Args:
-        name: the model's name, by which it has to stand in the module.
-        title: the network's name in words, for the entrypoint's docstring.
-        build: takes the name, whether to load weights, and constructor arguments.
+        name: name of the model, and of its entrypoint in the module.
+        title: name of the network in words.
+        build: function of the name, whether to load weights, and constructor arguments.
         **args: constructor arguments, which those of a call replace.
     """
 
@@ -103,19 +102,23 @@ def build_gmconv(
         conversion = Conversion.from_dict({**masks.to_dict(), **asked})
     first_conv = _first_conv(cfg.first_conv, conversion)
     spec = _spec_of(variant, cfg, pretrained_cfg_overlay or {})
-    own_file = _names_a_file(cfg, variant)
+    known = SPECS.get(f"{variant}.{cfg.tag}")
+    own_file = bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
+    native = spec is None or spec.conversion == "native"
     if pretrained and masks is not None and conversion is not None:
-        of_tag = spec is not None and spec.conversion == "native" and not own_file
+        of_tag = spec is not None and native and not own_file
         _check_recorded(conversion, masks.to_dict() if of_tag else kwargs.get("pretrained_model_args") or {})
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not own_file:
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
     if pretrained and cfg.file and not cfg.source and not cfg.state_dict and (spec is None or own_file):
-        _check_opens(Path(cfg.file), spec.name if spec is not None else variant)
-        if conversion is not None and (spec is None or spec.conversion == "native"):
-            _check_recorded(conversion, _design_in(cfg.file))
+        recorded = _recorded_in(Path(cfg.file), spec.name if spec is not None else variant)
+        if conversion is not None and native:
+            _check_recorded(conversion, recorded)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
-        raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
+        tags = [spec.name for spec in specs_of(variant)]
+        remedy = f"one of {tags}" if tags else "pretrained=False, or load your own weights as 'local-dir:FOLDER'"
+        raise RuntimeError(f"no pretrained weights exist for {variant}: pass {remedy}.")
 
     features_only = kwargs.get("features_only", False)
     standard = pretrained and spec is not None and spec.conversion == "standard"
@@ -257,31 +260,17 @@ def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
             )
 
 
-def _design_in(file: str) -> dict[str, str]:
-    """Return the sigma design that `gmconv_zoo.save` records in a file of weights; empty for other files."""
-    if not file.endswith(".safetensors"):
-        return {}
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata() or {}
-    return {key: metadata[key] for key in ("sigma_design",) if key in metadata}
-
-
-def _names_a_file(cfg: Any, variant: str) -> bool:
-    """Tell whether the user passed their own file or state dict."""
-    known = SPECS.get(f"{variant}.{cfg.tag}")
-    return bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
-
-
-def _check_opens(path: Path, name: str) -> None:
-    """Refuse a user's file that does not exist or is truncated, before a network is built for it."""
+def _recorded_in(path: Path, name: str) -> dict[str, str]:
+    """Return the sigma design that `gmconv_zoo.save` records in a user's file, which must exist and be complete."""
     if not path.is_file():
         raise WeightsError(
             f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights)."
         )
-    if path.suffix == ".safetensors" and not is_safetensors(path):
-        raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.")
-
-
-def _what_exists(variant: str) -> str:
-    tags = [spec.name for spec in specs_of(variant)]
-    return f"pass one of {tags}" if tags else "pass pretrained=False, or load your own weights as 'local-dir:FOLDER'"
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.") from error
+    return {key: metadata[key] for key in ("sigma_design",) if key in metadata}

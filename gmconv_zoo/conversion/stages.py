@@ -79,9 +79,7 @@ def _is_deformable(module: nn.Module) -> bool:
 def _feature_modules(model: nn.Module) -> list[str]:
     info = getattr(model, "feature_info", None)
     info = getattr(info, "info", info)  # timm's FeatureInfo wraps the list
-    if not isinstance(info, (list, tuple)):
-        return []
-    return [str(entry.get("module", "")) for entry in info]
+    return [str(entry.get("module", "")) for entry in info] if isinstance(info, (list, tuple)) else []
 
 
 def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[str, ...]) -> dict[str, int]:

@@ -26,6 +26,7 @@ __all__ = [
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
 ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
+_UNKNOWN_LICENCE = "the licence of the weights is not known"
 
 Kind = Literal["plain", "converted", "untrained", "mask-trained", "fused"]
 # What the weights are: the card's title, and the sentence below it.
@@ -136,11 +137,7 @@ def _metadata(spec: WeightSpec, start: str) -> ModelCardData:
 def check_licence(spec: WeightSpec) -> None:
     """Refuse a licence that does not allow passing on derived weights, or that is not known."""
     if spec.licence not in ALLOWED_LICENCES:
-        said = (
-            f"licence {spec.licence!r} is not one of these"
-            if spec.licence
-            else "the licence of the weights is not known"
-        )
+        said = f"licence {spec.licence!r} is not one of those allowed" if spec.licence else _UNKNOWN_LICENCE
         allowed = ", ".join(ALLOWED_LICENCES)
         raise ValueError(f"{spec.name}: {said}. Pass that of the weights as licence (--licence), one of {allowed}.")
 

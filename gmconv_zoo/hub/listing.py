@@ -21,9 +21,8 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
         patterns: names or patterns such as "*resnet18" or "gmconv_resnet50.*"; empty for all.
 
     Returns:
-        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any: "model", "tag",
-        "parameters", "gmacs", "image_size" in pixels, "top1" in percent with its "dataset" and "origin" (this
-        project's measurement, or else the source's number), and "cached".
+        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any. Its "top1" in
+        percent is this project's measurement, or else the source's number.
 
     Raises:
         ValueError: for a pattern that matches nothing.

@@ -50,10 +50,7 @@ def choose_measured(
         top1, top5: accuracy in percent if it was measured elsewhere; without them, results.json is read.
         dataset: dataset and split that was measured, e.g. "CIFAR-10 test".
         origin: how and where it was measured.
-        absent: publish without a metric.
-
-    Returns:
-        The metric, or None for weights that are published as not measured.
+        absent: publish without a metric, which is None then.
 
     Raises:
         ValueError: if the folder does not exist, or the metric is missing (and not declared absent) or incomplete.
@@ -64,8 +61,7 @@ def choose_measured(
     if absent:
         if given:
             raise ValueError(
-                "absent (--no-metric) excludes a measured accuracy: leave it out, or top1, top5 and origin (--top1, "
-                "--top5, --origin)."
+                "absent (--no-metric) excludes a measured accuracy (--top1, --top5, --origin): pass either."
             )
         return None
     if holds_detector(folder):
@@ -79,7 +75,7 @@ def choose_measured(
             raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
             raise ValueError(
-                f"top1={top1:g}: say what was measured and how, with dataset and origin (--dataset, --origin)."
+                f"top1={top1:g}: say what was measured and how, by dataset and origin (--dataset, --origin)."
             )
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
     metric = _recorded_metric(folder, dataset)
@@ -136,10 +132,9 @@ def _percent(share: float | None) -> float | None:
 
 
 def read_start(folder: str | Path) -> str | None:
-    """Return the name of the weights that a run in a folder started from.
+    """Return the name of the weights that a run started from: timm's, the Hub's, or the last part of a folder's path.
 
-    That is a name of timm's, a repository on the Hub, or the last part of the path of a folder. It is empty for random
-    weights, and None where nothing was recorded.
+    It is empty for random weights, and None where nothing was recorded.
     """
     record = read_results(folder)
     if start := record.get("start"):

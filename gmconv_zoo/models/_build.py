@@ -173,10 +173,9 @@ def build_gmconv(
 
 
 def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
-    """Return timm's ``default_cfgs`` entries of models, made from their specs.
+    """Return timm's ``default_cfgs`` entries of models by "model.tag", made from their specs and ``common`` entries.
 
-    They are by "model.tag", a model's default tag first, with one untagged entry for a model without weights. All tags
-    share the ``common`` entries (classifier, pool_size and so on).
+    A model's default tag comes first; a model without weights has one untagged entry.
     """
     cfgs: dict[str, Any] = {}
     for model in models:

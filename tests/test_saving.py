@@ -55,9 +55,7 @@ def test_a_fused_model_is_saved_as_what_it_is(tmp_path, name, architecture):
     assert torch.equal(timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()(x), fused(x))
 
 
-@pytest.mark.parametrize(
-    ("name", "stages"), [("convnext_atto", None), ("tf_efficientnet_b0", None), ("resnet18", (2,))]
-)
+@pytest.mark.parametrize(("name", "stages"), [("convnext_atto", None), ("tf_efficientnet_b0", None), ("resnet18", [2])])
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_timm_network_converted_by_hand_loads_back(tmp_path, name, stages, fused):
     net, x = plain(name), torch.randn(1, 3, 64, 64)

@@ -156,13 +156,6 @@ def test_clipping_limits_each_sigma_module_and_nothing_else():
     assert (net[0].weight.grad == 0.5).all()
 
 
-def test_layer_at_the_root_has_names_without_a_dot():
-    assert sigma_parameter_names(SGMConv2d(3, 4, 3)) == {"sigma"}
-    assert sigma_parameter_names(DGMConv2d(3, 4, 3)) == {"sigma_module.fc.bias"}
-    assert sigma_parameter_names(nn.Conv2d(3, 4, 3)) == set()
-    assert list(sigmas(SGMConv2d(3, 4, 3))) == [""]
-
-
 def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
     net = nn.Sequential(DGMConv2d(3, 4, 3, sigma_design="pair"), SGMConv2d(4, 4, 3)).bfloat16()
     nn.init.constant_(net[1].sigma, -2.0)
@@ -171,6 +164,10 @@ def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
     found = sigmas(net, torch.ones(2, 3, 8, 8, dtype=torch.bfloat16))
     assert {name: value.tolist() for name, value in found.items()} == {"1": [2.0], "0": [[3.0, 4.0]] * 2}
     assert {value.dtype for value in found.values()} == {torch.float32}
+    assert sigma_parameter_names(net[0]) == {"sigma_module.fc.bias"}  # at the root, without a dot
+    assert sigma_parameter_names(net[1]) == {"sigma"}
+    assert sigma_parameter_names(nn.Conv2d(3, 4, 3)) == set()
+    assert list(sigmas(net[1])) == [""]
     assert not any(value.requires_grad for value in found.values())
 
 

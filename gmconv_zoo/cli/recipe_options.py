@@ -157,20 +157,6 @@ def _or_none(kind: Any) -> Any:
     return parse
 
 
-_PASSED = [
-    "output",
-    "data_dir",
-    "seed",
-    "resume",
-    "overwrite",
-    "save_every",
-    "skip_bad",
-    "memory_gb",
-    "freeze",
-    "freeze_backbone",
-]
-
-
 @contextmanager
 def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
     """Wrap a training, which is given the arguments that all commands that train share, from their options."""
@@ -185,7 +171,9 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
     for library in ("accelerate", "timm"):  # timm would print the path of its checkpoint and expected missing keys
         logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
-        shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
+        names = ["output", "data_dir", "seed", "resume", "overwrite", "save_every", "skip_bad", "memory_gb"]
+        names += ["freeze", "freeze_backbone"]
+        shared = {name: getattr(args, name) for name in names if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()

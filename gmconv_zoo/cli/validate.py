@@ -53,16 +53,14 @@ def main(args: argparse.Namespace) -> int:
     from ..validation.run import REPORT_FILES, run_validation
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     if args.output is not None:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     given = [field.name for field in fields(ValidationSettings) if hasattr(args, field.name)]
     settings = ValidationSettings(**{name: getattr(args, name) for name in given})
-    names = ("num_samples", "classes", "image_column", "label_column", "output")
-    source = open_eval_data(args.data, **where, **{name: getattr(args, name) for name in names})
-    report = run_validation(
-        args.model, source, settings, output=args.output, verify=args.verify, cpu=args.device == "cpu"
-    )
+    names = ("split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
+    source = open_eval_data(args.data, root=args.data_dir, **{name: getattr(args, name) for name in names})
+    where = {"output": args.output, "cpu": args.device == "cpu"}
+    report = run_validation(args.model, source, settings, verify=args.verify, **where)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
     if report.text:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import torch
 from timm.layers import Conv2dSame
@@ -27,12 +28,12 @@ class PlannedConv:
     """One convolution of a network and what becomes of it.
 
     Attributes:
-        name: its module name ("" where the network is itself a convolution).
-        layer: its type's name.
+        name: module name, "" where the network is itself a convolution.
+        layer: name of its type.
         kernel: height and width of the kernel in taps; empty where the layer has none.
-        stage: stage of the network that it is in, counted from 1; None for the stem or where stages are unknown.
+        stage: stage of the network, counted from 1; None for the stem or where stages are unknown.
         is_stem: whether it is a stem convolution.
-        target: its mask, "dynamic" or "static"; None where it gets none.
+        target: mask, "dynamic" or "static"; None where it gets none.
         reason: why it gets no mask; empty where it gets one.
     """
 
@@ -167,23 +168,17 @@ def _check_stages(model: nn.Module, conversion: Conversion) -> None:
             f"stages={conversion.stages}: {type(model).__name__} has no known stages; pass stages=None, or set "
             "model.conv_stages to a tuple of tuples of module names first."
         )
-    depth = max(stages.values())
-    if max(conversion.stages) > depth:
-        raise ValueError(
-            f"stages={conversion.stages}: this network has stages 1 to {depth}; pass a subset of them, e.g. (1, 2)."
-        )
+    if max(conversion.stages) > (depth := max(stages.values())):
+        raise ValueError(f"stages={conversion.stages}: this network has stages 1 to {depth}; pass a subset of them.")
 
 
 def _check_divisors(rows: list[PlannedConv], sigma_init: float | str) -> None:
     for row in rows:
-        if row.target is None:
-            continue
-        kernel = (row.kernel[0], row.kernel[1])
-        smallest = smallest_mask_value(initial_sigma(kernel, sigma_init), kernel)
+        kernel: Any = row.kernel
+        smallest = smallest_mask_value(initial_sigma(kernel, sigma_init), kernel) if row.target else 1.0
         if smallest < SMALLEST_DIVISOR:
             raise ValueError(
-                f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {row.kernel}) falls to "
+                f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {kernel}) falls to "
                 f"{smallest:.2g}, and dividing by less than {SMALLEST_DIVISOR} is ill-conditioned. Pass a larger "
-                "sigma_init, or preserve=False (in create_model pretrained=False) to keep the weights undivided and "
-                "change the outputs."
+                "sigma_init, or preserve=False (in create_model pretrained=False), which changes the outputs."
             )

@@ -75,9 +75,7 @@ def export(
     if format not in FORMATS:
         raise ValueError(f"format={format!r}: pass one of {tuple(FORMATS)}.")
     if Path(path).suffix != FORMATS[format]:
-        raise ValueError(
-            f"path={str(path)!r}: the name of a file of the format {format} ends in {FORMATS[format]} (--output)."
-        )
+        raise ValueError(f"path={str(path)!r}: a file of the format {format} ends in {FORMATS[format]} (--output).")
     if opset is not None and format != "onnx":
         raise ValueError(f"opset={opset} belongs to ONNX: leave it out with format={format!r}.")
     refuse_detector(model)
@@ -147,7 +145,7 @@ def read_exported(path: Path) -> Callable[[Tensor], list[Tensor]]:
 
 
 def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """(channels, height, width) that the network is exported for."""
+    """Return (channels, height, width) that the network is exported for."""
     if image_size is None and not getattr(model, "pretrained_cfg", None):
         raise ValueError(f"{type(model).__name__} names no input size: pass image_size=(height, width).")
     channels, *size = data_config(model)["input_size"]

@@ -35,9 +35,7 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
     wanted = list(patterns) or ["*"]
     for pattern in wanted:
         if not any(fits(name, pattern) for name in found):
-            raise ValueError(
-                f"no network matches {pattern!r}: pass names or patterns such as '*resnet50*'; gmconv models lists all."
-            )
+            raise ValueError(f"no network matches {pattern!r}: pass names that gmconv models lists, or patterns.")
     return [_row(*found[name]) for name in found if any(fits(name, pattern) for pattern in wanted)]
 
 

@@ -60,9 +60,7 @@ def choose_measured(
     given = top1 is not None or top5 is not None or bool(origin)
     if absent:
         if given:
-            raise ValueError(
-                "absent (--no-metric) excludes a measured accuracy (--top1, --top5, --origin): pass either."
-            )
+            raise ValueError("absent (--no-metric) excludes a measured accuracy (--top1, --origin): pass either.")
         return None
     if holds_detector(folder):
         return _detection_metric(folder, dataset, given=given)
@@ -74,9 +72,7 @@ def choose_measured(
         if top5 is not None and not top1 <= top5 <= 100:
             raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
-            raise ValueError(
-                f"top1={top1:g}: say what was measured and how, by dataset and origin (--dataset, --origin)."
-            )
+            raise ValueError(f"top1={top1:g}: say what was measured and how, as dataset and origin (--origin).")
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
     metric = _recorded_metric(folder, dataset)
     if metric is None:

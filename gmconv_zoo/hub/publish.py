@@ -52,15 +52,11 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         tagged = commit is not None
         if commit is None or _differing(api, repo_id, commit, digests):
             if tagged and not force:
-                raise PublishError(
-                    f"{repo_id} has a tag {tag} with other files, which others may rely on: pass another tag, or "
-                    "force to replace it."
-                )
+                raise PublishError(f"{repo_id} has a tag {tag} with other files: pass another tag, or force (--force).")
             commit = _commit(api, repo_id, staged.files, tag)
             if differing := _differing(api, repo_id, commit, digests):
-                raise PublishError(
-                    f"{repo_id}: the {differing[0]} on the Hub is not what was sent; it was not tagged. Publish again."
-                )
+                said = f"the {differing[0]} on the Hub is not what was sent; it was not tagged"
+                raise PublishError(f"{repo_id}: {said}. Publish again.")
             if tagged:
                 api.delete_tag(repo_id, tag=tag)
             api.create_tag(repo_id, tag=tag, revision=commit)

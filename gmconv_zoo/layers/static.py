@@ -126,10 +126,7 @@ def pads_to_input(stride: int | tuple[int, int], padding: int | tuple[int, int] 
     if not strided or padding != "same":
         return False
     if padding_mode != "zeros":
-        raise ValueError(
-            f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; leave padding_mode at "
-            "'zeros', or pad by a number of taps."
-        )
+        raise ValueError(f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; pass 'zeros'.")
     return True
 
 

@@ -253,18 +253,14 @@ def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
     for key in known:
         if here[key] != there[key]:
             said = "carries its sigmas, which started at" if key == "sigma_init" else "was trained with"
-            raise ValueError(
-                f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; pass {key}={there[key]!r}, or "
-                "pretrained=False."
-            )
+            remedy = f"pass {key}={there[key]!r}, or pretrained=False"
+            raise ValueError(f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; {remedy}.")
 
 
 def _recorded_in(path: Path, name: str) -> dict[str, str]:
     """Return the sigma design that `gmconv_zoo.save` records in a user's file, which must exist and be complete."""
     if not path.is_file():
-        raise WeightsError(
-            f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights)."
-        )
+        raise WeightsError(f"{name}: {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights).")
     if path.suffix != ".safetensors":
         return {}
     try:

@@ -75,18 +75,14 @@ def test_every_combination_keeps_outputs(stem, body, sigma_init):
     assert type(converted.layer1[0].conv1) is kinds[body]
 
 
-def test_a_mask_changes_the_kernel_once_sigma_moves():
+def test_a_mask_changes_the_kernel_once_sigma_moves_or_without_preserve():
     """The guard of all tests above: equality is not for lack of a mask."""
     net, x = plain("stdconv_cifar_resnet20"), torch.randn(1, 3, 32, 32)
+    undivided = convert(net, sigma_init=1.0, preserve=False)
+    assert torch.equal(undivided.conv1.weight, net.conv1.weight)
+    assert relative_difference(undivided(x), net(x)) > 1e-2
     converted = convert(net, stem="static")
     nn.init.constant_(converted.layer1[0].conv1.sigma, 0.7)
-    assert relative_difference(converted(x), net(x)) > 1e-2
-
-
-def test_preserve_off_keeps_weights_instead_of_outputs():
-    net, x = plain("stdconv_cifar_resnet20"), torch.randn(1, 3, 32, 32)
-    converted = convert(net, sigma_init=1.0, preserve=False)
-    assert torch.equal(converted.conv1.weight, net.conv1.weight)
     assert relative_difference(converted(x), net(x)) > 1e-2
 
 
@@ -226,15 +222,11 @@ def test_networks_that_cannot_be_converted_are_named():
 def test_a_dynamic_body_is_warned_about_and_an_ordinary_network_is_not(caplog):
     convert(plain("resnet18"))
     assert not caplog.text
-    convert(plain("stdconv_cifar_resnet20"), body="dynamic")
+    wide = convert(nn.Sequential(nn.Conv2d(6, 16, 3), nn.Conv2d(16, 4, 3)), body="dynamic")
     assert "hard to train" in caplog.text
-
-
-def test_a_stem_that_cannot_be_masked_is_warned_about(caplog):
-    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3))
-    converted = convert(net)
+    assert [layer.sigma_module.fc.in_features for layer in wide] == [4, 24]  # a stem's width, and that of Eq. 7
+    assert isinstance(convert(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3)))[1], SGMConv2d)
     assert "the stem 0 stays as it is: 1x1" in caplog.text
-    assert isinstance(converted[1], SGMConv2d)
 
 
 class Aliased(nn.Module):
@@ -304,12 +296,6 @@ def test_sigma_of_the_kernel_follows_every_layers_kernel_and_keeps_the_outputs()
     assert model[3].sigma.item() == pytest.approx(2 / 2**0.5)
     x = torch.randn(2, 3, 12, 12, dtype=torch.float64)
     torch.testing.assert_close(model(x), plain(x))
-
-
-def test_dynamic_bodies_have_the_width_of_equation_7_and_stems_keep_4():
-    plain = nn.Sequential(nn.Conv2d(6, 16, 3), nn.Conv2d(16, 4, 3))
-    model = gmconv_zoo.convert(plain, body="dynamic")
-    assert [layer.sigma_module.fc.in_features for layer in model] == [4, 24]
 
 
 class Numbered(nn.Module):

@@ -54,18 +54,18 @@ def test_hidden_width_is_that_of_equation_7(channels, width):
     assert module.fc.weight.shape == (2, width)
 
 
-def test_weights_on_the_maxima_start_positive():
-    module = DGMConv2d(3, 2, 7).sigma_module
+def test_a_sigma_module_starts_at_the_papers_5_or_the_kernels_sigma_with_positive_weights_on_the_maxima():
+    layer = DGMConv2d(3, 2, 7)
+    module = layer.sigma_module
+    assert module.fc.bias.tolist() == [5.0, 1.0]
+    assert not module.fc.weight.any()
+    assert all(parameter.requires_grad for parameter in module.parameters())
     assert (module.fc_max.weight > 0).all()
     assert (module.fc_avg.weight < 0).any()
     assert (DGMConv2d(3, 2, 7).sigma_module.fc_max.weight != module.fc_max.weight).all()
-
-
-def test_sigma_of_the_kernel_puts_exp_minus_1_at_the_corners():
-    layer = DGMConv2d(3, 2, (4, 7), sigma_init="kernel")
-    corners = layer.mask(torch.rand(2, 3, 8, 8))[:, :: 4 - 1, :: 7 - 1]
-    torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
     assert DGMConv2d(3, 2, 7, sigma_init="kernel").sigma_module.fc.bias.tolist() == [3.0, 1.0]
+    corners = DGMConv2d(3, 2, (4, 7), sigma_init="kernel").mask(torch.rand(2, 3, 8, 8))[:, :: 4 - 1, :: 7 - 1]
+    torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
 
 
 @pytest.mark.parametrize("shift", [0.0, -9.0])
@@ -117,13 +117,6 @@ def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools(design)
     torch.testing.assert_close(sigma2, vertical[design])
     mask = elliptical_mask(sigma1, sigma2, layer.kernel_size)
     assert torch.equal(layer.mask(x), mask)
-
-
-def test_sigmas_start_at_the_papers_5():
-    module = DGMConv2d(IN, OUT, 3).sigma_module
-    assert module.fc.bias.tolist() == [5.0, 1.0]
-    assert not module.fc.weight.any()
-    assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(("design", "outputs"), [("ratio", 2), ("pair", 2), ("single", 1)])

@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import SIGMA_DESIGNS, DGMConv2d, SGMConv2d, check_sigma_init
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.dynamic import SIGMA_DESIGNS
+from ..layers.static import check_sigma_init
 
 __all__ = ["CONVERSION_KEYS", "Conversion", "fit_sigma_modules", "has_masks", "present_conversion"]
 

@@ -1,4 +1,4 @@
-"""Turn any CNN into its GMConv twin that computes the same function, with sigmas free to learn."""
+"""Turn any CNN into its GMConv twin that computes the same function, and back (paper Sec. III, Static GMConv)."""
 
 import logging
 from typing import Any
@@ -6,21 +6,15 @@ from typing import Any
 from timm.layers import Conv2dSame
 from torch import nn
 
-from ..layers import (
-    STEM_HIDDEN_CHANNELS,
-    DGMConv2d,
-    SGMConv2d,
-    check_network,
-    circular_mask,
-    copy_network,
-    initial_sigma,
-    take_attributes,
-)
-from .config import Conversion
+from ..layers import DGMConv2d, SGMConv2d, check_network, circular_mask, copy_network
+from ..layers.copying import take_attributes
+from ..layers.dynamic import STEM_HIDDEN_CHANNELS
+from ..layers.static import initial_sigma
+from .config import Conversion, present_conversion
 from .plan import PlannedConv, plan_conversion
 from .replace import replace_modules
 
-__all__ = ["convert"]
+__all__ = ["convert", "fuse"]
 
 _logger = logging.getLogger(__name__)
 
@@ -88,6 +82,31 @@ def convert(
             rows.setdefault(model.get_submodule(row.name), row)
     model = replace_modules(model, [(conv, _masked(conv, row, conversion, preserve)) for conv, row in rows.items()])
     model.gmconv_conversion = conversion  # type: ignore[assignment]
+    return model
+
+
+def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
+    """Replace every static mask convolution by the plain convolution it computes.
+
+    Dynamic layers remain, because their kernels depend on the input. If all masks of a network are static, its state
+    dict has exactly the keys of the plain network afterwards, and loads into it. Fuse before other steps that read the
+    weights of convolutions directly (folding of BatchNorm, re-parameterisation of branches).
+
+    Args:
+        model: any network, or a single layer.
+        inplace: change the model itself rather than a deep copy.
+
+    Returns:
+        The fused network; for a model that is itself a static layer, the plain layer.
+    """
+    check_network(model)
+    if not inplace:
+        model = copy_network(model)
+    pairs = [(layer, layer.fuse()) for layer in model.modules() if isinstance(layer, SGMConv2d)]
+    model = replace_modules(model, pairs)
+    for part in model.modules():  # a converted network may be part of a larger one
+        if isinstance(vars(part).get("gmconv_conversion"), Conversion):
+            part.gmconv_conversion = present_conversion(part)  # type: ignore[assignment]
     return model
 
 

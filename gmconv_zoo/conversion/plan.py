@@ -1,4 +1,4 @@
-"""What a conversion would do to every convolution of a network, decided before anything is changed."""
+"""An account of every convolution of a network: the mask it has, or what a conversion would make of it."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,12 +10,14 @@ from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
-from .config import Conversion, has_masks
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.masks import smallest_mask_value
+from ..layers.static import initial_sigma
+from .config import Conversion, has_masks, present_conversion
 from .replace import held_values
 from .stages import convolutions, stages_of, stem_names
 
-__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "account", "plan_conversion"]
+__all__ = ["FLAT_KERNEL", "ConversionReport", "PlannedConv", "conversion_report", "plan_conversion"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -46,6 +48,23 @@ class PlannedConv:
     reason: str
 
 
+class ConversionReport(list[PlannedConv]):
+    """One `PlannedConv` per convolution; prints as a table."""
+
+    @property
+    def converted(self) -> list[PlannedConv]:
+        """The rows of the convolutions that carry a mask."""
+        return [row for row in self if row.target]
+
+    def __str__(self) -> str:
+        header = ("name", "layer", "kernel", "stage", "mask")
+        cells = [header, *(_cells(row) for row in self)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+        lines.append(f"{len(self.converted)} of {len(self)} convolutions carry a Gaussian mask.")
+        return "\n".join(line.rstrip() for line in lines)
+
+
 def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool) -> list[PlannedConv]:
     """Decide for every convolution, in module order, whether it is converted, without touching it.
 
@@ -68,6 +87,19 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
     if preserve:
         _check_divisors(rows, conversion.sigma_init)
     return rows
+
+
+def conversion_report(model: nn.Module) -> ConversionReport:
+    """Account for every convolution of a converted network.
+
+    Args:
+        model: a network, converted or not.
+
+    Returns:
+        One row per convolution in module order: its mask ("static" or "dynamic"), or why it has none.
+    """
+    rows = account(model, present_conversion(model))
+    return ConversionReport(row if row.target or row.reason else replace(row, reason="not converted") for row in rows)
 
 
 def account(model: nn.Module, conversion: Conversion | None) -> list[PlannedConv]:
@@ -101,6 +133,12 @@ def account(model: nn.Module, conversion: Conversion | None) -> list[PlannedConv
         why = "" if mask else reason(name, module)
         rows.append(PlannedConv(name, type(module).__name__, kernel, stage, name in stems, mask, why))
     return rows
+
+
+def _cells(row: PlannedConv) -> tuple[str, ...]:
+    stage = "stem" if row.is_stem else "-" if row.stage is None else str(row.stage)
+    kernel = "x".join(map(str, row.kernel)) or "-"
+    return (row.name or "(root)", row.layer, kernel, stage, row.target or f"none ({row.reason})")
 
 
 def _why_unmaskable(module: nn.Module) -> str:

@@ -97,9 +97,10 @@ def export(
             write(net, example_images(input_size, 2), made, shapes, described)
         except Exception as error:  # the exporters raise types of their own
             said = " ".join(str(error).split())[:300]
+            others = f"Try another of {tuple(name for name in FORMATS if name != format)}."
+            remedy = "Try dynamic_size=False: some networks fix the image size." if dynamic_size else others
             raise ValueError(
-                f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. "
-                f"{_remedy(format, dynamic_size)}"
+                f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. {remedy}"
             ) from error
         try:
             run = read(made)
@@ -187,9 +188,3 @@ def _compare(
                     )
                 largest = max(largest, difference)
     return largest
-
-
-def _remedy(format: str, dynamic_size: bool) -> str:
-    if dynamic_size:
-        return "Try dynamic_size=False: some networks fix the image size."
-    return f"Try another of {tuple(name for name in FORMATS if name != format)}."

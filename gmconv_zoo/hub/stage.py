@@ -15,7 +15,8 @@ from torch import nn
 
 from ..conversion import fuse, has_masks, present_conversion
 from ..files.records import RESULTS_NAME, read_results, write_json
-from ..layers import DGMConv2d, SGMConv2d, initial_sigma
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.static import initial_sigma
 from ..models._build import masks_of
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save

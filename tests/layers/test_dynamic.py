@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
+from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
+from gmconv_zoo.layers.dynamic import SIGMA_DESIGNS
 
 from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE, SAMES, plain_layer
 from .test_masks import gaussian_by_loop

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gmconv_zoo.layers import circular_mask, elliptical_mask, smallest_mask_value
+from gmconv_zoo.layers.masks import circular_mask, elliptical_mask, smallest_mask_value
 
 KERNELS = [(3, 3), (5, 5), (11, 11), (4, 4), (2, 2), (1, 7), (3, 6), (5, 2)]
 

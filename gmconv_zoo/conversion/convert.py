@@ -136,10 +136,9 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
     new: SGMConv2d | DGMConv2d
     sigma = initial_sigma(conv.kernel_size, conversion.sigma_init)
     if row.target == "dynamic":
-        width = STEM_HIDDEN_CHANNELS if row.is_stem else None
-        new = DGMConv2d(
-            *args, sigma_init=sigma, sigma_design=conversion.sigma_design, hidden_channels=width, **geometry
-        )
+        geometry |= {"sigma_design": conversion.sigma_design}
+        geometry |= {"hidden_channels": STEM_HIDDEN_CHANNELS if row.is_stem else None}
+        new = DGMConv2d(*args, sigma_init=sigma, **geometry)
         sigmas = new.sigma_module.parameters()
     else:
         # on the meta device no kernel is drawn that would be thrown away

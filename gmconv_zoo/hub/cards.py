@@ -14,15 +14,7 @@ from ..sigmas import DYNAMIC_SPREAD
 from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
-__all__ = [
-    "Kind",
-    "base_model",
-    "card_of",
-    "check_licence",
-    "eval_results",
-    "render_card",
-    "stem_line",
-]
+__all__ = ["Kind", "base_model", "card_of", "check_licence", "eval_results", "render_card", "stem_line"]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
 ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")

@@ -126,16 +126,12 @@ def build_gmconv(
     def adapt(state_dict: StateDict, model: nn.Module) -> StateDict:
         # timm drops a classifier of another size; one of the same size has to be in the file
         same_head = model.num_classes == cfg.num_classes and not features_only
+        free = {"first_conv": _names(first_conv), "classifier": () if same_head else _names(cfg.classifier)}
+        declared: Any = "standard" if standard else "native"
         try:
             fit_sigma_modules(model, state_dict)
             return adapt_checkpoint(
-                state_dict,
-                model,
-                declared="standard" if standard else "native",
-                strict=pretrained_strict,
-                rename=rename,
-                first_conv=_names(first_conv),
-                classifier=() if same_head else _names(cfg.classifier),
+                state_dict, model, declared=declared, strict=pretrained_strict, rename=rename, **free
             )
         except RuntimeError as error:
             source = overlay.get("file") or cfg.file or cfg.hf_hub_id or cfg.url or "the state dict"

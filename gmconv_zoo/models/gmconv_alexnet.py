@@ -139,18 +139,16 @@ class AlexNet(SigmaNoDecay, VGG):
         """Give the network a new classifier on its own device, in its dtype and mode.
 
         Args:
-            num_classes: outputs, 0 for none.
+            num_classes: outputs of the classifier, 0 for none.
             global_pool: one of `POOLS`, "" for the bare map, or None for the present one (after a bare map, "avg").
 
         Raises:
             ValueError: for another pooling, or for classes with global_pool="".
         """
         if global_pool is None:
-            pool = self.global_pool or ("avg" if num_classes else "")
-        else:
-            pool = _checked_pool(global_pool, num_classes)
+            global_pool = self.global_pool or ("avg" if num_classes else "")
         self.num_classes = num_classes
-        self.global_pool = pool
+        self.global_pool = pool = _checked_pool(global_pool, num_classes)
         if pool and isinstance(self.pre_logits, AlexNetMlp):  # dropped with the head otherwise
             self.pre_logits.reset_pool(pool)
         self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
@@ -164,15 +162,12 @@ class AlexNet(SigmaNoDecay, VGG):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what lies behind the last tap that is wanted, and the head with it.
+        """Drop what follows the last tap that is wanted, and the head with it; return the taps kept.
 
         Args:
             indices: the last n taps if an int, those listed if a sequence.
             prune_norm: accepted for timm's interface; there is no final norm.
             prune_head: drop the head even when nothing before it is dropped.
-
-        Returns:
-            The taps kept.
         """
         wanted, deepest = feature_take_indices(len(self.feature_info), indices)
         self.features = self.features[: self.feature_ends[deepest] + 1]
@@ -204,14 +199,8 @@ default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
-    return build_gmconv(
-        AlexNet,
-        variant,
-        pretrained,
-        rename=_rename,
-        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
-        **kwargs,
-    )
+    taps = {"out_indices": (0, 1, 2, 3), "flatten_sequential": True}
+    return build_gmconv(AlexNet, variant, pretrained, rename=_rename, feature_cfg=taps, **kwargs)
 
 
 def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:

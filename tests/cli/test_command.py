@@ -181,11 +181,7 @@ def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, gmconv):
     (share,) = {(status, out.split("%")[0]) for status, out in (predicted(name, own) for name in names)}
     assert share[0] == 0
     for name, weights, said in (
-        (
-            "resnet34",
-            own,
-            r"^gmconv predict: resnet34: .* Pass the weights of this network \(--weights\)\.$",
-        ),
+        ("resnet34", own, r"^gmconv predict: resnet34: .* Pass the weights of this network \(--weights\)\.$"),
         ("gmconv_resnet50", own, "the checkpoint does not fit the model"),
         ("gmconv_resnet18", tmp_path / "none.pth", r"weights='.*none\.pth' is not a file"),
         ("resnet18", tmp_path / "image.png", r"image\.png' is damaged or not a state dict"),

@@ -324,10 +324,7 @@ def test_vmap_and_per_sample_gradients():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [
-        ({"sigma_design": "triple"}, "sigma_design='triple': pass one of"),
-        ({"hidden_channels": 0}, "hidden_channels=0"),
-    ],
+    [({"sigma_design": "triple"}, "sigma_design='triple': pass one of"), ({"hidden_channels": 0}, "hidden_channels=0")],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

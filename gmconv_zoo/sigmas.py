@@ -13,17 +13,9 @@ from torch.optim import Optimizer
 from .layers import DGMConv2d, SGMConv2d, check_network, elliptical_mask
 
 __all__ = [
-    "DYNAMIC_SPREAD",
-    "DynamicMask",
-    "are_different",
-    "clip_sigma_grad",
-    "dynamic_masks",
-    "eval_mode",
-    "param_groups",
-    "revive",
-    "sigma_parameter_names",
-    "sigmas",
-]
+    "DYNAMIC_SPREAD", "DynamicMask", "are_different", "clip_sigma_grad", "dynamic_masks", "eval_mode", "param_groups",
+    "revive", "sigma_parameter_names", "sigmas",
+]  # fmt: skip
 
 # A dynamic layer whose mask spreads less than this over images is nearly static. A CIFAR-10 network at 0.018 changed 4
 # of 10,000 predictions when every image got the mean sigma.
@@ -152,8 +144,8 @@ def are_different(images: Tensor | Sequence[Tensor]) -> bool:
 def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
     """Scale down the gradients of every dynamic layer's sigma module whose norm is above a limit.
 
-    A single step with a large gradient can leave hidden units at 0 for every image, or make sigma so large that the
-    mask is flat. Call this after ``backward()`` (and after unscaling, in mixed precision), before any other clipping.
+    One large step can leave hidden units at 0 for every image, or make a mask flat. Call this after ``backward()`` (and
+    after unscaling, in mixed precision), before any other clipping.
 
     Args:
         model: any network.

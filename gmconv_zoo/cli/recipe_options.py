@@ -17,18 +17,9 @@ from ..streams.open import StreamOptions
 from .common import PRECISION, adder
 
 __all__ = [
-    "add_classifier_options",
-    "add_column_options",
-    "add_field_options",
-    "add_model_options",
-    "add_recipe_options",
-    "add_run_options",
-    "interruptible",
-    "key_value",
-    "recipe_overrides",
-    "stream_options",
-    "training",
-]
+    "add_classifier_options", "add_column_options", "add_field_options", "add_model_options", "add_recipe_options",
+    "add_run_options", "interruptible", "key_value", "recipe_overrides", "stream_options", "training",
+]  # fmt: skip
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

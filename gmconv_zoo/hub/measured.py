@@ -78,10 +78,8 @@ def choose_measured(
     if metric is None:
         if not Path(folder, CONFIG_NAME).is_file():
             raise ValueError(f"{folder} has no {CONFIG_NAME}: pass a folder that gmconv_zoo.save or a training wrote.")
-        raise ValueError(
-            f"{Path(folder) / RESULTS_NAME} records no score: pass the measured --top1 with --dataset and --origin, "
-            'or --no-metric, and the card will read "not measured".'
-        )
+        path = Path(folder) / RESULTS_NAME
+        raise ValueError(f"{path} records no score: pass the measured --top1, --dataset and --origin, or --no-metric.")
     return metric
 
 

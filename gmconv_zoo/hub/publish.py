@@ -77,10 +77,8 @@ def _commit(api: HfApi, repo_id: str, files: list[Path], tag: str) -> str:
     info = api.model_info(repo_id)
     pickles = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(_PICKLES)]
     if pickles:
-        raise PublishError(
-            f"{repo_id} holds {pickles[0]}, which clients load where safetensors are missing: delete it on the Hub "
-            "first, or publish to another repository."
-        )
+        said = "which clients may load in place of safetensors: delete it on the Hub, or choose another repository"
+        raise PublishError(f"{repo_id} holds {pickles[0]}, {said}.")
     operations = [CommitOperationAdd(path.name, path) for path in files]
     # a file that the Hub has already is not sent again; a commit without changes is not made
     made = api.create_commit(repo_id, operations, commit_message=f"Publish {tag}", parent_commit=info.sha)

@@ -1,6 +1,7 @@
 """The exact folder that is published: weights, configuration and card, checked by loading it as a user will."""
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +109,9 @@ def stage(
         else:
             spec, kind, card = _write_classifier(model, made, measured, start or "", fields, fused)
         (made / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
-        out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             (out / name).unlink(missing_ok=True)
-        for path in made.iterdir():
-            shutil.move(path, out / path.name)
+        shutil.copytree(made, out, dirs_exist_ok=True)
     return Staged(out, spec, kind, "" if fused else _no_tag(model, spec.model))
 
 
@@ -190,38 +189,32 @@ def _masks_are_trained(model: nn.Module) -> bool:
     """Tell whether any parameter of a mask differs from its initial value."""
     conversion: Any = getattr(model, "gmconv_conversion", None)
     for module in model.modules():
-        if isinstance(module, SGMConv2d):
-            sigma = module.sigma.detach()
-        elif isinstance(module, DGMConv2d):
-            if module.sigma_module.fc.weight.count_nonzero():
-                return True
-            sigma = module.sigma_module.fc.bias.detach()[:1]
-        else:
-            continue
-        # no training moves a sigma by less than its rounding in half precision
-        start = torch.tensor(initial_sigma(module.kernel_size, conversion.sigma_init)).double()
-        if not torch.allclose(sigma.double(), start, rtol=1 / 128, atol=0.0):
+        if isinstance(module, DGMConv2d) and module.sigma_module.fc.weight.count_nonzero():
             return True
+        if isinstance(module, (SGMConv2d, DGMConv2d)):
+            sigma = module.sigma if isinstance(module, SGMConv2d) else module.sigma_module.fc.bias[0]
+            start = initial_sigma(module.kernel_size, conversion.sigma_init)
+            # no training moves a sigma by less than its rounding in half precision
+            if not math.isclose(sigma.item(), start, rel_tol=1 / 128):
+                return True
     return False
 
 
 def _fused(model: nn.Module) -> nn.Module:
-    plain = fuse(model)
-    dynamic = [name for name, module in plain.named_modules() if isinstance(module, DGMConv2d)]
-    if dynamic:
-        raise ValueError(
-            f"{dynamic[0]} has a dynamic mask, whose kernel depends on the image and cannot be folded in: publish this "
-            "network without fusing."
-        )
-    return plain
+    for name, module in model.named_modules():
+        if isinstance(module, DGMConv2d):
+            raise ValueError(
+                f"{name} has a dynamic mask, which cannot be folded in: leave out fused (--fused)."
+            )
+    return fuse(model)
 
 
 def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
     architecture = config.get("architecture") or ""
     if not architecture or config.get("gmconv"):
         raise ValueError(
-            "timm cannot rebuild a network that was converted after it was built: build it from one of this "
-            "package's models, or publish it fused when all its masks are static."
+            "timm cannot rebuild a network that was converted after it was built: build one of this package's models, "
+            "or publish it fused (--fused) if all its masks are static."
         )
     own = architecture.startswith(FAMILIES)
     if fused and own:

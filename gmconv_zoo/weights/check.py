@@ -78,9 +78,6 @@ def discard(path: Path, spec: WeightSpec) -> None:
     """Delete a damaged download, and in the Hub's cache also the blob that it links to.
 
     In other folders, a link may lead to a user's own file, which is not deleted.
-
-    Raises:
-        OSError: if the cache is not writable.
     """
     entries = [path]
     if spec.hf_hub_id and path.is_symlink():

@@ -45,11 +45,7 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
 
 
 def check_sha256(path: Path, spec: WeightSpec) -> None:
-    """Check that a file's content is what its spec and the Hub declare, and delete a damaged download.
-
-    Raises:
-        WeightsError: naming the file, the expected and the found digest, and what to do.
-    """
+    """Check that a file's content is what its spec and the Hub declare; WeightsError, and a damaged download goes."""
     record = check_file(path, spec)
     if record.status == "unchecked":
         _logger.warning("%s: %s could not be checked, %s.", spec.name, path, record.detail)

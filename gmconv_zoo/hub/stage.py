@@ -203,9 +203,7 @@ def _masks_are_trained(model: nn.Module) -> bool:
 def _fused(model: nn.Module) -> nn.Module:
     for name, module in model.named_modules():
         if isinstance(module, DGMConv2d):
-            raise ValueError(
-                f"{name} has a dynamic mask, which cannot be folded in: leave out fused (--fused)."
-            )
+            raise ValueError(f"{name} has a dynamic mask, which cannot be folded in: leave out fused (--fused).")
     return fuse(model)
 
 

@@ -241,8 +241,7 @@ class _AllSeenError(Exception):
 def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, tuple[DGMConv2d, Tensor]]:
     """Return the dynamic layers that images reach, in eval mode, and what their sigma modules see of each image.
 
-    That is the largest and the mean value of each channel: the tensor of a layer is (B, C, 1, 2), images of two pixels
-    with the same ones, whatever the sizes of the layer's inputs.
+    The tensor of a layer is (B, C, 1, 2): images of two pixels with the same largest and mean value of each channel.
     """
     check_network(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}

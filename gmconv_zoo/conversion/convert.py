@@ -88,9 +88,9 @@ def convert(
 def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     """Replace every static mask convolution by the plain convolution it computes.
 
-    Dynamic layers remain, because their kernels depend on the input. If all masks of a network are static, its state
-    dict has exactly the keys of the plain network afterwards, and loads into it. Fuse before other steps that read the
-    weights of convolutions directly (folding of BatchNorm, re-parameterisation of branches).
+    Dynamic layers remain, because their kernels depend on the input. A network whose masks are all static has exactly
+    the keys of the plain network afterwards. Fuse before other steps that read the weights of convolutions (folding of
+    BatchNorm, re-parameterisation of branches).
 
     Args:
         model: any network, or a single layer.
@@ -123,16 +123,9 @@ def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
 def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool) -> nn.Module:
     """Return a mask layer with the geometry, parameters, hooks, attributes and mode of a convolution."""
     args, same = (conv.in_channels, conv.out_channels, conv.kernel_size), isinstance(conv, Conv2dSame)
-    geometry: dict[str, Any] = {
-        "stride": conv.stride,
-        "padding": "same" if same else conv.padding,
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "bias": conv.bias is not None,
-        "padding_mode": "zeros" if same else conv.padding_mode,
-        "device": conv.weight.device,
-        "dtype": conv.weight.dtype,
-    }
+    geometry: dict[str, Any] = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
+    geometry |= {"padding": "same" if same else conv.padding, "padding_mode": "zeros" if same else conv.padding_mode}
+    geometry |= {"bias": conv.bias is not None, "device": conv.weight.device, "dtype": conv.weight.dtype}
     new: SGMConv2d | DGMConv2d
     sigma = initial_sigma(conv.kernel_size, conversion.sigma_init)
     if row.target == "dynamic":

@@ -60,10 +60,8 @@ def outputs_of(net: Callable[[Tensor], Any], images: Tensor) -> list[Tensor]:
 def metadata_of(model: nn.Module, input_size: tuple[int, int, int]) -> dict[str, Any]:
     """Return the JSON-ready description that is embedded in an exported file.
 
-    Returns:
-        ``model`` (the network's name), ``input_size``, timm's preprocessing (``mean`` and ``std`` for pixels in [0, 1],
-        ``interpolation``, ``crop_pct``, ``crop_mode``), ``labels`` in the order of the outputs, ``license``,
-        ``masks`` ("dynamic" layers left in the graph, "static" ones not folded) and ``producer``.
+    It has ``model`` (the network's name), ``input_size``, timm's preprocessing for pixels in [0, 1], ``labels`` in the
+    order of the outputs, ``license``, ``masks`` (layers that still have one) and ``producer``.
     """
     cfg: Any = getattr(model, "pretrained_cfg", None) or {}
     # no tag: the configuration keeps it after finetuning, and has one for random weights too

@@ -40,11 +40,7 @@ _NORMS = {
 def detector_card(
     detector: Any, spec: WeightSpec, kind: Kind, metric: DetectionMetric | None, *, start: str = ""
 ) -> str:
-    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `CardSubject`.
-
-    Raises:
-        ValueError: if the licence does not allow passing on derived weights.
-    """
+    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `render_card`."""
     check_licence(spec)
     plan = detector.gmconv_plan
     data = ModelCardData(

@@ -17,14 +17,7 @@ _AVERAGE_PRECISIONS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 @dataclass(frozen=True)
 class DetectionMetric:
-    """Average precision of a detector in percent, and where the numbers come from.
-
-    Attributes:
-        values: AP, AP50, AP75, APs, APm and APl; None if there is no such object.
-        per_class: AP by the name of the class.
-        images: number of images.
-        dataset, origin, date: as in `Metric`.
-    """
+    """Average precision of a detector and of each class in percent, None without such objects; the rest as `Metric`."""
 
     values: dict[str, float | None]
     per_class: dict[str, float | None]

@@ -29,8 +29,8 @@ class PublishError(RuntimeError):
 def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
     """Publish a folder under a version.
 
-    All files are pushed in one commit, and the tag is set last, after every file has been read back. An interrupted
-    call therefore leaves no tag, and the same call resumes it. If the tag already has these files, nothing is done.
+    All files are pushed in one commit, and the tag is set last, after every file has been read back: the same call
+    resumes an interrupted one, and does nothing if the tag already has these files.
 
     Args:
         staged: folder that `stage` wrote.

@@ -75,8 +75,7 @@ def build_gmconv(
 ) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
 
-    The weights of a plain network are loaded before the network is converted, and the conversion keeps its outputs.
-    Weights with sigmas are loaded after the conversion.
+    Standard weights are loaded before the conversion, which keeps the outputs, and weights with sigmas after it.
 
     Args:
         model_cls: the plain network's class.
@@ -85,11 +84,8 @@ def build_gmconv(
         rename: see `adapt_checkpoint`.
         pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
         pretrained_strict: refuse weights with missing or additional tensors.
-        **kwargs: constructor arguments, timm's ``features_only``, ``out_indices`` and so on, and for a masked family
-            the keywords of a conversion, which replace those of `MASKS`.
-
-    Returns:
-        The network, or timm's feature extractor around it.
+        **kwargs: constructor arguments, timm's ``features_only`` and so on, and for a masked family the keywords of a
+            conversion, which replace those of `MASKS`.
 
     Raises:
         RuntimeError: if the weights cannot be loaded or do not fit.
@@ -227,10 +223,7 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | None:
-    """Return the spec of a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native.
-
-    If the user passed another repository, file name or address, the spec has it, without the hashes.
-    """
+    """Return the spec of a resolved configuration, with the user's own source; None for 'hf-hub:' and 'local-dir:'."""
     spec = None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
     if spec is None or not any(overlay.get(key) for key in ("hf_hub_id", "hf_hub_filename", "url")):
         return spec

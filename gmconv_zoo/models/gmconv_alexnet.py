@@ -30,25 +30,17 @@ class AlexNetMlp(nn.Module):
         hidden: width of both layers.
         drop_rate: dropout probability.
         pool_type: one of `POOLS`; "catavgmax" doubles the first layer's inputs.
-        device, dtype: device and data type of every tensor.
+        **dd: device and data type of every tensor.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden: int = 4096,
-        drop_rate: float = 0.5,
-        pool_type: str = "avg",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
+    def __init__(self, in_channels: int, hidden: int, drop_rate: float, pool_type: str, **dd: Any) -> None:
         super().__init__()
         self.pool = SelectAdaptivePool2d(6, pool_type, flatten=True)
         self.drop1 = nn.Dropout(drop_rate)
-        self.fc1 = nn.Linear(in_channels * 36 * self.pool.feat_mult(), hidden, device=device, dtype=dtype)
+        self.fc1 = nn.Linear(in_channels * 36 * self.pool.feat_mult(), hidden, **dd)
         self.act1 = nn.ReLU(inplace=True)
         self.drop2 = nn.Dropout(drop_rate)
-        self.fc2 = nn.Linear(hidden, hidden, device=device, dtype=dtype)
+        self.fc2 = nn.Linear(hidden, hidden, **dd)
         self.act2 = nn.ReLU(inplace=True)
 
     @torch.jit.ignore

@@ -65,8 +65,7 @@ def check_file(path: Path, spec: WeightSpec) -> Record:
 def declared_sha256(path: Path) -> str:
     """Return the sha256 that the Hub announced for a cached file; "" if its cache does not record it.
 
-    A snapshot is a link to a blob that huggingface_hub names after the announced hash. That blob may itself be a link
-    to a store with other names, so only the first link counts.
+    A snapshot links to a blob named after that hash, which may itself be a link to a store with other names.
     """
     if not path.is_symlink():
         return ""

@@ -23,8 +23,7 @@ class Metric:
     Attributes:
         top1, top5: accuracy in percent; top5 is None where it was not recorded.
         dataset: dataset and split, e.g. "ImageNet-1k validation".
-        origin: source of the numbers: a paper's table, a project's results table, or the command and machine that
-            measured them.
+        origin: table that the numbers are from, or the command and machine that measured them.
         date: ISO date of the measurement; empty for a published number.
     """
 
@@ -59,8 +58,7 @@ class WeightSpec:
     Attributes:
         model: timm entrypoint, e.g. "gmconv_resnet18".
         tag: timm tag, e.g. "from_tv_in1k".
-        conversion: "standard" for a plain network's weights that are converted on loading, "native" for weights
-            that carry their sigmas. Declared here, never guessed from a file's keys.
+        conversion: "standard" for weights that are converted on loading, "native" for weights that carry sigmas.
         licence: SPDX identifier in the Hub's spelling.
         source: what the weights are derived from, e.g. "resnet18.tv_in1k of timm".
         hf_hub_id, revision, filename: a file on the Hugging Face Hub; a revision is a full commit hash.

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert
-from gmconv_zoo.conversion import Conversion, present_conversion
+from gmconv_zoo.conversion import present_conversion
 from gmconv_zoo.layers import circular_mask
 
 from .networks import OwnNet, plain, randomised
@@ -331,17 +331,6 @@ def test_frozen_convolutions_have_frozen_sigmas_and_keep_their_bias():
     assert frozen == {"0.weight", "1.weight", "1.sigma", "2.bias"} | stem
     assert all(torch.equal(converted[i].bias, net[i].bias) for i in range(3))
     assert converted[1].bias is not net[1].bias
-
-
-@pytest.mark.parametrize("stem", ["dynamic", "static"])
-def test_settings_reach_the_layers(stem):
-    converted = convert(
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), stem=stem, sigma_init=2.0, sigma_design="pair"
-    )
-    assert converted[1].sigma.tolist() == [2.0]
-    start = converted[0].sigma_module.fc.bias if stem == "dynamic" else converted[0].sigma
-    assert start.tolist() == ([2.0, 2.0] if stem == "dynamic" else [2.0])
-    assert converted.gmconv_conversion == Conversion(stem=stem, sigma_init=2.0, sigma_design="pair")
 
 
 def test_a_pruned_network_that_was_run_with_gradients_is_converted_on_a_copy():

@@ -154,14 +154,6 @@ def hub_layout(folder, data: bytes, name: str):
     return folder / "snapshot" / "model.safetensors"
 
 
-def test_content_counts_and_not_the_name_of_the_stored_blob(tmp_path):
-    spec = WeightSpec(**FIELDS, tag="xet", hf_hub_id="gmconv/net")
-    path = hub_layout(tmp_path, content("xet"), hashlib.sha256(content("xet")).hexdigest())
-    assert check_file(path, spec).status == "ok"
-    path.resolve().write_bytes(content("other"))
-    assert check_file(path, spec).status == "damaged"
-
-
 @pytest.mark.parametrize("same", [0, 8, 63])
 @pytest.mark.parametrize("known_to", ["spec", "prefix", "hub"])
 def test_every_digit_of_a_hash_counts(tmp_path, known_to, same):
@@ -176,13 +168,19 @@ def test_every_digit_of_a_hash_counts(tmp_path, known_to, same):
         assert check_file(path, spec).status == status
 
 
-def test_what_the_hub_declares_but_this_release_does_not_know_is_no_damage(tmp_path):
-    path = hub_layout(tmp_path, content("net"), hashlib.sha256(content("net")).hexdigest())
-    spec = WeightSpec(**FIELDS, tag="renewed", hf_hub_id="gmconv/net", sha256="a" * 64)
-    assert check_file(path, spec).status == "unexpected"
+def test_content_counts_and_what_is_new_or_unknown_is_no_damage(tmp_path, caplog):
+    path = hub_layout(tmp_path, content("xet"), hashlib.sha256(content("xet")).hexdigest())
+    spec = WeightSpec(**FIELDS, tag="xet", hf_hub_id="gmconv/net")
+    assert check_file(path, spec).status == "ok"  # though the link leads to a blob of another name
+    renewed = WeightSpec(**FIELDS, tag="renewed", hf_hub_id="gmconv/net", sha256="a" * 64)
+    assert check_file(path, renewed).status == "unexpected"
     with pytest.raises(WeightsError, match=r"not the file this release of gmconv_zoo knows.*left where it is"):
-        check_sha256(path, spec)
-    assert path.exists()
+        check_sha256(path, renewed)
+    path.resolve().write_bytes(content("other"))
+    assert check_file(path, spec).status == "damaged"
+    (tmp_path / "model.safetensors").write_bytes(content("plain"))
+    check_sha256(tmp_path / "model.safetensors", spec)
+    assert "could not be checked" in caplog.text
 
 
 def test_discarding_leaves_nothing_to_load_but_the_users_own_file(tmp_path):
@@ -204,10 +202,3 @@ def test_read_only_cache_is_named_when_damage_cannot_be_deleted(tmp_path, monkey
     monkeypatch.setattr("gmconv_zoo.weights.fetch.discard", refuse)
     with pytest.raises(WeightsError, match=r"damaged.*could not be deleted.*Permission denied.*delete it"):
         check_sha256(path, spec)
-
-
-def test_file_that_nothing_is_known_about_is_announced(tmp_path, caplog):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content("plain"))
-    check_sha256(path, WeightSpec(**FIELDS, tag="plain", hf_hub_id="gmconv/net"))
-    assert "could not be checked" in caplog.text

@@ -149,10 +149,7 @@ def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
 
     Args:
         model: any network.
-        max_norm: largest norm of the gradient over the parameters of one sigma module, above 0.
-
-    Raises:
-        ValueError: for a limit that is not above 0.
+        max_norm: largest norm of the gradient over the parameters of one sigma module, above 0, or ValueError.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.005.")

@@ -30,13 +30,7 @@ _OTHER_SIZE = (32, 64)
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that gave the network's own outputs.
-
-    Attributes:
-        path: the file.
-        difference: the largest absolute difference from the network over batches of the sizes `BATCHES`.
-        described: the metadata embedded in the file.
-    """
+    """A file, its largest absolute difference from the network over batches of `BATCHES`, and its embedded metadata."""
 
     path: Path
     difference: float

@@ -117,8 +117,7 @@ def _short(value: Any) -> Any:
 def replace_text(path: Path, text: str) -> None:
     """Replace a text file as a whole, and create its folder if it does not exist.
 
-    The file is written as UTF-8. Bytes of file names that are not UTF-8 are written as escapes such as ``\\udce9``. A
-    device such as /dev/stdout is written to, not replaced.
+    It is written as UTF-8, and bytes of file names that are not UTF-8 as escapes such as ``\\udce9``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as scratch:

@@ -166,11 +166,12 @@ def _dataset_id(dataset: str) -> str | None:
 
 
 def _details(spec: WeightSpec, counts: Profile) -> dict[str, str]:
-    size = _pixels(counts.input_size)
+    sides = (counts.input_size, spec.test_input_size or spec.input_size)
+    size, tested = (f"{height} x {width}" for _, height, width in sides)
     mode = "" if spec.crop_mode == "center" else f" ({spec.crop_mode})"
     images = f"{size}, crop {spec.crop_pct:g}{mode}, {spec.interpolation}"
     if spec.test_input_size:
-        images += f"; for testing {_pixels(spec.test_input_size)}, crop {spec.test_crop_pct or spec.crop_pct:g}"
+        images += f"; for testing {tested}, crop {spec.test_crop_pct or spec.crop_pct:g}"
     details = {
         "Parameters": f"{counts.parameters:,} ({counts.parameters / 1e6:.2f} M)",
         "GMACs": f"{counts.macs / 1e9:.3g} at {size}",
@@ -205,10 +206,6 @@ def stem_line(stem: Stem) -> str:
     if stem.mask_spread < DYNAMIC_SPREAD:
         said += f". **This stem is nearly static**: a stem counts as dynamic from {DYNAMIC_SPREAD:g} on"
     return said
-
-
-def _pixels(size: tuple[int, int, int]) -> str:
-    return f"{size[1]} x {size[2]}"
 
 
 def _metric_rows(spec: WeightSpec, kind: Kind) -> list[tuple[str, ...]]:

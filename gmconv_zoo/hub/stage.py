@@ -127,7 +127,7 @@ def _check_repository(repo_id: str) -> None:
 def _write_classifier(
     model: nn.Module, out: Path, measured: Any, start: str, fields: dict[str, Any], fused: bool
 ) -> tuple[WeightSpec, Kind, str]:
-    """Write and check a classifier in an empty folder; returns its spec, kind and card."""
+    """Write and check a classifier in an empty folder, and return its spec, kind and card."""
     published = _fused(model) if fused else model
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
@@ -255,11 +255,8 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
 
 def _spec(config: dict[str, Any], measured: Metric | None, fields: dict[str, Any]) -> WeightSpec:
     cfg = config["pretrained_cfg"]
-    kept: dict[str, Any] = {
-        key: tuple(cfg[key]) if isinstance(cfg[key], list) else cfg[key]
-        for key in EVALUATION
-        if cfg.get(key) is not None
-    }
+    kept: dict[str, Any] = {key: cfg[key] for key in EVALUATION if cfg.get(key) is not None}
+    kept = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
     return WeightSpec(
         config["architecture"],
         fields["hf_hub_id"].rpartition("/")[2].partition(".")[2] or "untagged",

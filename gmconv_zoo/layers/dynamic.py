@@ -138,8 +138,7 @@ class DGMConv2d(nn.Conv2d):
         form: one of `per_sample_conv.FORMS`, or None (the default) to choose by device and by export.
 
     Raises:
-        ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or inputs with another
-            number of channels.
+        ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or another number of channels.
     """
 
     kernel_size: tuple[int, int]

@@ -65,11 +65,8 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
 
 def spec_row(spec: WeightSpec) -> str:
     """Return a spec as the Python expression that makes it, without fields that have their default."""
-    lines = [
-        f"    {field.name}={getattr(spec, field.name)!r},"
-        for field in fields(spec)
-        if getattr(spec, field.name) != field.default
-    ]
+    values = [(field, getattr(spec, field.name)) for field in fields(spec)]
+    lines = [f"    {field.name}={value!r}," for field, value in values if value != field.default]
     return "\n".join(["WeightSpec(", *lines, ")"])
 
 

@@ -13,17 +13,9 @@ from torch.optim import Optimizer
 from .layers import DGMConv2d, SGMConv2d, check_network, elliptical_mask
 
 __all__ = [
-    "DYNAMIC_SPREAD",
-    "DynamicMask",
-    "are_different",
-    "clip_sigma_grad",
-    "dynamic_masks",
-    "eval_mode",
-    "param_groups",
-    "revive",
-    "sigma_parameter_names",
-    "sigmas",
-]
+    "DYNAMIC_SPREAD", "DynamicMask", "are_different", "clip_sigma_grad", "dynamic_masks", "eval_mode", "param_groups",
+    "revive", "sigma_parameter_names", "sigmas",
+]  # fmt: skip
 
 # A dynamic layer whose mask spreads less than this over images is nearly static. A CIFAR-10 network at 0.018 changed 4
 # of 10,000 predictions when every image got the mean sigma.
@@ -61,12 +53,11 @@ def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) ->
 
     Args:
         model: any network.
-        images: input of the network, on which the sigmas of dynamic layers depend, as `dynamic_masks` takes it; None
-            for the static layers alone.
+        images: input of the network, as `dynamic_masks` takes it; None for the static layers alone.
 
     Returns:
-        Module name -> (1,) sigma of a static layer; with images also module name -> (B, 2) horizontal and
-        vertical sigma of a dynamic layer. On the CPU, in float32, without sign: only the square matters.
+        Module name -> (1,) sigma of a static layer, and with images (B, 2) horizontal and vertical sigma of a dynamic
+        layer. On the CPU, in float32, without sign: only the square matters.
 
     Raises:
         ValueError: as for `dynamic_masks`.
@@ -116,8 +107,7 @@ def revive(
     """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
     A hidden unit is dead if it is 0 for every image: it gets no gradient and remains 0. If all units are dead, every
-    image gets the same mask. Call this with a batch before training and now and then during training, for instance at
-    the start of each epoch.
+    image gets the same mask. Call this before training, and then at the start of each epoch, for instance.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
@@ -129,8 +119,7 @@ def revive(
         Module name -> the units that were dead; empty if none was.
 
     Raises:
-        ValueError: for a batch of fewer than two images, or of equal images, which cannot show what depends on them,
-            or images that are not in floating point.
+        ValueError: for fewer than two different images, or images that are not in floating point.
     """
     if not are_different(images):
         received = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a list of {len(images)}"
@@ -155,15 +144,12 @@ def are_different(images: Tensor | Sequence[Tensor]) -> bool:
 def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
     """Scale down the gradients of every dynamic layer's sigma module whose norm is above a limit.
 
-    A single step with a large gradient can leave hidden units at 0 for every image, or make sigma so large that the
-    mask is flat. Call this after ``backward()`` (and after unscaling, in mixed precision), before any other clipping.
+    One large step can leave hidden units at 0 for every image, or make a mask flat. Call this after ``backward()`` (and
+    after unscaling, in mixed precision), before any other clipping.
 
     Args:
         model: any network.
-        max_norm: largest norm of the gradient over the parameters of one sigma module, above 0.
-
-    Raises:
-        ValueError: for a limit that is not above 0.
+        max_norm: largest norm of the gradient over the parameters of one sigma module, above 0, or ValueError.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.005.")
@@ -179,11 +165,9 @@ def sigma_parameter_names(model: nn.Module) -> set[str]:
     """
     names = set()
     for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
-        if isinstance(module, SGMConv2d):
-            names.add(f"{prefix}sigma")
-        elif isinstance(module, DGMConv2d):
-            names.add(f"{prefix}sigma_module.fc.bias")
+        if isinstance(module, (SGMConv2d, DGMConv2d)):
+            own = "sigma" if isinstance(module, SGMConv2d) else "sigma_module.fc.bias"
+            names.add(f"{name}.{own}".lstrip("."))
     return names
 
 
@@ -224,20 +208,15 @@ def param_groups(
         if parameter.requires_grad:
             flat = parameter.ndim <= 1 and not decay_norm_and_bias
             members["sigma" if name in names else "no_decay" if flat else "decay"].append(parameter)
+    if not any(members.values()):
+        raise ValueError(f"{type(model).__name__} has no parameter with requires_grad=True: nothing to train.")
+    rates = {"decay": lr, "no_decay": lr, "sigma": lr * sigma_lr_scale}
     decays = {"decay": weight_decay, "no_decay": 0.0, "sigma": sigma_weight_decay}
-    groups = [
-        {
-            "name": name,
-            "params": params,
-            "lr": lr * (sigma_lr_scale if name == "sigma" else 1.0),
-            "weight_decay": decays[name],
-        }
+    return [
+        {"name": name, "params": params, "lr": rates[name], "weight_decay": decays[name]}
         for name, params in members.items()
         if params
     ]
-    if not groups:
-        raise ValueError(f"{type(model).__name__} has no parameter with requires_grad=True: nothing to train.")
-    return groups
 
 
 @contextmanager
@@ -259,8 +238,7 @@ class _AllSeenError(Exception):
 def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, tuple[DGMConv2d, Tensor]]:
     """Return the dynamic layers that images reach, in eval mode, and what their sigma modules see of each image.
 
-    That is the largest and the mean value of each channel: the tensor of a layer is (B, C, 1, 2), images of two pixels
-    with the same ones, whatever the sizes of the layer's inputs.
+    The tensor of a layer is (B, C, 1, 2): images of two pixels with the same largest and mean value of each channel.
     """
     check_network(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}

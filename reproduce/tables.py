@@ -19,7 +19,7 @@ from torch import nn
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.detection import build_preset, presets
-from gmconv_zoo.hub.cards import render_card, subject_of
+from gmconv_zoo.hub.cards import card_of
 from gmconv_zoo.hub.listing import listed_models
 from gmconv_zoo.hub.profile import profile_registered
 from gmconv_zoo.weights.specs import SPECS
@@ -91,7 +91,7 @@ def outdated() -> list[str]:
 
 def _cards() -> dict[Path, str]:
     """Return the model card of every weight, by its file."""
-    return {CARDS / f"{name}.md": render_card(subject_of(spec)) for name, spec in SPECS.items()}
+    return {CARDS / f"{name}.md": card_of(spec) for name, spec in SPECS.items()}
 
 
 def _parts() -> Iterator[tuple[Path, str, str]]:

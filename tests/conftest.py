@@ -8,9 +8,8 @@ from functools import partial
 import pytest
 
 from gmconv_zoo.cli import main
-from tests.servers.fixtures import file_server, hub, hub_server
-
-__all__ = ["file_server", "forget_accelerator", "gmconv", "hub", "hub_server"]
+from tests.servers.files import FileServer
+from tests.servers.hub import HubServer
 
 
 @pytest.fixture
@@ -22,6 +21,30 @@ def forget_accelerator() -> Iterator[Callable[[], None]]:
     forget()
     yield forget
     forget()
+
+
+@pytest.fixture(scope="session")
+def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """One Hub for the whole run."""
+    server = HubServer(tmp_path_factory.mktemp("hub"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hub(hub_server: HubServer) -> Iterator[HubServer]:
+    """An empty Hub."""
+    hub_server.reset()
+    yield hub_server
+    hub_server.reset()
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A server of plain files."""
+    server = FileServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -74,9 +74,12 @@ def test_parameter_counts(net):
     assert counts == PARAMETERS[net]
 
 
-def test_cifar_resnet18_is_the_papers_at_100_classes():
-    count = sum(p.numel() for p in on_meta("stdconv_cifar_resnet18", num_classes=100).parameters())
-    assert round(count / 1e6, 2) == 11.22
+def test_cifar_resnet18_is_the_papers_at_100_classes_and_alexnet_refuses_an_unknown_pooling():
+    assert (
+        round(sum(p.numel() for p in on_meta("stdconv_cifar_resnet18", num_classes=100).parameters()) / 1e6, 2) == 11.22
+    )
+    with pytest.raises(ValueError, match=r"global_pool='mx': pass '' or one of \('avg', 'max'"):
+        on_meta("stdconv_alexnet", global_pool="mx")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -276,8 +279,3 @@ def test_the_pooling_is_timms_and_outlives_the_classifier(name, pool):
         net.reset_classifier(5, "avg")
         average = net.forward_head(maps, pre_logits=True)
         assert average.shape != expected.shape or not torch.allclose(average, expected)
-
-
-def test_an_unknown_pooling_of_alexnet_is_refused():
-    with pytest.raises(ValueError, match=r"global_pool='mx': pass '' or one of \('avg', 'max'"), torch.device("meta"):
-        timm.create_model("stdconv_alexnet", global_pool="mx")

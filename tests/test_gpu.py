@@ -16,10 +16,7 @@ from gmconv_zoo.layers import FORMS, DGMConv2d
 
 from .conversion.networks import awake, plain
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 DEVICE = "cuda"
 NAMES = [
     "gmconv_cifar_resnet20",

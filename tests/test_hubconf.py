@@ -1,7 +1,8 @@
-"""torch.hub's view of the repository: what it lists, loads and refuses."""
+"""torch.hub's view of the repository: what it lists, loads and refuses, also on a copy of the checkout."""
 
 import importlib.util
 import inspect
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import timm
 import torch
 
 import gmconv_zoo  # noqa: F401
+from gmconv_zoo.weights.specs import get_spec
+from tests.servers.client import client_env, run_client
+from tests.weights.sources import file_of, source_of
 
 ROOT = Path(__file__).parents[1]
 MODELS = timm.list_models(["gmconv_*", "sgmconv_*", "stdconv_*"])
@@ -42,18 +46,11 @@ def test_entry_point_is_documented_and_builds_the_model_it_is_named_after(hubcon
     assert model.num_classes == 3
 
 
-def test_tag_chooses_the_weights(hubconf):
+def test_a_tag_chooses_the_weights_and_an_unknown_one_is_refused_with_the_known_ones(hubconf):
     with torch.device("meta"):
-        model = hubconf.gmconv_resnet18(tag="from_a1_in1k")
-    assert model.pretrained_cfg["tag"] == "from_a1_in1k"
-
-
-def test_unknown_tag_is_refused_with_the_known_ones(hubconf):
+        assert hubconf.gmconv_resnet18(tag="from_a1_in1k").pretrained_cfg["tag"] == "from_a1_in1k"
     with pytest.raises(ValueError, match=r"tag='nope'.*from_tv_in1k.*from_a1_in1k"):
         hubconf.gmconv_resnet18(tag="nope")
-
-
-def test_tag_of_a_model_without_weights_is_refused(hubconf):
     with pytest.raises(ValueError, match="no weights exist"):
         hubconf.stdconv_cifar_resnet18(tag="nope")
 
@@ -68,3 +65,31 @@ def test_missing_package_is_reported_by_torch_hub():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "Missing dependencies: timm" in run.stderr
+
+
+SPEC = get_spec("sgmconv_resnet18.from_tv_in1k")
+
+LOAD = """
+import torch
+model = torch.hub.load({folder!r}, "sgmconv_resnet18", source="local", pretrained=True).eval()
+import gmconv_zoo
+torch.manual_seed(0)
+with torch.inference_mode():
+    logits = model(torch.rand(2, 3, 64, 64))
+report(logits=logits.tolist(), file=gmconv_zoo.__file__, version=gmconv_zoo.__version__)
+"""
+
+
+def test_another_version_loads_its_own_code_and_weights(hub, tmp_path):
+    folder = tmp_path / "someone_gmconv_zoo_v9"
+    shutil.copytree(ROOT / "gmconv_zoo", folder / "gmconv_zoo", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "hubconf.py", folder)
+    (folder / "gmconv_zoo" / "_version.py").write_text('__version__ = "9.9.9"\nREPOSITORY = ""\n')
+    hub.put(SPEC.hf_hub_id, {SPEC.filename: file_of(SPEC)})
+    found = run_client(LOAD.format(folder=str(folder)), client_env(tmp_path, endpoint=hub.url)).result
+    assert found["file"].startswith(str(folder))
+    assert found["version"] == "9.9.9"
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        expected = source_of(SPEC).eval()(torch.rand(2, 3, 64, 64))
+    torch.testing.assert_close(torch.tensor(found["logits"]), expected, rtol=1e-4, atol=1e-4)

@@ -10,15 +10,6 @@ from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, par
 from gmconv_zoo.sigmas import sigma_parameter_names
 
 
-def test_sigmas_names_every_static_layer():
-    net = timm.create_model("gmconv_cifar_resnet20", sigma_init=2.0)
-    nn.init.constant_(net.layer2[0].conv1.sigma, -3.0)
-    found = sigmas(net)
-    assert set(found) == {name for name, m in net.named_modules() if isinstance(m, SGMConv2d)}
-    assert found["layer1.0.conv1"].item() == 2.0
-    assert found["layer2.0.conv1"].item() == 3.0
-
-
 def test_sigmas_of_a_dynamic_stem_need_images_and_leave_the_mode_alone():
     net = timm.create_model("gmconv_cifar_resnet20").train()
     net.bn1.eval()
@@ -54,6 +45,18 @@ def test_param_groups_hold_every_trainable_parameter_once():
     assert sum(p.numel() for p in groups["sigma"]["params"]) == 12 + 2
 
 
+@pytest.mark.parametrize("value", [None, 0.0, 1.0])
+def test_defaults_treat_sigmas_as_other_undecayed_parameters_and_settings_of_0_are_settings(value):
+    net = timm.create_model("sgmconv_cifar_resnet20")
+    names = ("weight_decay", "sigma_lr_scale", "sigma_weight_decay")
+    settings = {} if value is None else dict.fromkeys(names, value)
+    found = {group["name"]: (group["lr"], group["weight_decay"]) for group in param_groups(net, 0.1, **settings)}
+    decay, scale, sigma_decay = (1e-4, 1.0, 0.0) if value is None else (value,) * 3
+    assert found == {"decay": (0.1, decay), "no_decay": (0.1, 0.0), "sigma": (0.1 * scale, sigma_decay)}
+    every = param_groups(net, 0.1, decay_norm_and_bias=True)
+    assert [group["name"] for group in every] == ["decay", "sigma"]
+
+
 def test_timms_optimizer_factory_leaves_sigmas_undecayed():
     net = timm.create_model("gmconv_cifar_resnet20")
     optimizer = create_optimizer_v2(net, "sgd", lr=0.1, weight_decay=1e-3)
@@ -61,18 +64,6 @@ def test_timms_optimizer_factory_leaves_sigmas_undecayed():
     decayed = {names[id(p)] for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
     assert not decayed & net.no_weight_decay()
     assert "conv1.sigma_module.fc.weight" in decayed
-
-
-@pytest.mark.parametrize("name", ["weight_decay", "sigma_weight_decay", "sigma_lr_scale"])
-@pytest.mark.parametrize("value", [-1, float("nan")])
-def test_settings_that_are_not_0_or_more_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}={value}"):
-        param_groups(nn.Linear(2, 2), 0.1, **{name: value})
-
-
-def test_nothing_trainable_is_refused():
-    with pytest.raises(ValueError, match="nothing to train"):
-        param_groups(nn.Linear(2, 2).requires_grad_(False), 0.1)
 
 
 def stem_with_a_dead_unit():
@@ -111,23 +102,6 @@ def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
         revive(net, [images[0], images[0]])
 
 
-@pytest.mark.parametrize("read", [sigmas, dynamic_masks])
-@pytest.mark.parametrize("images", [[], torch.rand(0, 3, 9, 9)], ids=["list", "batch"])
-def test_no_images_are_refused(read, images):
-    with pytest.raises(ValueError, match="images holds no image: pass a batch"):
-        read(stem_with_a_dead_unit()[0], images)
-
-
-@pytest.mark.parametrize("read", [sigmas, dynamic_masks, revive])
-def test_images_of_bytes_are_refused(read):
-    net = stem_with_a_dead_unit()[0].train()
-    images = torch.randint(256, (2, 3, 9, 9), dtype=torch.uint8)
-    with pytest.raises(ValueError, match=r"images reach the layer '0' as torch\.uint8: pass them in floating point"):
-        read(net, images)
-    assert net.training
-    assert not net[0]._forward_pre_hooks
-
-
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     net, images = stem_with_a_dead_unit()
@@ -152,18 +126,9 @@ def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     assert steps.state[module.fc.weight][memory].sum(0).tolist() == [2, 0, 2, 2]
     assert steps.state[module.fc.bias][memory].tolist() == [1, 1]
     assert dynamic_masks(net, images)["0"].live_shares[1] >= 0.5
-
-
-def test_frozen_layers_are_not_revived():
-    net, images = stem_with_a_dead_unit()
-    net[0].sigma_module.requires_grad_(False)
-    assert revive(net, images) == {}
-
-
-@pytest.mark.parametrize("images", [torch.rand(0, 3, 9, 9), torch.rand(1, 3, 9, 9), torch.ones(4, 3, 9, 9)])
-def test_a_batch_that_shows_nothing_is_refused(images):
-    with pytest.raises(ValueError, match=r"pass a batch \(B, C, H, W\) of at least two different images"):
-        revive(stem_with_a_dead_unit()[0], images)
+    frozen, images = stem_with_a_dead_unit()
+    frozen[0].sigma_module.requires_grad_(False)
+    assert revive(frozen, images) == {}
 
 
 def test_clipping_limits_each_sigma_module_and_nothing_else():
@@ -182,37 +147,6 @@ def test_clipping_limits_each_sigma_module_and_nothing_else():
     assert (net[0].weight.grad == 0.5).all()
 
 
-@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
-def test_a_limit_that_is_not_above_0_is_refused(limit):
-    with pytest.raises(ValueError, match=r"max_norm=.*: pass a gradient norm above 0"):
-        clip_sigma_grad(nn.Linear(2, 2), limit)
-
-
-def test_defaults_treat_sigmas_as_other_undecayed_parameters():
-    groups = {group["name"]: group for group in param_groups(timm.create_model("sgmconv_cifar_resnet20"), 0.1)}
-    assert {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()} == {
-        "decay": (0.1, 1e-4),
-        "no_decay": (0.1, 0.0),
-        "sigma": (0.1, 0.0),
-    }
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_settings_of_0_are_settings(value):
-    net = timm.create_model("sgmconv_cifar_resnet20")
-    settings = {"weight_decay": value, "sigma_lr_scale": value, "sigma_weight_decay": value}
-    groups = {group["name"]: group for group in param_groups(net, 0.1, **settings, decay_norm_and_bias=True)}
-    assert groups["decay"]["weight_decay"] == groups["sigma"]["weight_decay"] == value
-    assert groups["sigma"]["lr"] == 0.1 * value
-
-
-def test_layer_at_the_root_has_names_without_a_dot():
-    assert sigma_parameter_names(SGMConv2d(3, 4, 3)) == {"sigma"}
-    assert sigma_parameter_names(DGMConv2d(3, 4, 3)) == {"sigma_module.fc.bias"}
-    assert sigma_parameter_names(nn.Conv2d(3, 4, 3)) == set()
-    assert list(sigmas(SGMConv2d(3, 4, 3))) == [""]
-
-
 def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
     net = nn.Sequential(DGMConv2d(3, 4, 3, sigma_design="pair"), SGMConv2d(4, 4, 3)).bfloat16()
     nn.init.constant_(net[1].sigma, -2.0)
@@ -221,12 +155,37 @@ def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
     found = sigmas(net, torch.ones(2, 3, 8, 8, dtype=torch.bfloat16))
     assert {name: value.tolist() for name, value in found.items()} == {"1": [2.0], "0": [[3.0, 4.0]] * 2}
     assert {value.dtype for value in found.values()} == {torch.float32}
+    assert sigma_parameter_names(net[0]) == {"sigma_module.fc.bias"}  # at the root, without a dot
+    assert sigma_parameter_names(net[1]) == {"sigma"}
+    assert sigma_parameter_names(nn.Conv2d(3, 4, 3)) == set()
+    assert list(sigmas(net[1])) == [""]
     assert not any(value.requires_grad for value in found.values())
 
 
-def test_failed_run_leaves_no_hook_and_the_mode():
-    net = nn.Sequential(nn.Linear(2, 2), DGMConv2d(3, 4, 3)).train()
-    with pytest.raises(RuntimeError):
-        sigmas(net, torch.ones(1, 3, 8, 8))
-    assert not net[1]._forward_pre_hooks
+def test_what_is_no_setting_and_images_that_show_nothing_are_refused():
+    layer, net = nn.Linear(2, 2), stem_with_a_dead_unit()[0]
+    for value in (-1, float("nan")):
+        for name in ("weight_decay", "sigma_weight_decay", "sigma_lr_scale"):
+            with pytest.raises(ValueError, match=f"{name}={value}"):
+                param_groups(layer, 0.1, **{name: value})
+        with pytest.raises(ValueError, match=r"max_norm=.*: pass a gradient norm above 0"):
+            clip_sigma_grad(layer, value)
+    with pytest.raises(ValueError, match="nothing to train"):
+        param_groups(layer.requires_grad_(False), 0.1)
+    for images in (torch.rand(0, 3, 9, 9), torch.rand(1, 3, 9, 9), torch.ones(4, 3, 9, 9)):
+        with pytest.raises(ValueError, match=r"pass a batch \(B, C, H, W\) of at least two different images"):
+            revive(net, images)
+    for read in (sigmas, dynamic_masks):
+        for none in ([], torch.rand(0, 3, 9, 9)):
+            with pytest.raises(ValueError, match="images holds no image: pass a batch"):
+                read(net, none)
+
+
+@pytest.mark.parametrize("read", [sigmas, dynamic_masks, revive])
+def test_images_of_bytes_are_refused(read):
+    net = stem_with_a_dead_unit()[0].train()
+    images = torch.randint(256, (2, 3, 9, 9), dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"images reach the layer '0' as torch\.uint8: pass them in floating point"):
+        read(net, images)
     assert net.training
+    assert not net[0]._forward_pre_hooks

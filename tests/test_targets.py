@@ -98,7 +98,7 @@ def test_an_input_is_refused_by_any_of_its_names(tmp_path, link):
         check_target(target, "--csv", inputs=[tmp_path / "missing", image], overwrite=True)
 
 
-def test_file_for_folder_and_folder_for_file_are_refused(tmp_path):
+def test_file_for_folder_and_folder_for_file_and_a_place_without_permission_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for target, writes, message in (
         (tmp_path / "file", ("a",), "is a file: pass a folder"),
@@ -107,9 +107,6 @@ def test_file_for_folder_and_folder_for_file_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             check_target(target, writes=writes, overwrite=True)
-
-
-def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
     with pytest.raises(ValueError, match="you have no permission to write"):
         check_target(tmp_path / "new" / "out", writes=("a",))

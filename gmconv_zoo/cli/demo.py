@@ -10,20 +10,20 @@ Examples:
 import argparse
 import time
 
+from .common import adder
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of the demo."""
-    add = parser.add_argument
+    add = adder(parser)
     add(
-        "--model",
-        default="gmconv_cifar_resnet20.gm_cifar10",
-        help="model name; without a tag, training starts from random weights (default: %(default)s)",
+        "--model", default="gmconv_cifar_resnet20.gm_cifar10", help="name; without a tag, it starts from random weights"
     )
-    add("--output", default="output/demo", help="folder for everything written (default: %(default)s)")
+    add("--output", default="output/demo", help="folder for everything written")
     add("--overwrite", action="store_true", help="replace an earlier demo or network in the folder")
     add("--epochs", type=int, help="epochs (default: the recipe's)")
     add("--images", type=int, help="number of images to use (default: all 1,797)")
-    add("--seed", type=int, default=0, help="seed of initial weights, order and augmentation (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of initial weights, order and augmentation")
 
 
 def main(args: argparse.Namespace) -> None:

@@ -13,28 +13,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import DEVICE, IMAGES, SHORTER_SIDE, picture_paths
+from .common import DEVICE, IMAGES, SHORTER_SIDE, adder, picture_paths
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of detection."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", metavar="MODEL", help="folder or Hub repository")
     add("images", **IMAGES)
-    add(
-        "--score",
-        type=float,
-        default=0.5,
-        help="lowest score of a detection, 0 to 1; detectors give none below 0.05 (default: %(default)s)",
-    )
+    add("--score", type=float, default=0.5, help="lowest score of a detection, 0 to 1; none is below 0.05")
     add("--image-size", **SHORTER_SIDE)
     add("--device", **DEVICE)
-    add(
-        "--output",
-        metavar="FOLDER",
-        default="output/detections",
-        help="folder for the pictures and detections.json (default: %(default)s)",
-    )
+    add("--output", metavar="FOLDER", default="output/detections", help="folder for the pictures and detections.json")
     add("--overwrite", action="store_true", help="replace files that exist")
 
 

@@ -13,33 +13,23 @@ Examples:
 import argparse
 import logging
 
-from .common import DEVICE_OR_CPU, PRECISION, SHORTER_SIDE, WORKERS
+from .common import DEVICE_OR_CPU, PRECISION, SHORTER_SIDE, WORKERS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of evaluating a detector."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", metavar="MODEL", nargs="?", help="folder or Hub repository")
     add("data", metavar="DATA", help="folder with annotations and images")
     add("--predictions", metavar="FILE", help="measure this result file instead of a model (default: none)")
-    add("--split", default="val", help="split of the dataset, train or val (default: %(default)s)")
+    add("--split", default="val", help="split of the dataset, train or val")
     add("--clip-boxes", action="store_true", help="accept boxes that leave their image")
     add("--image-size", **SHORTER_SIDE)
-    add(
-        "--batch-size",
-        type=int,
-        default=1,
-        help="images per forward pass of each process; more than 1 are padded to the largest, which changes results "
-        "slightly (default: %(default)s)",
-    )
+    add("--batch-size", type=int, default=1, help="images per forward pass; above 1, padding changes results slightly")
     add("--workers", **WORKERS)
     add("--precision", **PRECISION)
     add("--device", **DEVICE_OR_CPU)
-    add(
-        "--output",
-        metavar="FOLDER",
-        help="folder for results.json, the predictions and a picture of them (default: nothing is written)",
-    )
+    add("--output", metavar="FOLDER", help="folder for results.json, the predictions and a picture (default: none)")
     add("--overwrite", action="store_true", help="write into a folder that contains other files")
 
 

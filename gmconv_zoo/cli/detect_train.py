@@ -18,13 +18,13 @@ import argparse
 
 from ..detection.presets import presets
 from ..detection.recipe import ONE_X, DetectionRecipe
-from .common import WORKERS
+from .common import WORKERS, adder
 from .recipe_options import add_model_options, add_recipe_options, add_run_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of training a detector."""
-    add = parser.add_argument
+    add = adder(parser)
     names = [preset.name for preset in presets()]
     add("data", metavar="DATA", help="folder with annotations and images")
     add(
@@ -33,21 +33,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PRESET",
         default="faster_gmconv_l1",
         help=f"row of the paper's Table V: {', '.join(names)}; or none, for a standard Faster R-CNN and what "
-        "--model-options say (default: %(default)s)",
+        "--model-options say",
     )
-    add(
-        "--weights",
-        metavar="FILE",
-        help="weights of a whole detector to start from, a file, folder or hf-hub:ORG/NAME (default: the backbone's)",
-    )
+    add("--weights", metavar="FILE", help="detector to start from: file, folder or Hub repository (default: none)")
     add("--no-pretrained", action="store_true", help="start the backbone from random weights")
     add_model_options(parser, "gmconv_zoo.detection.build", "backbone=resnet18 batch_norm=train frozen_stages=1")
     add("--image-size", type=int, metavar="PIXELS", help="shorter side of the images (default: 800)")
     add("--clip-boxes", action="store_true", help="clip boxes that leave their image, instead of refusing them")
     add("--workers", **WORKERS)
-    add("--output", default="output/detect-train", help="folder for everything written (default: %(default)s)")
+    add("--output", default="output/detect-train", help="folder for everything written")
     add_run_options(parser)
-    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs (default: %(default)s)")
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs")
     add_recipe_options(parser, ONE_X)
 
 

@@ -19,22 +19,16 @@ Example:
 import argparse
 from pathlib import Path
 
-from .common import MODEL
+from .common import MODEL, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of drawing."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", **MODEL)
     add("--images", metavar="IMAGES", nargs="+", default=(), help="images for masks of dynamic layers (default: none)")
-    add("--output", metavar="FOLDER", default="output/drawings", help="folder of the pictures (default: %(default)s)")
-    add(
-        "--twin",
-        metavar="MODEL",
-        nargs="+",
-        default=(),
-        help="networks whose receptive fields are drawn next to MODEL's (default: none)",
-    )
+    add("--output", metavar="FOLDER", default="output/drawings", help="folder of the pictures")
+    add("--twin", metavar="MODEL", nargs="+", default=(), help="networks to compare receptive fields (default: none)")
     add("--layer", help="layer or number of a stage of the receptive field (default: the last stage)")
     add("--film", metavar="FILE", help="GIF or WebP file of the masks by epoch (default: none)")
     add("--boxes", metavar="DATA", help="folder with annotations in COCO's format, split val (default: none)")

@@ -11,29 +11,20 @@ Example:
 
 import argparse
 
-from .common import IMAGES, MODEL, WEIGHTS, picture_paths
+from .common import IMAGES, MODEL, WEIGHTS, adder, picture_paths
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of explaining."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
     add("images", **IMAGES)
-    add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
+    add("--top", type=int, default=5, help="classes per image")
     add(
-        "--dataset-images",
-        metavar="IMAGES",
-        nargs="+",
-        default=(),
-        help="sample of the dataset, for the mean sigmas (default: none)",
+        "--dataset-images", **{**IMAGES, "default": (), "help": "sample of the dataset, for its sigmas (default: none)"}
     )
-    add(
-        "--output",
-        metavar="FOLDER",
-        default="output/explanations",
-        help="folder of the pictures (default: %(default)s)",
-    )
+    add("--output", metavar="FOLDER", default="output/explanations", help="folder of the pictures")
     add("--overwrite", action="store_true", help="replace pictures that exist")
 
 

@@ -13,24 +13,18 @@ import logging
 from pathlib import Path
 
 from ..export.export import BATCHES, FORMATS, export
-from .common import MODEL, WEIGHTS
+from .common import MODEL, WEIGHTS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of export."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
-    add("--format", choices=FORMATS, default="onnx", help="format of the file (default: %(default)s)")
+    add("--format", choices=FORMATS, default="onnx", help="format of the file")
     add("--output", metavar="FILE", help="file to write (default: output/MODEL with the ending of the format)")
     add("--overwrite", action="store_true", help="replace a file that --output names")
-    add(
-        "--image-size",
-        type=int,
-        nargs=2,
-        metavar=("HEIGHT", "WIDTH"),
-        help="image size in pixels (default: the network's own)",
-    )
+    add("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="in pixels (default: the network's own)")
     add("--dynamic-size", action="store_true", help="allow other heights and widths too")
     add("--no-fuse", action="store_true", help="keep static masks in the graph")
     add("--opset", type=int, help="ONNX operator set (default: torch's choice)")
@@ -46,16 +40,10 @@ def main(args: argparse.Namespace) -> None:
     name = Path(args.model.removeprefix("hf-hub:").removeprefix("local-dir:")).name
     output = Path(args.output or Path("output", f"{name}{FORMATS[args.format]}"))
     check_target(output, overwrite=args.overwrite)
-    written = export(
-        open_model(args.model, pretrained=not args.no_pretrained, weights=args.weights),
-        output,
-        format=args.format,
-        image_size=tuple(args.image_size) if args.image_size else None,
-        dynamic_size=args.dynamic_size,
-        fuse=not args.no_fuse,
-        opset=args.opset,
-    )
+    model = open_model(args.model, pretrained=not args.no_pretrained, weights=args.weights)
+    options = {name: getattr(args, name) for name in ("format", "image_size", "dynamic_size", "opset")}
+    written = export(model, output, fuse=not args.no_fuse, **options)
     size, batches = written.path.stat().st_size / 2**20, ", ".join(map(str, BATCHES))
     masks = ", ".join(f"{count} {kind}" for kind, count in written.described["masks"].items())
-    print(f"{written.path}: {size:.1f} MiB, {written.format}, masks left in the graph: {masks}")
+    print(f"{written.path}: {size:.1f} MiB, {args.format}, masks left in the graph: {masks}")
     print(f"largest difference from the network over batches of {batches}: {written.difference:.2g}")

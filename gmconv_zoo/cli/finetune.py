@@ -16,37 +16,20 @@ Examples:
 import argparse
 
 from ..classify.recipes import FINETUNE
-from .common import WEIGHTS
-from .recipe_options import (
-    add_classifier_options,
-    add_data_options,
-    add_model_options,
-    add_recipe_options,
-    add_run_options,
-    stream_options,
-    training,
-)
+from .common import WEIGHTS, adder
+from .recipe_options import add_classifier_options, stream_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of finetuning."""
-    add = parser.add_argument
+    add = adder(parser)
     add("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
-    add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository (default: %(default)s)")
+    add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository")
     add("--weights", **WEIGHTS)
     add("--no-pretrained", action="store_true", help="start a named model from random weights")
-    add_model_options(parser)
-    add("--output", default="output/finetune", help="folder for everything written (default: %(default)s)")
-    add(
-        "--val-share",
-        type=float,
-        default=0.2,
-        help="share of the images for validation, without a validation split (default: %(default)s)",
-    )
-    add_data_options(parser)
-    add_run_options(parser)
-    add_classifier_options(parser)
-    add_recipe_options(parser, FINETUNE)
+    add("--output", default="output/finetune", help="folder for everything written")
+    add("--val-share", type=float, default=0.2, help="share of the images for validation, if there is no split for it")
+    add_classifier_options(parser, FINETUNE)
 
 
 def main(args: argparse.Namespace) -> None:

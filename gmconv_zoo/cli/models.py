@@ -27,18 +27,12 @@ def main(args: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=2))
         return
     heads = ("model", "parameters", "GMACs", "image size", "top-1 (%)", "dataset", "cached")
-    lines = [
-        (
-            f"{row['model']}.{row['tag']}".rstrip("."),
-            f"{row['parameters']:,}",
-            f"{row['gmacs']:.3g}",
-            str(row["image_size"]),
-            "-" if row["top1"] is None else f"{row['top1']:.2f}",
-            row["dataset"] or "-",
-            "yes" if row["cached"] else "-",
-        )
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        size = (f"{row['parameters']:,}", f"{row['gmacs']:.3g}", str(row["image_size"]))
+        accuracy = ("-" if row["top1"] is None else f"{row['top1']:.2f}", row["dataset"] or "-")
+        name = f"{row['model']}.{row['tag']}".rstrip(".")
+        lines.append((name, *size, *accuracy, "yes" if row["cached"] else "-"))
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
     for line in (heads, *lines):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

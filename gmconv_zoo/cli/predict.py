@@ -11,20 +11,19 @@ Example:
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
-from .common import DEVICE, IMAGES, MODEL, WEIGHTS
+from .common import DEVICE, IMAGES, MODEL, WEIGHTS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of prediction."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
     add("images", **IMAGES)
-    add("--top", type=int, default=5, help="classes per image (default: %(default)s)")
-    add("--batch-size", type=int, default=32, help="images per forward pass (default: %(default)s)")
+    add("--top", type=int, default=5, help="classes per image")
+    add("--batch-size", type=int, default=32, help="images per forward pass")
     add("--device", **DEVICE)
     add("--csv", metavar="FILE", help="also write the predictions as CSV (default: do not)")
     add("--json", metavar="FILE", help="also write the predictions as JSON (default: do not)")
@@ -53,6 +52,5 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             write_predictions_json(predictions, args.json)
     finally:
-        letters = sys.stdout.encoding or "utf-8"  # a terminal may lack some
-        print(prediction_table(predictions).encode(letters, "backslashreplace").decode(letters))
+        print(prediction_table(predictions))
     return int(any(prediction.error for prediction in predictions))

@@ -14,14 +14,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .._version import __version__
+from .common import adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of publishing."""
-    add = parser.add_argument
+    add = adder(parser)
     add("folder", metavar="FOLDER", help="folder with config.json, model.safetensors and results.json")
     add("--repo", required=True, metavar="ORG/NAME", help='repository on the Hub, best named "<model>.<tag>"')
-    add("--tag", default=f"v{__version__}", help="version of the publication (default: %(default)s)")
+    add("--tag", default=f"v{__version__}", help="version of the publication")
     add("--force", action="store_true", help="replace a tag that exists with other files")
     add("--private", action="store_true", help="make a new repository private")
     add("--fused", action="store_true", help="fold the static masks into the kernels, which gives timm's plain network")

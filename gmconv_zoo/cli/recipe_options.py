@@ -14,100 +14,59 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
 from ..streams.open import StreamOptions
-from .common import PRECISION
+from .common import PRECISION, adder
 
 __all__ = [
-    "add_classifier_options",
-    "add_column_options",
-    "add_data_options",
-    "add_field_options",
-    "add_model_options",
-    "add_recipe_options",
-    "add_run_options",
-    "add_stream_options",
-    "interruptible",
-    "key_value",
-    "recipe_overrides",
-    "stream_options",
-    "training",
-]
+    "add_classifier_options", "add_column_options", "add_field_options", "add_model_options", "add_recipe_options",
+    "add_run_options", "interruptible", "key_value", "recipe_overrides", "stream_options", "training",
+]  # fmt: skip
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
-    add = parser.add_argument_group("run").add_argument
-    add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation (default: %(default)s)")
+    add = adder(parser.add_argument_group("run"))
+    add("--seed", type=int, default=0, help="seed of weights, split, order and augmentation")
     add("--resume", action="store_true", help="continue from the last checkpoint in the output folder, if there is one")
     add("--overwrite", action="store_true", help="replace a run or network that the output folder contains")
     add("--save-every", type=int, metavar="N", help="also save after every N updates (default: after epochs only)")
-    add = parser.add_argument_group("device").add_argument
+    add = adder(parser.add_argument_group("device"))
     add("--precision", **PRECISION)
-    add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts (default: %(default)s)")
+    add("--accumulate", type=int, default=1, metavar="N", help="divide batches into N parts")
 
 
-def add_classifier_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser what the commands that train classifiers have in addition."""
-    add = parser.add_argument_group("classifier").add_argument
-    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
-    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
-    add(
-        "--freeze",
-        nargs="+",
-        default=(),
-        metavar="PART",
-        help='modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)',
-    )
-    add("--compile", action="store_true", help="use torch.compile")
-    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB (default: %(default)s)")
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the folder and the splits of datasets that have names for them, and what to do about bad images."""
-    add = parser.add_argument_group("data").add_argument
+def add_classifier_options(parser: argparse.ArgumentParser, recipe: Recipe | None = None) -> None:
+    """Give a parser everything that both commands that train classifiers have; see `add_recipe_options`."""
+    add_model_options(parser)
+    add = adder(parser.add_argument_group("data"))
     add("--data-dir", help="folder that holds a named dataset or receives its download (default: none)")
     add("--skip-bad", action="store_true", help="leave out images that cannot be read")
     add("--train-split", metavar="SPLIT", help="training split of a dataset with named splits (default: train)")
-    add(
-        "--val-split",
-        metavar="SPLIT",
-        help="validation split of such a dataset (default: validation, or test if there is none)",
-    )
+    add("--val-split", metavar="SPLIT", help="validation split of such a dataset (default: validation, or else test)")
     add_column_options(parser)
+    add_run_options(parser)
+    add = adder(parser.add_argument_group("classifier"))
+    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: the network's own)")
+    add("--freeze-backbone", action="store_true", help="train the classifier alone (linear probing)")
+    frozen = 'modules or patterns of parameters that are not trained, e.g. layer1 "*.sigma" (default: none)'
+    add("--freeze", nargs="+", default=(), metavar="PART", help=frozen)
+    add("--compile", action="store_true", help="use torch.compile")
+    add("--memory-gb", type=float, default=2.0, help="largest memory for decoded images, in GB")
+    add_recipe_options(parser, recipe)
 
 
 def add_model_options(
     parser: argparse.ArgumentParser, function: str = "timm.create_model", example: str = "sigma_init=kernel"
 ) -> None:
     """Give a parser the arguments of the function that builds the network."""
-    parser.add_argument(
-        "--model-options",
-        nargs="*",
-        type=key_value,
-        default=(),
-        metavar="KEY=VALUE",
-        help=f"arguments of {function}, e.g. {example} (default: none)",
-    )
+    described = f"arguments of {function}, e.g. {example} (default: none)"
+    parser.add_argument("--model-options", nargs="*", type=key_value, default=(), metavar="KEY=VALUE", help=described)
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the columns of Hugging Face datasets."""
-    add = parser.add_argument
-    add(
-        "--image-column", metavar="NAME", help="image column of a Hugging Face dataset (default: found by the features)"
-    )
-    add(
-        "--label-column", metavar="NAME", help="label column of a Hugging Face dataset (default: found by the features)"
-    )
-
-
-def add_stream_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the other fields of `StreamOptions`."""
-    group = parser.add_argument_group(
-        "streams", "values that wds/NAME or hfids/NAME may not contain; default: what it contains"
-    )
-    group.add_argument("--train-count", type=int, metavar="N", help="training images")
-    group.add_argument("--val-count", type=int, metavar="N", help="validation images")
-    group.add_argument("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
+    for kind in ("image", "label"):
+        described = f"{kind} column of a Hugging Face dataset (default: found by the features)"
+        parser.add_argument(f"--{kind}-column", metavar="NAME", help=described)
 
 
 def stream_options(args: argparse.Namespace) -> StreamOptions:
@@ -190,20 +149,6 @@ def _or_none(kind: Any) -> Any:
     return parse
 
 
-_PASSED = [
-    "output",
-    "data_dir",
-    "seed",
-    "resume",
-    "overwrite",
-    "save_every",
-    "skip_bad",
-    "memory_gb",
-    "freeze",
-    "freeze_backbone",
-]
-
-
 @contextmanager
 def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
     """Wrap a training, which is given the arguments that all commands that train share, from their options."""
@@ -218,7 +163,9 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
     for library in ("accelerate", "timm"):  # timm would print the path of its checkpoint and expected missing keys
         logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
-        shared = {name: getattr(args, name) for name in _PASSED if hasattr(args, name)}
+        names = ["output", "data_dir", "seed", "resume", "overwrite", "save_every", "skip_bad", "memory_gb"]
+        names += ["freeze", "freeze_backbone"]
+        shared = {name: getattr(args, name) for name in names if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()

@@ -15,12 +15,12 @@ Example:
 
 import argparse
 
-from .common import DEVICE
+from .common import DEVICE, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of a report."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", metavar="MODEL", help="name, folder, checkpoint or Hub repository")
     add("--data", help="folder of images, tar file, torch/NAME or hfds/NAME; for a detector, a folder (default: none)")
     add("--data-dir", help="folder that holds a named dataset (default: none)")
@@ -29,11 +29,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--twin", metavar="MODEL", help="network for comparison (default: the standard twin, if it is packaged)")
     add("--mistakes", type=int, metavar="N", help="pictures of mistakes (default: 12; for a detector, 6)")
     add("--batch-size", type=int, help="images per forward pass of a classifier (default: 64)")
-    add("--workers", type=int, default=0, help="loader processes (default: %(default)s)")
+    add("--workers", type=int, default=0, help="loader processes")
     add("--skip-bad", action="store_true", help="leave unreadable images out, and name them on the page")
     add("--clip-boxes", action="store_true", help="accept boxes that leave their image (detectors only)")
     add("--device", **DEVICE)
-    add("--output", metavar="FILE", default="output/report.html", help="HTML file to write (default: %(default)s)")
+    add("--output", metavar="FILE", default="output/report.html", help="HTML file to write")
     add("--overwrite", action="store_true", help="replace a file that exists")
 
 

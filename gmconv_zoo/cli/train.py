@@ -13,33 +13,25 @@ Examples:
 import argparse
 
 from ..classify.recipes import PAPER_RECIPES
-from .recipe_options import (
-    add_classifier_options,
-    add_data_options,
-    add_model_options,
-    add_recipe_options,
-    add_run_options,
-    add_stream_options,
-    stream_options,
-    training,
-)
+from .common import adder
+from .recipe_options import add_classifier_options, stream_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of training."""
-    add = parser.add_argument
+    add = adder(parser)
     add("model", metavar="MODEL", help="a name that timm knows")
     add("data", metavar="DATA", help="folder of images, or torch/NAME, hfds/NAME, wds/NAME or hfids/NAME")
     add("--dataset", help='name of the validation set in records, e.g. "CIFAR-10 test" (default: DATA\'s)')
-    add("--output", default="output/train", help="folder for everything written (default: %(default)s)")
+    add("--output", default="output/train", help="folder for everything written")
     add("--recipe", help=f"recipe to use: {', '.join(PAPER_RECIPES)} or finetune (default: MODEL's own)")
-    add_model_options(parser)
-    add_data_options(parser)
-    add_run_options(parser)
+    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs")
     add_classifier_options(parser)
-    add("--val-every", type=int, default=1, metavar="N", help="evaluate after every N epochs (default: %(default)s)")
-    add_stream_options(parser)
-    add_recipe_options(parser)
+    description = "values that wds/NAME or hfids/NAME may not contain; default: what it contains"
+    add = parser.add_argument_group("streams", description).add_argument
+    add("--train-count", type=int, metavar="N", help="training images")
+    add("--val-count", type=int, metavar="N", help="validation images")
+    add("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
 
 
 def main(args: argparse.Namespace) -> None:

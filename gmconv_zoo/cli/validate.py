@@ -20,24 +20,20 @@ from dataclasses import fields
 from torch import distributed
 
 from ..validation.settings import ValidationSettings
-from .common import DEVICE_OR_CPU, WEIGHTS
+from .common import DEVICE_OR_CPU, WEIGHTS, adder
 from .recipe_options import add_column_options, add_field_options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of validation."""
-    add = parser.add_argument
+    add = adder(parser)
     add("data", metavar="DATA", help="folder, tar file, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME")
     add(
-        "--model",
-        metavar="MODELS",
-        nargs="+",
-        default=[],
-        help="models to evaluate (default: none; with --verify, all documented models)",
+        "--model", metavar="MODELS", nargs="+", default=[], help="models (default: none; with --verify, all documented)"
     )
     add("--weights", **WEIGHTS)
     add("--data-dir", help="folder that holds a named dataset (default: none)")
-    add("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add("--split", default="validation", help="split of the dataset")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
     add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
     add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
@@ -57,16 +53,14 @@ def main(args: argparse.Namespace) -> int:
     from ..validation.run import REPORT_FILES, run_validation
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}
     if args.output is not None:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     given = [field.name for field in fields(ValidationSettings) if hasattr(args, field.name)]
     settings = ValidationSettings(**{name: getattr(args, name) for name in given})
-    names = ("num_samples", "classes", "image_column", "label_column", "output")
-    source = open_eval_data(args.data, **where, **{name: getattr(args, name) for name in names})
-    report = run_validation(
-        args.model, source, settings, output=args.output, verify=args.verify, cpu=args.device == "cpu"
-    )
+    names = ("split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
+    source = open_eval_data(args.data, root=args.data_dir, **{name: getattr(args, name) for name in names})
+    where = {"output": args.output, "cpu": args.device == "cpu"}
+    report = run_validation(args.model, source, settings, verify=args.verify, **where)
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
     if report.text:

@@ -1,22 +1,10 @@
 """Standard network -> GMConv twin and back, on any CNN."""
 
-from .config import CONVERSION_KEYS, Conversion
-from .convert import convert, divide_by_initial_mask
-from .fuse import fuse
-from .plan import PlannedConv
-from .record import fit_sigma_modules, has_masks, present_conversion
-from .report import ConversionReport, conversion_report
+from .config import CONVERSION_KEYS, Conversion, fit_sigma_modules, has_masks, present_conversion
+from .convert import convert, fuse
+from .plan import conversion_report
 
 __all__ = [
-    "CONVERSION_KEYS",
-    "Conversion",
-    "ConversionReport",
-    "PlannedConv",
-    "conversion_report",
-    "convert",
-    "divide_by_initial_mask",
-    "fit_sigma_modules",
-    "fuse",
-    "has_masks",
+    "CONVERSION_KEYS", "Conversion", "conversion_report", "convert", "fit_sigma_modules", "fuse", "has_masks",
     "present_conversion",
-]
+]  # fmt: skip

@@ -1,12 +1,16 @@
-"""What a conversion asks for: one set of keywords for `convert`, `timm.create_model` and config.json."""
+"""What a conversion asks for, and what a network has of it: keywords of `convert`, `create_model` and config.json."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ..layers import SIGMA_DESIGNS, check_sigma_init
+from torch import Tensor, nn
 
-__all__ = ["CONVERSION_KEYS", "Conversion"]
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.dynamic import SIGMA_DESIGNS
+from ..layers.static import check_sigma_init
+
+__all__ = ["CONVERSION_KEYS", "Conversion", "fit_sigma_modules", "has_masks", "present_conversion"]
 
 KINDS = ("dynamic", "static", None)
 
@@ -68,6 +72,45 @@ class Conversion:
 
 
 CONVERSION_KEYS = tuple(field.name for field in fields(Conversion))
+
+
+def has_masks(model: nn.Module) -> bool:
+    """Return whether a network has Gaussian mask convolutions."""
+    return bool(_kinds_of_mask(model))
+
+
+def present_conversion(model: nn.Module) -> Conversion | None:
+    """Return the conversion that describes the masks of a network as they are now; None if it was never converted.
+
+    It is the one that the network was made with, without the kinds of mask that it no longer has (timm's
+    ``reparameterize_model`` folds static masks in without a record).
+    """
+    recorded = getattr(model, "gmconv_conversion", None)
+    if not isinstance(recorded, Conversion):
+        return None
+    held = _kinds_of_mask(model)
+    return replace(
+        recorded,
+        stem=recorded.stem if recorded.stem in held else None,
+        body=recorded.body if recorded.body in held else None,
+    )
+
+
+def fit_sigma_modules(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Give the dynamic layers of a network the hidden widths of a checkpoint, before it is loaded.
+
+    Version 0.1 used 4 hidden units in every dynamic layer, later ones the width of Eq. 7 outside the stem.
+    """
+    for name, module in model.named_modules():
+        rows = state_dict.get(f"{name}.sigma_module.fc_max.weight" if name else "sigma_module.fc_max.weight")
+        if isinstance(module, DGMConv2d) and rows is not None and len(rows) != module.sigma_module.fc.in_features:
+            module.set_hidden_channels(len(rows))
+
+
+def _kinds_of_mask(model: nn.Module) -> set[str]:
+    # by isinstance: torch gives a parametrized layer a class of its own, which derives from the layer's
+    kinds = {"static": SGMConv2d, "dynamic": DGMConv2d}
+    return {kind for module in model.modules() for kind, layer in kinds.items() if isinstance(module, layer)}
 
 
 def _stage_numbers(stages: Any) -> tuple[int, ...]:

@@ -1,27 +1,20 @@
-"""Turn any CNN into its GMConv twin that computes the same function, with sigmas free to learn."""
+"""Turn any CNN into its GMConv twin that computes the same function, and back (paper Sec. III, Static GMConv)."""
 
 import logging
 from typing import Any
 
-import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from ..layers import (
-    STEM_HIDDEN_CHANNELS,
-    DGMConv2d,
-    SGMConv2d,
-    check_network,
-    circular_mask,
-    copy_network,
-    initial_sigma,
-    take_attributes,
-)
-from .config import Conversion
+from ..layers import DGMConv2d, SGMConv2d, check_network, circular_mask, copy_network
+from ..layers.copying import take_attributes
+from ..layers.dynamic import STEM_HIDDEN_CHANNELS
+from ..layers.static import initial_sigma
+from .config import Conversion, present_conversion
 from .plan import PlannedConv, plan_conversion
 from .replace import replace_modules
 
-__all__ = ["convert", "divide_by_initial_mask"]
+__all__ = ["convert", "fuse"]
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +59,9 @@ def convert(
             has been changed then.
     """
     conversion = Conversion(stem, body, stages, sigma_init, sigma_design)
-    _check_model(model)
+    check_network(model)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
     plan = plan_conversion(model, conversion, preserve=preserve)
     if any(row.target == "dynamic" and not row.is_stem for row in plan):
         _logger.warning("body='dynamic': the paper found networks of dynamic layers alone hard to train.")
@@ -90,10 +85,29 @@ def convert(
     return model
 
 
-def _check_model(model: Any) -> None:
+def fuse(model: nn.Module, *, inplace: bool = False) -> nn.Module:
+    """Replace every static mask convolution by the plain convolution it computes.
+
+    Dynamic layers remain, because their kernels depend on the input. A network whose masks are all static has exactly
+    the keys of the plain network afterwards. Fuse before other steps that read the weights of convolutions (folding of
+    BatchNorm, re-parameterisation of branches).
+
+    Args:
+        model: any network, or a single layer.
+        inplace: change the model itself rather than a deep copy.
+
+    Returns:
+        The fused network; for a model that is itself a static layer, the plain layer.
+    """
     check_network(model)
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        raise ValueError("DistributedDataParallel holds the old parameters: convert the network before wrapping it.")
+    if not inplace:
+        model = copy_network(model)
+    pairs = [(layer, layer.fuse()) for layer in model.modules() if isinstance(layer, SGMConv2d)]
+    model = replace_modules(model, pairs)
+    for part in model.modules():  # a converted network may be part of a larger one
+        if isinstance(vars(part).get("gmconv_conversion"), Conversion):
+            part.gmconv_conversion = present_conversion(part)  # type: ignore[assignment]
+    return model
 
 
 def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
@@ -109,23 +123,15 @@ def _kernel_readers(model: nn.Module, plan: list[PlannedConv]) -> list[str]:
 def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool) -> nn.Module:
     """Return a mask layer with the geometry, parameters, hooks, attributes and mode of a convolution."""
     args, same = (conv.in_channels, conv.out_channels, conv.kernel_size), isinstance(conv, Conv2dSame)
-    geometry: dict[str, Any] = {
-        "stride": conv.stride,
-        "padding": "same" if same else conv.padding,
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "bias": conv.bias is not None,
-        "padding_mode": "zeros" if same else conv.padding_mode,
-        "device": conv.weight.device,
-        "dtype": conv.weight.dtype,
-    }
+    geometry: dict[str, Any] = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
+    geometry |= {"padding": "same" if same else conv.padding, "padding_mode": "zeros" if same else conv.padding_mode}
+    geometry |= {"bias": conv.bias is not None, "device": conv.weight.device, "dtype": conv.weight.dtype}
     new: SGMConv2d | DGMConv2d
     sigma = initial_sigma(conv.kernel_size, conversion.sigma_init)
     if row.target == "dynamic":
-        width = STEM_HIDDEN_CHANNELS if row.is_stem else None
-        new = DGMConv2d(
-            *args, sigma_init=sigma, sigma_design=conversion.sigma_design, hidden_channels=width, **geometry
-        )
+        geometry |= {"sigma_design": conversion.sigma_design}
+        geometry |= {"hidden_channels": STEM_HIDDEN_CHANNELS if row.is_stem else None}
+        new = DGMConv2d(*args, sigma_init=sigma, **geometry)
         sigmas = new.sigma_module.parameters()
     else:
         # on the meta device no kernel is drawn that would be thrown away
@@ -136,15 +142,10 @@ def _masked(conv: Any, row: PlannedConv, conversion: Conversion, preserve: bool)
         parameter.requires_grad_(conv.weight.requires_grad)
     weight = conv.weight.detach()
     if preserve:
-        weight = divide_by_initial_mask(weight, sigma)
+        rounded = weight.new_full((1,), sigma)  # as the parameter is
+        weight = (weight / circular_mask(rounded, conv.kernel_size)).to(weight.dtype)
     new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     new.bias = conv.bias
     vars(new.weight).update(vars(conv.weight))
     take_attributes(new, conv)
     return new.train(conv.training)
-
-
-def divide_by_initial_mask(weight: torch.Tensor, sigma_init: float) -> torch.Tensor:
-    """Return W / M(sigma) in the dtype of the (O, I, kH, kW) kernel W: a mask of that sigma turns it back into W."""
-    sigma = weight.new_full((1,), sigma_init)  # rounded as the parameter will be
-    return (weight / circular_mask(sigma, (weight.shape[2], weight.shape[3]))).to(weight.dtype)

@@ -1,21 +1,23 @@
-"""What a conversion would do to every convolution of a network, decided before anything is changed."""
+"""An account of every convolution of a network: the mask it has, or what a conversion would make of it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import torch
 from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ..layers import DGMConv2d, SGMConv2d, initial_sigma, smallest_mask_value
-from .config import Conversion
-from .record import has_masks
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.masks import smallest_mask_value
+from ..layers.static import initial_sigma
+from .config import Conversion, has_masks, present_conversion
 from .replace import held_values
 from .stages import convolutions, stages_of, stem_names
 
-__all__ = ["FLAT_KERNEL", "SMALLEST_DIVISOR", "PlannedConv", "plan_conversion", "why_left"]
+__all__ = ["FLAT_KERNEL", "ConversionReport", "PlannedConv", "conversion_report", "plan_conversion"]
 
 # W / M is ill-conditioned below this: refused when outputs are to be preserved.
 SMALLEST_DIVISOR = 1e-3
@@ -28,12 +30,12 @@ class PlannedConv:
     """One convolution of a network and what becomes of it.
 
     Attributes:
-        name: its module name ("" where the network is itself a convolution).
-        layer: its type's name.
+        name: module name, "" where the network is itself a convolution.
+        layer: name of its type.
         kernel: height and width of the kernel in taps; empty where the layer has none.
-        stage: stage of the network that it is in, counted from 1; None for the stem or where stages are unknown.
+        stage: stage of the network, counted from 1; None for the stem or where stages are unknown.
         is_stem: whether it is a stem convolution.
-        target: its mask, "dynamic" or "static"; None where it gets none.
+        target: mask, "dynamic" or "static"; None where it gets none.
         reason: why it gets no mask; empty where it gets one.
     """
 
@@ -46,6 +48,23 @@ class PlannedConv:
     reason: str
 
 
+class ConversionReport(list[PlannedConv]):
+    """One `PlannedConv` per convolution; prints as a table."""
+
+    @property
+    def converted(self) -> list[PlannedConv]:
+        """The rows of the convolutions that carry a mask."""
+        return [row for row in self if row.target]
+
+    def __str__(self) -> str:
+        header = ("name", "layer", "kernel", "stage", "mask")
+        cells = [header, *(_cells(row) for row in self)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+        lines.append(f"{len(self.converted)} of {len(self)} convolutions carry a Gaussian mask.")
+        return "\n".join(line.rstrip() for line in lines)
+
+
 def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool) -> list[PlannedConv]:
     """Decide for every convolution, in module order, whether it is converted, without touching it.
 
@@ -53,25 +72,15 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
         ValueError: when the network has nothing to convert, is converted already, has no such stages, or a mask
             would make W / M ill-conditioned, which forbids it where outputs are to be preserved.
     """
-    convs = convolutions(model)
     if has_masks(model):
         raise ValueError("this network has Gaussian mask convolutions already: convert the plain network instead.")
-    if not convs:
+    if not (rows := account(model, conversion)):
         raise ValueError(f"{type(model).__name__} has no convolution: there is nothing to mask.")
     if not conversion.masks_anything:
         raise ValueError("stem=None and body=None: nothing would be converted; set at least one of them.")
-    stems, stages = stem_names(model), stages_of(model)
-    _check_stages(model, conversion, stages)
-    reasons = why_left(model, conversion)
-    rows = []
-    for name, module in convs:
-        is_stem, reason = name in stems, reasons[name]
-        stage = None if is_stem else stages.get(name)
-        target = conversion.stem if is_stem else conversion.body
-        kernel = tuple(getattr(module, "kernel_size", ()))
-        rows.append(
-            PlannedConv(name, type(module).__name__, kernel, stage, is_stem, None if reason else target, reason)
-        )
+    _check_stages(model, conversion)
+    targets = {True: conversion.stem, False: conversion.body}
+    rows = [row if row.reason else replace(row, target=targets[row.is_stem]) for row in rows]
     if not any(row.target for row in rows):
         found = "; ".join(sorted({row.reason for row in rows}))
         raise ValueError(f"none of the {len(rows)} convolutions of {type(model).__name__} can be masked: {found}.")
@@ -80,10 +89,24 @@ def plan_conversion(model: nn.Module, conversion: Conversion, *, preserve: bool)
     return rows
 
 
-def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
-    """Say for every convolution of a network, by name, why a conversion gives it no mask, or "".
+def conversion_report(model: nn.Module) -> ConversionReport:
+    """Account for every convolution of a converted network.
 
-    The conversion is what is asked for, or what the network was converted with; None to ask for nothing.
+    Args:
+        model: a network, converted or not.
+
+    Returns:
+        One row per convolution in module order: its mask ("static" or "dynamic"), or why it has none.
+    """
+    rows = account(model, present_conversion(model))
+    return ConversionReport(row if row.target or row.reason else replace(row, reason="not converted") for row in rows)
+
+
+def account(model: nn.Module, conversion: Conversion | None) -> list[PlannedConv]:
+    """Account for every convolution of a network in module order: its mask, or why a conversion gives it none.
+
+    The conversion is what is asked for, or what the network was converted with; None to ask for nothing. A convolution
+    that it would mask has neither a mask nor a reason.
     """
     stems, stages = stem_names(model), stages_of(model)
     held = (value for module in model.modules() for value in held_values(module))
@@ -103,7 +126,19 @@ def why_left(model: nn.Module, conversion: Conversion | None) -> dict[str, str]:
         chosen = conversion.stages is None or stages.get(name) in conversion.stages
         return "" if chosen else f"not in stages {conversion.stages}"
 
-    return {name: reason(name, module) for name, module in convolutions(model)}
+    rows = []
+    for name, module in convolutions(model):
+        mask = "static" if isinstance(module, SGMConv2d) else "dynamic" if isinstance(module, DGMConv2d) else None
+        stage, kernel = None if name in stems else stages.get(name), tuple(getattr(module, "kernel_size", ()))
+        why = "" if mask else reason(name, module)
+        rows.append(PlannedConv(name, type(module).__name__, kernel, stage, name in stems, mask, why))
+    return rows
+
+
+def _cells(row: PlannedConv) -> tuple[str, ...]:
+    stage = "stem" if row.is_stem else "-" if row.stage is None else str(row.stage)
+    kernel = "x".join(map(str, row.kernel)) or "-"
+    return (row.name or "(root)", row.layer, kernel, stage, row.target or f"none ({row.reason})")
 
 
 def _why_unmaskable(module: nn.Module) -> str:
@@ -163,31 +198,25 @@ def _output_shape(conv: nn.Conv2d) -> torch.Size:
     return nn.Conv2d.forward(conv, conv.weight.new_zeros(1, conv.in_channels, side, side)).shape
 
 
-def _check_stages(model: nn.Module, conversion: Conversion, stages: dict[str, int]) -> None:
+def _check_stages(model: nn.Module, conversion: Conversion) -> None:
     if conversion.stages is None:
         return
-    if not stages:
+    if not (stages := stages_of(model)):
         raise ValueError(
             f"stages={conversion.stages}: {type(model).__name__} has no known stages; pass stages=None, or set "
             "model.conv_stages to a tuple of tuples of module names first."
         )
-    depth = max(stages.values())
-    if max(conversion.stages) > depth:
-        raise ValueError(
-            f"stages={conversion.stages}: this network has stages 1 to {depth}; pass a subset of them, e.g. (1, 2)."
-        )
+    if max(conversion.stages) > (depth := max(stages.values())):
+        raise ValueError(f"stages={conversion.stages}: this network has stages 1 to {depth}; pass a subset of them.")
 
 
 def _check_divisors(rows: list[PlannedConv], sigma_init: float | str) -> None:
     for row in rows:
-        if row.target is None:
-            continue
-        kernel = (row.kernel[0], row.kernel[1])
-        smallest = smallest_mask_value(initial_sigma(kernel, sigma_init), kernel)
+        kernel: Any = row.kernel
+        smallest = smallest_mask_value(initial_sigma(kernel, sigma_init), kernel) if row.target else 1.0
         if smallest < SMALLEST_DIVISOR:
             raise ValueError(
-                f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {row.kernel}) falls to "
+                f"sigma_init={sigma_init}: the mask of {row.name or 'the network'} (kernel {kernel}) falls to "
                 f"{smallest:.2g}, and dividing by less than {SMALLEST_DIVISOR} is ill-conditioned. Pass a larger "
-                "sigma_init, or preserve=False (in create_model pretrained=False) to keep the weights undivided and "
-                "change the outputs."
+                "sigma_init, or preserve=False (in create_model pretrained=False), which changes the outputs."
             )

@@ -41,17 +41,11 @@ def stem_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def stages_of(model: nn.Module) -> dict[str, int]:
-    """Return the stage, counted from 1, of every module that is in one.
+    """Return the stage, counted from 1, of every module that is in one; empty for a network without known stages.
 
     The stages of a network are given by its attribute ``conv_stages`` (a tuple of tuples of module names, which your
     own network may set), or by timm's ``feature_info``, in which each module ends a stage. The stem, and everything
     else before the first stage, belongs to none.
-
-    Args:
-        model: any network.
-
-    Returns:
-        A mapping from module name to stage, empty for a network without known stages.
     """
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     if declared := getattr(model, "conv_stages", None):
@@ -79,9 +73,7 @@ def _is_deformable(module: nn.Module) -> bool:
 def _feature_modules(model: nn.Module) -> list[str]:
     info = getattr(model, "feature_info", None)
     info = getattr(info, "info", info)  # timm's FeatureInfo wraps the list
-    if not isinstance(info, (list, tuple)):
-        return []
-    return [str(entry.get("module", "")) for entry in info]
+    return [str(entry.get("module", "")) for entry in info] if isinstance(info, (list, tuple)) else []
 
 
 def _split_at(model: nn.Module, names: list[str], ends: list[str], stems: tuple[str, ...]) -> dict[str, int]:

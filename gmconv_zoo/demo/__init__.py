@@ -1,4 +1,1 @@
-"""The demo: a network is finetuned on handwritten digits and taken through everything that comes after.
-
-Import from the modules themselves, e.g. ``from gmconv_zoo.demo.run import run_demo``; it needs the "demo" extra.
-"""
+"""The demo (extra "demo"): a network is finetuned on digits and taken through everything that comes after."""

@@ -35,12 +35,8 @@ def digits(images: int | None = None) -> Digits:
     Args:
         images: number of images to use, a quarter of them for validation; None for all 1,797.
 
-    Returns:
-        1,347 training images and 450 validation images, or fewer.
-
     Raises:
-        ValueError: for fewer than 80 images, which give a class fewer than two validation images, or for more images
-            than exist.
+        ValueError: for fewer than 80 images, with which a class has fewer than two for validation, or too many.
     """
     data = load_digits()
     total = len(data.target)

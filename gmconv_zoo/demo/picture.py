@@ -1,17 +1,15 @@
 """A picture of a training: every layer's mask before and after with its sigma, and the training curves."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..extras import needs_extra
 from ..visualize.curves import draw_accuracy, draw_loss
-from ..visualize.figures import plain_axes, save_figure
+from ..visualize.figures import save_figure
 from ..visualize.masks import MOST_LAYERS, LayerMask, draw_mask, short_name
 
 with needs_extra("train"):
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -19,45 +17,36 @@ with needs_extra("train"):
 __all__ = ["draw_training"]
 
 MASK_LEGEND = "masks by layer, from 1 (yellow: the weight is kept) to 0 (dark: it is faded out), and their sigma"
-BEFORE_COLOUR, AFTER_COLOUR = "#9ca3af", "#b45309"
 
 
 def draw_training(
     before: Sequence[LayerMask],
     after: Sequence[LayerMask],
     rows: Sequence[dict[str, Any]],
-    path: str | Path,
+    path: Path,
     *,
-    title: str = "Gaussian masks before and after training",
-    accuracy_before: float | None = None,
+    title: str,
+    accuracy_before: float,
 ) -> Path:
     """Write a picture of a training run.
 
     Args:
-        before, after: the masks of the same layers, from `layer_masks`.
-        rows: of the run, one per epoch.
-        path: of the picture; its ending chooses the format.
-        title: the line above it, not empty.
-        accuracy_before: held-out accuracy before training, in percent.
-
-    Raises:
-        ValueError: when the layers before and after differ, or there are no rows.
+        before: masks of the layers before training, from `layer_masks`.
+        after: masks of the same layers after training.
+        rows: records of the run, one per epoch.
+        path: file of the picture; its ending chooses the format.
+        title: line above the picture, not empty.
+        accuracy_before: validation accuracy before training, in percent.
     """
-    names = [mask.name for mask in before]
-    if not names or names != [mask.name for mask in after]:
-        raise ValueError("before and after must list the same layers, at least one: take both from one network.")
-    if not rows:
-        raise ValueError("rows is empty: train for at least one epoch first.")
-    step = -(-len(names) // MOST_LAYERS)
+    step = -(-len(before) // MOST_LAYERS)
     before, after = before[::step], after[::step]
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.06)
-    figure = Figure(figsize=(12, 6.4), dpi=110, layout=layout, facecolor="white")
+    figure = Figure(figsize=(12, 5), dpi=110, layout=layout, facecolor="white")
     figure.suptitle(f"{title}\n", x=0.01, ha="left", fontweight="bold", fontsize=13)
-    figure.text(0.01, 0.945, MASK_LEGEND, fontsize=9, color="#4b5563", va="top")
-    grid = figure.add_gridspec(3, 1, height_ratios=(1.5, 1.2, 1.5))
+    figure.text(0.01, 0.93, MASK_LEGEND, fontsize=9, color="#4b5563", va="top")
+    grid = figure.add_gridspec(2, 1)
     _draw_masks(figure, grid[0], before, after)
-    _draw_sigmas(figure.add_subplot(grid[1]), before, after)
-    curves = grid[2].subgridspec(1, 2, wspace=0.06)
+    curves = grid[1].subgridspec(1, 2, wspace=0.06)
     draw_loss(figure.add_subplot(curves[0]), rows)
     draw_accuracy(figure.add_subplot(curves[1]), rows, before=accuracy_before)
     return save_figure(figure, path)
@@ -74,17 +63,3 @@ def _draw_masks(figure: Figure, place: SubplotSpec, before: Sequence[LayerMask],
                 axes.set_ylabel(word, fontsize=10)
             if line == 0:
                 axes.set_title(short_name(mask.name), fontsize=7.5, pad=3)
-
-
-def _draw_sigmas(axes: Axes, before: Sequence[LayerMask], after: Sequence[LayerMask]) -> None:
-    places = range(len(before))
-    for masks, colour, word in ((before, BEFORE_COLOUR, "before"), (after, AFTER_COLOUR, "after")):
-        axes.scatter(places, [mask.horizontal for mask in masks], color=colour, s=26, label=word, zorder=3)
-        vertical = [mask.vertical if mask.dynamic else math.nan for mask in masks]
-        axes.scatter(places, vertical, color=colour, s=30, marker="^", zorder=3)
-    axes.vlines(places, [m.horizontal for m in before], [m.horizontal for m in after], color=AFTER_COLOUR, alpha=0.4)
-    axes.set_xlim(-0.6, len(before) - 0.4)
-    axes.set_xticks(places, [short_name(mask.name) for mask in before], fontsize=7.5)
-    title = "sigma by layer, in kernel taps (● horizontal, ▲ vertical of a dynamic layer)"
-    plain_axes(axes, x="", y="", title=title)
-    axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -44,18 +45,11 @@ DEMO_FILES = (CONFIG_NAME, WEIGHTS_NAME, SUMMARY_NAME, RESULTS_NAME, PICTURE_NAM
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found.
-
-    Attributes:
-        before, after: score on the validation images before and after finetuning.
-        fused_difference: largest difference between a fused and an unfused logit on the validation images.
-        picture: masks before and after, and the training curve.
-    """
+    """The scores on the validation images, and the largest difference between a fused and an unfused logit on them."""
 
     before: Score
     after: Score
     fused_difference: float
-    picture: Path
 
 
 def run_demo(
@@ -73,14 +67,14 @@ def run_demo(
     Args:
         model: a gmconv_ or sgmconv_ name; with a tag ("name.tag") training starts from those weights.
         output: folder for the model, the records and the picture.
-        epochs: None for the recipe's.
-        images: use only so many of the 1,797 images.
-        seed: of initial weights, order and augmentation.
-        progress: show a bar.
-        say: receives one line of text after each step.
+        epochs: number of epochs; None for the recipe's.
+        images: number of images to use; None for all 1,797.
+        seed: seed of the initial weights, the order and the augmentation.
+        progress: whether a progress bar is shown.
+        say: function that receives one line of text after each step.
 
     Returns:
-        The scores, the fused difference and where the picture is.
+        The scores and the fused difference.
 
     Raises:
         ValueError: for a model without Gaussian masks.
@@ -93,7 +87,7 @@ def run_demo(
     output.mkdir(parents=True, exist_ok=True)  # before anything is trained in vain
     data = digits(images)
     train_loader, held_out = _loaders(net, data, recipe, seed)
-    probe = _all_images(held_out)
+    probe = torch.cat([images for images, _ in held_out])
     masks_before = layer_masks(net, probe)
     before = score(net, held_out)
     say(f"{model}: {len(data.train_labels)} training images, {before.count} validation images")
@@ -105,12 +99,15 @@ def run_demo(
 
     net = net.cpu().eval()
     logits = _logits(net, probe)
-    difference = _check_fused(net, probe, logits)
+    difference = (_logits(fuse(net), probe) - logits).abs().max().item()
+    if not difference <= LARGEST_FUSED_DIFFERENCE:
+        raise RuntimeError(f"the fused network's logits differ by {difference:.1e} from the trained one's.")
     say(f"fused: static masks folded into plain convolutions, largest logit difference {difference:.1e}")
 
     folder = save(net, output, label_names=[str(digit) for digit in range(10)])
     reloaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    _check_reloaded(_logits(reloaded, probe), logits)
+    if changed := int((_logits(reloaded, probe).argmax(1) != logits.argmax(1)).sum()):
+        raise RuntimeError(f"the reloaded network predicts another digit for {changed} of {len(logits)} images.")
     say(f'saved and loaded back, same predictions: timm.create_model("local-dir:{folder}", pretrained=True)')
     _classify_some(reloaded, probe, data.held_out_labels, say)
 
@@ -123,7 +120,7 @@ def run_demo(
         accuracy_before=before.top1_percent,
     )
     say(f"masks before and after, and the training curve: {picture}")
-    return DemoResult(before, result.score, difference, picture)
+    return DemoResult(before, result.score, difference)
 
 
 def _start(model: str) -> nn.Module:
@@ -136,40 +133,17 @@ def _start(model: str) -> nn.Module:
 def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[Loader, Loader]:
     statistics = timm.data.resolve_model_data_config(net)
     channels = {"mean": statistics["mean"], "std": statistics["std"]}
-    to_train = TensorImages(
-        data.train_images,
-        data.train_labels,
-        crop_padding=recipe.crop_padding,
-        flip=recipe.flip,
-        seed=seed,
-        **channels,
-    )
+    augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
+    to_train = TensorImages(data.train_images, data.train_labels, **augmented, **channels)
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
     # a last batch of a few images would give batch norm poor statistics
     train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, multiple=recipe.batch_size)
     return train_loader, tensor_loader(held_out, EVAL_BATCH)
 
 
-def _all_images(loader: Loader) -> Tensor:
-    return torch.cat([images for images, _ in loader])
-
-
 @torch.inference_mode()
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([net(batch) for batch in images.split(EVAL_BATCH)])
-
-
-def _check_fused(net: nn.Module, images: Tensor, logits: Tensor) -> float:
-    difference = (_logits(fuse(net), images) - logits).abs().max().item()
-    if not difference <= LARGEST_FUSED_DIFFERENCE:
-        raise RuntimeError(f"the fused network's logits differ by {difference:.1e} from the trained one's.")
-    return difference
-
-
-def _check_reloaded(reloaded: Tensor, logits: Tensor) -> None:
-    changed = int((reloaded.argmax(1) != logits.argmax(1)).sum())
-    if changed:
-        raise RuntimeError(f"the reloaded network predicts another digit for {changed} of {len(logits)} images.")
 
 
 def _classify_some(net: nn.Module, images: Tensor, labels: Tensor, say: Callable[[str], None]) -> None:

@@ -1,8 +1,10 @@
 """Write a network as a file for deployment, and check the file against the network before it is trusted."""
 
-import importlib
+import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,11 +14,9 @@ from torch import Tensor, nn
 
 from ..images.data_config import data_config
 from ..saving.detectors import refuse_detector
-from .metadata import metadata_of
-from .prepare import example_images, outputs_of, prepare
-from .torch_files import read_exported, read_torchscript, write_exported, write_torchscript
+from .prepare import METADATA_FILE, example_images, metadata_of, outputs_of, prepare
 
-__all__ = ["BATCHES", "FORMATS", "TOLERANCE", "Exported", "export"]
+__all__ = ["BATCHES", "FORMATS", "Exported", "export", "read_exported", "read_torchscript"]
 
 # format: what its files end with
 FORMATS = {"onnx": ".onnx", "torchscript": ".pt", "exported": ".pt2"}
@@ -30,17 +30,9 @@ _OTHER_SIZE = (32, 64)
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that gave the network's own outputs.
-
-    Attributes:
-        path: the file.
-        format: one of `FORMATS`.
-        difference: the largest absolute difference from the network over batches of the sizes `BATCHES`.
-        described: the metadata embedded in the file.
-    """
+    """A file, its largest absolute difference from the network over batches of `BATCHES`, and its embedded metadata."""
 
     path: Path
-    format: str
     difference: float
     described: dict[str, Any]
 
@@ -59,8 +51,7 @@ def export(
 
     Args:
         model: any network that takes images (B, C, H, W); it is left as it is.
-        path: file to write, with the ending of its format. A file that exists is replaced once the new one computes
-            what the network does.
+        path: file to write, with the ending of its format; it is replaced once the new one is checked.
         format: "onnx" (checked with ONNX Runtime), "torchscript" or "exported" (`torch.export`).
         image_size: (height, width) in pixels; None for the network's own.
         dynamic_size: leave height and width open as well. TorchScript always does.
@@ -71,17 +62,14 @@ def export(
         The file, and how closely it agrees.
 
     Raises:
-        ValueError: for an unknown format, a file with another ending, a network that `prepare` refuses or that the
-            format cannot express, or an operator set that cannot be had.
+        ValueError: for a wrong argument, a network that `prepare` refuses, or what the format cannot express.
         RuntimeError: when the file computes something else than the network.
         ImportError: when the extra "export" is not installed and ONNX is asked for.
     """
     if format not in FORMATS:
         raise ValueError(f"format={format!r}: pass one of {tuple(FORMATS)}.")
     if Path(path).suffix != FORMATS[format]:
-        raise ValueError(
-            f"path={str(path)!r}: the name of a file of the format {format} ends in {FORMATS[format]} (--output)."
-        )
+        raise ValueError(f"path={str(path)!r}: a file of the format {format} ends in {FORMATS[format]} (--output).")
     if opset is not None and format != "onnx":
         raise ValueError(f"opset={opset} belongs to ONNX: leave it out with format={format!r}.")
     refuse_detector(model)
@@ -91,16 +79,22 @@ def export(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = dict.fromkeys((0, 2, 3) if dynamic_size else (0,), torch.export.Dim.DYNAMIC)
-    write, read = _writer(format, shapes, described, opset)
+    write: Any = write_torchscript if format == "torchscript" else write_exported
+    read: Any = read_torchscript if format == "torchscript" else read_exported
+    if format == "onnx":
+        from .onnx_file import read_onnx, write_onnx  # an extra, for this format alone
+
+        write, read = partial(write_onnx, opset=opset), partial(read_onnx, opset=opset)
     with TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch, path.name)
         try:
-            write(net, example_images(input_size, 2), made)
+            write(net, example_images(input_size, 2), made, shapes, described)
         except Exception as error:  # the exporters raise types of their own
             said = " ".join(str(error).split())[:300]
+            others = f"Try another of {tuple(name for name in FORMATS if name != format)}."
+            remedy = "Try dynamic_size=False: some networks fix the image size." if dynamic_size else others
             raise ValueError(
-                f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. "
-                f"{_remedy(format, dynamic_size)}"
+                f"{described['model']} cannot be exported as {format}: {type(error).__name__}: {said}. {remedy}"
             ) from error
         try:
             run = read(made)
@@ -111,24 +105,42 @@ def export(
         difference = _compare(net, run, input_size, open_size=dynamic_size)
         for file in Path(scratch).iterdir():  # weights of more than 2 GB get a file of their own
             file.replace(path.parent / file.name)
-    return Exported(path, format, difference, described)
+    return Exported(path, difference, described)
 
 
-def _writer(
-    format: str, shapes: dict[int, Any], described: dict[str, Any], opset: int | None
-) -> tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Callable[[Tensor], list[Tensor]]]]:
-    """How a format is written and how it is read back."""
-    if format == "torchscript":
-        return (lambda net, _images, path: write_torchscript(net, path, described)), read_torchscript
-    if format == "exported":
-        return (lambda net, images, path: write_exported(net, images, path, shapes, described)), read_exported
-    onnx_file = importlib.import_module(".onnx_file", __package__)  # an extra, for this format alone
-    write = lambda net, images, path: onnx_file.write_onnx(net, images, path, shapes, described, opset)  # noqa: E731
-    return write, lambda path: onnx_file.read_onnx(path, opset)
+def write_torchscript(
+    net: nn.Module, _images: Tensor, path: Path, _shapes: dict[int, Any], described: dict[str, Any]
+) -> None:
+    """Script a network; any batch and image size that the network itself takes then works."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(net)
+        torch.jit.save(scripted, str(path), _extra_files={METADATA_FILE: json.dumps(described)})
+
+
+def read_torchscript(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function from images (B, C, H, W) to the list of outputs of a TorchScript file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return partial(outputs_of, torch.jit.load(str(path), map_location="cpu"))
+
+
+def write_exported(
+    net: nn.Module, images: Tensor, path: Path, shapes: dict[int, Any], described: dict[str, Any]
+) -> None:
+    """Export a network with `torch.export`, for a (B, C, H, W) example and its dynamic dimensions by axis."""
+    with torch.no_grad():
+        program = torch.export.export(net, (images,), dynamic_shapes=(shapes,))
+    torch.export.save(program, str(path), extra_files={METADATA_FILE: json.dumps(described)})
+
+
+def read_exported(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function from images (B, C, H, W) to the list of outputs of an exported program."""
+    return partial(outputs_of, torch.export.load(str(path)).module())
 
 
 def _input_size(model: nn.Module, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """(channels, height, width) that the network is exported for."""
+    """Return (channels, height, width) that the network is exported for."""
     if image_size is None and not getattr(model, "pretrained_cfg", None):
         raise ValueError(f"{type(model).__name__} names no input size: pass image_size=(height, width).")
     channels, *size = data_config(model)["input_size"]
@@ -170,9 +182,3 @@ def _compare(
                     )
                 largest = max(largest, difference)
     return largest
-
-
-def _remedy(format: str, dynamic_size: bool) -> str:
-    if dynamic_size:
-        return "Try dynamic_size=False: some networks fix the image size."
-    return f"Try another of {tuple(name for name in FORMATS if name != format)}."

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..extras import needs_extra
+from .prepare import outputs_of
 
 with needs_extra("export"):
     import onnx
@@ -22,6 +23,23 @@ with needs_extra("export"):
 __all__ = ["read_onnx", "write_onnx"]
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Run without the exporter's progress lines, notes to its own developers and failed conversions."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@_quiet()
 def write_onnx(
     net: nn.Module, images: Tensor, path: Path, shapes: dict[int, Any], described: dict[str, Any], opset: int | None
 ) -> None:
@@ -30,22 +48,21 @@ def write_onnx(
     ``images`` are a (B, C, H, W) example, ``shapes`` its dynamic dimensions by axis. The description becomes the file's
     metadata: text as it is, everything else as JSON.
     """
-    with _quiet():
-        program = torch.onnx.export(
-            net,
-            (images,),
-            dynamo=True,
-            dynamic_shapes=(shapes,),
-            input_names=["input"],
-            output_names=_output_names(net, images),
-            opset_version=opset,
-            verbose=False,
-        )
+    count = len(outputs_of(net, images))
+    program = torch.onnx.export(
+        net,
+        (images,),
+        dynamo=True,
+        dynamic_shapes=(shapes,),
+        input_names=["input"],
+        output_names=["output"] if count == 1 else [f"output{index}" for index in range(count)],
+        opset_version=opset,
+        verbose=False,
+    )
     assert program is not None
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in described.items()}
     program.model.metadata_props.update(texts)
-    with _quiet():
-        program.save(str(path))
+    program.save(str(path))
 
 
 def read_onnx(path: Path, opset: int | None = None) -> Callable[[Tensor], list[Tensor]]:
@@ -67,25 +84,3 @@ def read_onnx(path: Path, opset: int | None = None) -> Callable[[Tensor], list[T
         return [torch.from_numpy(output) for output in session.run(None, {"input": images.numpy()})]
 
     return run
-
-
-def _output_names(net: nn.Module, images: Tensor) -> list[str]:
-    with torch.no_grad():
-        outputs = net(images)
-    return ["output"] if isinstance(outputs, Tensor) else [f"output{index}" for index in range(len(outputs))]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's progress lines, its notes to its own developers and conversions that failed."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

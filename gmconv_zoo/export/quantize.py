@@ -20,19 +20,18 @@ __all__ = ["quantize_int8"]
 
 
 def quantize_int8(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
-    """A network with int8 weights (per output channel) and activations, its static masks folded in first.
+    """Return a network with int8 weights (per output channel) and activations, its static masks folded in first.
 
-    Quantising a masked kernel and quantising the plain one is the same thing once the mask is folded in, so a fused
-    network loses what the plain network loses. A dynamic stem's kernel is computed per image and stays float.
+    A fused network therefore loses what the plain network loses. The kernel of a dynamic stem is computed for each
+    image and stays in floating point.
 
     Args:
         model: any network; it is left as it is.
-        batches: prepared images, each (B, C, H, W) with B of at least 2; a few hundred images measure the
-            activations' ranges well enough.
+        batches: prepared images, each (B, C, H, W) with B of at least 2, a few hundred images in all.
 
     Returns:
-        A graph on the CPU with quantise and dequantise operations, for any batch; it computes in float as int8 would,
-        and `torch.compile` (inductor) turns the pairs into int8 kernels.
+        A graph on the CPU for any batch, which computes in floating point what int8 gives; `torch.compile` (inductor)
+        makes int8 kernels of it.
 
     Raises:
         ValueError: without batches, or for a network that `prepare` refuses or `torch.export` cannot capture.

@@ -1,4 +1,1 @@
-"""Files that a run writes and replaces as a whole: records as CSV and JSON, and state files of tensors.
-
-Import from the modules themselves, e.g. ``from gmconv_zoo.files.records import write_json``.
-"""
+"""Files that a run writes and replaces as a whole; import from the modules, e.g. ``gmconv_zoo.files.records``."""

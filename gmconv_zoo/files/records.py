@@ -17,31 +17,15 @@ from .._version import __version__
 from .replacing import replacing
 
 __all__ = [
-    "RESULTS_NAME",
-    "SUMMARY_NAME",
-    "Summary",
-    "environment",
-    "read_results",
-    "read_rows",
-    "replace_text",
-    "write_csv",
-    "write_json",
-    "write_results",
-    "write_rows",
-]
+    "RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "read_results", "read_rows", "replace_text",
+    "write_csv", "write_json", "write_results", "write_rows",
+]  # fmt: skip
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 
 
 class Summary:
-    """The rows of a run, kept in memory and, with a folder, in summary.csv.
-
-    The file is replaced as a whole at every row, so that it is complete whenever the run is killed.
-
-    Args:
-        folder: where the file is written; None to keep rows in memory only.
-        rows: the list to keep them in, with those of a run that is resumed.
-    """
+    """The rows of a run, in a list and, with a folder, in summary.csv, which every row replaces as a whole."""
 
     def __init__(self, folder: str | Path | None = None, *, rows: list[dict[str, Any]] | None = None) -> None:
         self.rows: list[dict[str, Any]] = [] if rows is None else rows
@@ -133,8 +117,7 @@ def _short(value: Any) -> Any:
 def replace_text(path: Path, text: str) -> None:
     """Replace a text file as a whole, and create its folder if it does not exist.
 
-    The file is written as UTF-8. Bytes of file names that are not UTF-8 are written as escapes such as ``\\udce9``. A
-    device such as /dev/stdout is written to, not replaced.
+    It is written as UTF-8, and bytes of file names that are not UTF-8 as escapes such as ``\\udce9``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as scratch:

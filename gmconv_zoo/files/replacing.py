@@ -18,9 +18,6 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     Args:
         path: file to replace, in a folder that exists.
         sync: whether the file must survive a loss of power.
-
-    Yields:
-        The path to write to.
     """
     if path.exists() and not path.is_file():
         yield path

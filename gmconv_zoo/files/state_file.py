@@ -21,7 +21,7 @@ def write_state(path: str | Path, state: dict[str, Any]) -> None:
     """Write a file that at every moment is the earlier one or the whole new one, also through a loss of power.
 
     Args:
-        path: in a folder that exists.
+        path: file in a folder that exists.
         state: dicts, lists, numbers, strings, booleans, None and tensors; tuples come back as lists. The tensors'
             names in the file are the keys that lead to them, joined by "/".
 
@@ -29,12 +29,10 @@ def write_state(path: str | Path, state: dict[str, Any]) -> None:
         OSError: when the disk is full or the folder cannot be written; the earlier file is untouched then.
         TypeError: for any other kind of value.
     """
-    path = Path(path)
     tensors: dict[str, Tensor] = {}
     structure = _flatten(state, "", tensors)
-    content = save(tensors, {"format": "pt", _META: json.dumps(structure)})
-    with replacing(path, sync=True) as scratch:
-        scratch.write_bytes(content)
+    with replacing(Path(path), sync=True) as scratch:
+        scratch.write_bytes(save(tensors, {"format": "pt", _META: json.dumps(structure)}))
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

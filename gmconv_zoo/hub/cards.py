@@ -1,9 +1,8 @@
 """Model cards: a description of a weight, made from its spec and from counts, in the form that the Hub reads."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
@@ -15,20 +14,11 @@ from ..sigmas import DYNAMIC_SPREAD
 from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
-__all__ = [
-    "ALLOWED_LICENCES",
-    "CardSubject",
-    "Kind",
-    "base_model",
-    "check_licence",
-    "eval_results",
-    "render_card",
-    "stem_line",
-    "subject_of",
-]
+__all__ = ["Kind", "base_model", "card_of", "check_licence", "eval_results", "render_card", "stem_line"]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
 ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
+_UNKNOWN_LICENCE = "the licence of the weights is not known"
 
 Kind = Literal["plain", "converted", "untrained", "mask-trained", "fused"]
 # What the weights are: the card's title, and the sentence below it.
@@ -68,60 +58,44 @@ _PAPERS = {
 _DATASETS = {"ImageNet-1k": "imagenet-1k", "CIFAR-10": "cifar10", "CIFAR-100": "cifar100"}
 
 
-@dataclass(frozen=True)
-class CardSubject:
-    """The subject of a model card.
-
-    Attributes:
-        spec: where the weights are and what is known about them.
-        kind: kind of weights.
-        profile: size and cost of the network.
-        load_name: name with which ``timm.create_model`` loads them.
-        start: name of the weights that their training started from; empty if it is not known or there are none.
-    """
-
-    spec: WeightSpec
-    kind: Kind
-    profile: Profile
-    load_name: str
-    start: str = ""
-
-
-def subject_of(spec: WeightSpec) -> CardSubject:
-    """Return the card subject of one of the zoo's own specs."""
+def card_of(spec: WeightSpec) -> str:
+    """Return the card of one of the zoo's own specs, see `render_card`."""
     kind: Kind = "mask-trained" if spec.conversion == "native" else "converted"
     if spec.model.startswith("stdconv_"):
         kind = "plain"
     counts = profile_registered(spec.model, num_classes=spec.num_classes, input_size=spec.input_size)
-    return CardSubject(spec, kind, counts, spec.name)
+    return render_card(spec, kind, counts, spec.name)
 
 
-def render_card(subject: CardSubject) -> str:
-    """Return the card as Markdown with the Hub's metadata block, ending in one newline.
+def render_card(spec: WeightSpec, kind: Kind, counts: Profile, load_name: str, *, start: str = "") -> str:
+    """Return a model card as Markdown with the Hub's metadata block, ending in one newline.
+
+    Args:
+        spec: where the weights are and what is known about them.
+        kind: kind of weights.
+        counts: size and cost of the network.
+        load_name: name with which ``timm.create_model`` loads the weights.
+        start: name of the weights that their training started from; empty if it is not known or there are none.
 
     Raises:
         ValueError: if the licence does not allow passing on derived weights.
     """
-    spec = subject.spec
-    title, sentence = _KINDS[subject.kind]
+    title, sentence = _KINDS[kind]
     card = ModelCard.from_template(
-        _metadata(subject),
+        _metadata(spec, start),
         template_path=str(_TEMPLATE),
-        title=f"{subject.load_name}: {title}",
+        title=f"{load_name}: {title}",
         headline=sentence.format(source=spec.source),
-        kind=subject.kind,
-        load_name=subject.load_name,
-        imports="import timm" if subject.kind == "fused" else "import gmconv_zoo  # registers the models\nimport timm",
-        licence=spec.licence,
-        derived=spec.conversion == "standard",
-        details=_details(subject),
-        metrics=_metric_rows(subject),
+        kind=kind,
+        load_name=load_name,
+        imports="import timm" if kind == "fused" else "import gmconv_zoo  # registers the models\nimport timm",
+        spec=spec,
+        details=_details(spec, counts),
+        metrics=_metric_rows(spec, kind),
         origins=_origins(spec),
-        size=subject.profile.input_size,
-        notes=spec.notes,
+        size=counts.input_size,
         names=_names(spec),
         repository=REPOSITORY,
-        topk=min(5, spec.num_classes),
         dynamic_stem=spec.model.startswith("gmconv_"),
     )
     return str(card).rstrip() + "\n"
@@ -136,34 +110,28 @@ def _names(spec: WeightSpec) -> str:
     return "[str(number) for number in range(model.num_classes)]  # the names of the classes are not recorded"
 
 
-def _metadata(subject: CardSubject) -> ModelCardData:
-    spec = subject.spec
+def _metadata(spec: WeightSpec, start: str) -> ModelCardData:
     check_licence(spec)
-    known = spec.measured or spec.upstream or spec.paper
+    known, own, task = spec.measured or spec.upstream or spec.paper, spec.measured, "image-classification"
+    values = {"Top-1 accuracy": own.top1, "Top-5 accuracy": own.top5} if own else {}
     return ModelCardData(
         license=spec.licence,
         library_name="timm",
-        pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "gmconv"],
+        pipeline_tag=task,
+        tags=[task, "timm", "gmconv"],
         datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
-        base_model=base_model(spec, subject.start),
-        model_name=spec.name if spec.measured else None,
-        eval_results=_measured_results(spec.measured) if spec.measured else None,
+        base_model=base_model(spec, start),
+        model_name=spec.name if own else None,
+        eval_results=eval_results(values, own.dataset, task, "accuracy") if own else None,
     )
 
 
 def check_licence(spec: WeightSpec) -> None:
     """Refuse a licence that does not allow passing on derived weights, or that is not known."""
-    allowed = ", ".join(ALLOWED_LICENCES)
-    if not spec.licence:
-        raise ValueError(
-            f"{spec.name}: the licence of the weights is not known. Pass it as licence (--licence), one of {allowed}."
-        )
     if spec.licence not in ALLOWED_LICENCES:
-        raise ValueError(
-            f"{spec.name}: licence {spec.licence!r} is not one of {allowed}: pass that of the weights as licence "
-            "(--licence)."
-        )
+        said = f"licence {spec.licence!r} is not one of those allowed" if spec.licence else _UNKNOWN_LICENCE
+        allowed = ", ".join(ALLOWED_LICENCES)
+        raise ValueError(f"{spec.name}: {said}. Pass that of the weights as licence (--licence), one of {allowed}.")
 
 
 def base_model(spec: WeightSpec, start: str) -> str | None:
@@ -180,17 +148,13 @@ def base_model(spec: WeightSpec, start: str) -> str | None:
     return hub_id if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id) else None
 
 
-def _measured_results(metric: Metric) -> list[EvalResult]:
-    values = {"Top-1 accuracy": metric.top1, "Top-5 accuracy": metric.top5}
-    kind = {"task_type": "image-classification", "metric_type": "accuracy", "dataset_type": _dataset_id(metric.dataset)}
-    return eval_results(values, dataset_name=metric.dataset, **kind)
-
-
-def eval_results(values: dict[str, float | None], *, dataset_type: str | None = None, **said: Any) -> list[EvalResult]:
+def eval_results(values: dict[str, float | None], dataset: str, task: str, metric: str) -> list[EvalResult]:
     """Return values by the name of the metric as the Hub lists them, without those that are None."""
-    said["dataset_type"] = dataset_type or "imagefolder"  # the Hub's word for anybody's own images
+    kind = _dataset_id(dataset) or "imagefolder"  # the Hub's word for anybody's own images
     return [
-        EvalResult(metric_name=name, metric_value=value, **said) for name, value in values.items() if value is not None
+        EvalResult(task, kind, dataset, metric, value, metric_name=name)
+        for name, value in values.items()
+        if value is not None
     ]
 
 
@@ -201,13 +165,13 @@ def _dataset_id(dataset: str) -> str | None:
     return _DATASETS.get(first, first if named else None)
 
 
-def _details(subject: CardSubject) -> dict[str, str]:
-    spec, counts = subject.spec, subject.profile
-    size = _pixels(counts.input_size)
+def _details(spec: WeightSpec, counts: Profile) -> dict[str, str]:
+    sides = (counts.input_size, spec.test_input_size or spec.input_size)
+    size, tested = (f"{height} x {width}" for _, height, width in sides)
     mode = "" if spec.crop_mode == "center" else f" ({spec.crop_mode})"
     images = f"{size}, crop {spec.crop_pct:g}{mode}, {spec.interpolation}"
     if spec.test_input_size:
-        images += f"; for testing {_pixels(spec.test_input_size)}, crop {spec.test_crop_pct or spec.crop_pct:g}"
+        images += f"; for testing {tested}, crop {spec.test_crop_pct or spec.crop_pct:g}"
     details = {
         "Parameters": f"{counts.parameters:,} ({counts.parameters / 1e6:.2f} M)",
         "GMACs": f"{counts.macs / 1e9:.3g} at {size}",
@@ -220,7 +184,9 @@ def _details(subject: CardSubject) -> dict[str, str]:
     for net, (title, address) in _PAPERS.items():
         if net in spec.model:
             details["Architecture"] = f"{title}, {address}"
-    details["Original weights"] = _original(spec)
+    details["Original weights"] = spec.source
+    if spec.conversion == "standard":
+        details["Original weights"] += f", {spec.url or f'https://huggingface.co/{spec.hf_hub_id}'}"
     if spec.recipe:
         details["Recipe"] = spec.recipe
     if spec.stem is not None:
@@ -242,37 +208,26 @@ def stem_line(stem: Stem) -> str:
     return said
 
 
-def _original(spec: WeightSpec) -> str:
-    if spec.conversion == "native":
-        return spec.source
-    return f"{spec.source}, {spec.url or f'https://huggingface.co/{spec.hf_hub_id}'}"
-
-
-def _pixels(size: tuple[int, int, int]) -> str:
-    return f"{size[1]} x {size[2]}"
-
-
-def _metric_rows(subject: CardSubject) -> list[tuple[str, ...]]:
-    spec = subject.spec
-    no_paper = "does not apply" if subject.kind in ("plain", "fused") else "does not apply: masks untrained"
-    if spec.conversion == "native" and subject.kind in ("plain", "mask-trained"):
+def _metric_rows(spec: WeightSpec, kind: Kind) -> list[tuple[str, ...]]:
+    no_paper = "does not apply" if kind in ("plain", "fused") else "does not apply: masks untrained"
+    if spec.conversion == "native" and kind in ("plain", "mask-trained"):
         no_paper = "none for this recipe"
     columns = ((spec.measured, "not measured"), (spec.upstream, "none published"), (spec.paper, no_paper))
+
+    def cell(metric: Metric | None, name: str, absent: str) -> str:
+        value = getattr(metric, name, None)
+        return absent if value is None else f"{value:g}"
+
     return [
-        (label, *(_value(getattr(metric, name, None), absent) for metric, absent in columns))
+        (label, *(cell(metric, name, absent) for metric, absent in columns))
         for label, name in (("top-1 (%)", "top1"), ("top-5 (%)", "top5"))
     ]
 
 
-def _value(value: float | None, absent: str) -> str:
-    return absent if value is None else f"{value:g}"
-
-
 def _origins(spec: WeightSpec) -> list[str]:
     named = (("Measured", spec.measured), ("Published for the source", spec.upstream), ("Paper", spec.paper))
-    return [_origin(label, metric) for label, metric in named if metric]
-
-
-def _origin(label: str, metric: Metric) -> str:
-    date = f", {metric.date}" if metric.date else ""
-    return f"{label}: {metric.dataset}, {metric.origin}{date}."
+    return [
+        f"{label}: {metric.dataset}, {metric.origin}{metric.date and f', {metric.date}'}."
+        for label, metric in named
+        if metric
+    ]

@@ -19,7 +19,7 @@ from .measured import DetectionMetric
 __all__ = ["check_detector", "check_tensors", "detector_card"]
 
 _TEMPLATE = Path(__file__).with_name("detector_card_template.md.jinja")
-_TASK = {"task_type": "object-detection", "metric_type": "mAP"}
+_TASK = "object-detection"
 _HEADS = {
     "faster_rcnn": ("Faster R-CNN", "https://arxiv.org/abs/1506.01497"),
     "cascade_rcnn": ("Cascade R-CNN", "https://arxiv.org/abs/1712.00726"),
@@ -40,21 +40,17 @@ _NORMS = {
 def detector_card(
     detector: Any, spec: WeightSpec, kind: Kind, metric: DetectionMetric | None, *, start: str = ""
 ) -> str:
-    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `CardSubject`.
-
-    Raises:
-        ValueError: if the licence does not allow passing on derived weights.
-    """
+    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `render_card`."""
     check_licence(spec)
     plan = detector.gmconv_plan
     data = ModelCardData(
         license=spec.licence,
         library_name="gmconv_zoo",
-        pipeline_tag=_TASK["task_type"],
-        tags=["object-detection", "gmconv"],
+        pipeline_tag=_TASK,
+        tags=[_TASK, "gmconv"],
         base_model=base_model(spec, start),
         model_name=spec.name if metric else None,
-        eval_results=eval_results(metric.values, dataset_name=metric.dataset, **_TASK) if metric else None,
+        eval_results=eval_results(metric.values, metric.dataset, _TASK, "mAP") if metric else None,
     )
     head, _ = _HEADS[plan["head"]]
     card = ModelCard.from_template(

@@ -21,28 +21,22 @@ def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
         patterns: names or patterns such as "*resnet18" or "gmconv_resnet50.*"; empty for all.
 
     Returns:
-        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any: "model", "tag",
-        "parameters", "gmacs", "image_size" in pixels, "top1" in percent with its "dataset" and "origin" (this
-        project's measurement, or else the source's number), and "cached".
+        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any. Its "top1" in
+        percent is this project's measurement, or else the source's number.
 
     Raises:
         ValueError: for a pattern that matches nothing.
     """
-    names = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
-    pairs: list[tuple[str, WeightSpec | None]] = []
-    for name in names:
-        pairs += [(name, spec) for spec in specs_of(name)] or [(name, None)]
-    wanted = list(patterns)
+    models = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
+    found: dict[str, tuple[str, WeightSpec | None]] = {}
+    for model in models:
+        specs: list[WeightSpec | None] = [*specs_of(model)] or [None]
+        found |= {model if spec is None else spec.name: (model, spec) for spec in specs}
+    wanted = list(patterns) or ["*"]
     for pattern in wanted:
-        if not any(fits(spec.name if spec else name, pattern) for name, spec in pairs):
-            raise ValueError(
-                f"no network matches {pattern!r}: pass names or patterns such as '*resnet50*'; gmconv models lists all."
-            )
-    return [
-        _row(name, spec)
-        for name, spec in pairs
-        if not wanted or any(fits(spec.name if spec else name, pattern) for pattern in wanted)
-    ]
+        if not any(fits(name, pattern) for name in found):
+            raise ValueError(f"no network matches {pattern!r}: pass names that gmconv models lists, or patterns.")
+    return [_row(*found[name]) for name in found if any(fits(name, pattern) for pattern in wanted)]
 
 
 def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:

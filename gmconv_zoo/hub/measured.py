@@ -10,21 +10,14 @@ from ..saving import CONFIG_NAME
 from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
 
-__all__ = ["DetectionMetric", "choose_measured", "read_measured", "read_start", "read_stem"]
+__all__ = ["DetectionMetric", "choose_measured", "read_start", "read_stem"]
 
 _AVERAGE_PRECISIONS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 @dataclass(frozen=True)
 class DetectionMetric:
-    """Average precision of a detector in percent, and where the numbers come from.
-
-    Attributes:
-        values: AP, AP50, AP75, APs, APm and APl; None if there is no such object.
-        per_class: AP by the name of the class.
-        images: number of images.
-        dataset, origin, date: as in `Metric`.
-    """
+    """Average precision of a detector and of each class in percent, None without such objects; the rest as `Metric`."""
 
     values: dict[str, float | None]
     per_class: dict[str, float | None]
@@ -50,10 +43,7 @@ def choose_measured(
         top1, top5: accuracy in percent if it was measured elsewhere; without them, results.json is read.
         dataset: dataset and split that was measured, e.g. "CIFAR-10 test".
         origin: how and where it was measured.
-        absent: publish without a metric.
-
-    Returns:
-        The metric, or None for weights that are published as not measured.
+        absent: publish without a metric, which is None then.
 
     Raises:
         ValueError: if the folder does not exist, or the metric is missing (and not declared absent) or incomplete.
@@ -63,10 +53,7 @@ def choose_measured(
     given = top1 is not None or top5 is not None or bool(origin)
     if absent:
         if given:
-            raise ValueError(
-                "absent (--no-metric) excludes a measured accuracy: leave it out, or top1, top5 and origin (--top1, "
-                "--top5, --origin)."
-            )
+            raise ValueError("absent (--no-metric) excludes a measured accuracy (--top1, --origin): pass either.")
         return None
     if holds_detector(folder):
         return _detection_metric(folder, dataset, given=given)
@@ -78,29 +65,19 @@ def choose_measured(
         if top5 is not None and not top1 <= top5 <= 100:
             raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
-            raise ValueError(
-                f"top1={top1:g}: say what was measured and how, with dataset and origin (--dataset, --origin)."
-            )
+            raise ValueError(f"top1={top1:g}: say what was measured and how, as dataset and origin (--origin).")
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
-    metric = read_measured(folder, dataset=dataset)
+    metric = _recorded_metric(folder, dataset)
     if metric is None:
         if not Path(folder, CONFIG_NAME).is_file():
             raise ValueError(f"{folder} has no {CONFIG_NAME}: pass a folder that gmconv_zoo.save or a training wrote.")
-        raise ValueError(
-            f"{Path(folder) / RESULTS_NAME} records no score: pass the measured --top1 with --dataset and --origin, "
-            'or --no-metric, and the card will read "not measured".'
-        )
+        path = Path(folder) / RESULTS_NAME
+        raise ValueError(f"{path} records no score: pass the measured --top1, --dataset and --origin, or --no-metric.")
     return metric
 
 
-def read_measured(folder: str | Path, *, dataset: str = "") -> Metric | None:
-    """Return the accuracy in a run's results.json, with the machine and versions as its origin; None without a score.
-
-    `dataset` is what was measured, e.g. "CIFAR-10 test", if the record does not name it.
-
-    Raises:
-        ValueError: for a file that cannot be read as such a record, or a score of a dataset without a name.
-    """
+def _recorded_metric(folder: str | Path, dataset: str) -> Metric | None:
+    """Return the accuracy in a run's results.json, with machine and versions as its origin; None without a score."""
     path = Path(folder) / RESULTS_NAME
     record = read_results(folder)
     try:
@@ -142,10 +119,9 @@ def _percent(share: float | None) -> float | None:
 
 
 def read_start(folder: str | Path) -> str | None:
-    """Return the name of the weights that a run in a folder started from.
+    """Return the name of the weights that a run started from: timm's, the Hub's, or the last part of a folder's path.
 
-    That is a name of timm's, a repository on the Hub, or the last part of the path of a folder. It is empty for random
-    weights, and None where nothing was recorded.
+    It is empty for random weights, and None where nothing was recorded.
     """
     record = read_results(folder)
     if start := record.get("start"):

@@ -30,9 +30,9 @@ class Profile:
 
 
 def profile(model: nn.Module, input_size: tuple[int, int, int]) -> Profile:
-    """Count parameters and operations of a network on the meta device, where a forward pass computes shapes only.
+    """Count parameters and operations of a network on the meta device, which is put into eval mode.
 
-    The network is put into eval mode; the image has (channels, height, width) in pixels.
+    The image has (channels, height, width) in pixels. On this device, a forward pass computes shapes only.
     """
     activations = 0
 

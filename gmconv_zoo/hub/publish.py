@@ -29,8 +29,8 @@ class PublishError(RuntimeError):
 def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
     """Publish a folder under a version.
 
-    All files are pushed in one commit, and the tag is set last, after every file has been read back. An interrupted
-    call therefore leaves no tag, and the same call resumes it. If the tag already has these files, nothing is done.
+    All files are pushed in one commit, and the tag is set last, after every file has been read back: the same call
+    resumes an interrupted one, and does nothing if the tag already has these files.
 
     Args:
         staged: folder that `stage` wrote.
@@ -42,8 +42,7 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         The spec, with the commit and the weights' sha256 filled in.
 
     Raises:
-        PublishError: if the tag exists with other files, the repository contains pickled weights, the Hub refuses or
-            does not answer, or the files read back are not those that were sent.
+        PublishError: for a tag with other files, a repository with pickles, a Hub that refuses, or damaged files.
     """
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: sha256_of(path) for path in staged.files}
@@ -53,15 +52,11 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         tagged = commit is not None
         if commit is None or _differing(api, repo_id, commit, digests):
             if tagged and not force:
-                raise PublishError(
-                    f"{repo_id} has a tag {tag} with other files, which others may rely on: pass another tag, or "
-                    "force to replace it."
-                )
+                raise PublishError(f"{repo_id} has a tag {tag} with other files: pass another tag, or force (--force).")
             commit = _commit(api, repo_id, staged.files, tag)
             if differing := _differing(api, repo_id, commit, digests):
-                raise PublishError(
-                    f"{repo_id}: the {differing[0]} on the Hub is not what was sent; it was not tagged. Publish again."
-                )
+                said = f"the {differing[0]} on the Hub is not what was sent; it was not tagged"
+                raise PublishError(f"{repo_id}: {said}. Publish again.")
             if tagged:
                 api.delete_tag(repo_id, tag=tag)
             api.create_tag(repo_id, tag=tag, revision=commit)
@@ -70,11 +65,8 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
 
 def spec_row(spec: WeightSpec) -> str:
     """Return a spec as the Python expression that makes it, without fields that have their default."""
-    lines = [
-        f"    {field.name}={getattr(spec, field.name)!r},"
-        for field in fields(spec)
-        if getattr(spec, field.name) != field.default
-    ]
+    values = [(field, getattr(spec, field.name)) for field in fields(spec)]
+    lines = [f"    {field.name}={value!r}," for field, value in values if value != field.default]
     return "\n".join(["WeightSpec(", *lines, ")"])
 
 
@@ -82,10 +74,8 @@ def _commit(api: HfApi, repo_id: str, files: list[Path], tag: str) -> str:
     info = api.model_info(repo_id)
     pickles = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(_PICKLES)]
     if pickles:
-        raise PublishError(
-            f"{repo_id} holds {pickles[0]}, which clients load where safetensors are missing: delete it on the Hub "
-            "first, or publish to another repository."
-        )
+        said = "which clients may load in place of safetensors: delete it on the Hub, or choose another repository"
+        raise PublishError(f"{repo_id} holds {pickles[0]}, {said}.")
     operations = [CommitOperationAdd(path.name, path) for path in files]
     # a file that the Hub has already is not sent again; a commit without changes is not made
     made = api.create_commit(repo_id, operations, commit_message=f"Publish {tag}", parent_commit=info.sha)

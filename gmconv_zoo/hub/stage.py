@@ -1,6 +1,7 @@
 """The exact folder that is published: weights, configuration and card, checked by loading it as a user will."""
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,18 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from ..conversion import fuse, has_masks
+from ..conversion import fuse, has_masks, present_conversion
 from ..files.records import RESULTS_NAME, read_results, write_json
-from ..layers import DGMConv2d, SGMConv2d, initial_sigma
+from ..layers import DGMConv2d, SGMConv2d
+from ..layers.static import initial_sigma
+from ..models._build import masks_of
 from ..models._names import FAMILIES
 from ..saving import CONFIG_NAME, WEIGHTS_NAME, load, save
 from ..saving.detectors import is_detector, main_network
 from ..saving.named import is_timm_name
 from ..saving.targets import check_target
 from ..weights.specs import EVALUATION, Metric, WeightSpec
-from .cards import CardSubject, Kind, render_card
+from .cards import Kind, render_card
 from .detectors import check_detector, check_tensors, detector_card
 from .measured import DetectionMetric, read_start, read_stem
 from .profile import profile
@@ -70,18 +73,13 @@ def stage(
 
     Args:
         folder: folder that `gmconv_zoo.save` wrote, with results.json if training recorded one.
-        out: folder to write, created if it does not exist; it must not be ``folder``, nor contain other files.
+        out: folder to write; it must not be ``folder``, nor contain other files.
         repo_id: "ORG/NAME", its name on the Hub; with NAME = "<model>.<tag>", the spec gets that tag.
         measured: metric of these weights, see `choose_measured`; None makes the card say "not measured".
-        licence: licence in the Hub's spelling; by default, that in the network's configuration, or for a detector that
-            of the weights which training started from, according to results.json.
-        source: source of the weights in words; by default, the weights that training started from, according to
-            results.json.
+        licence: licence in the Hub's spelling; by default, the network's, or of a detector that of its first weights.
+        source: source of the weights in words; by default, the weights that training started from.
         fused: fold the static masks in and publish the plain network of timm.
         overwrite: replace an earlier staging in ``out``.
-
-    Returns:
-        The checked folder.
 
     Raises:
         ValueError: for a network that cannot be published in this way; the message says why.
@@ -111,11 +109,9 @@ def stage(
         else:
             spec, kind, card = _write_classifier(model, made, measured, start or "", fields, fused)
         (made / CARD_NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
-        out.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             (out / name).unlink(missing_ok=True)
-        for path in made.iterdir():
-            shutil.move(path, out / path.name)
+        shutil.copytree(made, out, dirs_exist_ok=True)
     return Staged(out, spec, kind, "" if fused else _no_tag(model, spec.model))
 
 
@@ -131,7 +127,7 @@ def _check_repository(repo_id: str) -> None:
 def _write_classifier(
     model: nn.Module, out: Path, measured: Any, start: str, fields: dict[str, Any], fused: bool
 ) -> tuple[WeightSpec, Kind, str]:
-    """Write and check a classifier in an empty folder; returns its spec, kind and card."""
+    """Write and check a classifier in an empty folder, and return its spec, kind and card."""
     published = _fused(model) if fused else model
     save(published, out)
     config = json.loads((out / CONFIG_NAME).read_text(encoding="utf-8"))
@@ -144,7 +140,7 @@ def _write_classifier(
     if fused or spec.model.startswith("stdconv_"):
         kind = "fused" if fused else "plain"
     counts = profile(published.to("meta"), spec.input_size)
-    return spec, kind, render_card(CardSubject(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start))
+    return spec, kind, render_card(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start=start)
 
 
 def _write_detector(
@@ -193,38 +189,30 @@ def _masks_are_trained(model: nn.Module) -> bool:
     """Tell whether any parameter of a mask differs from its initial value."""
     conversion: Any = getattr(model, "gmconv_conversion", None)
     for module in model.modules():
-        if isinstance(module, SGMConv2d):
-            sigma = module.sigma.detach()
-        elif isinstance(module, DGMConv2d):
-            if module.sigma_module.fc.weight.count_nonzero():
-                return True
-            sigma = module.sigma_module.fc.bias.detach()[:1]
-        else:
-            continue
-        # no training moves a sigma by less than its rounding in half precision
-        start = torch.tensor(initial_sigma(module.kernel_size, conversion.sigma_init)).double()
-        if not torch.allclose(sigma.double(), start, rtol=1 / 128, atol=0.0):
+        if isinstance(module, DGMConv2d) and module.sigma_module.fc.weight.count_nonzero():
             return True
+        if isinstance(module, (SGMConv2d, DGMConv2d)):
+            sigma = module.sigma if isinstance(module, SGMConv2d) else module.sigma_module.fc.bias[0]
+            start = initial_sigma(module.kernel_size, conversion.sigma_init)
+            # no training moves a sigma by less than its rounding in half precision
+            if not math.isclose(sigma.item(), start, rel_tol=1 / 128):
+                return True
     return False
 
 
 def _fused(model: nn.Module) -> nn.Module:
-    plain = fuse(model)
-    dynamic = [name for name, module in plain.named_modules() if isinstance(module, DGMConv2d)]
-    if dynamic:
-        raise ValueError(
-            f"{dynamic[0]} has a dynamic mask, whose kernel depends on the image and cannot be folded in: publish this "
-            "network without fusing."
-        )
-    return plain
+    for name, module in model.named_modules():
+        if isinstance(module, DGMConv2d):
+            raise ValueError(f"{name} has a dynamic mask, which cannot be folded in: leave out fused (--fused).")
+    return fuse(model)
 
 
 def _check_publishable(config: dict[str, Any], *, fused: bool) -> None:
     architecture = config.get("architecture") or ""
     if not architecture or config.get("gmconv"):
         raise ValueError(
-            "timm cannot rebuild a network that was converted after it was built: build it from one of this "
-            "package's models, or publish it fused when all its masks are static."
+            "timm cannot rebuild a network that was converted after it was built: build one of this package's models, "
+            "or publish it fused (--fused) if all its masks are static."
         )
     own = architecture.startswith(FAMILIES)
     if fused and own:
@@ -254,16 +242,12 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
     """Say why a network cannot be a tag, which is built with the conversion of its family; empty if it can."""
     if is_detector(model):
         return "a detector is loaded from its repository, and timm has no name for it."
-    with torch.device("meta"):
-        usual: Any = getattr(timm.create_model(architecture), "gmconv_conversion", None)
-    if usual is None:
-        return ""
-    own: Any = model.gmconv_conversion
-    there = own.to_dict()
-    for key, value in usual.to_dict().items():
-        if there[key] != value:
+    usual, own = masks_of(architecture), present_conversion(model)
+    trained_with = own.to_dict() if own is not None else {}
+    for key, value in usual.to_dict().items() if usual is not None else ():
+        if (there := trained_with.get(key, value)) != value:
             return (
-                f"it was trained with {key}={there[key]!r} and {architecture} has {value!r}, which no tag can change. "
+                f"it was trained with {key}={there!r} and {architecture} has {value!r}, which no tag can change. "
                 "A repository on the Hub can, because its configuration contains it."
             )
     return ""
@@ -271,11 +255,8 @@ def _no_tag(model: nn.Module, architecture: str) -> str:
 
 def _spec(config: dict[str, Any], measured: Metric | None, fields: dict[str, Any]) -> WeightSpec:
     cfg = config["pretrained_cfg"]
-    kept: dict[str, Any] = {
-        key: tuple(cfg[key]) if isinstance(cfg[key], list) else cfg[key]
-        for key in EVALUATION
-        if cfg.get(key) is not None
-    }
+    kept: dict[str, Any] = {key: cfg[key] for key in EVALUATION if cfg.get(key) is not None}
+    kept = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
     return WeightSpec(
         config["architecture"],
         fields["hf_hub_id"].rpartition("/")[2].partition(".")[2] or "untagged",

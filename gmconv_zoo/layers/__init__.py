@@ -1,26 +1,9 @@
-"""The Gaussian mask convolutions as drop-in layers."""
+"""The Gaussian mask convolutions as drop-in layers; import their helpers from the modules themselves."""
 
-from .copying import check_network, copy_network, take_attributes
-from .dynamic import SIGMA_DESIGNS, STEM_HIDDEN_CHANNELS, DGMConv2d, SigmaModule
-from .masks import circular_mask, elliptical_mask, kernel_sigma, smallest_mask_value
-from .per_sample_conv import FORMS, per_sample_conv2d
-from .static import SGMConv2d, check_sigma_init, initial_sigma
+from .copying import check_network, copy_network
+from .dynamic import DGMConv2d
+from .masks import circular_mask, elliptical_mask
+from .per_sample_conv import FORMS
+from .static import SGMConv2d
 
-__all__ = [
-    "FORMS",
-    "SIGMA_DESIGNS",
-    "STEM_HIDDEN_CHANNELS",
-    "DGMConv2d",
-    "SGMConv2d",
-    "SigmaModule",
-    "check_network",
-    "check_sigma_init",
-    "circular_mask",
-    "copy_network",
-    "elliptical_mask",
-    "initial_sigma",
-    "kernel_sigma",
-    "per_sample_conv2d",
-    "smallest_mask_value",
-    "take_attributes",
-]
+__all__ = ["FORMS", "DGMConv2d", "SGMConv2d", "check_network", "circular_mask", "copy_network", "elliptical_mask"]

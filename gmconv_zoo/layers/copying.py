@@ -15,11 +15,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def check_network(model: Any) -> None:
-    """Check that a network was passed, not its name or its state dict.
-
-    Raises:
-        TypeError: for anything else.
-    """
+    """Check that a network was passed, not its name or its state dict; TypeError for anything else."""
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model={textwrap.shorten(repr(model), 80)}: pass a network; timm.create_model builds one from a name, and "
@@ -63,8 +59,7 @@ def plain_copy(layer: ModuleT) -> ModuleT:
 def take_attributes(layer: nn.Module, old: nn.Module, *, but: tuple[str, ...] = ()) -> None:
     """Give a layer the hooks of the layer that it replaces, and the attributes that it does not have itself.
 
-    What ``torch.compile`` made of the old layer is not taken over, nor hooks and attributes with one of the parts in
-    ``but`` in their name.
+    Names with one of the parts in ``but`` are left out, as is what ``torch.compile`` made of the old layer.
     """
     for name, value in old.__getstate__().items():
         if ("hook" in name or not hasattr(layer, name)) and not any(part in name for part in but):

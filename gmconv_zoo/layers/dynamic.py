@@ -1,7 +1,7 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
 import torch
-from timm.layers import pad_same
+from timm.layers import get_device_dtype, pad_same
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,7 +32,7 @@ class SigmaModule(nn.Module):
         in_channels: C of the input.
         hidden_channels: width h of the hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
         sigma_design: one of `SIGMA_DESIGNS`.
-        sigma_init: the sigma every sample starts with, in kernel taps.
+        sigma_init: the sigma that every sample starts with, in kernel taps.
         device, dtype: as in `torch.nn.Linear`.
 
     Raises:
@@ -87,9 +87,9 @@ class SigmaModule(nn.Module):
     def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
         """Draw new weights for every hidden unit that is 0 for the whole batch.
 
-        The unit's column in the last layer becomes 0. It contributed nothing to the sigmas of these inputs and still
-        contributes nothing, so their outputs stay. Its row in the first layer is drawn as at the start, and negated if
-        the unit would be 0 for more than half of the batch.
+        The unit's column in the last layer becomes 0, so that it still contributes nothing to the sigmas of these
+        inputs. Its row in the first layer is drawn as at the start, and negated if the unit would be 0 for more than
+        half of the batch.
 
         Args:
             x: (B, C, H, W) inputs of the layer.
@@ -114,12 +114,8 @@ class SigmaModule(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
         predicted = self.fc(self.hidden(x))
-        sigma1 = predicted[:, 0]
-        if self.sigma_design == "ratio":
-            return sigma1, sigma1 * predicted[:, 1]
-        if self.sigma_design == "pair":
-            return sigma1, predicted[:, 1]
-        return sigma1, sigma1
+        sigma1, last = predicted[:, 0], predicted[:, -1]  # the same one in the design "single"
+        return sigma1, sigma1 * last if self.sigma_design == "ratio" else last
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction
@@ -130,19 +126,7 @@ class DGMConv2d(nn.Conv2d):
     no ``fuse()``: the kernel depends on the input.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: height and width in taps, each at least 1 and not both 1.
-        stride: step in pixels, as in `torch.nn.Conv2d`.
-        padding: pixels added on each side, "same" or "valid".
-        dilation: distance of the taps in pixels.
-        groups: number of groups of channels.
-        bias: whether a bias is added to the output.
-        padding_mode: as in `torch.nn.Conv2d`.
-        device: device of the parameters.
-        dtype: data type of the parameters.
-        sigma_init: the sigma every sample starts with, in kernel taps, above 0 (5 in the paper), or "kernel" for half
-            the kernel's width, see `initial_sigma`.
+        sigma_init: the sigma that every sample starts with, as in `SGMConv2d`.
         sigma_design: what is predicted (Table IV): "ratio" (sigma1 and sigma2 / sigma1), "pair" or "single".
         hidden_channels: width of the sigma module's hidden layer; None for Eq. 7's floor(2C / r) with r = 4/3.
 
@@ -154,8 +138,7 @@ class DGMConv2d(nn.Conv2d):
         form: one of `per_sample_conv.FORMS`, or None (the default) to choose by device and by export.
 
     Raises:
-        ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or inputs with another
-            number of channels.
+        ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or another number of channels.
     """
 
     kernel_size: tuple[int, int]
@@ -187,17 +170,14 @@ class DGMConv2d(nn.Conv2d):
             self.padding = "same"  # type: ignore[assignment]
         self.pads_to_input = follows_input
         sigma = initial_sigma(self.kernel_size, sigma_init)
-        self.explicit_pad_mode = _explicit_pad_mode(self)
-        self.conv_padding = _zero_padding(self)
+        # what is not a number of zeros on each side is padded before the convolution
+        explicit = self.padding_mode != "zeros" or isinstance(self.padding, str)
+        pads = explicit and self.padding != "valid"
+        self.explicit_pad_mode = self.padding_mode.replace("zeros", "constant") if pads else ""
+        self.conv_padding = (0, 0) if explicit else (int(self.padding[0]), int(self.padding[1]))
         self.form: str | None = None
-        self.sigma_module = SigmaModule(
-            in_channels,
-            hidden_channels,
-            sigma_design=sigma_design,
-            sigma_init=sigma,
-            device=self.weight.device,
-            dtype=self.weight.dtype,
-        )
+        options = {"sigma_design": sigma_design, "sigma_init": sigma, **get_device_dtype(self)}
+        self.sigma_module = SigmaModule(in_channels, hidden_channels, **options)
 
     def mask(self, x: Tensor) -> Tensor:
         """Return the (B, kH, kW) masks of (B, C, H, W) inputs, in at least float32."""
@@ -219,21 +199,11 @@ class DGMConv2d(nn.Conv2d):
 
     @torch.jit.ignore
     def set_hidden_channels(self, hidden_channels: int) -> None:
-        """Replace the sigma module by a fresh one of another width, for a checkpoint that was saved with it.
-
-        Args:
-            hidden_channels: width of the hidden layer, at least 1.
-        """
-        old = self.sigma_module.fc
-        self.sigma_module = SigmaModule(
-            self.in_channels,
-            hidden_channels,
-            sigma_design=self.sigma_module.sigma_design,
-            device=old.weight.device,
-            dtype=old.weight.dtype,
-        ).train(self.training)
-        with torch.no_grad():
-            self.sigma_module.fc.bias.copy_(old.bias)
+        """Replace the sigma module by a fresh one of at least 1 hidden units, for a checkpoint that was saved so."""
+        old = self.sigma_module
+        options = {"sigma_design": old.sigma_design, **get_device_dtype(old)}
+        self.sigma_module = SigmaModule(self.in_channels, hidden_channels, **options).train(self.training)
+        self.sigma_module.fc.bias.data.copy_(old.fc.bias.data)
 
     @torch.jit.ignore
     def extra_repr(self) -> str:
@@ -295,24 +265,6 @@ def _batched_like(out: Tensor, x: Tensor) -> Tensor:
     return out.squeeze(0) if x.ndim == 3 else out
 
 
-def _explicit_pad_mode(conv: nn.Conv2d) -> str:
-    """Return the mode of padding before the convolution; empty where the convolution pads with zeros itself."""
-    if conv.padding_mode != "zeros":
-        return conv.padding_mode
-    return "constant" if conv.padding == "same" else ""
-
-
-def _zero_padding(conv: nn.Conv2d) -> tuple[int, int]:
-    """Return the zero padding that is left to the convolution itself."""
-    if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-        return (0, 0)
-    return (int(conv.padding[0]), int(conv.padding[1]))
-
-
 # Leaves for torch.fx, whose proxies cannot enter branches on shapes.
-torch.fx.wrap("per_sample_conv2d")
-torch.fx.wrap("pad_same")
-torch.fx.wrap("_largest")
-torch.fx.wrap("_check_channels")
-torch.fx.wrap("_as_batch")
-torch.fx.wrap("_batched_like")
+for _name in ("per_sample_conv2d", "pad_same", "_largest", "_check_channels", "_as_batch", "_batched_like"):
+    torch.fx.wrap(_name)

@@ -47,13 +47,10 @@ def per_sample_conv2d(
         bias: (O,) or None.
         stride, padding, dilation: (vertical, horizontal), in pixels.
         groups: channel groups, I = C / groups.
-        form: one of `FORMS`; None chooses by device, size and whether the call is being exported or compiled.
+        form: one of `FORMS`, ValueError for others; None chooses by device, size and whether the call is exported.
 
     Returns:
         (B, O, H', W'); in channels_last if x is, except in the form "matmul".
-
-    Raises:
-        ValueError: for an unknown form.
     """
     if torch.jit.is_scripting():
         return _matmul(x, weight, bias, stride, padding, dilation, groups)

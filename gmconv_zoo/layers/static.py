@@ -22,20 +22,10 @@ class SGMConv2d(nn.Conv2d):
     """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
 
     Takes every argument of `torch.nn.Conv2d`. In addition, ``padding="same"`` may be combined with a stride, and then
-    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding.
+    pads as TensorFlow's SAME does; at stride 1, this is torch's own padding. The kernel must not be 1x1, whose mask is
+    identically 1.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: height and width in taps, each at least 1 and not both 1 (a 1x1 mask is identically 1).
-        stride: step in pixels, as in `torch.nn.Conv2d`.
-        padding: pixels added on each side, "same" or "valid".
-        dilation: distance of the taps in pixels.
-        groups: number of groups of channels.
-        bias: whether a bias is added to the output.
-        padding_mode: as in `torch.nn.Conv2d`.
-        device: device of the parameters.
-        dtype: data type of the parameters.
         sigma_init: initial sigma in kernel taps, above 0 (5 in the paper), or "kernel" for half the kernel's width,
             see `initial_sigma`.
 
@@ -92,23 +82,14 @@ class SGMConv2d(nn.Conv2d):
     @torch.jit.ignore
     @torch.no_grad()
     def fuse(self) -> nn.Conv2d:
-        """Return the plain convolution with the same outputs, whose weight is the masked kernel.
+        """Return the plain convolution with the same outputs, whose weight is the masked kernel in eval mode.
 
+        It is timm's `Conv2dSame` where the padding follows the input's size, or else a `torch.nn.Conv2d`.
         `timm.utils.reparameterize_model` calls this for every child.
-
-        Returns:
-            A new `torch.nn.Conv2d` (timm's `Conv2dSame` where the padding follows the input size) with the state-dict
-            keys of an ordinary layer. Of a kernel that is pruned or normalised by `torch.nn.utils`, it has the values
-            in eval mode.
         """
         plain = plain_copy(self)
-        options: dict[str, Any] = {
-            "stride": self.stride,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "bias": plain.bias is not None,
-            "device": "meta",
-        }
+        options: dict[str, Any] = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
+        options |= {"bias": plain.bias is not None, "device": "meta"}
         fused: nn.Conv2d
         if self.pads_to_input:
             fused = Conv2dSame(self.in_channels, self.out_channels, self.kernel_size, **options)
@@ -127,32 +108,20 @@ class SGMConv2d(nn.Conv2d):
 
 
 def pads_to_input(stride: int | tuple[int, int], padding: int | tuple[int, int] | str, padding_mode: str) -> bool:
-    """Tell whether padding depends on the input's size: "same" with a stride, which `nn.Conv2d` does not allow.
-
-    Raises:
-        ValueError: for such padding with another mode than zeros.
-    """
+    """Tell whether padding depends on the input's size: "same" with a stride, with zeros, unlike `nn.Conv2d`'s."""
     strided = (stride if isinstance(stride, int) else tuple(stride)) not in (1, (1,), (1, 1))
     if not strided or padding != "same":
         return False
     if padding_mode != "zeros":
-        raise ValueError(
-            f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; leave padding_mode at "
-            "'zeros', or pad by a number of taps."
-        )
+        raise ValueError(f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; pass 'zeros'.")
     return True
 
 
 def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> float:
-    """Return the sigma that the mask of a kernel starts with.
+    """Return the sigma that the mask of a (kH, kW) kernel starts with.
 
-    Args:
-        kernel_size: (kH, kW) in taps.
-        sigma_init: a number of taps, or "kernel": half the kernel's width, where the corner of the mask is exp(-1)
-            whatever the kernel's size.
-
-    Raises:
-        ValueError: for a 1x1 kernel, one without taps, or a sigma that `check_sigma_init` refuses.
+    It is a number of taps, or for "kernel" half the kernel's width, where the corner of the mask is exp(-1) whatever
+    the kernel's size. ValueError for a 1x1 kernel, one without taps, or a sigma that `check_sigma_init` refuses.
     """
     if min(kernel_size) < 1:
         raise ValueError(f"kernel_size={tuple(kernel_size)}: both sides must be at least 1 tap.")
@@ -163,11 +132,7 @@ def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> floa
 
 
 def check_sigma_init(sigma_init: Any) -> float | str:
-    """Return "kernel", or another initial sigma as a number of Python's, which JSON can hold.
-
-    Raises:
-        ValueError: for anything else than "kernel" and a finite number of taps above 0.
-    """
+    """Return "kernel", or a finite number of taps above 0 as Python's, which JSON can hold; ValueError for all else."""
     if isinstance(sigma_init, str) and sigma_init == "kernel":
         return sigma_init
     number = isinstance(sigma_init, Real) and not isinstance(sigma_init, bool)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from timm.models import build_model_with_cfg, register_model, resolve_pretrained_cfg
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert, fit_sigma_modules
 from ..sigmas import sigma_parameter_names
 from ..weights.adapt import StateDict, adapt_checkpoint
-from ..weights.check import is_safetensors
 from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import EVALUATION, SPECS, WeightSpec, specs_of
@@ -48,9 +47,9 @@ def entrypoint(name: str, title: str, build: Callable[..., ModelT], **args: Any)
     """Register a model of the module in which `build` is defined, and return its entrypoint.
 
     Args:
-        name: the model's name, by which it has to stand in the module.
-        title: the network's name in words, for the entrypoint's docstring.
-        build: takes the name, whether to load weights, and constructor arguments.
+        name: name of the model, and of its entrypoint in the module.
+        title: name of the network in words.
+        build: function of the name, whether to load weights, and constructor arguments.
         **args: constructor arguments, which those of a call replace.
     """
 
@@ -76,8 +75,7 @@ def build_gmconv(
 ) -> ModelT:
     """Build a registered model as timm's `build_model_with_cfg` does, with its masks and its weights.
 
-    The weights of a plain network are loaded before the network is converted, and the conversion keeps its outputs.
-    Weights with sigmas are loaded after the conversion.
+    Standard weights are loaded before the conversion, which keeps the outputs, and weights with sigmas after it.
 
     Args:
         model_cls: the plain network's class.
@@ -86,11 +84,8 @@ def build_gmconv(
         rename: see `adapt_checkpoint`.
         pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
         pretrained_strict: refuse weights with missing or additional tensors.
-        **kwargs: constructor arguments, timm's ``features_only``, ``out_indices`` and so on, and for a masked family
-            the keywords of a conversion, which replace those of `MASKS`.
-
-    Returns:
-        The network, or timm's feature extractor around it.
+        **kwargs: constructor arguments, timm's ``features_only`` and so on, and for a masked family the keywords of a
+            conversion, which replace those of `MASKS`.
 
     Raises:
         RuntimeError: if the weights cannot be loaded or do not fit.
@@ -103,19 +98,23 @@ def build_gmconv(
         conversion = Conversion.from_dict({**masks.to_dict(), **asked})
     first_conv = _first_conv(cfg.first_conv, conversion)
     spec = _spec_of(variant, cfg, pretrained_cfg_overlay or {})
-    own_file = _names_a_file(cfg, variant)
+    known = SPECS.get(f"{variant}.{cfg.tag}")
+    own_file = bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
+    native = spec is None or spec.conversion == "native"
     if pretrained and masks is not None and conversion is not None:
-        of_tag = spec is not None and spec.conversion == "native" and not own_file
+        of_tag = spec is not None and native and not own_file
         _check_recorded(conversion, masks.to_dict() if of_tag else kwargs.get("pretrained_model_args") or {})
     overlay = {**(pretrained_cfg_overlay or {}), "first_conv": first_conv}
     if pretrained and spec is not None and not own_file:
         overlay["file"] = str(fetch(spec, cache_dir=cache_dir))
     if pretrained and cfg.file and not cfg.source and not cfg.state_dict and (spec is None or own_file):
-        _check_opens(Path(cfg.file), spec.name if spec is not None else variant)
-        if conversion is not None and (spec is None or spec.conversion == "native"):
-            _check_recorded(conversion, _design_in(cfg.file))
+        recorded = _recorded_in(Path(cfg.file), spec.name if spec is not None else variant)
+        if conversion is not None and native:
+            _check_recorded(conversion, recorded)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
-        raise RuntimeError(f"no pretrained weights exist for {variant}: {_what_exists(variant)}.")
+        tags = [spec.name for spec in specs_of(variant)]
+        remedy = f"one of {tags}" if tags else "pretrained=False, or load your own weights as 'local-dir:FOLDER'"
+        raise RuntimeError(f"no pretrained weights exist for {variant}: pass {remedy}.")
 
     features_only = kwargs.get("features_only", False)
     standard = pretrained and spec is not None and spec.conversion == "standard"
@@ -123,16 +122,12 @@ def build_gmconv(
     def adapt(state_dict: StateDict, model: nn.Module) -> StateDict:
         # timm drops a classifier of another size; one of the same size has to be in the file
         same_head = model.num_classes == cfg.num_classes and not features_only
+        free = {"first_conv": _names(first_conv), "classifier": () if same_head else _names(cfg.classifier)}
+        declared: Any = "standard" if standard else "native"
         try:
             fit_sigma_modules(model, state_dict)
             return adapt_checkpoint(
-                state_dict,
-                model,
-                declared="standard" if standard else "native",
-                strict=pretrained_strict,
-                rename=rename,
-                first_conv=_names(first_conv),
-                classifier=() if same_head else _names(cfg.classifier),
+                state_dict, model, declared=declared, strict=pretrained_strict, rename=rename, **free
             )
         except RuntimeError as error:
             source = overlay.get("file") or cfg.file or cfg.hf_hub_id or cfg.url or "the state dict"
@@ -170,10 +165,9 @@ def build_gmconv(
 
 
 def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
-    """Return timm's ``default_cfgs`` entries of models, made from their specs.
+    """Return timm's ``default_cfgs`` entries of models by "model.tag", made from their specs and ``common`` entries.
 
-    They are by "model.tag", a model's default tag first, with one untagged entry for a model without weights. All tags
-    share the ``common`` entries (classifier, pool_size and so on).
+    A model's default tag comes first; a model without weights has one untagged entry.
     """
     cfgs: dict[str, Any] = {}
     for model in models:
@@ -229,10 +223,7 @@ def _names(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _spec_of(variant: str, cfg: Any, overlay: dict[str, Any]) -> WeightSpec | None:
-    """Return the spec of a resolved configuration; None for 'hf-hub:' and 'local-dir:' checkpoints, which are native.
-
-    If the user passed another repository, file name or address, the spec has it, without the hashes.
-    """
+    """Return the spec of a resolved configuration, with the user's own source; None for 'hf-hub:' and 'local-dir:'."""
     spec = None if cfg.source else SPECS.get(f"{variant}.{cfg.tag}")
     if spec is None or not any(overlay.get(key) for key in ("hf_hub_id", "hf_hub_filename", "url")):
         return spec
@@ -251,37 +242,19 @@ def _check_recorded(conversion: Conversion, recorded: dict[str, Any]) -> None:
     for key in known:
         if here[key] != there[key]:
             said = "carries its sigmas, which started at" if key == "sigma_init" else "was trained with"
-            raise ValueError(
-                f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; pass {key}={there[key]!r}, or "
-                "pretrained=False."
-            )
+            remedy = f"pass {key}={there[key]!r}, or pretrained=False"
+            raise ValueError(f"{key}={here[key]!r}: this checkpoint {said} {there[key]!r}; {remedy}.")
 
 
-def _design_in(file: str) -> dict[str, str]:
-    """Return the sigma design that `gmconv_zoo.save` records in a file of weights; empty for other files."""
-    if not file.endswith(".safetensors"):
-        return {}
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata() or {}
-    return {key: metadata[key] for key in ("sigma_design",) if key in metadata}
-
-
-def _names_a_file(cfg: Any, variant: str) -> bool:
-    """Tell whether the user passed their own file or state dict."""
-    known = SPECS.get(f"{variant}.{cfg.tag}")
-    return bool(cfg.state_dict) or bool(cfg.file and cfg.file != (known.packaged if known else ""))
-
-
-def _check_opens(path: Path, name: str) -> None:
-    """Refuse a user's file that does not exist or is truncated, before a network is built for it."""
+def _recorded_in(path: Path, name: str) -> dict[str, str]:
+    """Return the sigma design that `gmconv_zoo.save` records in a user's file, which must exist and be complete."""
     if not path.is_file():
-        raise WeightsError(
-            f"{name}: the file {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights)."
-        )
-    if path.suffix == ".safetensors" and not is_safetensors(path):
-        raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.")
-
-
-def _what_exists(variant: str) -> str:
-    tags = [spec.name for spec in specs_of(variant)]
-    return f"pass one of {tags}" if tags else "pass pretrained=False, or load your own weights as 'local-dir:FOLDER'"
+        raise WeightsError(f"{name}: {path} does not exist: check pretrained_cfg_overlay=dict(file=...) (--weights).")
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(f"{name}: {path} is damaged or not in the safetensors format: pass another file.") from error
+    return {key: metadata[key] for key in ("sigma_design",) if key in metadata}

@@ -3,27 +3,25 @@
 One weird trick for parallelizing convolutional neural networks, arXiv 1404.5997. timm has no AlexNet.
 """
 
+import re
 from itertools import pairwise
 from typing import Any
 
 import torch
-from timm.layers import get_device_dtype
-from timm.models import checkpoint_seq, generate_default_cfgs, register_notrace_module
+from timm.layers import SelectAdaptivePool2d, get_device_dtype
+from timm.models import checkpoint_seq, generate_default_cfgs
 from timm.models._features import feature_take_indices
 from timm.models.vgg import VGG
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..weights.adapt import StateDict
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
 
 __all__ = ["AlexNet"]
 
-# timm's pooling types; the fast ones are those that reduce a map to 1x1, which here give the usual 6x6
-_POOLS = ("avg", "max", "avgmax", "catavgmax")
+POOLS = ("avg", "max", "avgmax", "catavgmax")
 
 
-@register_notrace_module  # fx cannot enter the choice of pooling
 class AlexNetMlp(nn.Module):
     """Pool to 6x6, then two fully connected layers with dropout before each.
 
@@ -31,46 +29,33 @@ class AlexNetMlp(nn.Module):
         in_channels: channels of the feature map.
         hidden: width of both layers.
         drop_rate: dropout probability.
-        pool_type: one of timm's pooling types; "catavgmax" doubles the first layer's inputs.
-        device, dtype: device and data type of every tensor.
+        pool_type: one of `POOLS`; "catavgmax" doubles the first layer's inputs.
+        **dd: device and data type of every tensor.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden: int = 4096,
-        drop_rate: float = 0.5,
-        pool_type: str = "avg",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
+    def __init__(self, in_channels: int, hidden: int, drop_rate: float, pool_type: str, **dd: Any) -> None:
         super().__init__()
-        self.pool_type = _plain_type(pool_type)
+        self.pool = SelectAdaptivePool2d(6, pool_type, flatten=True)
         self.drop1 = nn.Dropout(drop_rate)
-        inputs = in_channels * 36 * _maps(self.pool_type)
-        self.fc1 = nn.Linear(inputs, hidden, device=device, dtype=dtype)
+        self.fc1 = nn.Linear(in_channels * 36 * self.pool.feat_mult(), hidden, **dd)
         self.act1 = nn.ReLU(inplace=True)
         self.drop2 = nn.Dropout(drop_rate)
-        self.fc2 = nn.Linear(hidden, hidden, device=device, dtype=dtype)
+        self.fc2 = nn.Linear(hidden, hidden, **dd)
         self.act2 = nn.ReLU(inplace=True)
 
     @torch.jit.ignore
     def reset_pool(self, pool_type: str) -> None:
-        """Change the pooling; the first layer is initialised again if its number of inputs changes.
-
-        Args:
-            pool_type: one of timm's pooling types.
-        """
-        before, self.pool_type = _maps(self.pool_type), _plain_type(pool_type)
-        if (after := _maps(self.pool_type)) != before:
-            inputs = self.fc1.in_features // before * after
-            layer = nn.Linear(inputs, self.fc1.out_features, device=self.fc1.weight.device, dtype=self.fc1.weight.dtype)
+        """Change the pooling to one of `POOLS`; the first layer starts anew if its number of inputs changes."""
+        inputs = self.fc1.in_features // self.pool.feat_mult()
+        self.pool = SelectAdaptivePool2d(6, pool_type, flatten=True).train(self.training)
+        inputs *= self.pool.feat_mult()
+        if inputs != self.fc1.in_features:
+            layer = nn.Linear(inputs, self.fc1.out_features, **get_device_dtype(self.fc1))
             self.fc1 = layer.train(self.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, hidden) features of a (B, C, H, W) map."""
-        x = _pooled(x, self.pool_type).flatten(1)
-        x = self.act1(self.fc1(self.drop1(x)))
+        x = self.act1(self.fc1(self.drop1(self.pool(x))))
         return self.act2(self.fc2(self.drop2(x)))
 
 
@@ -80,8 +65,7 @@ class AlexNet(SigmaNoDecay, VGG):
     Args:
         num_classes: outputs of the classifier, 0 for none.
         in_chans: image channels.
-        global_pool: one of timm's pooling types, to 6x6 before the fully connected layers ("catavgmax" doubles the
-            first one's inputs), or "" to end in the (B, 256, H', W') feature map.
+        global_pool: one of `POOLS`, to 6x6 before the fully connected layers, or "" to end in the (B, 256, H', W') map.
         drop_rate: dropout before the fully connected layers.
         device, dtype: device and data type of every tensor.
     """
@@ -129,7 +113,7 @@ class AlexNet(SigmaNoDecay, VGG):
         self.num_features = 256
         self.head_hidden_size = 4096
         self.global_pool = _checked_pool(global_pool, num_classes)
-        self.pre_logits: Any = AlexNetMlp(256, self.head_hidden_size, drop_rate, global_pool, **dd)
+        self.pre_logits: Any = AlexNetMlp(256, self.head_hidden_size, drop_rate, global_pool or "avg", **dd)
         self.fc = _classifier(self.head_hidden_size, num_classes, dd)
 
     @torch.jit.ignore
@@ -147,19 +131,16 @@ class AlexNet(SigmaNoDecay, VGG):
         """Give the network a new classifier on its own device, in its dtype and mode.
 
         Args:
-            num_classes: outputs, 0 for none.
-            global_pool: one of timm's pooling types, "" for the bare feature map, or None to keep the present one (and
-                for classes after a bare map "avg").
+            num_classes: outputs of the classifier, 0 for none.
+            global_pool: one of `POOLS`, "" for the bare map, or None for the present one (after a bare map, "avg").
 
         Raises:
             ValueError: for another pooling, or for classes with global_pool="".
         """
         if global_pool is None:
-            pool = self.global_pool or ("avg" if num_classes else "")
-        else:
-            pool = _checked_pool(global_pool, num_classes)
+            global_pool = self.global_pool or ("avg" if num_classes else "")
         self.num_classes = num_classes
-        self.global_pool = pool
+        self.global_pool = pool = _checked_pool(global_pool, num_classes)
         if pool and isinstance(self.pre_logits, AlexNetMlp):  # dropped with the head otherwise
             self.pre_logits.reset_pool(pool)
         self.fc = _classifier(self.head_hidden_size, num_classes, get_device_dtype(self)).train(self.training)
@@ -173,15 +154,12 @@ class AlexNet(SigmaNoDecay, VGG):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what lies behind the last tap that is wanted, and the head with it.
+        """Drop what follows the last tap that is wanted, and the head with it; return the taps kept.
 
         Args:
             indices: the last n taps if an int, those listed if a sequence.
             prune_norm: accepted for timm's interface; there is no final norm.
             prune_head: drop the head even when nothing before it is dropped.
-
-        Returns:
-            The taps kept.
         """
         wanted, deepest = feature_take_indices(len(self.feature_info), indices)
         self.features = self.features[: self.feature_ends[deepest] + 1]
@@ -213,57 +191,27 @@ default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
-    return build_gmconv(
-        AlexNet,
-        variant,
-        pretrained,
-        rename=_rename,
-        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
-        **kwargs,
-    )
+    taps = {"out_indices": (0, 1, 2, 3), "flatten_sequential": True}
+    return build_gmconv(AlexNet, variant, pretrained, rename=_rename, feature_cfg=taps, **kwargs)
 
 
 def _rename(state_dict: StateDict, model: nn.Module) -> StateDict:
     """Replace torchvision's names of the fully connected layers by ours."""
     names = {"classifier.1.": "pre_logits.fc1.", "classifier.4.": "pre_logits.fc2.", "classifier.6.": "fc."}
-    renamed = {}
-    for key, value in state_dict.items():
-        for old, new in names.items():
-            key = key.replace(old, new, 1) if key.startswith(old) else key
-        renamed[key] = value
-    return renamed
+    for old, new in names.items():
+        state_dict = {re.sub(f"^{re.escape(old)}", new, key): value for key, value in state_dict.items()}
+    return state_dict
 
 
 def _classifier(in_features: int, num_classes: int, dd: dict[str, Any]) -> nn.Module:
     return nn.Linear(in_features, num_classes, **dd) if num_classes > 0 else nn.Identity()
 
 
-def _plain_type(pool_type: str) -> str:
-    """Return a pooling type without timm's prefix "fast", and "avg" for an empty one."""
-    return pool_type.removeprefix("fast") or "avg"
-
-
-def _maps(pool_type: str) -> int:
-    """Return how many values a pooling makes of one."""
-    return 2 if pool_type == "catavgmax" else 1
-
-
-def _pooled(x: Tensor, pool_type: str) -> Tensor:
-    """Pool (B, C, H, W) maps to 6x6, as `timm.layers.select_adaptive_pool2d` does, which cannot be scripted."""
-    if pool_type == "max":
-        return F.adaptive_max_pool2d(x, (6, 6))
-    average = F.adaptive_avg_pool2d(x, (6, 6))
-    if pool_type == "avg":
-        return average
-    largest = F.adaptive_max_pool2d(x, (6, 6))
-    return torch.cat((average, largest), 1) if pool_type == "catavgmax" else 0.5 * (average + largest)
-
-
 def _checked_pool(global_pool: str, num_classes: int) -> str:
     if num_classes and not global_pool:
         raise ValueError(f"num_classes={num_classes} with global_pool='': the classifier needs a pooling, e.g. 'avg'.")
-    if global_pool and _plain_type(global_pool) not in _POOLS:
-        raise ValueError(f"global_pool={global_pool!r}: pass '' or one of {_POOLS}, each also with 'fast' before it.")
+    if global_pool and global_pool not in POOLS:
+        raise ValueError(f"global_pool={global_pool!r}: pass '' or one of {POOLS}.")
     return global_pool
 
 

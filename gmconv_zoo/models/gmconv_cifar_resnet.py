@@ -22,13 +22,7 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 class PadShortcut(nn.Module):
-    """Option A of He et al.: subsample by the stride and pad new channels with zeros, half on either side.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output, at least as many.
-        stride: step of the subsampling, in pixels.
-    """
+    """Option A of He et al.: subsample by the stride and pad new channels with zeros, half on either side."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -31,13 +31,8 @@ _TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
-    return build_gmconv(
-        GMConvConvNeXt,
-        variant,
-        pretrained,
-        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
-        **kwargs,
-    )
+    taps = {"out_indices": (0, 1, 2, 3), "flatten_sequential": True}
+    return build_gmconv(GMConvConvNeXt, variant, pretrained, feature_cfg=taps, **kwargs)
 
 
 gmconv_convnext_atto = entrypoint("gmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)

@@ -36,7 +36,7 @@ _ARCHITECTURE = [
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
     norm_layer = kwargs.pop("norm_layer", None) or partial(nn.BatchNorm2d, **resolve_bn_args(kwargs))
-    args = {
+    args: dict[str, Any] = {
         "block_args": decode_arch_def(_ARCHITECTURE),
         "num_features": 1280,
         "stem_size": 32,
@@ -44,14 +44,9 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
         "norm_layer": norm_layer,
         "act_layer": resolve_act_layer(kwargs, "relu6"),
     }
-    return build_gmconv(
-        GMConvMobileNetV2,
-        variant,
-        pretrained,
-        rename=rename_by_order,  # torchvision's file holds the same layers in the same order
-        feature_cfg={"feature_cls": "list", "flatten_sequential": True},
-        **{**args, **kwargs},
-    )
+    # torchvision's file holds the same layers in the same order
+    args |= {"rename": rename_by_order, "feature_cfg": {"feature_cls": "list", "flatten_sequential": True}}
+    return build_gmconv(GMConvMobileNetV2, variant, pretrained, **{**args, **kwargs})
 
 
 gmconv_mobilenetv2 = entrypoint("gmconv_mobilenetv2", "MobileNetV2 1.0", _create)

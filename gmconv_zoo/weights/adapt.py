@@ -34,12 +34,8 @@ def adapt_checkpoint(
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
 
-    Returns:
-        A state dict with every key of the model except, possibly, the classifier's and, if not strict, others.
-
     Raises:
-        RuntimeError: for missing, unexpected, wrongly shaped or non-finite tensors, for a file that is not what
-            its spec declares, and for some but not all of the sigmas.
+        RuntimeError: for tensors that do not fit or are not finite, or a file that is not what its spec declares.
     """
     state_dict = dict(state_dict)
     if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
@@ -70,12 +66,9 @@ def adapt_checkpoint(
 
 
 def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
-    """Give the tensors of a checkpoint with the same layers in the same order the model's names.
+    """Give the tensors of a checkpoint with the same layers in the same order the model's names, unless they have them.
 
-    A classifier at the end may have been removed from the model. Tensors that have such names already stay as they are.
-
-    Raises:
-        RuntimeError: for another number of tensors.
+    A classifier at the end may have been removed from the model; RuntimeError for another number of tensors.
     """
     keys = list(model.state_dict())
     if set(keys) & set(state_dict):

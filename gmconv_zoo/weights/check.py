@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,51 +12,60 @@ from safetensors import SafetensorError, safe_open
 
 from .specs import WeightSpec
 
-__all__ = ["Verdict", "check_file", "declared_sha256", "discard", "is_safetensors", "sha256_of"]
+__all__ = ["Record", "check_file", "declared_sha256", "discard", "is_safetensors", "sha256_of"]
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 BLOCK = 1 << 20  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The result of checking a file.
+class Record:
+    """The result of checking one weight.
 
     Attributes:
-        status: "ok"; "damaged" if the file differs from what its source declares; "unexpected" if it is what its source
-            declares today but not what this release knows; "unchecked" if no hash is known to compare it with.
+        name: its model.tag.
+        path: path of the file; None if it is missing.
+        status: "ok"; "missing" if it is not in the cache; "damaged" if it differs from what its source declares;
+            "unexpected" if it is what its source declares today but not what this release knows; "unchecked" if no
+            hash is known to compare it with.
         detail: a sentence without a full stop.
-        sha256: sha256 of the content.
+        sha256: sha256 of its content; "" if it is missing.
     """
 
-    status: Literal["ok", "damaged", "unexpected", "unchecked"]
+    name: str
+    path: Path | None
+    status: Literal["ok", "missing", "damaged", "unexpected", "unchecked"]
     detail: str
-    sha256: str
+    sha256: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether loading this weight would be refused."""
+        return self.status in ("damaged", "unexpected")
 
 
-def check_file(path: Path, spec: WeightSpec) -> Verdict:
+def check_file(path: Path, spec: WeightSpec) -> Record:
     """Compare the hash of a file with those that the spec and, for a download from the Hub, the Hub declare."""
     found = sha256_of(path)
     declared = declared_sha256(path) if spec.hf_hub_id else ""
     known = spec.sha256 or spec.sha256_prefix
+    record = partial(Record, spec.name, path, sha256=found)
     if declared and found != declared:
-        return Verdict("damaged", f"its sha256 is {found} but the Hub declared {declared}", found)
+        return record("damaged", f"its sha256 is {found} but the Hub declared {declared}")
     if known and not found.startswith(known):
-        reason = f"its sha256 is {found} but {spec.name} is {known}"
-        return Verdict("unexpected" if declared else "damaged", reason, found)
+        return record("unexpected" if declared else "damaged", f"its sha256 is {found} but {spec.name} is {known}")
     if path.suffix == ".safetensors" and not is_safetensors(path):
         reason = "it is not in the safetensors format, and no other is loaded from the Hub"
-        return Verdict("unexpected" if declared or known else "damaged", reason, found)
+        return record("unexpected" if declared or known else "damaged", reason)
     if not (declared or known):
-        return Verdict("unchecked", "neither this release nor the cache knows its sha256", found)
-    return Verdict("ok", "its sha256 is what it should be", found)
+        return record("unchecked", "neither this release nor the cache knows its sha256")
+    return record("ok", "its sha256 is what it should be")
 
 
 def declared_sha256(path: Path) -> str:
     """Return the sha256 that the Hub announced for a cached file; "" if its cache does not record it.
 
-    A snapshot is a link to a blob that huggingface_hub names after the announced hash. That blob may itself be a link
-    to a store with other names, so only the first link counts.
+    A snapshot links to a blob named after that hash, which may itself be a link to a store with other names.
     """
     if not path.is_symlink():
         return ""
@@ -67,9 +77,6 @@ def discard(path: Path, spec: WeightSpec) -> None:
     """Delete a damaged download, and in the Hub's cache also the blob that it links to.
 
     In other folders, a link may lead to a user's own file, which is not deleted.
-
-    Raises:
-        OSError: if the cache is not writable.
     """
     entries = [path]
     if spec.hf_hub_id and path.is_symlink():

@@ -4,15 +4,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from huggingface_hub import get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors, get_token
 
 from .specs import WeightSpec
 
@@ -43,16 +35,16 @@ def diagnose(spec: WeightSpec, error: Exception, *, folder: str) -> tuple[str, s
 
 def _hub_answer(spec: WeightSpec, error: Exception) -> tuple[str, str] | None:
     """What the Hub said about the repository, most specific first."""
-    if isinstance(error, GatedRepoError):  # a kind of RepositoryNotFoundError
+    if isinstance(error, errors.GatedRepoError):  # a kind of RepositoryNotFoundError
         happened = f"{spec.hf_hub_id} is gated"
         if get_token():
             return f"{happened} and your token has no access to it", "Ask for access on its page on the Hub."
         return happened, "Ask for access on its page on the Hub, then set HF_TOKEN."
-    if isinstance(error, RepositoryNotFoundError):
+    if isinstance(error, errors.RepositoryNotFoundError):
         return f"{spec.hf_hub_id} does not exist on the Hub, or is private", "Set HF_TOKEN if it is yours."
-    if isinstance(error, RevisionNotFoundError):
+    if isinstance(error, errors.RevisionNotFoundError):
         return f"{spec.hf_hub_id} has no revision {spec.revision or 'main'}", "Update gmconv_zoo."
-    if isinstance(error, RemoteEntryNotFoundError):
+    if isinstance(error, errors.RemoteEntryNotFoundError):
         happened = f"{spec.hf_hub_id} has no file {spec.filename}"
         return happened, "Other formats, such as pickles, are not loaded from the Hub. Update gmconv_zoo."
     return None
@@ -60,7 +52,7 @@ def _hub_answer(spec: WeightSpec, error: Exception) -> tuple[str, str] | None:
 
 def _local_cause(spec: WeightSpec, error: Exception, folder: str) -> tuple[str, str] | None:
     """What went wrong on this machine."""
-    if any(isinstance(cause, OfflineModeIsEnabled) for cause in _causes(error)):
+    if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in _causes(error)):
         happened = f"HF_HUB_OFFLINE is set and {spec.location} is not in {folder}"
         return happened, "Download it once without HF_HUB_OFFLINE."
     numbers = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
@@ -86,7 +78,7 @@ def _connection(spec: WeightSpec, error: Exception) -> tuple[str, str]:
         return f"there is no {spec.location} (HTTP {status})", "Update gmconv_zoo."
     if status:
         return f"the server refused {spec.location} (HTTP {status})", "Check HF_ENDPOINT, HF_TOKEN and your proxy."
-    causes = [cause for cause in _causes(error) if not isinstance(cause, LocalEntryNotFoundError)]
+    causes = [cause for cause in _causes(error) if not isinstance(cause, errors.LocalEntryNotFoundError)]
     reason = re.sub(r"\s+", " ", str(causes[0])) if causes else "no answer"
     return (
         f"{spec.location} could not be reached ({reason})",

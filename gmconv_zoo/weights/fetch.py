@@ -5,13 +5,7 @@ import re
 from pathlib import Path
 
 import torch
-from huggingface_hub import (
-    constants,
-    get_hf_file_metadata,
-    hf_hub_download,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from .check import check_file, discard
@@ -35,9 +29,6 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
         spec: weight to find.
         cache_dir: folder for downloads; None for the caches of the Hub (HF_HOME) and torch.hub (TORCH_HOME).
 
-    Returns:
-        The path of a file whose content was compared with every hash that is known for it.
-
     Raises:
         WeightsError: if the file cannot be loaded, or is not what its spec or the Hub declares.
     """
@@ -54,19 +45,15 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
 
 
 def check_sha256(path: Path, spec: WeightSpec) -> None:
-    """Check that a file's content is what its spec and the Hub declare, and delete a damaged download.
-
-    Raises:
-        WeightsError: naming the file, the expected and the found digest, and what to do.
-    """
-    verdict = check_file(path, spec)
-    if verdict.status == "unchecked":
-        _logger.warning("%s: %s could not be checked, %s.", spec.name, path, verdict.detail)
-    elif verdict.status == "damaged":
-        raise WeightsError(f"{spec.name}: {path} is damaged, {verdict.detail}. {_removal(path, spec)}")
-    elif verdict.status == "unexpected":
+    """Check that a file's content is what its spec and the Hub declare; WeightsError, and a damaged download goes."""
+    record = check_file(path, spec)
+    if record.status == "unchecked":
+        _logger.warning("%s: %s could not be checked, %s.", spec.name, path, record.detail)
+    elif record.status == "damaged":
+        raise WeightsError(f"{spec.name}: {path} is damaged, {record.detail}. {_removal(path, spec)}")
+    elif record.status == "unexpected":
         raise WeightsError(
-            f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {verdict.detail}. It was left "
+            f"{spec.name}: {path} is not the file this release of gmconv_zoo knows, {record.detail}. It was left "
             "where it is. Update gmconv_zoo, or pass a file of your own, "
             "pretrained_cfg_overlay=dict(file=...) (--weights)."
         )

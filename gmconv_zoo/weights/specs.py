@@ -23,8 +23,7 @@ class Metric:
     Attributes:
         top1, top5: accuracy in percent; top5 is None where it was not recorded.
         dataset: dataset and split, e.g. "ImageNet-1k validation".
-        origin: source of the numbers: a paper's table, a project's results table, or the command and machine that
-            measured them.
+        origin: table that the numbers are from, or the command and machine that measured them.
         date: ISO date of the measurement; empty for a published number.
     """
 
@@ -59,8 +58,7 @@ class WeightSpec:
     Attributes:
         model: timm entrypoint, e.g. "gmconv_resnet18".
         tag: timm tag, e.g. "from_tv_in1k".
-        conversion: "standard" for a plain network's weights that are converted on loading, "native" for weights
-            that carry their sigmas. Declared here, never guessed from a file's keys.
+        conversion: "standard" for weights that are converted on loading, "native" for weights that carry sigmas.
         licence: SPDX identifier in the Hub's spelling.
         source: what the weights are derived from, e.g. "resnet18.tv_in1k of timm".
         hf_hub_id, revision, filename: a file on the Hugging Face Hub; a revision is a full commit hash.
@@ -241,66 +239,50 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
-def _cifar10(
-    name: str,
-    top1: float,
-    top5: float,
-    commit: str,
-    sha256: str,
-    *,
-    origin: str = "results/cifar.csv, commit {commit}, torch 2.14.1, AMD EPYC",
-    date: str = "2026-11-25",
-    details: str = "",
-    stem: Stem | None = None,
-) -> WeightSpec:
-    """A ResNet-20 trained here for 30 epochs, which is a row of results/cifar.csv."""
-    model, _, tag = name.partition(".")
-    return WeightSpec(
-        model,
-        tag,
-        "native",
-        "apache-2.0",
-        "trained from random weights",
-        packaged=f"{name}.safetensors",
-        sha256=sha256,
-        num_classes=10,
-        input_size=(3, 32, 32),
-        crop_pct=1.0,
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.247, 0.2435, 0.2616),
-        measured=Metric(top1, top5, "CIFAR-10 test", origin.format(commit=commit), date),
-        stem=stem,
-        recipe=f"the paper's recipe shortened to 30 of its 160 epochs, {details}seed 0, last epoch",
-        label_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-    )
-
+_CIFAR10: dict = {
+    "conversion": "native",
+    "licence": "apache-2.0",
+    "source": "trained from random weights",
+    "num_classes": 10,
+    "input_size": (3, 32, 32),
+    "crop_pct": 1.0,
+    "mean": (0.4914, 0.4822, 0.4465),
+    "std": (0.247, 0.2435, 0.2616),
+    "label_names": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+_EPOCHS = "the paper's recipe shortened to 30 of its 160 epochs"
+_ORIGIN = "results/cifar.csv, commit a10614f, torch 2.14.1, AMD EPYC"
+_GM_ORIGIN = "gmconv validate in float32, trained at commit 9b60146, torch 2.14.1, Intel Xeon"
 
 # Weights that this project trained; `python -m reproduce.package_weights` and `gmconv publish` print such rows in full.
 _TRAINED: tuple[WeightSpec, ...] = (
-    _cifar10(
-        "gmconv_cifar_resnet20.gm_cifar10",
-        88.48,
-        99.51,
-        "9b60146",
-        "05667d342aeb37fd91b63432100465aa27666e590a29db6fd96180f2e1bbb1ab",
-        origin="gmconv validate in float32, trained at commit {commit}, torch 2.14.1, Intel Xeon",
-        date="2026-11-26",
-        details="bfloat16, clip_sigma 0.02, ",
+    WeightSpec(
+        "gmconv_cifar_resnet20",
+        "gm_cifar10",
+        packaged="gmconv_cifar_resnet20.gm_cifar10.safetensors",
+        sha256="05667d342aeb37fd91b63432100465aa27666e590a29db6fd96180f2e1bbb1ab",
+        measured=Metric(88.48, 99.51, "CIFAR-10 test", _GM_ORIGIN, "2026-11-26"),
         stem=Stem(0.0861, (0.9998, 0.9976, 0.9678, 0.9745), 10_000, 151),
+        recipe=f"{_EPOCHS}, bfloat16, clip_sigma 0.02, seed 0, last epoch",
+        **_CIFAR10,
     ),
-    _cifar10(
-        "sgmconv_cifar_resnet20.gm_cifar10",
-        88.61,
-        99.6,
-        "a10614f",
-        "501daf7a6941ca84b63633bf7b79ad6e063ae24d0de5b8fcbf1b505334c00604",
+    WeightSpec(
+        "sgmconv_cifar_resnet20",
+        "gm_cifar10",
+        packaged="sgmconv_cifar_resnet20.gm_cifar10.safetensors",
+        sha256="501daf7a6941ca84b63633bf7b79ad6e063ae24d0de5b8fcbf1b505334c00604",
+        measured=Metric(88.61, 99.6, "CIFAR-10 test", _ORIGIN, "2026-11-25"),
+        recipe=f"{_EPOCHS}, seed 0, last epoch",
+        **_CIFAR10,
     ),
-    _cifar10(
-        "stdconv_cifar_resnet20.cifar10",
-        88.27,
-        99.65,
-        "a10614f",
-        "5f66fba52064a0281d2126c418843057305cfe861a2eaa4c9be5a43154e9f0e5",
+    WeightSpec(
+        "stdconv_cifar_resnet20",
+        "cifar10",
+        packaged="stdconv_cifar_resnet20.cifar10.safetensors",
+        sha256="5f66fba52064a0281d2126c418843057305cfe861a2eaa4c9be5a43154e9f0e5",
+        measured=Metric(88.27, 99.65, "CIFAR-10 test", _ORIGIN, "2026-11-25"),
+        recipe=f"{_EPOCHS}, seed 0, last epoch",
+        **_CIFAR10,
     ),
 )
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
+from gmconv_zoo import SGMConv2d, convert, fuse
 from gmconv_zoo.conversion import Conversion, present_conversion
 
 from .networks import plain
@@ -31,14 +31,6 @@ def test_a_static_network_becomes_the_plain_one():
     fresh.load_state_dict(fused.state_dict())
     torch.testing.assert_close(fresh(x), fused(x))
     assert {type(m) for m in fused.modules()} == {type(m) for m in net.modules()}
-
-
-def test_a_dynamic_stem_stays():
-    masked = trained(convert(plain("stdconv_cifar_resnet20")))
-    fused, x = fuse(masked), torch.randn(2, 3, 32, 32)
-    assert isinstance(fused.conv1, DGMConv2d)
-    assert not any(isinstance(m, SGMConv2d) for m in fused.modules())
-    torch.testing.assert_close(fused(x), masked(x), rtol=1e-5, atol=1e-5)
 
 
 def test_timms_reparameterize_gives_the_same():
@@ -83,9 +75,7 @@ def test_the_model_itself_is_untouched_unless_inplace():
     assert not any(isinstance(m, SGMConv2d) for m in masked.modules())
 
 
-def test_a_layer_at_the_root_and_a_shared_layer():
-    layer = SGMConv2d(3, 4, 3)
-    assert type(fuse(layer)) is nn.Conv2d
+def test_a_shared_layer_stays_shared():
     shared = SGMConv2d(3, 3, 3, padding=1)
     fused = fuse(nn.Sequential(shared, shared))
     assert fused[0] is fused[1]

@@ -1,11 +1,14 @@
-"""A convolution that a mask would change is left, with the reason in the report."""
+"""A convolution that a mask would change is left, and the report accounts for every convolution."""
 
 import pytest
 import torch
+from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from gmconv_zoo import conversion_report, convert
+from gmconv_zoo import DGMConv2d, conversion_report, convert
+
+from .networks import plain
 
 
 def net_of(conv: nn.Module) -> nn.Sequential:
@@ -28,27 +31,10 @@ def test_a_weight_that_is_also_an_attribute_stays_tied(hold):
     assert reasons == ["", "its weight is shared with another layer or attribute", ""]
 
 
-def reflecting() -> nn.Conv2d:
-    conv = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
-    conv.padding = (2, 2)
-    return conv
-
-
-def resized() -> nn.Conv2d:
-    conv = nn.Conv2d(4, 4, 3)
-    conv.weight = nn.Parameter(torch.randn(4, 4, 5, 5))
-    return conv
-
-
-def regrouped() -> nn.Conv2d:
-    conv = nn.Conv2d(4, 4, 3, groups=2)
-    conv.groups = 3
-    return conv
-
-
-def pruned() -> nn.Conv2d:
-    conv = nn.Conv2d(4, 4, 3)
-    prune.l1_unstructured(conv, "bias", 0.5)
+def changed(name: str, value: object, **options) -> nn.Conv2d:
+    """A convolution with an attribute that was changed after it was built."""
+    conv = nn.Conv2d(4, 4, 3, **options)
+    setattr(conv, name, value)
     return conv
 
 
@@ -56,12 +42,20 @@ def pruned() -> nn.Conv2d:
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (pruned, "its weight or bias is parametrized"),
+        (lambda: prune.l1_unstructured(nn.Conv2d(4, 4, 3), "bias", 0.5), "its weight or bias is parametrized"),
         (lambda: parametrizations.weight_norm(nn.Conv2d(4, 4, 3)), "its weight or bias is parametrized"),
-        (reflecting, "its padding was changed after it was built, which padding_mode='reflect' does not follow"),
-        (resized, "its weight has shape (4, 4, 5, 5), but its settings need (4, 4, 3, 3)"),
-        (regrouped, "its settings contradict one another: in_channels must be divisible by groups"),
+        (
+            lambda: changed("padding", (2, 2), padding=1, padding_mode="reflect"),
+            "its padding was changed after it was built, which padding_mode='reflect' does not follow",
+        ),
+        (
+            lambda: changed("weight", nn.Parameter(torch.randn(4, 4, 5, 5))),
+            "its weight has shape (4, 4, 5, 5), but its settings need (4, 4, 3, 3)",
+        ),
+        (lambda: changed("groups", 3, groups=2), "its settings contradict one another: in_channels must be divisible"),
         (lambda: nn.Conv2d(4, 4, 3, dtype=torch.complex64), "its weight is torch.complex64"),
+        (lambda: ScaledStdConv2d(4, 4, 3), "ScaledStdConv2d computes its convolution in its own way"),
+        (lambda: changed("forward", lambda x: x), "its forward has been replaced"),
     ],
 )
 def test_a_convolution_that_does_not_agree_with_itself_is_left(build, reason, inplace):
@@ -80,3 +74,24 @@ def test_a_padding_changed_on_a_convolution_that_pads_with_zeros_is_followed():
     converted = convert(net)
     torch.testing.assert_close(converted(x), net(x))
     assert all(row.target for row in conversion_report(converted))
+
+
+def test_it_prints_a_row_per_convolution_and_a_total():
+    converted = convert(plain("stdconv_cifar_resnet20"), stages=(1,))
+    lines = str(conversion_report(converted)).splitlines()
+    assert lines[0].split() == ["name", "layer", "kernel", "stage", "mask"]
+    assert lines[1].split() == ["conv1", "DGMConv2d", "3x3", "stem", "dynamic"]
+    assert lines[-2].endswith("none (not in stages (1,))")
+    assert lines[-1] == "7 of 19 convolutions carry a Gaussian mask."
+
+
+def test_a_plain_network_and_one_without_convolutions():
+    report = conversion_report(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv1d(3, 3, 3)))
+    assert [row.reason for row in report] == ["not converted", "Conv1d is not a Conv2d"]
+    assert list(conversion_report(nn.Linear(2, 2))) == []
+
+
+def test_the_sigma_modules_own_layers_are_no_convolutions_of_the_network():
+    with torch.device("meta"):
+        layer = DGMConv2d(3, 4, 3)
+    assert [row.name for row in conversion_report(layer)] == [""]

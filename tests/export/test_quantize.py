@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from types import ModuleType
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -30,25 +30,19 @@ class Recorder(nn.Module):
 @pytest.fixture
 def quantize_int8(monkeypatch):
     """`quantize_int8` whose result is the `Recorder`, with attributes that say how it was made."""
-    names = (PT2E, f"{PT2E}.quantize_pt2e", f"{PT2E}.quantizer", f"{PT2E}.quantizer.x86_inductor_quantizer")
-    modules = {name: ModuleType(name) for name in ("torchao", "torchao.quantization", *names)}
-    pt2e, steps, _, quantizer = (modules[name] for name in names)
-
-    class Quantizer:
-        def set_global(self, config: str) -> str:
-            return config
 
     def finish(recorder: Recorder) -> Recorder:
         recorder.calibrated = len(recorder.seen)
         return recorder
 
+    names = ("", ".quantize_pt2e", ".quantizer", ".quantizer.x86_inductor_quantizer")
+    pt2e, steps, *quantizers = (MagicMock() for _ in names)
     pt2e.move_exported_model_to_eval = lambda recorder: setattr(recorder, "in_eval", True)
-    steps.prepare_pt2e = lambda graph, config: Recorder(graph)
-    steps.convert_pt2e = finish
-    quantizer.X86InductorQuantizer = Quantizer
-    quantizer.get_default_x86_inductor_quantization_config = lambda: "default"
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    steps.prepare_pt2e, steps.convert_pt2e = lambda graph, _: Recorder(graph), finish
+    for name, module in zip(names, (pt2e, steps, *quantizers), strict=True):
+        monkeypatch.setitem(sys.modules, f"{PT2E}{name}", module)
+    for name in ("torchao", "torchao.quantization"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
     monkeypatch.delitem(sys.modules, "gmconv_zoo.export.quantize", raising=False)
     yield importlib.import_module("gmconv_zoo.export.quantize").quantize_int8
     sys.modules.pop("gmconv_zoo.export.quantize")

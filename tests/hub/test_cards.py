@@ -11,9 +11,9 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import gmconv_zoo
-from gmconv_zoo.hub.cards import CardSubject, render_card, subject_of
+from gmconv_zoo.hub.cards import card_of
 from gmconv_zoo.hub.profile import profile, profile_registered
-from gmconv_zoo.weights.specs import SPECS, Metric, Stem, get_spec
+from gmconv_zoo.weights.specs import SPECS, Metric, Stem, WeightSpec, get_spec
 
 ROOT = Path(__file__).parents[2]
 MEASURED = Metric(91.25, 99.5, "CIFAR-10 test", "evaluated on one CPU", date="2026-01-02")
@@ -24,9 +24,9 @@ CONVERTED = [name for name, spec in SPECS.items() if spec.conversion == "standar
 TRAINED_HERE = [name for name, spec in SPECS.items() if spec.conversion == "native"]
 
 
-def mask_trained() -> CardSubject:
-    """A card subject as publishing makes one, with a measured and a paper metric that differ."""
-    spec = replace(
+def mask_trained(**fields) -> WeightSpec:
+    """A spec as publishing makes one, with a measured and a paper metric that differ."""
+    return replace(
         get_spec("gmconv_resnet18.from_tv_in1k"),
         model="gmconv_cifar_resnet20",
         tag="gm_cifar10",
@@ -37,8 +37,8 @@ def mask_trained() -> CardSubject:
         upstream=None,
         measured=MEASURED,
         paper=PAPER,
+        **fields,
     )
-    return subject_of(spec)
 
 
 def snippets(text: str) -> list[str]:
@@ -46,15 +46,21 @@ def snippets(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_first_line_says_what_the_weights_are(name):
-    spec = SPECS[name]
-    text = ModelCard.load(ROOT / "model_cards" / f"{name}.md").text.lstrip().splitlines()
+def test_a_card_says_what_the_weights_are_and_imports_the_package_first(name):
+    spec, path = SPECS[name], ROOT / "model_cards" / f"{name}.md"
+    card = ModelCard.load(path)
+    title, _, headline = card.text.lstrip().splitlines()[:3]
     expected = "mask-trained weights" if name in TRAINED_HERE else "converted weights, masks untrained"
     if spec.model.startswith("stdconv_"):
         expected = "no masks"
-    assert text[0].startswith(f"# {name}: ")
-    assert expected in text[0]
-    assert spec.source in text[2]
+    assert title.startswith(f"# {name}: ")
+    assert expected in title
+    assert spec.source in headline
+    assert (card.data.license, card.data.library_name) == (spec.licence, "timm")
+    assert card.data.base_model == (spec.hf_hub_id or None)
+    found = snippets(path.read_text())
+    assert len(found) == (4 if name.startswith("stdconv_") else 5)
+    assert all(snippet.startswith("import gmconv_zoo") for snippet in found)
 
 
 def top1_row(card: ModelCard) -> list[str]:
@@ -82,21 +88,6 @@ def test_card_of_our_own_weights_has_our_number_and_the_recipe_it_belongs_to(nam
     assert [result.dataset_type for result in card.data.eval_results] == ["cifar10", "cifar10"]
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_metadata_carries_licence_and_source(name):
-    data = ModelCard.load(ROOT / "model_cards" / f"{name}.md").data
-    assert data.license == SPECS[name].licence
-    assert data.library_name == "timm"
-    assert data.base_model == (SPECS[name].hf_hub_id or None)
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_every_snippet_imports_the_package_first(name):
-    found = snippets((ROOT / "model_cards" / f"{name}.md").read_text())
-    assert len(found) == (4 if name.startswith("stdconv_") else 5)
-    assert all(snippet.startswith("import gmconv_zoo") for snippet in found)
-
-
 def test_snippets_run(tmp_path, monkeypatch):
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **kwargs: create(name, **kwargs))
@@ -111,24 +102,17 @@ def test_snippets_run(tmp_path, monkeypatch):
     assert [row.target for row in gmconv_zoo.conversion_report(results["fused"]).converted] == ["dynamic"]
 
 
-def test_measured_and_paper_numbers_stand_in_their_own_columns():
-    text = render_card(mask_trained())
+def test_measured_and_paper_numbers_stand_in_their_own_columns_and_only_measured_ones_in_the_index():
+    text = card_of(mask_trained())
     assert "| top-1 (%) | 91.25 | none published | 91.81 |" in text
     assert "| top-5 (%) | 99.5 | none published | none for this recipe |" in text
     assert "Measured: CIFAR-10 test, evaluated on one CPU, 2026-01-02." in text
     assert "The Gaussian masks were trained together with the kernels." in text
-
-
-def test_only_measured_numbers_reach_the_model_index():
-    card = ModelCard(render_card(mask_trained()))
+    card = ModelCard(text)
     assert card.data.model_name == "gmconv_cifar_resnet20.gm_cifar10"
-    assert [(r.metric_name, r.metric_value) for r in card.data.eval_results] == [
-        ("Top-1 accuracy", 91.25),
-        ("Top-5 accuracy", 99.5),
-    ]
-    assert {r.dataset_type for r in card.data.eval_results} == {"cifar10"}
-    again = ModelCard(str(card))
-    assert again.data.to_dict() == card.data.to_dict()
+    found = [(result.metric_name, result.metric_value, result.dataset_type) for result in card.data.eval_results]
+    assert found == [("Top-1 accuracy", 91.25, "cifar10"), ("Top-5 accuracy", 99.5, "cifar10")]
+    assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -157,17 +141,11 @@ def test_profile_counts_a_layer_as_its_formula_does():
     assert counts.parameters == 8 * 3 * 5 * 5 + 8 + 1
 
 
-def test_card_says_what_the_dynamic_stem_does():
-    subject = mask_trained()
-    spec = replace(subject.spec, stem=Stem(0.19, (1.0, 0.992, 0.9, 0.5), 10_000, 1234))
-    card = render_card(replace(subject, spec=spec))
+def test_card_says_what_the_dynamic_stem_does_and_whether_it_is_nearly_static():
+    card = card_of(mask_trained(stem=Stem(0.19, (1.0, 0.992, 0.9, 0.5), 10_000, 1234)))
     assert "- Dynamic stem: its mask varies by 0.19 over 10,000 validation images" in card
     assert "above 0 on 100, 99, 90, 50 % of them; with the sigmas of another image, 1,234 of 10,000 predictions" in card
     assert "nearly static" not in card
-
-
-def test_card_says_that_a_stem_is_nearly_static():
-    subject = mask_trained()
-    card = render_card(replace(subject, spec=replace(subject.spec, stem=Stem(0.0199, (1.0,), 256))))
+    card = card_of(mask_trained(stem=Stem(0.0199, (1.0,), 256)))
     assert "**This stem is nearly static**: a stem counts as dynamic from 0.02 on" in card
     assert "predictions change" not in card

@@ -13,7 +13,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo._version import REPOSITORY
 from gmconv_zoo.hub import stage as stage_module
-from gmconv_zoo.hub.measured import choose_measured, read_measured
+from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Stem
 from tests.hub.folders import METRIC, RECORD, saved_run, trained
@@ -31,8 +31,11 @@ def refused(folder: Path, out: Path, match: str, error: type[Exception] = ValueE
         stage(folder, out, **{"repo_id": REPO, "measured": None, **settings})
 
 
-def test_folder_holds_exactly_what_a_user_needs(gm_folder, tmp_path):
-    staged = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC)
+def test_folder_holds_exactly_what_a_user_needs_and_the_spec_describes_it(gm_folder, tmp_path):
+    for overwrite in (False, True):  # also over an earlier staging
+        staged = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC, overwrite=overwrite)
+    again = stage(gm_folder, tmp_path / "again", repo_id=REPO, measured=METRIC)
+    assert [path.read_bytes() for path in staged.files] == [path.read_bytes() for path in again.files]
     names = sorted(path.name for path in staged.folder.iterdir())
     assert names == ["README.md", "config.json", "model.safetensors", "results.json"]
     original, found = gmconv_zoo.load(gm_folder), timm.create_model(f"local-dir:{staged.folder}", pretrained=True)
@@ -40,27 +43,11 @@ def test_folder_holds_exactly_what_a_user_needs(gm_folder, tmp_path):
     assert found.state_dict().keys() == expected.keys()
     assert all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
     assert "num_classes" not in json.loads((staged.folder / "config.json").read_text())["model_args"]
-
-
-def test_staging_twice_gives_the_same_bytes(gm_folder, tmp_path):
-    for overwrite in (False, True):  # also over an earlier staging
-        first = stage(gm_folder, tmp_path / "first", repo_id=REPO, measured=METRIC, overwrite=overwrite)
-    second = stage(gm_folder, tmp_path / "second", repo_id=REPO, measured=METRIC)
-    for path in first.folder.iterdir():
-        assert path.read_bytes() == (second.folder / path.name).read_bytes()
-
-
-def test_spec_describes_the_publication(gm_folder, tmp_path):
-    spec = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC, source="trained from scratch").spec
+    spec = staged.spec
     assert (spec.model, spec.tag, spec.conversion) == ("gmconv_cifar_resnet20", "gm_cifar10", "native")
     assert (spec.hf_hub_id, spec.filename, spec.licence) == (REPO, "model.safetensors", "apache-2.0")
-    assert (spec.num_classes, spec.input_size, spec.measured) == (10, (3, 32, 32), METRIC)
-    assert spec.paper is None
-
-
-def test_card_of_a_mask_trained_network(gm_folder, tmp_path):
-    folder = stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=METRIC).folder
-    card = ModelCard.load(folder / "README.md")
+    assert (spec.num_classes, spec.input_size, spec.measured, spec.paper) == (10, (3, 32, 32), METRIC, None)
+    card = ModelCard.load(staged.folder / "README.md")
     assert card.text.lstrip().startswith(f"# hf-hub:{REPO}: mask-trained weights\n")
     assert f'timm.create_model("hf-hub:{REPO}", pretrained=True)' in card.text
     assert [result.metric_value for result in card.data.eval_results] == [91.25, 99.5]
@@ -109,14 +96,10 @@ def test_a_card_says_what_training_started_from(gm_folder, tmp_path, record, sai
     card = ModelCard.load(stage(run, tmp_path / "out", repo_id=REPO, measured=None).folder / "README.md")
     assert f"- Original weights: trained from {said}\n" in card.text
     assert card.data.base_model == base
-    given = stage(run, tmp_path / "given", repo_id=REPO, measured=None, source="a thesis")
-    assert given.spec.source == "a thesis"
-
-
-def test_card_without_a_metric_says_not_measured(gm_folder, tmp_path):
-    card = ModelCard.load(stage(gm_folder, tmp_path / "out", repo_id=REPO, measured=None).folder / "README.md")
     assert "| top-1 (%) | not measured |" in card.text
     assert card.data.eval_results is None
+    given = stage(run, tmp_path / "given", repo_id=REPO, measured=None, source="a thesis")
+    assert given.spec.source == "a thesis"
 
 
 @pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "sgmconv_cifar_resnet20"])
@@ -142,12 +125,8 @@ def test_one_mask_parameter_that_moved_is_a_trained_mask(parameter, value):
     with torch.no_grad():
         model.get_parameter(parameter).view(-1)[0] = value
     assert stage_module._masks_are_trained(model)
-
-
-def test_rounding_to_half_precision_trains_no_mask():
-    for dtype in (torch.float16, torch.bfloat16):
-        model = timm.create_model("gmconv_cifar_resnet20", sigma_init=4.9).to(dtype)
-        assert not stage_module._masks_are_trained(model)
+    rounded = timm.create_model("gmconv_cifar_resnet20", sigma_init=4.9)
+    assert not any(stage_module._masks_are_trained(rounded.to(dtype)) for dtype in (torch.float16, torch.bfloat16))
 
 
 def test_fused_folder_is_timms_plain_network(sgm_folder, tmp_path):
@@ -179,12 +158,9 @@ def test_what_cannot_be_published_is_refused_before_anything_is_written(gm_folde
     assert not (tmp_path / "out").exists()
 
 
-def test_fused_refuses_a_network_that_timm_has_not(tmp_path):
-    folder = gmconv_zoo.save(timm.create_model("sgmconv_cifar_resnet20"), tmp_path / "model")
-    refused(folder, tmp_path / "out", "timm has no plain network", fused=True)
-
-
-def test_network_converted_after_building_is_published_fused_only(tmp_path):
+def test_network_converted_after_building_is_published_fused_only_and_one_that_timm_has_not_never(tmp_path):
+    own = gmconv_zoo.save(timm.create_model("sgmconv_cifar_resnet20"), tmp_path / "own")
+    refused(own, tmp_path / "out", "timm has no plain network", fused=True)
     model = gmconv_zoo.convert(timm.create_model("resnet10t", num_classes=3), stem="static")
     folder = gmconv_zoo.save(model, tmp_path / "model")
     refused(folder, tmp_path / "out", "timm cannot rebuild a network that was converted after it was built")
@@ -194,14 +170,12 @@ def test_network_converted_after_building_is_published_fused_only(tmp_path):
     refused(fused, tmp_path / "again", "publish it as fused")
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path):
-    model = trained("sgmconv_cifar_resnet20")
-    with torch.no_grad():
-        model.fc.weight[0, 0] = float("nan")
-    refused(gmconv_zoo.save(model, tmp_path / "model"), tmp_path / "out", "fc.weight has values that are not finite")
-
-
-def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
+def test_weights_that_are_not_finite_and_folders_with_other_files_are_refused(gm_folder, tmp_path):
+    model = gmconv_zoo.load(gm_folder)
+    torch.nn.init.constant_(model.fc.weight, float("nan"))
+    broken = gmconv_zoo.save(model, tmp_path / "broken")
+    refused(broken, tmp_path / "out", "fc.weight has values that are not finite")
+    shutil.rmtree(broken)
     (tmp_path / "config.json").write_text("mine")
     (tmp_path / "thesis.tex").write_text("mine")
     refused(gm_folder, tmp_path, r"holds a network \(config.json\)")
@@ -221,47 +195,33 @@ def test_folder_that_reads_back_otherwise_is_refused(gm_folder, tmp_path, monkey
     refused(gm_folder, tmp_path / "out", "not those that were written", RuntimeError)
 
 
-def test_recorded_score_is_read_with_its_origin(gm_folder):
-    metric = read_measured(gm_folder)
+def test_a_metric_is_that_of_the_record_or_given_with_dataset_and_origin_or_declared_absent(gm_folder, tmp_path):
+    metric = choose_measured(gm_folder)
     assert (metric.top1, metric.top5, metric.dataset) == (91.25, 99.5, "CIFAR-10 test")
     assert metric.origin == "results.json, gmconv_zoo 0.1.0, commit abc, torch 2.15, a CPU"
-
-
-def test_score_of_an_unnamed_dataset_needs_its_name(tmp_path):
+    with pytest.raises(ValueError, match=r"has no config\.json: pass a folder that"):
+        choose_measured(tmp_path)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(ValueError, match="records no score"):
+        choose_measured(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({"score": RECORD["score"]}))
     with pytest.raises(ValueError, match="does not say what was measured"):
-        read_measured(tmp_path)
-    assert read_measured(tmp_path, dataset="digits").dataset == "digits"
+        choose_measured(tmp_path)
+    assert choose_measured(tmp_path, dataset="digits").dataset == "digits"
+    assert choose_measured(tmp_path, absent=True) is None
+    metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
+    assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")
+    assert metric.date
+    for options in ({}, {"absent": True}, {"top1": 90.0, "dataset": "a test", "origin": "here"}):
+        with pytest.raises(ValueError, match=r"the folder .*nope does not exist"):
+            choose_measured(tmp_path / "nope", **options)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"score": {}}', '{"score": {"top1_percent": "high"}}'])
 def test_damaged_record_is_named(tmp_path, content):
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(ValueError, match=r"results.json is not a record"):
-        read_measured(tmp_path)
-
-
-def test_missing_metric_must_be_declared(tmp_path):
-    with pytest.raises(ValueError, match=r"has no config\.json: pass a folder that"):
-        choose_measured(tmp_path)
-    (tmp_path / "config.json").touch()
-    with pytest.raises(ValueError, match="records no score"):
-        choose_measured(tmp_path)
-    assert choose_measured(tmp_path, absent=True) is None
-
-
-def test_given_metric_needs_dataset_and_origin(tmp_path):
-    with pytest.raises(ValueError, match="say what was measured and how"):
-        choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test")
-    metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
-    assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")
-    assert metric.date
-
-
-@pytest.mark.parametrize("options", [{}, {"absent": True}, {"top1": 90.0, "dataset": "a test", "origin": "here"}])
-def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
-    with pytest.raises(ValueError, match=r"the folder .*nope does not exist"):
-        choose_measured(tmp_path / "nope", **options)
+        choose_measured(tmp_path, dataset="a test")
 
 
 @pytest.mark.parametrize(
@@ -273,11 +233,12 @@ def test_a_missing_folder_is_what_the_error_names(tmp_path, options):
         ({"top5": 80.0}, "belong to a top1 "),
         ({}, "belong to a top1 "),
         ({"top1": 90.0, "absent": True}, "excludes a measured accuracy"),
+        ({"top1": 90.0, "origin": ""}, "say what was measured and how"),
     ],
 )
 def test_an_accuracy_is_a_percentage_and_is_not_given_in_part(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
-        choose_measured(tmp_path, dataset="a test", origin="here", **given)
+        choose_measured(tmp_path, **{"dataset": "a test", "origin": "here", **given})
 
 
 def test_stem_that_training_recorded_is_on_the_card(tmp_path):

@@ -26,12 +26,6 @@ def cache(hub, tmp_path):
     return tmp_path / "hf" / "hub"
 
 
-def damage(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
 def statuses(cache: Path) -> dict[str, str]:
     return {record.name: record.status for record in verify(cache_dir=cache)}
 
@@ -42,9 +36,6 @@ def test_sound_file_is_ok_and_the_rest_is_missing(cache):
     assert {found.pop(name) for name in names} == {"ok"}
     assert {found[name] for name, spec in SPECS.items() if spec.packaged} == {"ok"}
     assert {status for name, status in found.items() if not SPECS[name].packaged} == {"missing"}
-
-
-def test_record_names_file_and_hash(cache):
     (record,) = verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)
     assert record.path.read_bytes() == WEIGHTS
     assert record.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
@@ -56,11 +47,6 @@ def test_file_without_a_declared_hash_is_unchecked(cache):
     path.unlink()
     path.write_bytes(content)  # as on file systems without links
     assert statuses(cache)["gmconv_resnet18.from_tv_in1k"] == "unchecked"
-
-
-def test_torchvision_file_is_held_to_the_digits_in_its_name(tmp_path):
-    (tmp_path / "alexnet-owt-7be5be79.pth").write_bytes(b"anything else")
-    assert statuses(tmp_path)["gmconv_alexnet.from_tv_in1k"] == "damaged"
 
 
 def test_names_patterns_and_bare_models_select():
@@ -76,17 +62,17 @@ def test_names_patterns_and_bare_models_select():
     "part", ["resnet19", "resnet18", "gmconv_resnet1", "gmconv_resnet18.", "gmconv_resnet18.from", "tv_in1k", ""]
 )
 def test_part_of_a_name_is_no_name(part):
-    with pytest.raises(ValueError, match=f"no weight is called '{part}'"):
-        verify(part)
-    with pytest.raises(ValueError, match=f"no weight is called '{part}'"):
-        verify(["gmconv_resnet18", part])
+    for asked in (part, ["gmconv_resnet18", part]):
+        with pytest.raises(ValueError, match=f"no weight is called '{part}'"):
+            verify(asked)
 
 
 def test_command_prints_a_table_and_fails_on_damage(cache, gmconv):
     status, printed, _ = gmconv("verify", "*resnet18*", "--cache-dir", cache)
     assert status == 0
     assert "4 weights, 2 in the cache, 0 bad" in printed
-    damage(verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve())
+    path = verify("gmconv_resnet18.from_tv_in1k", cache_dir=cache)[0].path.resolve()
+    path.write_bytes(WEIGHTS[:-1] + b"\0")
     status, printed, _ = gmconv("verify", "*resnet18*", "--cache-dir", cache)
     assert status == 1
     assert "damaged" in printed

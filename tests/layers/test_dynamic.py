@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gmconv_zoo.layers import FORMS, SIGMA_DESIGNS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
+from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
+from gmconv_zoo.layers.dynamic import SIGMA_DESIGNS
 
 from .cases import GEOMETRIES, IN, OUT, SAME_WITH_STRIDE, SAMES, plain_layer
 from .test_masks import gaussian_by_loop
@@ -54,18 +55,18 @@ def test_hidden_width_is_that_of_equation_7(channels, width):
     assert module.fc.weight.shape == (2, width)
 
 
-def test_weights_on_the_maxima_start_positive():
-    module = DGMConv2d(3, 2, 7).sigma_module
+def test_a_sigma_module_starts_at_the_papers_5_or_the_kernels_sigma_with_positive_weights_on_the_maxima():
+    layer = DGMConv2d(3, 2, 7)
+    module = layer.sigma_module
+    assert module.fc.bias.tolist() == [5.0, 1.0]
+    assert not module.fc.weight.any()
+    assert all(parameter.requires_grad for parameter in module.parameters())
     assert (module.fc_max.weight > 0).all()
     assert (module.fc_avg.weight < 0).any()
     assert (DGMConv2d(3, 2, 7).sigma_module.fc_max.weight != module.fc_max.weight).all()
-
-
-def test_sigma_of_the_kernel_puts_exp_minus_1_at_the_corners():
-    layer = DGMConv2d(3, 2, (4, 7), sigma_init="kernel")
-    corners = layer.mask(torch.rand(2, 3, 8, 8))[:, :: 4 - 1, :: 7 - 1]
-    torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
     assert DGMConv2d(3, 2, 7, sigma_init="kernel").sigma_module.fc.bias.tolist() == [3.0, 1.0]
+    corners = DGMConv2d(3, 2, (4, 7), sigma_init="kernel").mask(torch.rand(2, 3, 8, 8))[:, :: 4 - 1, :: 7 - 1]
+    torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
 
 
 @pytest.mark.parametrize("shift", [0.0, -9.0])
@@ -117,13 +118,6 @@ def test_sigma_module_is_the_papers_two_layers_on_the_concatenated_pools(design)
     torch.testing.assert_close(sigma2, vertical[design])
     mask = elliptical_mask(sigma1, sigma2, layer.kernel_size)
     assert torch.equal(layer.mask(x), mask)
-
-
-def test_sigmas_start_at_the_papers_5():
-    module = DGMConv2d(IN, OUT, 3).sigma_module
-    assert module.fc.bias.tolist() == [5.0, 1.0]
-    assert not module.fc.weight.any()
-    assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(("design", "outputs"), [("ratio", 2), ("pair", 2), ("single", 1)])
@@ -328,35 +322,20 @@ def test_vmap_and_per_sample_gradients():
         torch.testing.assert_close(per_sample[b], torch.func.grad(loss)(layer.weight.detach(), x[b]))
 
 
-def test_repr_shows_how_sigma_is_made():
-    assert "sigma=dynamic (ratio, bias 5, 1)" in repr(DGMConv2d(3, 4, 3))
-
-
-def test_it_has_no_fuse_and_is_no_static_layer():
-    assert not hasattr(DGMConv2d, "fuse")
-    assert not issubclass(DGMConv2d, SGMConv2d)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [
-        ({"sigma_design": "triple"}, "sigma_design='triple': pass one of"),
-        ({"hidden_channels": 0}, "hidden_channels=0"),
-    ],
+    [({"sigma_design": "triple"}, "sigma_design='triple': pass one of"), ({"hidden_channels": 0}, "hidden_channels=0")],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         DGMConv2d(IN, OUT, 3, **arguments)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 5])
-def test_wrong_channel_count_is_refused(channels):
-    with pytest.raises(ValueError, match=rf"\(batch, 4, height, width\), got \[2, {channels}, 8, 8\]"):
-        DGMConv2d(IN, OUT, 3)(torch.randn(2, channels, 8, 8))
-
-
-def test_unknown_form_is_refused():
+def test_wrong_channel_counts_and_unknown_forms_are_refused():
     layer = DGMConv2d(IN, OUT, 3)
+    for channels in (1, 3, 5):
+        with pytest.raises(ValueError, match=rf"\(batch, 4, height, width\), got \[2, {channels}, 8, 8\]"):
+            layer(torch.randn(2, channels, 8, 8))
     layer.form = "fft"
     with pytest.raises(ValueError, match="form='fft': pass one of"):
         layer(images())

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gmconv_zoo.layers import circular_mask, elliptical_mask, smallest_mask_value
+from gmconv_zoo.layers.masks import circular_mask, elliptical_mask, smallest_mask_value
 
 KERNELS = [(3, 3), (5, 5), (11, 11), (4, 4), (2, 2), (1, 7), (3, 6), (5, 2)]
 
@@ -36,19 +36,6 @@ def test_elliptical_masks_equal_a_loop_over_taps_for_every_sample(kernel):
     for b in range(3):
         expected = gaussian_by_loop(float(sigma_x[b]), float(sigma_y[b]), kernel)
         torch.testing.assert_close(masks[b], expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("sigma", [0.0, 1e-8, -5.0, 1e4])
-def test_extreme_sigmas_give_finite_masks_and_gradients(kernel, sigma):
-    value = torch.tensor([sigma], requires_grad=True)
-    circular = circular_mask(value, kernel)
-    elliptical = elliptical_mask(value, value, kernel)
-    (circular.sum() + elliptical.sum()).backward()
-    assert torch.isfinite(circular).all()
-    assert torch.isfinite(elliptical).all()
-    assert torch.isfinite(value.grad).all()
-    assert circular.max() == 1
 
 
 def test_sigma_zero_is_the_centre_tap_alone():

@@ -51,14 +51,6 @@ def test_fuse_keeps_what_is_trainable_and_the_mode(frozen, train):
     assert fused.training is train
 
 
-def test_fuse_keeps_hooks():
-    layer, seen = SGMConv2d(IN, OUT, 3), []
-    layer.register_forward_pre_hook(lambda *_: seen.append("before"))
-    layer.register_forward_hook(lambda *_: seen.append("after"))
-    layer.fuse()(torch.randn(1, IN, 8, 8))
-    assert seen == ["before", "after"]
-
-
 @pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[2], GEOMETRIES[4]])
 def test_gradcheck(geometry):
     layer = SGMConv2d(IN, OUT, **geometry, sigma_init=1.2, dtype=torch.float64)
@@ -70,10 +62,11 @@ def test_gradcheck(geometry):
     assert torch.autograd.gradcheck(run, (x, layer.weight, layer.sigma))
 
 
+@pytest.mark.parametrize("kernel", [5, 4, (1, 7)])
 @pytest.mark.parametrize("kind", [SGMConv2d, DGMConv2d])
 @pytest.mark.parametrize("sigma", [0.0, 1e-8, -5.0, 1e4])
-def test_extreme_sigmas_give_finite_outputs_and_gradients(kind, sigma):
-    layer = kind(IN, OUT, 5)
+def test_extreme_sigmas_give_finite_outputs_and_gradients(kind, sigma, kernel):
+    layer = kind(IN, OUT, kernel)
     nn.init.constant_(layer.sigma if kind is SGMConv2d else layer.sigma_module.fc.bias, sigma)
     out = layer(torch.randn(2, IN, 9, 9))
     out.square().sum().backward()
@@ -140,6 +133,7 @@ def test_sigma_starts_at_the_papers_5_and_learns():
 def test_repr_shows_sigma():
     assert "sigma=2.5" in repr(SGMConv2d(3, 4, 3, sigma_init=2.5))
     assert "sigma=meta" in repr(SGMConv2d(3, 4, 3, device="meta"))
+    assert "sigma=dynamic (ratio, bias 5, 1)" in repr(DGMConv2d(3, 4, 3))
 
 
 @pytest.mark.parametrize("kind", [SGMConv2d, DGMConv2d])

@@ -8,7 +8,7 @@ import torch
 
 import gmconv_zoo
 from gmconv_zoo.cli.command import run
-from gmconv_zoo.hub.cards import render_card, subject_of
+from gmconv_zoo.hub.cards import card_of
 from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.publish import spec_row
 from gmconv_zoo.weights import fetch as fetch_module
@@ -46,7 +46,7 @@ def test_packaged_network_is_the_trained_one_with_its_classes(spec, folder):
 
 
 def test_card_has_the_measured_number_and_the_printed_row_makes_the_spec(spec):
-    assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in render_card(subject_of(spec))
+    assert "| top-1 (%) | 91.25 | none published | none for this recipe |" in card_of(spec)
     assert eval(spec_row(spec), {"WeightSpec": WeightSpec, "Metric": Metric, "Stem": Stem}) == spec
 
 

@@ -3,19 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from .files import LoopbackServer
 from .handler import STRANGER, WRITER
-from .loopback import LoopbackServer
-from .pull import PullRoutes
-from .push import PushRoutes
+from .routes import HubRoutes
 from .store import LFS_SUFFIXES, Store
 
 __all__ = ["STRANGER", "WRITER", "HubServer"]
-
-
-class Handler(PushRoutes, PullRoutes):
-    """All routes."""
-
-    routes = [*PushRoutes.routes, *PullRoutes.routes]  # noqa: RUF012
 
 
 class HubServer(LoopbackServer):
@@ -31,7 +24,7 @@ class HubServer(LoopbackServer):
         self.store, self.xet_cas = Store(root), xet_cas
         self.faults: list[dict[str, Any]] = []
         self.requests: list[dict[str, Any]] = []
-        super().__init__(Handler, hub=self)
+        super().__init__(HubRoutes, hub=self)
 
     def put(self, repo_id: str, files: dict[str, bytes]) -> str:
         """Commit files as if they had been pushed, creating the repository if need be; returns the commit's hash."""

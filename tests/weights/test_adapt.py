@@ -18,27 +18,23 @@ def torchvision_weights():
     return torchvision.models.mobilenet_v2().state_dict()
 
 
-def test_rename_by_order_finds_every_key(model, torchvision_weights):
+def test_rename_by_order_finds_every_key_and_passes_over_missing_counters(model, torchvision_weights):
     renamed = rename_by_order(torchvision_weights, model)
     assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in model.state_dict().items()}
-
-
-def test_rename_by_order_passes_over_missing_counters(model, torchvision_weights):
     old = {key: value for key, value in torchvision_weights.items() if not key.endswith("num_batches_tracked")}
     renamed = rename_by_order(old, model)
     assert torch.equal(renamed["classifier.bias"], torchvision_weights["classifier.1.bias"])
     assert adapt_checkpoint(old, model, declared="standard", rename=rename_by_order)
 
 
-def test_rename_by_order_refuses_another_number_of_tensors(model, torchvision_weights):
+def test_rename_by_order_refuses_another_number_of_tensors_but_leaves_the_models_names_alone(
+    model, torchvision_weights
+):
     with pytest.raises(RuntimeError, match=r"315 tensors and the model 314"):
         rename_by_order({**torchvision_weights, "more": torch.ones(1)}, model)
     del torchvision_weights["features.3.conv.0.1.weight"]
     with pytest.raises(RuntimeError, match=r"313 tensors and the model 314"):
         rename_by_order(torchvision_weights, model)
-
-
-def test_rename_by_order_leaves_a_file_with_the_models_names_alone(model):
     state_dict = model.state_dict()
     del state_dict["bn1.bias"]
     assert rename_by_order(state_dict, model) is state_dict
@@ -89,8 +85,3 @@ def test_only_named_layers_may_have_other_channels_or_classes(native):
             adapt_checkpoint(weights, native, declared="native", **{**named, left_out: ()})
     with pytest.raises(RuntimeError, match=r"conv1\.weight has shape"):  # other outputs are not other channels
         adapt_checkpoint({**weights, "conv1.weight": torch.ones(8, 1, 3, 3)}, native, declared="native", **named)
-
-
-def test_a_standard_file_carries_no_sigmas(native):
-    with pytest.raises(RuntimeError, match=r"carries sigmas .*, but this name stands for a standard"):
-        adapt_checkpoint(native.state_dict(), timm.create_model("stdconv_cifar_resnet20"), declared="standard")

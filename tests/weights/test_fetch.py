@@ -110,39 +110,20 @@ def test_hub_is_asked_no_more_than_is_needed(pulled, name, methods):
     assert [method for method, path in rows if f"/gmconv/{name}/resolve" in path or path == download] == methods
 
 
-def test_newer_commit_of_a_branch_is_pulled(pulled):
-    _, _, found = pulled
-    digests = [digest for _, digest in found["newer"]]
-    old, new = (hashlib.sha256(content(name)).hexdigest() for name in ("old", "new"))
-    assert digests == [old, old, new]
-
-
-def test_pinned_revision_gives_its_own_file_though_a_newer_one_is_cached(pulled):
-    _, _, found = pulled
-    for tag in ("latest", "older"):
-        assert {digest for _, digest in found[tag]} == {hashlib.sha256(content(tag)).hexdigest()}
-
-
-def test_network_converted_by_hand_opens_at_the_revision_in_its_name(pulled):
-    _, _, found = pulled
-    assert found["opened"] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0]]  # the newest, a commit, a tag
-
-
-def test_cut_download_is_resumed_where_it_stopped(pulled):
-    hub, _, found = pulled
+def test_the_file_that_is_asked_for_is_found_whatever_is_cached(pulled):
+    hub, folder, found = pulled
+    old, new, latest, older, flip, resumed = (
+        hashlib.sha256(content(name, size)).hexdigest()
+        for name, size in (*((name, 1000) for name in ("old", "new", "latest", "older", "flip")), ("resumed", 4 << 20))
+    )
+    digests = {name: [digest for _, digest in rows] for name, rows in found.items() if name != "opened"}
+    assert digests["newer"] == [old, old, new]  # a newer commit of the branch
+    assert (digests["latest"], digests["older"]) == ([latest] * 2, [older] * 2)  # a branch, and a pinned revision of it
+    assert digests["flip"] == [flip]  # what was damaged is replaced at the next attempt
     ranges = [row["range"] for row in hub.journal() if f"GET {row['path']}" == download_of("resumed", 4 << 20)]
-    assert ranges == [None, f"bytes={CHUNK}-"]
-    assert found["resumed"][0][1] == hashlib.sha256(content("resumed", 4 << 20)).hexdigest()
-
-
-def test_damaged_download_is_replaced_at_the_next_attempt(pulled):
-    _, _, found = pulled
-    ((_, digest),) = found["flip"]
-    assert digest == hashlib.sha256(content("flip")).hexdigest()
-
-
-def test_cache_dir_is_used(pulled):
-    _, folder, found = pulled
+    assert ranges == [None, f"bytes={CHUNK}-"]  # a cut download goes on where it stopped
+    assert digests["resumed"][0] == resumed
+    assert found["opened"] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0]]  # a network at the newest commit, a commit, a tag
     assert found["elsewhere"][0][0].startswith(str(folder / "elsewhere"))
     assert found["pinned"][0][0].startswith(str(folder / "hf"))
 
@@ -173,14 +154,6 @@ def hub_layout(folder, data: bytes, name: str):
     return folder / "snapshot" / "model.safetensors"
 
 
-def test_content_counts_and_not_the_name_of_the_stored_blob(tmp_path):
-    spec = WeightSpec(**FIELDS, tag="xet", hf_hub_id="gmconv/net")
-    path = hub_layout(tmp_path, content("xet"), hashlib.sha256(content("xet")).hexdigest())
-    assert check_file(path, spec).status == "ok"
-    path.resolve().write_bytes(content("other"))
-    assert check_file(path, spec).status == "damaged"
-
-
 @pytest.mark.parametrize("same", [0, 8, 63])
 @pytest.mark.parametrize("known_to", ["spec", "prefix", "hub"])
 def test_every_digit_of_a_hash_counts(tmp_path, known_to, same):
@@ -195,27 +168,28 @@ def test_every_digit_of_a_hash_counts(tmp_path, known_to, same):
         assert check_file(path, spec).status == status
 
 
-def test_what_the_hub_declares_but_this_release_does_not_know_is_no_damage(tmp_path):
-    path = hub_layout(tmp_path, content("net"), hashlib.sha256(content("net")).hexdigest())
-    spec = WeightSpec(**FIELDS, tag="renewed", hf_hub_id="gmconv/net", sha256="a" * 64)
-    assert check_file(path, spec).status == "unexpected"
+def test_content_counts_and_what_is_new_or_unknown_is_no_damage(tmp_path, caplog):
+    path = hub_layout(tmp_path, content("xet"), hashlib.sha256(content("xet")).hexdigest())
+    spec = WeightSpec(**FIELDS, tag="xet", hf_hub_id="gmconv/net")
+    assert check_file(path, spec).status == "ok"  # though the link leads to a blob of another name
+    renewed = WeightSpec(**FIELDS, tag="renewed", hf_hub_id="gmconv/net", sha256="a" * 64)
+    assert check_file(path, renewed).status == "unexpected"
     with pytest.raises(WeightsError, match=r"not the file this release of gmconv_zoo knows.*left where it is"):
-        check_sha256(path, spec)
-    assert path.exists()
+        check_sha256(path, renewed)
+    path.resolve().write_bytes(content("other"))
+    assert check_file(path, spec).status == "damaged"
+    (tmp_path / "model.safetensors").write_bytes(content("plain"))
+    check_sha256(tmp_path / "model.safetensors", spec)
+    assert "could not be checked" in caplog.text
 
 
-def test_discarding_leaves_nothing_to_load(tmp_path):
+def test_discarding_leaves_nothing_to_load_but_the_users_own_file(tmp_path):
     discard(hub_layout(tmp_path, content("xet"), "a" * 64), SPECS["gmconv_resnet18.from_tv_in1k"])
     assert not [path for path in tmp_path.rglob("*") if not path.is_dir()]
-
-
-def test_discarding_a_link_keeps_the_users_own_file(tmp_path):
     (tmp_path / "store.pth").write_bytes(content("own"))
-    link = tmp_path / "alexnet.pth"
-    link.symlink_to(tmp_path / "store.pth")
-    discard(link, SPECS["gmconv_alexnet.from_tv_in1k"])
-    assert not link.is_symlink()
-    assert (tmp_path / "store.pth").exists()
+    (tmp_path / "alexnet.pth").symlink_to(tmp_path / "store.pth")
+    discard(tmp_path / "alexnet.pth", SPECS["gmconv_alexnet.from_tv_in1k"])
+    assert [path.name for path in tmp_path.rglob("*.pth")] == ["store.pth"]
 
 
 def test_read_only_cache_is_named_when_damage_cannot_be_deleted(tmp_path, monkeypatch):
@@ -228,10 +202,3 @@ def test_read_only_cache_is_named_when_damage_cannot_be_deleted(tmp_path, monkey
     monkeypatch.setattr("gmconv_zoo.weights.fetch.discard", refuse)
     with pytest.raises(WeightsError, match=r"damaged.*could not be deleted.*Permission denied.*delete it"):
         check_sha256(path, spec)
-
-
-def test_file_that_nothing_is_known_about_is_announced(tmp_path, caplog):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content("plain"))
-    check_sha256(path, WeightSpec(**FIELDS, tag="plain", hf_hub_id="gmconv/net"))
-    assert "could not be checked" in caplog.text

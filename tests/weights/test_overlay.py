@@ -23,26 +23,25 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list:
     return specs
 
 
-def test_the_default_is_the_specs_own_source(fetched):
-    timm.create_model(NAME, pretrained=True)
-    assert [spec.name for spec in fetched] == [NAME]
-    assert fetched[0].hf_hub_id == "timm/resnet18.tv_in1k"
-
-
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
+        ({}, {"hf_hub_id": "timm/resnet18.tv_in1k"}),
         ({"hf_hub_id": "me/fork"}, {"hf_hub_id": "me/fork", "revision": "", "url": ""}),
         ({"hf_hub_id": "timm/resnet18.tv_in1k@abc"}, {"hf_hub_id": "timm/resnet18.tv_in1k", "revision": "abc"}),
         ({"hf_hub_filename": "other.safetensors"}, {"filename": "other.safetensors"}),
         ({"url": "https://example.org/w.pth"}, {"url": "https://example.org/w.pth", "hf_hub_id": ""}),
     ],
 )
-def test_another_source_is_fetched_in_its_place(fetched, overlay, expected):
+def test_the_specs_source_or_another_in_its_place_is_fetched_and_a_users_file_is_not(
+    fetched, tmp_path, overlay, expected
+):
+    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.safetensors")})
+    assert not fetched
     timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay)
     (spec,) = fetched
     assert {key: getattr(spec, key) for key in expected} == expected
-    assert spec.conversion == "standard"
+    assert (spec.name, spec.conversion) == (NAME, "standard")
     assert spec.sha256 == spec.sha256_prefix == ""
 
 
@@ -72,11 +71,6 @@ def test_weights_are_not_divided_by_next_to_nothing(fetched):
     with pytest.raises(ValueError, match=r"sigma_init=0\.2: the mask of conv1 .* falls to .*pretrained=False"):
         timm.create_model(NAME, pretrained=True, sigma_init=0.2)
     assert timm.create_model(NAME, sigma_init=0.2).gmconv_conversion.sigma_init == 0.2
-
-
-def test_a_file_of_ones_own_is_not_fetched(fetched, tmp_path):
-    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.safetensors")})
-    assert not fetched
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "does not exist"), (b"\x08" + b"\0" * 40, "damaged or not")])

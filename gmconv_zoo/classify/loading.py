@@ -3,9 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.lazy_images import LazyImages, find_unreadable, reading_loader
-from ..data.sources import ImageData, open_data
+from ..data.sources import ImageData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.accumulation import part_size
 from ..engine.loop import EpochCallback
@@ -23,7 +21,6 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
-from ..streams.open import StreamData
 from ..wording import listed
 from .evaluate import Answers
 from .recipes import Recipe
@@ -31,15 +28,7 @@ from .recipes import Recipe
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = [
-    "Loaders",
-    "decode",
-    "described_images",
-    "eval_batch",
-    "make_loaders",
-    "open_images",
-    "training_transform",
-]
+__all__ = ["Loaders", "described_images", "eval_batch", "make_loaders", "training_transform"]
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +42,7 @@ class Loaders:
     Attributes:
         train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels; of a stream's validation images
             also their indices, see `EvalStream`.
-        train_labels: (N,) labels of the training images; (0,) for a stream.
+        train_labels: (N,) labels of the training images, for a recipe that weighs classes; (0,) for a stream.
         in_memory: whether the images are kept in memory.
         skipped: names of the images that could not be read, with the reason; for streams they are known only after an
             epoch.
@@ -63,19 +52,12 @@ class Loaders:
 
     train: DataLoader[tuple[Tensor, Tensor]]
     val: DataLoader[tuple[Tensor, Tensor]]
-    train_labels: Tensor
-    in_memory: bool
-    skipped: list[str]
+    train_labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    in_memory: bool = False
+    skipped: list[str] = field(default_factory=list)
     answers: Callable[[], Answers] = Answers
     callbacks: tuple[EpochCallback, ...] = ()
     closing_callbacks: tuple[EpochCallback, ...] = ()
-
-
-def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
-    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it."""
-    downloads = str(data).startswith("torch/") and not Path(data).exists()
-    with accelerator.local_main_process_first() if downloads else nullcontext():
-        return open_data(data, **options)
 
 
 def eval_batch(processes: int) -> int:
@@ -156,7 +138,7 @@ def _normalises_batches(model: nn.Module) -> bool:
     return any(isinstance(module, kinds) for module in model.modules())
 
 
-def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[str, Any]:
+def described_images(images: ImageData, loaders: Loaders) -> dict[str, Any]:
     """Return a description that identifies the training and validation set of a run.
 
     It contains the classes, the labels in their order, the file names, and how images are read. For a stream it
@@ -164,7 +146,7 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
-    if isinstance(images, StreamData):
+    if images.val.stream:
         return described | {"validation_set": f"{images.val.count} images, {images.description}"}
     val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
     content = "\n".join(map(str, [*val_labels, *images.val.names]))

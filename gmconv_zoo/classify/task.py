@@ -13,24 +13,22 @@ import torch
 from timm.data import Mixup
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from ..engine.fit import FitOptions, Task, default_accelerator, fit
-from ..engine.loop import BatchLoss, EpochCallback
+from ..engine.loop import BatchLoss
 from ..extras import needs_extra
 from ..images.pixels import naming_unreadable
 from ..visualize.classes import draw_curves
 from .evaluate import Answers, Score, not_above_chance
+from .loading import Loaders
 from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = ["Loader", "TrainResult", "balanced_weights", "fit_classifier", "make_batch_loss"]
+__all__ = ["TrainResult", "balanced_weights", "fit_classifier", "make_batch_loss"]
 
 _logger = logging.getLogger(__name__)
-
-Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,13 @@ class TrainResult:
     skipped: tuple[str, ...] = ()
 
 
-def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+def balanced_weights(labels: Tensor) -> Tensor:
     """Return the (classes,) float32 weights by which every class counts the same in the loss.
 
     Their mean over the training images, whose labels are (N,) and have every class at least once, is 1.
     """
-    counts = torch.bincount(labels, minlength=classes)
-    return len(labels) / (classes * counts.float())
+    counts = torch.bincount(labels)
+    return len(labels) / (len(counts) * counts.float())
 
 
 def make_batch_loss(
@@ -96,35 +94,27 @@ def make_batch_loss(
 
 def fit_classifier(
     model: nn.Module,
-    train_loader: Loader,
-    val_loader: Loader,
+    loaders: Loaders,
     recipe: Recipe,
     options: FitOptions | None = None,
     *,
     accelerator: Accelerator | None = None,
-    class_weights: Tensor | None = None,
     run: dict[str, Any] | None = None,
     identity: Iterable[str] = (),
-    answers: Callable[[], Answers] = Answers,
     on_best: Callable[[Answers], None] = lambda _: None,
-    callbacks: tuple[EpochCallback, ...] = (),
-    closing_callbacks: tuple[EpochCallback, ...] = (),
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch, see `engine.fit.fit`.
 
     Args:
         model: network from (B, C, H, W) images to (B, classes) logits.
-        train_loader: loader of images and int64 labels, ``recipe.batch_size`` of them over all processes.
-        val_loader: loader of the validation images, unshuffled.
+        loaders: ``recipe.batch_size`` training images over all processes, and unshuffled validation images.
         recipe: settings of the training. Augmentation is applied by the training loader.
         options: how the run is carried out; None for the defaults, which write nothing.
         accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
             float32. It must split batches over processes (``split_batches=True``), as the default one does.
-        class_weights: (classes,) factors of the loss, for a recipe with class weights.
         run: further values for results.json, such as "dataset", the name of the validation set.
         identity: names of those that must be equal to continue from a checkpoint.
-        answers: makes the counter of one evaluation.
-        on_best, callbacks, closing_callbacks: see `engine.fit.Task`.
+        on_best: receives what the network answered after every epoch that is the best so far.
 
     Returns:
         The final score and the rows. With a running average of the weights, the network ends with the average.
@@ -135,13 +125,14 @@ def fit_classifier(
     """
     options = options or FitOptions()
     classes = getattr(model, "num_classes", None)
-    weights = class_weights if recipe.class_weights else None
+    weights = balanced_weights(loaders.train_labels) if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
-    task = Task(loss, answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
+    callbacks = loaders.callbacks, loaders.closing_callbacks
+    task = Task(loss, loaders.answers, "top1", _described, on_best, draw_curves, *callbacks)
     with naming_unreadable("Repair it and go on with resume (--resume), or start anew with skip_bad (--skip-bad)."):
         result = fit(
             model,
-            (train_loader, val_loader),
+            (loaders.train, loaders.val),
             task,
             recipe,
             options,

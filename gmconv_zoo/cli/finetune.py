@@ -23,7 +23,6 @@ from .recipe_options import (
     add_model_options,
     add_recipe_options,
     add_run_options,
-    stream_options,
     training,
 )
 
@@ -58,5 +57,5 @@ def main(args: argparse.Namespace) -> None:
 
         if args.weights is not None:
             options["model_options"] |= with_weights(args.model, args.weights)
-        options |= {"val_share": args.val_share, "image_size": args.image_size, "stream": stream_options(args)}
+        options |= {"val_share": args.val_share, "image_size": args.image_size}
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
-from ..streams.open import StreamOptions
 from .common import PRECISION
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "interruptible",
     "key_value",
     "recipe_overrides",
-    "stream_options",
     "training",
 ]
 
@@ -100,18 +98,13 @@ def add_column_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the other fields of `StreamOptions`."""
+    """Give a parser what a stream may not contain."""
     group = parser.add_argument_group(
         "streams", "values that wds/NAME or hfids/NAME may not contain; default: what it contains"
     )
     group.add_argument("--train-count", type=int, metavar="N", help="training images")
     group.add_argument("--val-count", type=int, metavar="N", help="validation images")
     group.add_argument("--classes", metavar="N|FILE", help="number of classes, or a file with a name per line")
-
-
-def stream_options(args: argparse.Namespace) -> StreamOptions:
-    """The streams' options that were given on the command line."""
-    return StreamOptions(**{field.name: getattr(args, field.name, None) for field in fields(StreamOptions)})
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -192,6 +185,13 @@ def _or_none(kind: Any) -> Any:
 _PASSED = [
     "output",
     "data_dir",
+    "train_split",
+    "val_split",
+    "train_count",
+    "val_count",
+    "classes",
+    "image_column",
+    "label_column",
     "seed",
     "resume",
     "overwrite",

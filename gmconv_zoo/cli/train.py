@@ -20,7 +20,6 @@ from .recipe_options import (
     add_recipe_options,
     add_run_options,
     add_stream_options,
-    stream_options,
     training,
 )
 
@@ -47,7 +46,5 @@ def main(args: argparse.Namespace) -> None:
     with training(args) as options:
         from ..classify.train import train_by_recipe
 
-        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")} | {
-            "stream": stream_options(args)
-        }
+        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every")}
         train_by_recipe(args.model, args.data, **options)

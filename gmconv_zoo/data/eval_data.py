@@ -1,9 +1,9 @@
 """Open one split of a dataset: a folder, a tar file, or a dataset that timm names."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from ..images.tar_reader import TarReader
 from ..streams.shards import open_shards
 from ..wording import listed
 
-__all__ = ["open_eval_data", "open_named"]
+__all__ = ["STREAMS", "name_prefix", "open_eval_data", "open_named"]
 
-_NAMED = ("torch", "hfds", "hfids", "wds")
+# The prefixes of names that timm knows, with the packages that read them
+_PACKAGES = {"torch": "torchvision", "hfds": "datasets", "hfids": "datasets", "wds": "webdataset"}
+STREAMS = ("hfids", "wds")
 
 
 def open_eval_data(
@@ -60,16 +62,16 @@ def open_eval_data(
             images in a stream is unknown, or class names are passed for a dataset that has its own.
     """
     path = Path(data)
-    if os.path.exists(path) or labels is not None:
+    if labels is not None or not name_prefix(data):
         refuse_columns(data, image_column, label_column)
-        if labels is not None:
-            source = _flat(path, labels, id_map, output)
-        elif path.is_file():
-            tar = TarReader(path)
-            source = ImageSource(str(path), tar, tar.classes)
-        else:
-            folder, names, files = read_split(path, split, output=output)
-            source = ImageSource(str(folder), FileReader(files, folder), list(names))
+    if labels is not None:
+        source = _flat(path, labels, id_map, output)
+    elif path.is_file():
+        tar = TarReader(path)
+        source = ImageSource(str(path), tar, tar.classes)
+    elif path.exists():
+        folder, names, files = read_split(path, split, output=output)
+        source = ImageSource(str(folder), FileReader(files, folder), list(names))
     else:
         columns = image_column, label_column
         source = open_named(str(data), root=root, split=split, num_samples=num_samples, columns=columns)
@@ -78,6 +80,12 @@ def open_eval_data(
     if source.class_names is not None:
         raise ValueError(f"{source.name} names its classes, e.g. {source.class_names[:3]}: leave classes out.")
     return replace(source, class_names=read_class_names(classes), ordered=True)
+
+
+def name_prefix(data: str | Path) -> str:
+    """Return the prefix of a name that timm knows, e.g. "wds" of "wds/NAME"; empty for a folder or a file."""
+    prefix, slash, _ = str(data).partition("/")
+    return prefix.lower() if slash and prefix.lower() in _PACKAGES and not Path(data).exists() else ""
 
 
 def open_named(
@@ -95,25 +103,30 @@ def open_named(
     Args:
         data, root, split, num_samples: as in `open_eval_data`.
         columns: image and label column of a Hugging Face dataset; None to find them by their features.
-        classes: class names that text labels of "hfds/NAME" refer to.
+        classes: class names that text labels of a Hugging Face dataset refer to.
         download: whether to download a torchvision dataset that is missing.
 
     Raises:
-        ValueError: when the dataset or the split does not exist, or the number of images in a stream is unknown.
+        ValueError: when a package, the dataset or the split does not exist, or the number of images in a stream is
+            unknown.
     """
-    prefix, slash, name = data.partition("/")
-    if prefix.lower() not in _NAMED or not slash:
+    prefix, name = name_prefix(data), data.partition("/")[2]
+    if not prefix:
         raise ValueError(
             f"{data!r}: the folder does not exist. Pass a folder, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME."
         )
-    prefix = prefix.lower()
-    if prefix not in ("hfds", "hfids"):
+    if find_spec(_PACKAGES[prefix]) is None:
+        raise ValueError(
+            f'{data} needs {_PACKAGES[prefix]}: run pip install "gmconv_zoo[streams]", or in a checkout '
+            'pip install ".[streams]".'
+        )
+    if prefix in ("torch", "wds"):
         refuse_columns(data, *columns)
-    if prefix in ("hfids", "wds"):
-        shards = open_shards(data, root=root, split=split, count=num_samples, columns=columns)
+    if prefix in STREAMS:
+        shards = open_shards(data, root=root, split=split, count=num_samples, classes=classes, columns=columns)
         return ImageSource(data, shards, shards.class_names, ordered=True, stream=True)
     if prefix == "torch" and root is None:
-        raise ValueError(f"{data}: pass root (--data-dir), the folder in which it is stored.")
+        raise ValueError(f"{data}: pass the folder in which it is stored or downloaded to (--data-dir).")
     try:
         if prefix == "hfds":
             reader = HubReader(name, split=split, cache=root, columns=columns, classes=classes)

@@ -75,7 +75,7 @@ def finetune_once(wanted: FinetuningRun, images: ImageData, weights: str | None,
     loaders = make_loaders(net, images, recipe, seed=wanted.seed, drop_last=True, accelerator=accelerator)
     options = FitOptions(seed=wanted.seed, val_every=val_every, progress=False)
     began = time.perf_counter()
-    result = fit_classifier(net, loaders.train, loaders.val, recipe, options, accelerator=accelerator)
+    result = fit_classifier(net, loaders, recipe, options, accelerator=accelerator)
     best, found = best_row(result.rows, "top1"), environment()
     return replace(
         wanted,

@@ -256,7 +256,7 @@ def test_unbalanced_classes_count_the_same(tmp_path):
         path.unlink()
     net = timm.create_model(NET, num_classes=3)
     loaders = make_loaders(net, open_data(images), FINETUNE.override(batch_size=8))
-    weights = balanced_weights(loaders.train_labels, 3)
+    weights = balanced_weights(loaders.train_labels)
     totals = torch.zeros(3).index_add(0, loaders.train_labels, weights[loaders.train_labels])
     torch.testing.assert_close(totals, torch.full((3,), len(loaders.train_labels) / 3))
 

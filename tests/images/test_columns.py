@@ -5,7 +5,6 @@ from datasets import ClassLabel, Image, List, Value
 
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.hub_datasets import find_columns, index_labels
-from gmconv_zoo.streams.open import StreamOptions, open_stream
 from tests.data.test_sources import numbers, opened
 from tests.images.hugging_face import make_columns
 
@@ -102,9 +101,8 @@ def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_p
     counts = {"val_split": "train", "train_count": 3, "val_count": 3}
 
     def found(classes):
-        options = StreamOptions(classes=classes, **counts)
-        data = open_stream(f"hfids/{folder}", options=options, data_dir=tmp_path / "cache")
-        return data.classes, [sample.label for sample in data.train.files[0]()]
+        data = open_data(f"hfids/{folder}", classes=classes, data_dir=tmp_path / "cache", **counts)
+        return data.classes, [sample.label for sample in data.train.reader.files[0]()]
 
     assert found(str(tmp_path / "names.txt")) == (("car", "bus"), [1, 0, 1])
     with pytest.raises(ValueError, match=r"labels in the column 'kind' are text.*--classes"):

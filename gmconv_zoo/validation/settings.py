@@ -74,14 +74,9 @@ class ValidationSettings:
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """The outcome for one model.
+    """The outcome for one model: the counts, how many images could not be read, and details for the record.
 
-    Attributes:
-        model: its name.
-        score: the counts; None for a model that failed.
-        error: why it failed; empty otherwise.
-        bad: images left out because they could not be read.
-        details: preprocessing, batch size, time and the like, for the record.
+    A model that failed has no score, but an error.
     """
 
     model: str

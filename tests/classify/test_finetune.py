@@ -21,8 +21,8 @@ from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.saving.label_names import label_names
+from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
-from gmconv_zoo.validation.validate import validate
 from tests import launch
 from tests.images.image_folders import make_folder
 
@@ -81,7 +81,7 @@ def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path, gmc
     tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert tuned.pretrained_cfg["input_size"] == (3, 224, 224)
     source = open_eval_data(tmp_path / "images", split="train")
-    (row,) = validate([str(tmp_path / "out")], source, ValidationSettings(workers=0), progress=False)
+    (row,) = run_validation([str(tmp_path / "out")], source, ValidationSettings(workers=0), cpu=True).rows
     assert row.score.top1_percent > 80
 
 

@@ -148,7 +148,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
+        ("torch/cifar10", "torch/cifar10: pass the folder in which it is stored"),
         ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
         (
             "images --model-options colour=1",

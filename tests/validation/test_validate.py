@@ -21,8 +21,9 @@ from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
 from gmconv_zoo.engine.evaluate import evaluate
 from gmconv_zoo.images.image_source import ImageSource
+from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
-from gmconv_zoo.validation.validate import find_models, validate
+from gmconv_zoo.validation.validate import find_models
 from tests.images.hugging_face import make_set
 from tests.images.image_folders import make_folder
 from tests.streams.shards import write_tar
@@ -52,6 +53,10 @@ def settings(**changes) -> ValidationSettings:
     return ValidationSettings(**{"workers": 0, "batch_size": 4, **changes})
 
 
+def validate(models, source, changed, **options):
+    return run_validation(models, source, changed, cpu=True, **options).rows
+
+
 def images_of(source) -> EvalImages:
     model = fixture_linear()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
@@ -67,7 +72,7 @@ def images_of(source) -> EvalImages:
     ids=str,
 )
 def test_batch_sizes_and_settings_keep_the_counts(folder, changes):
-    (row,) = validate([NAME], open_eval_data(folder), settings(**changes), progress=False)
+    (row,) = validate([NAME], open_eval_data(folder), settings(**changes))
     assert (row.error, row.score) == ("", EXPECTED)
 
 
@@ -79,7 +84,7 @@ def test_compiled_network_counts_the_same(folder, monkeypatch):
         return torch._dynamo.optimize("eager")(model)
 
     monkeypatch.setattr(torch, "compile", compile_quickly)
-    (row,) = validate([NAME], open_eval_data(folder), settings(compile=True), progress=False)
+    (row,) = validate([NAME], open_eval_data(folder), settings(compile=True))
     assert (row.error, row.score, len(compiled)) == ("", EXPECTED, 1)
 
 
@@ -89,7 +94,7 @@ def test_compiled_masked_network_counts_the_same(tmp_path):
     images = make_folder(tmp_path / "images", 24, classes=("0", "1", "2"))
     source = dataclasses.replace(open_eval_data(images), class_names=None)
     plain, compiled = (
-        validate(["gmconv_cifar_resnet20"], source, settings(compile=chosen, batch_size=8), progress=False)[0]
+        validate(["gmconv_cifar_resnet20"], source, settings(compile=chosen, batch_size=8))[0]
         for chosen in (False, True)
     )
     assert (plain.error, compiled.error) == ("", "")
@@ -132,7 +137,7 @@ def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
         lines.append(f"{path.name} {path.parent.name}\n")
     (tmp_path / "labels.txt").write_text("".join(lines))
     source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-    (row,) = validate([NAME], source, settings(), progress=False)
+    (row,) = validate([NAME], source, settings())
     assert row.score == EXPECTED
 
 
@@ -145,7 +150,7 @@ def test_labels_that_are_shifted_by_one_are_noticed(tmp_path, caplog):
         lines = [f"{index:02}.png {WNIDS[CLASSES[index % 3] + shift]}\n" for index in range(12)]
         (tmp_path / "labels.txt").write_text("".join(lines))
         source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-        validate([NAME], source, settings(), progress=False)
+        validate([NAME], source, settings())
         said.append(caplog.text)
     assert said[0] == ""
     assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in said[1]
@@ -157,7 +162,7 @@ def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
     with tarfile.open(tmp_path / "images.tar", "w") as tar:
         tar.add(folder, "images")
     for source in (open_eval_data(tmp_path / "images.tar"), open_eval_data("torch/image_folder", root=folder)):
-        (row,) = validate([NAME], source, settings(), progress=False)
+        (row,) = validate([NAME], source, settings())
         assert (row.error, row.score) == ("", EXPECTED)
 
 
@@ -173,13 +178,13 @@ def test_webdataset_shards_count_the_same_and_lost_images_are_noticed(folder, tm
 
     def validated(**changes):
         source = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13")
-        return validate([NAME], source, settings(workers=workers, **changes), progress=False)[0]
+        return validate([NAME], source, settings(workers=workers, **changes))[0]
 
     write(None)
     assert (validated().error, validated().score) == ("", EXPECTED)
     (tmp_path / "turned.txt").write_text("\n".join([*WNIDS[1:], WNIDS[0]]))
     named = open_eval_data("wds/set", root=tmp_path, split="set-{0..2}.tar|13", classes=tmp_path / "turned.txt")
-    assert validate([NAME], named, settings(workers=workers), progress=False)[0].score.top1 < EXPECTED.top1
+    assert validate([NAME], named, settings(workers=workers))[0].score.top1 < EXPECTED.top1
     with pytest.raises(ValueError, match=r"names its classes, e\.g\. .*: leave classes out"):
         open_eval_data(folder, classes=tmp_path / "turned.txt")
     write(b"no image")
@@ -203,7 +208,7 @@ def test_hugging_face_sets_and_streams_count_the_same_and_name_what_is_damaged(t
 
     def validated(kind, **changes):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
-        return validate(["tiny"], source, settings(workers=2, batch_size=4, **changes), progress=False)[0]
+        return validate(["tiny"], source, settings(workers=2, batch_size=4, **changes))[0]
 
     make_set(tmp_path / "made", {"test": (13, 3)})
     rows = {kind: validated(kind) for kind in ("hfds", "hfids")}
@@ -232,8 +237,8 @@ def test_unreadable_image_is_named_and_never_replaced(folder, damaged):
     broken.write_bytes(DAMAGED[damaged])
     source = open_eval_data(folder)
     with pytest.raises(BadImagesError, match=rf"cannot be read: {broken} \(.+\)\. .*--skip-bad"):
-        validate([NAME], source, settings(), progress=False)
-    (row,) = validate([NAME], source, settings(skip_bad=True), progress=False)
+        validate([NAME], source, settings())
+    (row,) = validate([NAME], source, settings(skip_bad=True))
     assert (row.score.count, row.bad) == (12, 1)
     assert row.details["bad_images"][0].startswith(f"{broken} (")
 
@@ -241,7 +246,7 @@ def test_unreadable_image_is_named_and_never_replaced(folder, damaged):
 def test_set_without_a_readable_image_fails(folder):
     for path in folder.rglob("*.png"):
         path.write_bytes(b"no image")
-    (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True), progress=False)
+    (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True))
     assert "no images were counted" in row.error
 
 
@@ -268,7 +273,7 @@ def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
 
     nets = {"good": fixture_linear, "bad": Failing}
     monkeypatch.setattr(networks, "open_model", lambda name: nets[name]())
-    bad, good = validate(["bad", "good"], open_eval_data(folder), settings(), progress=False)
+    bad, good = validate(["bad", "good"], open_eval_data(folder), settings())
     assert (bad.score, bad.error) == (None, "RuntimeError: this network is broken")
     assert good.score == EXPECTED
 
@@ -276,9 +281,9 @@ def test_model_that_fails_on_a_batch_keeps_its_row(folder, monkeypatch):
 def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
     monkeypatch.setattr(networks, "open_model", lambda name: Hungry(fixture_linear(), 3))
     source = open_eval_data(folder)
-    (failed,) = validate(["x"], source, settings(batch_size=9), progress=False)
+    (failed,) = validate(["x"], source, settings(batch_size=9))
     assert failed.error.startswith("MemoryError: a batch does not fit")
-    (row,) = validate(["x"], source, settings(batch_size=9, retry=True), progress=False)
+    (row,) = validate(["x"], source, settings(batch_size=9, retry=True))
     assert (row.score, row.details["batch_size"]) == (EXPECTED, 2)
 
 
@@ -290,7 +295,7 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
     source = open_eval_data(folder)
 
     def used(**changes):
-        (row,) = validate(["x"], source, settings(**changes), progress=False)
+        (row,) = validate(["x"], source, settings(**changes))
         assert row.error == ""
         return row.details["input_size"], row.details["crop_pct"], row.details["interpolation"]
 
@@ -303,13 +308,13 @@ def test_a_single_mean_is_of_every_channel(folder, monkeypatch):
     model, seen = fixture_linear(), []
     model.forward = lambda x: seen.append(x) or torch.zeros(len(x), 1000)
     monkeypatch.setattr(networks, "open_model", lambda name: model)
-    validate(["x"], open_eval_data(folder), settings(mean=(0.25,), std=(0.5,) * 3), progress=False)
+    validate(["x"], open_eval_data(folder), settings(mean=(0.25,), std=(0.5,) * 3))
     assert set(seen[0].unique().tolist()) == {-0.5, 1.5}  # black and white
 
 
 def test_another_number_of_means_than_of_channels_is_refused(folder, monkeypatch):
     monkeypatch.setattr(networks, "open_model", lambda name: fixture_linear())
-    (row,) = validate(["x"], open_eval_data(folder), settings(mean=(0.25, 0.25)), progress=False)
+    (row,) = validate(["x"], open_eval_data(folder), settings(mean=(0.25, 0.25)))
     assert "mean=(0.25, 0.25): pass one number, or one for each of the 3 channels (--mean)" in row.error
 
 
@@ -375,7 +380,7 @@ def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "a.png").write_bytes(image_bytes(1))
     source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-    (row,) = validate([NAME], source, settings(), progress=False)
+    (row,) = validate([NAME], source, settings())
     assert "label 1000: the network has outputs 0 to 999" in row.error
 
 
@@ -385,7 +390,7 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
     make_set(tmp_path / "made", {"test": (6, 1)}, label=lambda number: -1)
     for kind in ("hfds", "hfids"):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
-        (row,) = validate(["tiny"], source, settings(), progress=False)
+        (row,) = validate(["tiny"], source, settings())
         assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
         assert "--val-split" in row.error
 
@@ -396,7 +401,7 @@ def test_bad_data_is_named(folder, tmp_path, gmconv):
         open_eval_data(folder)
     with pytest.raises(ValueError, match=r"the folder does not exist\. Pass a folder, torch/NAME"):
         open_eval_data(tmp_path / "missing")
-    with pytest.raises(ValueError, match="pass root"):
+    with pytest.raises(ValueError, match="pass the folder in which it is stored"):
         open_eval_data("torch/cifar10")
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
@@ -431,4 +436,4 @@ def test_unwritable_output_is_found_before_evaluating(folder, tmp_path, monkeypa
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(networks, "open_model", lambda name: pytest.fail("evaluated"))
     with pytest.raises(OSError, match="file"):
-        validate([NAME], open_eval_data(folder), settings(), output=tmp_path / "file", progress=False)
+        validate([NAME], open_eval_data(folder), settings(), output=tmp_path / "file")

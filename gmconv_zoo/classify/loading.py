@@ -231,7 +231,7 @@ def _lazy_sets(
         bad = find_unreadable(source) if check_first else {}
         _report(list(bad.values()), len(source.labels), skip_bad)
         good = [index for index in range(len(source.labels)) if index not in bad]
-        sets.append(LazyImages(source, good, transform, seed))
+        sets.append(LazyImages(source.part(good) if bad else source, transform, seed))
         found += bad.values()
     return sets[0], sets[1], found
 

@@ -11,7 +11,7 @@ from timm.data import create_dataset
 
 from ..images.folder import LabelledFiles, read_split
 from ..images.hub_datasets import HubReader, refuse_columns
-from ..images.image_source import FileReader, ImageSource, TorchReader
+from ..images.image_source import ImageSource, TorchReader
 from ..images.label_files import read_class_names, read_labels
 from ..images.listing import list_images, refuse_inside
 from ..images.tar_reader import TarReader
@@ -70,8 +70,8 @@ def open_eval_data(
         tar = TarReader(path)
         source = ImageSource(str(path), tar, tar.classes)
     elif path.exists():
-        folder, names, files = read_split(path, split, output=output)
-        source = ImageSource(str(folder), FileReader(files, folder), list(names))
+        names, files = read_split(path, split, output=output)
+        source = ImageSource(str(files.root), files, list(names))
     else:
         columns = image_column, label_column
         source = open_named(str(data), root=root, split=split, num_samples=num_samples, columns=columns)
@@ -153,4 +153,4 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
             f"{folder}: several images are called {listed(twice)}: give every image that has a label its own name."
         )
     values, names = read_labels(labels, files, id_map=id_map)
-    return ImageSource(str(folder), FileReader(LabelledFiles(tuple(files), tuple(values)), folder), names)
+    return ImageSource(str(folder), LabelledFiles(tuple(files), tuple(values), folder), names)

@@ -26,22 +26,21 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
 
     Args:
         source: images.
-        indices: those of the source's images that are used.
         transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
         seed: of the augmentation.
     """
 
-    def __init__(self, source: ImageSource, indices: list[int], transform: Any, seed: int) -> None:
-        self.source, self.indices, self.transform, self.seed = source, indices, transform, seed
-        self.labels = torch.tensor([source.labels[index] for index in indices])
+    def __init__(self, source: ImageSource, transform: Any, seed: int) -> None:
+        self.source, self.transform, self.seed = source, transform, seed
+        self.labels = torch.tensor(source.labels)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.labels)
 
     def __getitem__(self, key: int) -> tuple[Tensor, int]:
         """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
         epoch, index = divmod(key, len(self))
-        image, _ = self.source.read(self.indices[index])
+        image, _ = self.source.read(index)
         with drawing_from(sample_seed(self.seed, epoch, index)):
             return self.transform(image), int(self.labels[index])
 

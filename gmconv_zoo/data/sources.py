@@ -1,12 +1,12 @@
 """Open the training and validation images of a dataset: a folder, or a dataset or stream that timm names."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..images.folder import read_folder, split_indices
 from ..images.hub_datasets import held_out_split, refuse_columns
-from ..images.image_source import FileReader, ImageSource, PartReader
+from ..images.image_source import ImageSource
 from ..images.label_files import read_class_names
 from ..images.listing import refuse_inside
 from .eval_data import STREAMS, name_prefix, open_named
@@ -78,10 +78,7 @@ def open_data(
         refuse_columns(data, image_column, label_column)
     if not prefix:
         folder = read_folder(data, val_share=val_share, seed=seed, output=output)
-        train, val = (
-            ImageSource(str(data), FileReader(files, Path(data)), list(folder.classes))
-            for files in (folder.train, folder.val)
-        )
+        train, val = (ImageSource(str(data), files, list(folder.classes)) for files in (folder.train, folder.val))
         described = f"validation part of {Path(data).resolve().name}"
         return ImageData(folder.classes, train, val, described, folder.split_made)
     if output is not None and prefix in ("hfds", "hfids") and Path(name).is_dir():
@@ -97,8 +94,7 @@ def open_data(
         if val_split is None and train.stream:
             raise ValueError(f"{data} has no split for validation besides {train_split!r}: pass one (--val-split).")
         if val_split is None:
-            parts = split_indices(train.labels, known, share=val_share, seed=seed)
-            train, val = (replace(train, reader=PartReader(train.reader, part)) for part in parts)
+            train, val = map(train.part, split_indices(train.labels, known, share=val_share, seed=seed))
             return ImageData(known, train, val, f"validation part of {name} {train_split}", split_made=True)
     val_split = val_split or "validation"
     val = open_named(str(data), split=val_split, num_samples=val_count, classes=known, **opening)

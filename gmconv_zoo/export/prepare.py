@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..conversion import fuse as fold_static_masks
 from ..layers import DGMConv2d, copy_network
-from ..saving.describe import check_unwrapped
+from ..saving.config import check_unwrapped
 
 __all__ = ["example_images", "outputs_of", "prepare"]
 

@@ -23,10 +23,32 @@ _TEST = ("test", "testing")
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Image files and, for each, the index of its class."""
+    """Image files and, for each, the index of its class: a reader of `ImageSource`.
+
+    Attributes:
+        paths, labels: of every image.
+        root: folder that holds them, at any depth.
+    """
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...]
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Path, int]:
+        return self.paths[index], self.labels[index]
+
+    @property
+    def names(self) -> list[str]:
+        """Paths relative to the root."""
+        depth = len(self.root.parts)
+        return ["/".join(path.parts[depth:]) for path in self.paths]
+
+    def filename(self, index: int) -> str:
+        """Return the path of an image for messages."""
+        return str(self.paths[index])
 
 
 @dataclass(frozen=True)
@@ -78,7 +100,6 @@ def read_folder(
             for validation that are not trained on; the message names them.
     """
     root = Path(root)
-    _check_share(val_share)
     parts = _parts(root, output=output)
     train, val = parts.get("") or _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
     if train is None:
@@ -88,9 +109,13 @@ def read_folder(
     _check(train, classes=2)
     classes = tuple(sorted(train.classes, key=natural_key))
     if val is None:
-        files = _labelled(train, classes)
-        kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
-        return ImageFolder(classes, _picked(files, kept), _picked(files, chosen), split_made=True)
+        files = _labelled(train, classes, root)
+        chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
+        kept, held_out = (
+            LabelledFiles(tuple(files.paths[i] for i in part), tuple(files.labels[i] for i in part), root)
+            for part in chosen
+        )
+        return ImageFolder(classes, kept, held_out, split_made=True)
     _check(val, classes=1)
     if unknown := sorted(set(val.classes) - set(classes)):
         raise ValueError(
@@ -98,12 +123,12 @@ def read_folder(
         )
     if absent := sorted(set(classes) - set(val.classes)):
         _logger.warning("%s has no images of the classes %s: these are not measured", val.root, listed(absent))
-    return ImageFolder(classes, _labelled(train, classes), _labelled(val, classes), split_made=False)
+    return ImageFolder(classes, _labelled(train, classes, root), _labelled(val, classes, root), split_made=False)
 
 
 def read_split(
     root: str | Path, split: str, *, output: str | Path | None = None
-) -> tuple[Path, tuple[str, ...], LabelledFiles]:
+) -> tuple[tuple[str, ...], LabelledFiles]:
     """Find the classes and images of one split, by the rules of `read_folder`.
 
     Args:
@@ -112,7 +137,7 @@ def read_split(
         output: folder that will be written; it must be outside of the root.
 
     Returns:
-        The folder that holds the class folders, the classes in natural order, and the files.
+        The classes in natural order, and the files below the folder that holds the class folders.
 
     Raises:
         ValueError: as in `read_folder`, although a single class is allowed, and when the split does not exist.
@@ -126,7 +151,7 @@ def read_split(
         )
     _check(part, classes=1)
     classes = tuple(sorted(part.classes, key=natural_key))
-    return part.root, classes, _labelled(part, classes)
+    return classes, _labelled(part, classes, part.root)
 
 
 def natural_key(name: str) -> tuple[list[int | str], str]:
@@ -234,7 +259,8 @@ def split_indices(
     Returns:
         Indices of the images to train on and of those to validate with, both sorted.
     """
-    _check_share(share)
+    if not 0 < share < 1:
+        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
     members: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
         members.setdefault(label, []).append(index)
@@ -250,15 +276,6 @@ def split_indices(
     return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 
-def _check_share(share: float) -> None:
-    if not 0 < share < 1:
-        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
-
-
-def _labelled(part: _Part, classes: Sequence[str]) -> LabelledFiles:
+def _labelled(part: _Part, classes: Sequence[str], root: Path) -> LabelledFiles:
     pairs = [(path, label) for label, name in enumerate(classes) for path in part.classes.get(name, ())]
-    return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
-
-
-def _picked(files: LabelledFiles, indices: Sequence[int]) -> LabelledFiles:
-    return LabelledFiles(tuple(files.paths[i] for i in indices), tuple(files.labels[i] for i in indices))
+    return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs), root)

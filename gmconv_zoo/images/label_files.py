@@ -5,9 +5,8 @@ Three kinds of label file are read, told apart by their content:
 - one number from 1 to 1000 per line, as ILSVRC2012_validation_ground_truth.txt of the ImageNet development kit. The
   numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt is needed too;
 - one WordNet id (n01440764) per line, in the order of the sorted files;
-- file name and label per line (separated by a tab, comma, semicolon or space) or a JSON object of them; a label is the
-  index of an output, counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each
-  class is refused.
+- file name and label per line, separated by a tab, comma, semicolon or space; a label is the index of an output,
+  counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each class is refused.
 
 Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in double quotes.
 """
@@ -15,7 +14,6 @@ Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in d
 import codecs
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -100,8 +98,6 @@ def read_labels(
     if not path.is_file():
         raise ValueError(f"labels={str(path)!r}: the file does not exist. Pass a label file (--labels).")
     known = {normalize("NFC", file.name) for file in files}
-    if path.suffix.lower() == ".json":
-        return _by_name(path, files, _json_pairs(path), known)
     lines = _lines(path)
     if pairs := _pairs(path, lines, known):
         return _by_name(path, files, pairs, known)
@@ -190,19 +186,6 @@ def _file_name(name: str, known: set[str]) -> str:
     return name if name in known else PureWindowsPath(name).name
 
 
-def _json_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        pairs = json.loads(path.read_bytes(), object_pairs_hook=list)
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
-        raise ValueError(f'{path}: pass a JSON object such as {{"a.png": "cat", "b.png": "dog"}}.')
-    wrong = [name for name, label in pairs if not isinstance(label, (int, str)) or isinstance(label, bool)]
-    if wrong:
-        raise ValueError(f"{path}: the label of {wrong[0]} is neither a whole number nor a class name.")
-    return [(name, str(label)) for name, label in pairs]
-
-
 def _by_name(
     path: Path, files: Sequence[Path], pairs: list[tuple[str, str]], known: set[str]
 ) -> tuple[list[int], list[str] | None]:
@@ -240,7 +223,7 @@ def _by_order(
             f"{path}: labels without file names must be numbers from 1 to 1000 as in the ImageNet development kit, or "
             "WordNet ids; pass file names with the labels for anything else."
         )
-    ids = _read_id_map(_find_id_map(path, id_map))
+    ids = _read_id_map(path, id_map)
     unknown = sorted({int(label) for label in labels} - set(ids))
     if unknown:
         raise ValueError(f"{path}: the id map has no class for {unknown[:5]}.")
@@ -253,20 +236,15 @@ def _indexed(labels: list[str]) -> tuple[list[int], list[str]]:
     return [index[label] for label in labels], names
 
 
-def _find_id_map(path: Path, id_map: str | Path | None) -> Path:
-    if id_map is not None:
-        return Path(id_map)
-    for name in _ID_MAPS:
-        if (path.parent / name).is_file():
-            return path.parent / name
-    raise ValueError(
-        f"{path} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
-        f"{_ID_MAPS[0]} or {_ID_MAPS[1]} next to it, or pass id_map (--id-map)."
-    )
-
-
-def _read_id_map(path: Path) -> dict[int, str]:
-    """Number to WordNet id of the 1,000 classes."""
+def _read_id_map(labels: Path, id_map: str | Path | None) -> dict[int, str]:
+    """Return the WordNet ids of the 1,000 classes by their number in the development kit."""
+    places = [labels.parent / name for name in _ID_MAPS] if id_map is None else [Path(id_map)]
+    path = next((place for place in places if id_map is not None or place.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"{labels} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
+            f"{' or '.join(_ID_MAPS)} next to it, or pass id_map (--id-map)."
+        )
     try:
         if path.suffix == ".mat":
             from scipy.io import loadmat  # which the "train" extra brings

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..layers import check_network
-from .describe import CONFIG_NAME
+from .config import CONFIG_NAME
 from .named import check_model_name, hub_config, is_timm_name
 
 __all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector", "saved_plan"]

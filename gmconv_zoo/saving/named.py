@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, is_model, load_state_dict, split_model_name_tag
 from torch import Tensor, nn
 
-from .describe import CONFIG_NAME, WEIGHTS_NAME
+from .config import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
 
 __all__ = [

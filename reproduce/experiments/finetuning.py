@@ -37,7 +37,7 @@ from gmconv_zoo.engine.freeze import freeze_parts
 from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.engine.task import FitOptions
 from gmconv_zoo.files.records import environment
-from gmconv_zoo.images.image_source import ImageSource, PartReader
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.models._names import plain_name
 
 from .datasets import write_folder
@@ -126,7 +126,7 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
         by_class.setdefault(label, []).append(index)
     drawn = random.Random(seed)
     chosen = [index for members in by_class.values() for index in sorted(drawn.sample(members, per_class))]
-    return replace(source, reader=PartReader(source.reader, chosen))
+    return source.part(chosen)
 
 
 def _digits_folder(folder: Path) -> Path:

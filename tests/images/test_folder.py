@@ -17,7 +17,8 @@ def test_split_holds_out_a_share_of_every_class(tmp_path):
     assert len(folder.train.paths) == 24
     assert not set(folder.train.paths) & set(folder.val.paths)
     assert all(
-        path.parent.name == folder.classes[label] for path, label in zip(*vars(folder.val).values(), strict=True)
+        path.parent.name == folder.classes[label]
+        for path, label in zip(folder.val.paths, folder.val.labels, strict=True)
     )
 
 

@@ -152,7 +152,7 @@ def open_together(name: str, weights: str | None = None) -> nn.Module:
         RuntimeError: when another process could not open it.
         Exception: what opening it raised here.
     """
-    model, error = None, None
+    error: Exception | None = None
     own: dict[str, Any] = {} if weights is None else {"weights": weights}
     try:
         model = open_checkpoint(name) if Path(name).is_file() else open_model(name, **own)
@@ -162,7 +162,6 @@ def open_together(name: str, weights: str | None = None) -> nn.Module:
     opened = gather_object(["" if error is None else str(error)])
     if error is not None:
         raise error
-    if failed := list(filter(None, opened)):
-        raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
-    assert model is not None
+    if failed := next(filter(None, opened), ""):
+        raise RuntimeError(f"the model could not be opened in another process: {failed}")
     return model

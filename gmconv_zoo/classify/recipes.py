@@ -135,16 +135,23 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
     return recipe.adapt(**overrides)
 
 
-def recipe_for(model: str) -> Recipe:
-    """Return the paper's recipe for a network of any family and tag, e.g. "gmconv_resnet18.from_tv_in1k" or "resnet18".
+def recipe_for(name: str, *, random_start: bool = True) -> Recipe:
+    """Return the recipe of a name.
+
+    Args:
+        name: a network of any family and tag that the paper trains, e.g. "gmconv_resnet18.from_tv_in1k" or "resnet18",
+            or "finetune".
+        random_start: whether the weights are random, on which the recipe for finetuning depends.
 
     Raises:
         ValueError: for a network that the paper does not train.
     """
-    net = net_of(model)
+    if name == "finetune":
+        return FINETUNE_RANDOM if random_start else FINETUNE
+    net = net_of(name)
     if net not in PAPER_RECIPES:
         raise ValueError(
-            f"{model!r} is not one of the networks that the paper has recipes for ({', '.join(PAPER_RECIPES)}): pass "
+            f"{name!r} is not one of the networks that the paper has recipes for ({', '.join(PAPER_RECIPES)}): pass "
             'the name of one of these, or "finetune", as recipe (--recipe).'
         )
     return PAPER_RECIPES[net]

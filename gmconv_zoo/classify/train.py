@@ -24,7 +24,7 @@ from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import described_images, make_loaders
 from .networks import start_network, starts_random
-from .recipes import FINETUNE, FINETUNE_RANDOM, Recipe, dataset_statistics, finetuning_recipe, paper_start, recipe_for
+from .recipes import Recipe, dataset_statistics, finetuning_recipe, paper_start, recipe_for
 from .stream_loading import make_stream_loaders
 from .task import TrainResult, fit_classifier
 
@@ -32,7 +32,7 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-__all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
+__all__ = ["TrainOptions", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def train_by_recipe(
     check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
     check_model_name(model)
     given = chosen.model_options
-    resolved = choose_recipe(model, recipe, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
+    resolved = recipe_for(recipe or model, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
     overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
     network = {**paper_start(model), **overlay, **given}
@@ -173,17 +173,6 @@ def _train_options(**options: Any) -> TrainOptions:
         fix = f"pass overrides={unknown}" if unknown.keys() <= of_recipe else f"pass some of {', '.join(sorted(known))}"
         raise TypeError(f"{', '.join(unknown)} is not an option of training: {fix}.")
     return TrainOptions(**options)
-
-
-def choose_recipe(model: str, name: str | None = None, *, random_start: bool = True) -> Recipe:
-    """Return the recipe of a name, by default the network's own; "finetune" depends on whether the weights are random.
-
-    Raises:
-        ValueError: when the recipe does not exist.
-    """
-    if name == "finetune":
-        return FINETUNE_RANDOM if random_start else FINETUNE
-    return recipe_for(name or model)
 
 
 def _train(

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.loading import eval_batch
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
-from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
+from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.accumulation import part_size
 from tests import launch
 from tests.images.image_folders import make_folder, make_splits
@@ -32,12 +32,11 @@ def test_recipe_is_found_by_the_network_s_name(model, net):
     assert recipe_for(model) is PAPER_RECIPES[net]
 
 
-def test_network_without_a_recipe_is_refused_and_may_borrow_one():
+def test_network_without_a_recipe_is_refused_and_may_be_finetuned():
     with pytest.raises(ValueError, match=r"'convnext_tiny' is not one of .* recipes for \(cifar_resnet20.*--recipe"):
-        choose_recipe("convnext_tiny")
-    assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
-    assert choose_recipe("convnext_tiny", "finetune") is FINETUNE_RANDOM
-    assert choose_recipe("convnext_tiny", "finetune", random_start=False) is FINETUNE
+        recipe_for("convnext_tiny")
+    assert recipe_for("finetune") is FINETUNE_RANDOM
+    assert recipe_for("finetune", random_start=False) is FINETUNE
 
 
 def test_shorter_run_moves_the_milestones():

@@ -39,7 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", help="folder that holds a named dataset (default: none)")
     add("--split", default="validation", help="split of the dataset (default: %(default)s)")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
-    add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
     add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
     add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
     add_column_options(parser)
@@ -57,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     from ..validation.run import REPORT_FILES, run_validation
 
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    where = {"root": args.data_dir, "split": args.split, "labels": args.labels, "id_map": args.id_map}
+    where = {"root": args.data_dir, "split": args.split, "labels": args.labels}
     if args.output is not None:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     given = [field.name for field in fields(ValidationSettings) if hasattr(args, field.name)]
@@ -75,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 # The fields of `ValidationSettings` that say how images are read and prepared
-_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

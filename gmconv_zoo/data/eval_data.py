@@ -31,7 +31,6 @@ def open_eval_data(
     root: str | Path | None = None,
     split: str = "validation",
     labels: str | Path | None = None,
-    id_map: str | Path | None = None,
     num_samples: int | None = None,
     classes: str | Path | None = None,
     image_column: str | None = None,
@@ -45,9 +44,8 @@ def open_eval_data(
             folder if labels are given; or timm's "torch/NAME", "hfds/NAME", "hfids/NAME", "wds/NAME".
         root: folder in which a named dataset is stored.
         split: name of the split; for wds/ also timm's pattern of shards, "name-{00..09}.tar|COUNT".
-        labels: file with the labels of a flat folder: ImageNet's ground-truth file, one WordNet id per line, or a file
-            name and a label per line.
-        id_map: meta.mat or map_clsloc.txt for ImageNet's ground-truth file; None for the one next to ``labels``.
+        labels: file with the labels of a flat folder: ImageNet's ground-truth file (with the kit's meta.mat or
+            map_clsloc.txt next to it), one WordNet id per line, or a file name and a label per line.
         num_samples: number of images in a stream without an index.
         classes: file with the class names, one per line in the order of the labels, for a dataset without names.
         image_column, label_column: image and label columns of "hfds/NAME" and "hfids/NAME"; None to find them by
@@ -65,7 +63,7 @@ def open_eval_data(
     if labels is not None or not name_prefix(data):
         refuse_columns(data, image_column, label_column)
     if labels is not None:
-        source = _flat(path, labels, id_map, output)
+        source = _flat(path, labels, output)
     elif path.is_file():
         tar = TarReader(path)
         source = ImageSource(str(path), tar, tar.classes)
@@ -139,7 +137,7 @@ def open_named(
     return ImageSource(data, TorchReader(dataset), names, ordered=True)
 
 
-def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: str | Path | None) -> ImageSource:
+def _flat(folder: Path, labels: str | Path, output: str | Path | None) -> ImageSource:
     if not folder.is_dir():
         raise ValueError(f"labels (--labels) need a flat folder of images, but {str(folder)!r} is not a folder.")
     listing = list_images(folder)
@@ -152,5 +150,5 @@ def _flat(folder: Path, labels: str | Path, id_map: str | Path | None, output: s
         raise ValueError(
             f"{folder}: several images are called {listed(twice)}: give every image that has a label its own name."
         )
-    values, names = read_labels(labels, files, id_map=id_map)
+    values, names = read_labels(labels, files)
     return ImageSource(str(folder), LabelledFiles(tuple(files), tuple(values), folder), names)

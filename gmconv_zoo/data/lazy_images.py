@@ -77,10 +77,7 @@ def find_unreadable(source: ImageSource) -> dict[int, str]:
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     images = _Messages(source, range(rank, len(source.labels), processes))
-    generator = torch.Generator()  # the global one is left as it is
-    loader: DataLoader[Any] = DataLoader(
-        images, 32, num_workers=loader_processes(), collate_fn=list, generator=generator
-    )
+    loader = reading_loader(images, 32, seed=0, collate_fn=list)
     found: dict[int, str] = {}
     shown = sys.stderr.isatty() and rank == 0
     with tqdm(total=len(images), desc="reading every image", unit="image", delay=2, disable=not shown) as bar:

@@ -26,9 +26,6 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         crop_padding: black pixels added on each side before a random crop of the original size.
         flip: mirror half of the images left to right.
         seed: of the augmentation.
-
-    Raises:
-        ValueError: for tensors of another shape or type.
     """
 
     def __init__(
@@ -42,12 +39,6 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         flip: bool = False,
         seed: int = 0,
     ) -> None:
-        if images.ndim != 4 or images.dtype != torch.uint8:
-            raise ValueError(f"images: pass (N, C, H, W) uint8, got {images.dtype} of shape {list(images.shape)}.")
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(f"labels: pass ({len(images)},) int64, got {labels.dtype} of shape {list(labels.shape)}.")
-        if not len(mean) == len(std) == images.shape[1]:
-            raise ValueError(f"mean={mean}, std={std}: pass one value for each of the {images.shape[1]} channels.")
         self.images, self.labels = images, labels
         self.scale = 1 / (255 * torch.tensor(std)).view(-1, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text", "refuse_columns"]
+__all__ = ["HubReader", "find_columns", "held_out_split", "is_text", "refuse_columns"]
 
 # In the order of preference
 _HELD_OUT = ("validation", "val", "valid", "dev", "test")
@@ -43,38 +43,6 @@ def refuse_columns(data: object, *columns: str | None) -> None:
 def is_text(feature: Any) -> bool:
     """Return whether a column holds text, rather than class numbers."""
     return str(getattr(feature, "dtype", "")) in ("string", "large_string") and not hasattr(feature, "names")
-
-
-def index_labels(
-    name: str, column: str, feature: Any, values: Sequence[Any], classes: Sequence[str] | None = None
-) -> tuple[list[int], list[str] | None]:
-    """Turn the values of a label column into indices of classes.
-
-    Text labels refer to ``classes``, or without them to the different texts in sorted order.
-
-    Returns:
-        One label per image, and the class names from the feature or from the texts; None if labels are numbers without
-        names.
-
-    Raises:
-        ValueError: when labels are missing, or a text label is not one of the classes.
-    """
-    if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
-        raise ValueError(
-            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}; the first one is "
-            f"image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
-        )
-    if not is_text(feature):
-        return [int(value) for value in values], list(getattr(feature, "names", ())) or None
-    texts = [normalize("NFC", value) for value in values]
-    names = sorted(set(texts)) if classes is None else list(classes)
-    if unknown := sorted(set(texts) - set(names)):
-        raise ValueError(
-            f"{name}: the column {column!r} has the labels {unknown[:3]}, which are not classes of the training split. "
-            "Relabel or remove these images."
-        )
-    place = {text: index for index, text in enumerate(names)}
-    return [place[text] for text in texts], names
 
 
 def _choose(
@@ -129,7 +97,7 @@ class HubReader:
         sorted: whether the class names are the different text labels in sorted order.
 
     Raises:
-        ValueError: when a column is not found, or labels are missing.
+        ValueError: when a column is not found, labels are missing, or a text label is not one of the classes.
     """
 
     def __init__(
@@ -146,9 +114,25 @@ class HubReader:
         self.name = name
         dataset: Any = load_dataset(name, split=split, cache_dir=None if cache is None else str(cache))
         self.image, label = find_columns(name, dataset.features, *columns)
-        feature = dataset.features[label]
-        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]), classes)
-        self.sorted = self.class_names is not None and not hasattr(feature, "names")
+        feature, values = dataset.features[label], list(dataset[label])
+        if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
+            raise ValueError(
+                f"{name}: {len(missing)} of {len(values)} images have no label in the column {label!r}; the first one "
+                f"is image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
+            )
+        self.sorted = is_text(feature)
+        self.class_names: list[str] | None = list(getattr(feature, "names", ())) or None
+        if self.sorted:
+            values = [normalize("NFC", value) for value in values]
+            self.class_names = sorted(set(values)) if classes is None else list(classes)
+            if unknown := sorted(set(values) - set(self.class_names)):
+                raise ValueError(
+                    f"{name}: the column {label!r} has the labels {unknown[:3]}, which are not classes of the training "
+                    "split. Relabel or remove these images."
+                )
+            place = {text: index for index, text in enumerate(self.class_names)}
+            values = [place[text] for text in values]
+        self.labels = [int(value) for value in values]
         self.dataset = dataset.select_columns(self.image).cast_column(self.image, Image(decode=False))
 
     def __len__(self) -> int:

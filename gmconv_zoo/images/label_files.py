@@ -3,7 +3,8 @@
 Three kinds of label file are read, told apart by their content:
 
 - one number from 1 to 1000 per line, as ILSVRC2012_validation_ground_truth.txt of the ImageNet development kit. The
-  numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt is needed too;
+  numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt must be next to
+  the file;
 - one WordNet id (n01440764) per line, in the order of the sorted files;
 - file name and label per line, separated by a tab, comma, semicolon or space; a label is the index of an output,
   counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each class is refused.
@@ -77,16 +78,12 @@ def read_class_names(path: str | Path) -> list[str]:
     return names
 
 
-def read_labels(
-    path: str | Path, files: Sequence[Path], *, id_map: str | Path | None = None
-) -> tuple[list[int], list[str] | None]:
+def read_labels(path: str | Path, files: Sequence[Path]) -> tuple[list[int], list[str] | None]:
     """Read the label of every image file.
 
     Args:
         path: the label file, of one of the kinds above.
         files: the images, sorted by name.
-        id_map: meta.mat or map_clsloc.txt of the development kit; by default the file of this name that is stored next
-            to the label file.
 
     Returns:
         One label per file, and the class names that the labels index; None if the labels are outputs of the network.
@@ -107,7 +104,7 @@ def read_labels(
             f"{path} names none of the {len(files)} images: pass one label per line, or a file name and a label on "
             "every line."
         )
-    return _by_order(path, files, labels, id_map)
+    return _by_order(path, files, labels)
 
 
 def _lines(path: Path) -> list[str]:
@@ -203,9 +200,7 @@ def _by_name(
     return _indexed(labels)
 
 
-def _by_order(
-    path: Path, files: Sequence[Path], lines: list[str], id_map: str | Path | None
-) -> tuple[list[int], list[str] | None]:
+def _by_order(path: Path, files: Sequence[Path], lines: list[str]) -> tuple[list[int], list[str] | None]:
     numbers = [_OFFICIAL_NAME.fullmatch(file.name) for file in files]
     if all(numbers):  # the names say which line is theirs, also where files are missing
         places = [int(match[1]) - 1 for match in numbers if match]
@@ -223,7 +218,7 @@ def _by_order(
             f"{path}: labels without file names must be numbers from 1 to 1000 as in the ImageNet development kit, or "
             "WordNet ids; pass file names with the labels for anything else."
         )
-    ids = _read_id_map(path, id_map)
+    ids = _read_id_map(path)
     unknown = sorted({int(label) for label in labels} - set(ids))
     if unknown:
         raise ValueError(f"{path}: the id map has no class for {unknown[:5]}.")
@@ -236,14 +231,13 @@ def _indexed(labels: list[str]) -> tuple[list[int], list[str]]:
     return [index[label] for label in labels], names
 
 
-def _read_id_map(labels: Path, id_map: str | Path | None) -> dict[int, str]:
-    """Return the WordNet ids of the 1,000 classes by their number in the development kit."""
-    places = [labels.parent / name for name in _ID_MAPS] if id_map is None else [Path(id_map)]
-    path = next((place for place in places if id_map is not None or place.is_file()), None)
+def _read_id_map(labels: Path) -> dict[int, str]:
+    """Return the WordNet ids of the 1,000 classes by their number in the development kit, from its file of them."""
+    path = next((labels.parent / name for name in _ID_MAPS if (labels.parent / name).is_file()), None)
     if path is None:
         raise ValueError(
             f"{labels} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
-            f"{' or '.join(_ID_MAPS)} next to it, or pass id_map (--id-map)."
+            f"{' or '.join(_ID_MAPS)} next to it."
         )
     try:
         if path.suffix == ".mat":
@@ -254,7 +248,7 @@ def _read_id_map(labels: Path, id_map: str | Path | None) -> dict[int, str]:
         else:
             rows = [(int(row[1]), row[0]) for row in map(str.split, _lines(path))]
     except ModuleNotFoundError as error:
-        raise ValueError(f"{path}: reading it needs scipy; install it or pass map_clsloc.txt as id_map.") from error
+        raise ValueError(f"{path}: reading it needs scipy; install it, or put map_clsloc.txt there instead.") from error
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not an id map ({error}): pass the kit's meta.mat, or lines such as 'n02119789 1 kit_fox'."

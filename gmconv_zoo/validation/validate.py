@@ -132,17 +132,10 @@ def validate_one(
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
-    args, channels = settings.overrides, data_config(model)["input_size"][0]
+    args = settings.overrides
     if side := args.pop("image_size", None):
-        args["input_size"] = (channels, side, side)
-    statistics = {name: _by_channel(name, args.pop(name), channels) for name in ("mean", "std") if name in args}
-    return data_config(model, args=args, use_test_size=settings.test_input_size) | statistics
-
-
-def _by_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
-        raise ValueError(f"{name}={values}: pass one number, or one for each of the {channels} channels (--{name}).")
-    return tuple(values) * (channels // len(values))
+        args["input_size"] = (data_config(model)["input_size"][0], side, side)
+    return data_config(model, args=args, use_test_size=settings.test_input_size)
 
 
 def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:

@@ -73,13 +73,6 @@ def test_labels_that_are_held_back_are_named(tmp_path):
         opened(folder)
 
 
-def test_splits_go_with_sets_that_have_them(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
-    ):
-        open_data(tmp_path, val_split="test")
-
-
 def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
     train = opened(make_set(tmp_path, {"train": (3, 1), "test": (2, 1)}, damaged=(1,))).train
     assert [int(np.asarray(train.read(index)[0])[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]

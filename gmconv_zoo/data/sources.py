@@ -1,14 +1,17 @@
 """Open the training and validation images of a dataset: a folder, or a dataset or stream that timm names."""
 
-from dataclasses import dataclass
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..images.folder import read_folder, split_indices
+from ..images.folder import read_folder
 from ..images.hub_datasets import held_out_split, refuse_columns
 from ..images.image_source import ImageSource
 from ..images.label_files import read_class_names
 from ..images.listing import refuse_inside
+from ..wording import listed
 from .eval_data import STREAMS, name_prefix, open_named
 
 __all__ = ["ImageData", "open_data"]
@@ -77,29 +80,57 @@ def open_data(
             raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
         refuse_columns(data, image_column, label_column)
     if not prefix:
-        folder = read_folder(data, val_share=val_share, seed=seed, output=output)
-        train, val = (ImageSource(str(data), files, list(folder.classes)) for files in (folder.train, folder.val))
-        described = f"validation part of {Path(data).resolve().name}"
-        return ImageData(folder.classes, train, val, described, folder.split_made)
-    if output is not None and prefix in ("hfds", "hfids") and Path(name).is_dir():
-        refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
-    train_split = train_split or "train"
-    opening: dict[str, Any] = {"root": data_dir, "columns": (image_column, label_column), "download": True}
-    given = None if classes is None else _given_classes(classes)
-    train = open_named(str(data), split=train_split, num_samples=train_count, classes=given, **opening)
-    known = _stream_classes(train, given) if train.stream else _names(train)
-    _check_labels(train, train_split, len(known))
-    if val_split is None and prefix in ("hfds", "hfids"):
-        val_split = held_out_split(name, train_split=train_split, cache=data_dir)
-        if val_split is None and train.stream:
-            raise ValueError(f"{data} has no split for validation besides {train_split!r}: pass one (--val-split).")
-        if val_split is None:
-            train, val = map(train.part, split_indices(train.labels, known, share=val_share, seed=seed))
-            return ImageData(known, train, val, f"validation part of {name} {train_split}", split_made=True)
-    val_split = val_split or "validation"
-    val = open_named(str(data), split=val_split, num_samples=val_count, classes=known, **opening)
-    _check_labels(val, val_split, len(known))
-    return ImageData(known, train, val, f"{name} {val_split.partition('|')[0]}")
+        known, files, val_files = read_folder(data, output=output)
+        train = ImageSource(str(data), files, list(known))
+        val = None if val_files is None else replace(train, reader=val_files)
+        description = f"validation part of {Path(data).resolve().name}"
+    else:
+        if output is not None and prefix in ("hfds", "hfids") and Path(name).is_dir():
+            refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
+        train_split, given = train_split or "train", None if classes is None else _given_classes(classes)
+        opening: dict[str, Any] = {"root": data_dir, "columns": (image_column, label_column), "download": True}
+        train = open_named(str(data), split=train_split, num_samples=train_count, classes=given, **opening)
+        known = _stream_classes(train, given) if train.stream else _names(train)
+        _check_labels(train, train_split, len(known))
+        if val_split is None and prefix in ("hfds", "hfids"):
+            val_split = held_out_split(name, train_split=train_split, cache=data_dir)
+            if val_split is None and train.stream:
+                raise ValueError(f"{data} has no split for validation besides {train_split!r}: pass one (--val-split).")
+        else:
+            val_split = val_split or "validation"
+        val, description = None, f"validation part of {name} {train_split}"
+        if val_split is not None:
+            val = open_named(str(data), split=val_split, num_samples=val_count, classes=known, **opening)
+            _check_labels(val, val_split, len(known))
+            description = f"{name} {val_split.partition('|')[0]}"
+    if val is not None:
+        return ImageData(known, train, val, description)
+    train, val = map(train.part, _split_indices(train.labels, known, share=val_share, seed=seed))
+    return ImageData(known, train, val, description, split_made=True)
+
+
+def _split_indices(
+    labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Put the same share of every class into a validation set, at least one image, and keep the others for training.
+
+    Which images are chosen depends on the seed and on the class's own images alone.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
+    members: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        members.setdefault(label, []).append(index)
+    if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
+        raise ValueError(
+            f"the classes {listed(lonely)} have a single image: add at least one more to each, for the validation set."
+        )
+    chosen: set[int] = set()
+    for label, images in members.items():
+        drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
+        count = min(max(1, round(len(images) * share)), len(images) - 1)
+        chosen.update(drawn_from.sample(images, count))
+    return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 
 def _check_labels(images: ImageSource, split: str, classes: int) -> None:

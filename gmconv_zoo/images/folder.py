@@ -1,7 +1,6 @@
-"""Read a folder of images with one folder per class: its classes, its splits, and a validation set made from it."""
+"""Read a folder of images with one folder per class: its classes and its splits."""
 
 import logging
-import random
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from ..wording import listed
 from .listing import list_images, refuse_inside
 
-__all__ = ["ImageFolder", "LabelledFiles", "natural_key", "read_folder", "read_split", "split_indices"]
+__all__ = ["LabelledFiles", "natural_key", "read_folder", "read_split"]
 
 _logger = logging.getLogger(__name__)
 
@@ -52,22 +51,6 @@ class LabelledFiles:
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """The contents of a folder of images.
-
-    Attributes:
-        classes: names in natural order ("2" before "10"); a label is an index into it.
-        train, val: files of the training and of the validation set.
-        split_made: whether the validation set was chosen here, because the folder has none.
-    """
-
-    classes: tuple[str, ...]
-    train: LabelledFiles
-    val: LabelledFiles
-    split_made: bool
-
-
-@dataclass(frozen=True)
 class _Part:
     """A folder of class folders: the images of each class, which may have none, and the images next to the folders."""
 
@@ -77,8 +60,8 @@ class _Part:
 
 
 def read_folder(
-    root: str | Path, *, val_share: float = 0.2, seed: int = 0, output: str | Path | None = None
-) -> ImageFolder:
+    root: str | Path, *, output: str | Path | None = None
+) -> tuple[tuple[str, ...], LabelledFiles, LabelledFiles | None]:
     """Find the classes and images to train on and to validate with.
 
     Args:
@@ -86,13 +69,11 @@ def read_folder(
             Folders are splits only if all that hold images have names of splits: train, training; val, valid,
             validation, dev, eval, evaluation; test, testing, in any case of letters. See `list_images` for which
             files count.
-        val_share: share of every class, above 0 and below 1, that is put into the validation set where the folder
-            has no split for it; at least one image.
-        seed: seed of that choice.
         output: folder that will be written; it must be outside of the root.
 
     Returns:
-        The classes and the files, in sorted order.
+        The classes in natural order ("2" before "10"), the files to train on, and those to validate with; None for the
+        latter if the folder has no split for it.
 
     Raises:
         ValueError: when the folder does not exist or has no classes, a single class, class folders without images,
@@ -109,13 +90,7 @@ def read_folder(
     _check(train, classes=2)
     classes = tuple(sorted(train.classes, key=natural_key))
     if val is None:
-        files = _labelled(train, classes, root)
-        chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
-        kept, held_out = (
-            LabelledFiles(tuple(files.paths[i] for i in part), tuple(files.labels[i] for i in part), root)
-            for part in chosen
-        )
-        return ImageFolder(classes, kept, held_out, split_made=True)
+        return classes, _labelled(train, classes, root), None
     _check(val, classes=1)
     if unknown := sorted(set(val.classes) - set(classes)):
         raise ValueError(
@@ -123,7 +98,7 @@ def read_folder(
         )
     if absent := sorted(set(classes) - set(val.classes)):
         _logger.warning("%s has no images of the classes %s: these are not measured", val.root, listed(absent))
-    return ImageFolder(classes, _labelled(train, classes, root), _labelled(val, classes, root), split_made=False)
+    return classes, _labelled(train, classes, root), _labelled(val, classes, root)
 
 
 def read_split(
@@ -241,39 +216,6 @@ def _check(part: _Part, *, classes: int) -> None:
         inner = _by_name(images, len(part.root.parts) + 1).keys() - {""}
         advice = f" If its folders {listed(inner)} are the classes, pass {part.root / name}." if len(inner) > 1 else ""
         raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.{advice}")
-
-
-def split_indices(
-    labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
-) -> tuple[list[int], list[int]]:
-    """Put the same share of every class into a validation set, at least one image.
-
-    Which images are chosen depends on the seed and on the class's own images alone.
-
-    Args:
-        labels: labels of the images.
-        classes: names that the labels index.
-        share: share of every class that is chosen, above 0 and below 1.
-        seed: seed of the choice.
-
-    Returns:
-        Indices of the images to train on and of those to validate with, both sorted.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
-    members: dict[int, list[int]] = {}
-    for index, label in enumerate(labels):
-        members.setdefault(label, []).append(index)
-    if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
-        raise ValueError(
-            f"the classes {listed(lonely)} have a single image: add at least one more to each, for the validation set."
-        )
-    chosen: set[int] = set()
-    for label, images in members.items():
-        drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
-        count = min(max(1, round(len(images) * share)), len(images) - 1)
-        chosen.update(drawn_from.sample(images, count))
-    return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
 
 
 def _labelled(part: _Part, classes: Sequence[str], root: Path) -> LabelledFiles:

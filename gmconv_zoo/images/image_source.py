@@ -118,5 +118,10 @@ class _Part:
         labels = self.reader.labels
         return [labels[index] for index in self.indices]
 
+    @property
+    def names(self) -> list[str]:
+        names = getattr(self.reader, "names", ())
+        return [names[index] for index in self.indices] if names else []
+
     def filename(self, index: int) -> str:
         return self.reader.filename(self.indices[index])

@@ -109,10 +109,14 @@ def make_loaders(
     train: Any
     val: Any
     if in_memory:
-        train, val, bad = _memory_sets(data, recipe, config, seed, skip_bad)
+        augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
+        (train, bad), (val, val_bad) = _in_memory(data.train, config, **augmented), _in_memory(data.val, config)
     else:
-        train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad, check_first=small or skip_bad)
-    _check_left(train.labels, data, bad)
+        check, plain = small or skip_bad, create_transform(**config, is_training=False)
+        train, bad = _read_at_use(data.train, training_transform(config, recipe), seed, check=check)
+        val, val_bad = _read_at_use(data.val, plain, seed, check=check)
+    bad += val_bad
+    _check_readable(train.labels, data, bad, skip_bad)
     multiple = recipe.batch_size if drop_last else 1
     kept = len(train) - len(train) % multiple or len(train)
     if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
@@ -159,28 +163,6 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
-    """Read every image once.
-
-    Returns:
-        (N, C, H, W) uint8, (N,) int64 labels, and what was left out, by name and reason.
-
-    Raises:
-        ValueError: when images cannot be read and are not to be skipped, naming them.
-    """
-    pixels, labels, bad = [], [], []
-    for index, label in enumerate(source.labels):
-        try:
-            pixels.append(torch.as_tensor(transform(source.read(index)[0])))
-            labels.append(label)
-        except UnreadableImageError as error:
-            bad.append(str(error))
-    _report(bad, len(source.labels), skip_bad)
-    if not pixels:
-        raise ValueError(f"none of {len(source.labels)} images can be read, e.g. {bad[0] if bad else 'none given'}.")
-    return torch.stack(pixels), torch.tensor(labels), bad
-
-
 def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
     """Return what turns one Pillow image into a (C, H, W) float32 tensor, augmented as a recipe says.
 
@@ -198,16 +180,27 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
     return transforms.Compose([*resized, *drawn, to_tensor, normalise])
 
 
-def _memory_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
-) -> tuple[TensorImages, TensorImages, list[str]]:
+def _in_memory(source: ImageSource, config: dict[str, Any], **augmentation: Any) -> tuple[TensorImages, list[str]]:
+    """Return images that are kept in memory, and which of the source cannot be read."""
     to_pixels = create_transform(**config, is_training=False, use_prefetcher=True)  # normalising is left to the batch
-    images, labels, bad = decode(data.train, to_pixels, skip_bad=skip_bad)
-    val_images, val_labels, val_bad = decode(data.val, to_pixels, skip_bad=skip_bad)
-    statistics: dict[str, Any] = {"mean": config["mean"], "std": config["std"]}
-    augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
-    train = TensorImages(images, labels, **augmented, **statistics)
-    return train, TensorImages(val_images, val_labels, **statistics), bad + val_bad
+    pixels, labels, bad = [], [], []
+    for index, label in enumerate(source.labels):
+        try:
+            pixels.append(torch.as_tensor(to_pixels(source.read(index)[0])))
+            labels.append(label)
+        except UnreadableImageError as error:
+            bad.append(str(error))
+    images = torch.stack(pixels) if pixels else torch.empty(0, *config["input_size"], dtype=torch.uint8)
+    statistics = {"mean": config["mean"], "std": config["std"]}
+    return TensorImages(images, torch.tensor(labels, dtype=torch.int64), **statistics, **augmentation), bad
+
+
+def _read_at_use(source: ImageSource, transform: Any, seed: int, *, check: bool) -> tuple[LazyImages, list[str]]:
+    """Return images that are read at every use, and if they are checked first, which of the source cannot be read."""
+    bad = find_unreadable(source) if check else {}
+    if bad:
+        source = source.part([index for index in range(len(source)) if index not in bad])
+    return LazyImages(source, transform, seed), list(bad.values())
 
 
 def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None:
@@ -220,35 +213,16 @@ def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None
         _logger.warning("the images do not fit into the memory of %s: they are augmented on the CPU", device)
 
 
-def _lazy_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool, *, check_first: bool
-) -> tuple[LazyImages, LazyImages, list[str]]:
-    """Return images that are read at every use, of which those that cannot be read are only known if checked first."""
-    plain = create_transform(**config, is_training=False)
-    sets: list[LazyImages] = []
-    found: list[str] = []
-    for source, transform in ((data.train, training_transform(config, recipe)), (data.val, plain)):
-        bad = find_unreadable(source) if check_first else {}
-        _report(list(bad.values()), len(source.labels), skip_bad)
-        good = [index for index in range(len(source.labels)) if index not in bad]
-        sets.append(LazyImages(source.part(good) if bad else source, transform, seed))
-        found += bad.values()
-    return sets[0], sets[1], found
-
-
-def _report(bad: list[str], total: int, skip_bad: bool) -> None:
-    if not bad:
-        return
-    named = listed(bad, separator="; ")
-    if not skip_bad:
+def _check_readable(labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:
+    """Refuse or report images that cannot be read, and refuse classes without a training image."""
+    total, named = len(data.train) + len(data.val), listed(bad, separator="; ")
+    if bad and not skip_bad:
         raise ValueError(
             f"{len(bad)} of {total} images cannot be read: {named}. Repair or remove them, or skip them with "
             "skip_bad (--skip-bad)."
         )
-    _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
-
-
-def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
+    if bad:
+        _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
     counts = torch.bincount(labels, minlength=len(data.classes))
     if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
         skipped = f"{len(bad)} were skipped" if bad else "choose a part of the dataset with all classes (--train-split)"

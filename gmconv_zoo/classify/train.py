@@ -243,9 +243,7 @@ def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> 
     """Open the images; if a dataset is downloaded, one process of each machine does it."""
     prefix = name_prefix(data)
     if prefix in STREAMS and options.end_with_best:
-        raise ValueError(
-            f"{data} is a stream, which train_by_recipe (gmconv train) takes: pass recipe='finetune' to it."
-        )
+        raise ValueError(f"{data} is a stream: pass it to train_by_recipe (gmconv train) with the recipe finetune.")
     with accelerator.local_main_process_first() if prefix == "torch" else nullcontext():
         return open_data(data, **{name: getattr(options, name) for name in _OF_DATA})
 

@@ -32,7 +32,7 @@ class LazyImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, source: ImageSource, transform: Any, seed: int) -> None:
         self.source, self.transform, self.seed = source, transform, seed
-        self.labels = torch.tensor(source.labels)
+        self.labels = torch.tensor(source.labels, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.labels)

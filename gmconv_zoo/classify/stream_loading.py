@@ -33,12 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 class StreamCounts:
-    """Count the images that an epoch left out, and check that all validation images were read.
-
-    Args:
-        train: stream of the training images.
-        announced: expected number of validation images.
-    """
+    """Count the images that an epoch left out, and check that as many validation images were read as announced."""
 
     def __init__(self, train: TrainStream, announced: int) -> None:
         self.train, self.announced, self.counted = train, announced, 0
@@ -59,14 +54,14 @@ class StreamCounts:
         if "val_count" not in row:
             return
         came = row["val_count"]
-        skipped = self.train.skip_bad and came < self.announced
-        if came != self.announced and not skipped:
+        if self.train.skip_bad and came < self.announced:
+            if state.accelerator.is_main_process:
+                _logger.warning("read only %d of %d validation images", came, self.announced)
+        elif came != self.announced:
             raise ValueError(
                 f"Read {came} validation images, expected {self.announced}: check the shards and their count "
                 "(--val-split, --val-count). The epoch is saved."
             )
-        if skipped and state.accelerator.is_main_process:
-            _logger.warning("read only %d of %d validation images", came, self.announced)
 
 
 def make_stream_loaders(
@@ -78,15 +73,9 @@ def make_stream_loaders(
     seed: int = 0,
     skip_bad: bool = False,
 ) -> Loaders:
-    """Return loaders of streams with the preprocessing of a network's configuration.
+    """Return loaders of streams; arguments as those of `make_loaders`.
 
-    Args:
-        model: a classifier of timm's interface.
-        data: streams of training and validation images.
-        recipe: batch size and augmentation; a last partial batch is left out.
-        accelerator: its processes share every batch; it takes the training loader as it is.
-        seed: seed of order and augmentation.
-        skip_bad: leave out images that cannot be read, instead of raising an error when they are read.
+    A last partial batch is left out, and images that cannot be read are met when they are read.
 
     Raises:
         ValueError: when the batch size or the shards cannot be shared, there are fewer images than in a batch, or the

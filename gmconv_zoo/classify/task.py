@@ -72,7 +72,11 @@ def make_batch_loss(
         class_weights: (classes,) multiplies each image's loss by its class's weight.
         channels_last: bring images into this memory format.
     """
-    mixing = _mixup(recipe, classes)
+    mixing: Any = None
+    if recipe.mixup or recipe.cutmix:
+        if classes is None:
+            raise ValueError(f"mixup={recipe.mixup}, cutmix={recipe.cutmix}: the network must say its num_classes.")
+        mixing = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)
 
     def batch_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         images, targets = batch
@@ -142,16 +146,18 @@ def fit_classifier(
         )
     # not the best one: with wrong labels that is often one of the first, before much was learned
     last = next(row for row in reversed(result.rows) if "val_top1" in row)
-    poor = not_above_chance(Score(last["val_count"], last["val_top1"], last["val_top5"]), classes or 0)
-    if poor:
+    if poor := not_above_chance(_score(last), classes or 0):
         _logger.warning(
-            "in the last epoch %s. Check that the labels belong to the images; then try another "
-            "learning rate (--lr), or more epochs.",
+            "in the last epoch %s. Check that the labels belong to the images; then try another learning rate (--lr), "
+            "or more epochs.",
             poor,
         )
-    row, output = result.row, options.output
-    score = Score(row["val_count"], row["val_top1"], row["val_top5"])
-    return TrainResult(score, row["epoch"], result.rows, None if output is None else Path(output))
+    output = None if options.output is None else Path(options.output)
+    return TrainResult(_score(result.row), result.row["epoch"], result.rows, output)
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(row["val_count"], row["val_top1"], row["val_top5"])
 
 
 def _mixed(mixing: Mixup, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,11 +171,3 @@ def _mixed(mixing: Mixup, images: Tensor, targets: Tensor) -> tuple[Tensor, Tens
 
 def _described(row: dict[str, Any]) -> str:
     return f"val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
-
-
-def _mixup(recipe: Recipe, classes: int | None) -> Any:
-    if not recipe.mixup and not recipe.cutmix:
-        return None
-    if classes is None:
-        raise ValueError(f"mixup={recipe.mixup}, cutmix={recipe.cutmix}: the network must say its num_classes.")
-    return Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,6 @@ __all__ = ["TrainOptions", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
-# The options that say how a dataset is opened
-_OF_DATA = (
-    *("data_dir", "train_split", "val_split", "train_count", "val_count", "classes", "image_column", "label_column"),
-    *("val_share", "seed", "output"),
-)
 # What is the same in a run that is resumed, of what results.json says of it.
 _IDENTITY = (
     *("start", "network_options", "frozen", "frozen_backbone", "random_start", "image_size", "classes"),
@@ -183,7 +179,7 @@ def _train(
     options: TrainOptions,
     run: dict[str, Any],
 ) -> TrainResult:
-    """Open the images, build the network and train it; a run that ends with its best epoch describes its classes."""
+    """Open the images, build and train the network; where it ends with its best epoch, describe its classes."""
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
     finetuning = options.end_with_best
     images = _open(data, options, accelerator)
@@ -245,7 +241,8 @@ def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> 
     if prefix in STREAMS and options.end_with_best:
         raise ValueError(f"{data} is a stream: pass it to train_by_recipe (gmconv train) with the recipe finetune.")
     with accelerator.local_main_process_first() if prefix == "torch" else nullcontext():
-        return open_data(data, **{name: getattr(options, name) for name in _OF_DATA})
+        named = [name for name in signature(open_data).parameters if name != "data"]
+        return open_data(data, **{name: getattr(options, name) for name in named})
 
 
 def _counts(images: ImageData) -> str:

@@ -119,13 +119,9 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
 
 def compare(rows: Sequence[ValidationRow]) -> list[Comparison]:
     """Compare every documented number, of models that `documented_models` returned, with the measured one."""
-    return [
-        _compare(row, metric, name)
-        for row in rows
-        if (metric := documented_metric(SPECS[row.model])) is not None
-        for name in ("top1", "top5")
-        if getattr(metric, name) is not None
-    ]
+    names: tuple[Literal["top1", "top5"], ...] = ("top1", "top5")
+    metrics = [(row, metric) for row in rows if (metric := documented_metric(SPECS[row.model])) is not None]
+    return [_compare(row, metric, name) for row, metric in metrics for name in names if getattr(metric, name)]
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:

@@ -95,7 +95,11 @@ def validate_one(
         details["input_size"] = "x".join(map(str, config["input_size"]))
         details |= {key: config[key] for key in ("crop_pct", "crop_mode", "interpolation")}
         images = eval_images(source, model, config)
-        model = _placed(model, settings, accelerator)
+        model = model.eval().to(accelerator.device)
+        if settings.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.compile:
+            model = torch.compile(model)  # type: ignore[assignment]
         started = time.perf_counter()
         outputs = int(getattr(model, "num_classes", 0))
         answers, batch_size = _answers(name, model, images, settings, accelerator)
@@ -145,13 +149,6 @@ def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -
     kind = EvalStream if source.stream else EvalImages
     source = dataclasses.replace(source, mode=mode_for(shape[0]))
     return kind(source, transform, shape=shape, outputs=outputs)
-
-
-def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:
-    model = model.eval().to(accelerator.device)
-    if settings.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return torch.compile(model) if settings.compile else model  # type: ignore[return-value]
 
 
 def _answers(

@@ -13,7 +13,7 @@ from ..images.folder import LabelledFiles, read_split
 from ..images.hub_datasets import HubReader, refuse_columns
 from ..images.image_source import ImageSource, TorchReader
 from ..images.label_files import read_class_names, read_labels
-from ..images.listing import list_images, refuse_inside
+from ..images.listing import list_images
 from ..images.tar_reader import TarReader
 from ..streams.shards import open_shards
 from ..wording import listed
@@ -140,10 +140,7 @@ def open_named(
 def _flat(folder: Path, labels: str | Path, output: str | Path | None) -> ImageSource:
     if not folder.is_dir():
         raise ValueError(f"labels (--labels) need a flat folder of images, but {str(folder)!r} is not a folder.")
-    listing = list_images(folder)
-    if output is not None:
-        refuse_inside(output, folder, listing.real_folders)
-    files = sorted(listing.images, key=lambda file: file.name)
+    files = sorted(list_images(folder, output=output)[0], key=lambda file: file.name)
     if not files:
         raise ValueError(f"{folder}: no images; pass the folder that holds them when labels are given.")
     if twice := [name for name, count in Counter(file.name for file in files).items() if count > 1]:

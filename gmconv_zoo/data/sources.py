@@ -85,8 +85,8 @@ def open_data(
         val = None if val_files is None else replace(train, reader=val_files)
         description = f"validation part of {Path(data).resolve().name}"
     else:
-        if output is not None and prefix in ("hfds", "hfids") and Path(name).is_dir():
-            refuse_inside(output, name, frozenset({str(Path(name).resolve())}))
+        if prefix in ("hfds", "hfids") and Path(name).is_dir():
+            refuse_inside(output, name)
         train_split, given = train_split or "train", None if classes is None else _given_classes(classes)
         opening: dict[str, Any] = {"root": data_dir, "columns": (image_column, label_column), "download": True}
         train = open_named(str(data), split=train_split, num_samples=train_count, classes=given, **opening)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..wording import listed
-from .listing import list_images, refuse_inside
+from .listing import list_images
 
 __all__ = ["LabelledFiles", "natural_key", "read_folder", "read_split"]
 
@@ -139,22 +139,20 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     """Return the splits of a folder by name, or the whole folder under an empty name."""
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: pass a folder that holds one folder of images per class.")
-    listing = list_images(root)
-    if output is not None:
-        refuse_inside(output, root, listing.real_folders)
+    images, folders = list_images(root, output=output)
     depth, names = len(root.parts), {*_TRAIN, *_VAL, *_TEST, asked.lower()}
-    tops = _by_name(listing.images, depth)
+    tops = _by_name(images, depth)
     loose = tops.pop("", [])
     if not tops or any(name.lower() not in names for name in tops):
-        _refuse_inner_splits(root, listing.folders)
-        return {"": _part(root, listing.images, listing.folders)}
+        _refuse_inner_splits(root, folders)
+        return {"": _part(root, images, folders)}
     if loose:
         _logger.warning(
             "%s: left out %s, which are stored next to the splits", root, listed([path.name for path in loose])
         )
-    empty = [folder.name for folder in listing.folders if len(folder.parts) == depth + 1]
+    empty = [folder.name for folder in folders if len(folder.parts) == depth + 1]
     splits = [*tops, *(name for name in empty if name not in tops and name.lower() in names)]
-    inside = _by_name(listing.folders, depth)
+    inside = _by_name(folders, depth)
     return {name: _part(root / name, tops.get(name, ()), inside.get(name, ())) for name in splits}
 
 

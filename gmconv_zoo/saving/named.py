@@ -22,7 +22,6 @@ from .folder import load
 __all__ = [
     "check_model_name",
     "did_you_mean",
-    "hub_config",
     "hub_file",
     "is_timm_name",
     "naming_load_errors",
@@ -126,11 +125,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         ) from error
 
 
-def hub_config(name: str) -> dict[str, Any]:
-    """Return the config.json of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
-    return json.loads(hub_file(name, CONFIG_NAME).read_text(encoding="utf-8"))
-
-
 def hub_file(name: str, file: str) -> Path:
     """Return a file of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
     repo_id, _, revision = name.removeprefix(_HUB_PREFIX).partition("@")
@@ -138,8 +132,9 @@ def hub_file(name: str, file: str) -> Path:
 
 
 def _from_hub(hub_id: str) -> nn.Module:
-    repo_id, _, revision = hub_id.partition("@")
-    if hub_config(hub_id).get("gmconv"):  # converted after it was built, which timm cannot repeat
+    config = json.loads(hub_file(hub_id, CONFIG_NAME).read_text(encoding="utf-8"))
+    if config.get("gmconv"):  # converted after it was built, which timm cannot repeat
+        repo_id, _, revision = hub_id.partition("@")
         files = [CONFIG_NAME, WEIGHTS_NAME]
         return load(snapshot_download(repo_id, revision=revision or None, allow_patterns=files))
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()

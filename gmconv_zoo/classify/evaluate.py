@@ -15,13 +15,7 @@ __all__ = ["Answers", "BadImagesError", "Score", "not_above_chance", "score"]
 
 @dataclass(frozen=True)
 class Score:
-    """How many images were classified correctly.
-
-    Attributes:
-        count: images evaluated.
-        top1: images whose label has the largest logit.
-        top5: images whose label is among the five largest logits (of all, where there are fewer classes).
-    """
+    """How many images were evaluated, and for how many the label has the largest logit, or one of the five largest."""
 
     count: int
     top1: int

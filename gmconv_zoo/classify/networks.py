@@ -107,10 +107,7 @@ def find_checkpoints(folder: str | Path) -> list[Path]:
 
 
 def open_checkpoint(path: str | Path) -> nn.Module:
-    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights.
-
-    Args:
-        path: of the file. Weights are their running average where the run keeps one.
+    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights, or their average.
 
     Returns:
         The network in eval mode, on the CPU, with its classes' names.
@@ -145,12 +142,8 @@ def open_checkpoint(path: str | Path) -> nn.Module:
 def open_together(name: str, weights: str | None = None) -> nn.Module:
     """Open a model or a checkpoint, by its path or any name that `open_model` takes, in every process, or in none.
 
-    Returns:
-        The network in eval mode, on the CPU.
-
-    Raises:
-        RuntimeError: when another process could not open it.
-        Exception: what opening it raised here.
+    The network is in eval mode, on the CPU. Raises what opening it raised, and RuntimeError if only another process
+    could not open it.
     """
     error: Exception | None = None
     own: dict[str, Any] = {} if weights is None else {"weights": weights}

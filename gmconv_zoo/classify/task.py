@@ -67,8 +67,7 @@ def make_batch_loss(
     """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
     Args:
-        recipe: gives label smoothing, mixup and cutmix.
-        classes: outputs of the network; needed for mixup and cutmix only.
+        recipe: gives label smoothing, mixup and cutmix, which need the number of classes.
         class_weights: (classes,) multiplies each image's loss by its class's weight.
         channels_last: bring images into this memory format.
     """

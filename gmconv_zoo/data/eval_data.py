@@ -15,7 +15,7 @@ from ..images.image_source import ImageSource, TorchReader
 from ..images.label_files import read_class_names, read_labels
 from ..images.listing import list_images
 from ..images.tar_reader import TarReader
-from ..streams.shards import open_shards
+from ..streams.shards import hub_shards, tar_shards
 from ..wording import listed
 
 __all__ = ["STREAMS", "name_prefix", "open_eval_data", "open_named"]
@@ -120,21 +120,31 @@ def open_named(
         )
     if prefix in ("torch", "wds"):
         refuse_columns(data, *columns)
-    if prefix in STREAMS:
-        shards = open_shards(data, root=root, split=split, count=num_samples, classes=classes, columns=columns)
-        return ImageSource(data, shards, shards.class_names, ordered=True, stream=True)
     if prefix == "torch" and root is None:
         raise ValueError(f"{data}: pass the folder in which it is stored or downloaded to (--data-dir).")
     try:
+        if prefix == "torch":
+            dataset: Any = create_dataset(data, root=str(root), split=split, download=download)
+            names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
+            return ImageSource(data, TorchReader(dataset), names, ordered=True)
         if prefix == "hfds":
             reader = HubReader(name, split=split, cache=root, columns=columns, classes=classes)
             return ImageSource(data, reader, reader.class_names, ordered=not reader.sorted)
-        dataset: Any = create_dataset(data, root=str(root), split=split, download=download)
-    except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        place = data if root is None else f"{data} in {root}"
-        raise ValueError(f"{place}, split {split!r}: {error or type(error).__name__}") from error
-    names = getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
-    return ImageSource(data, TorchReader(dataset), names, ordered=True)
+        if prefix == "wds":
+            shards = tar_shards(data, root, split, num_samples)
+        else:
+            shards = hub_shards(name, root, split, count=num_samples, classes=classes, columns=columns)
+    except (AssertionError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        place = data if root is None else f"{data} in {root} (--data-dir)"
+        asked = f"split {split!r} (--train-split, --val-split; in validation --split)"
+        raise ValueError(f"{place}, {asked}: {error or type(error).__name__}") from error
+    if not shards.count:
+        raise ValueError(
+            f"{data}, split {split!r}: the number of images is unknown, so lost images would not be noticed. Pass it "
+            "as --train-count and --val-count (in validation as --num-samples). For wds/ it may also be part of the "
+            "split, as in 'NAME-{00..09}.tar|COUNT', or be stored in an _info.json next to the shards."
+        )
+    return ImageSource(data, shards, shards.class_names, ordered=True, stream=True)
 
 
 def _flat(folder: Path, labels: str | Path, output: str | Path | None) -> ImageSource:

@@ -58,7 +58,6 @@ class EvalImages(_Prepared, Dataset[tuple[Tensor, Tensor]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
         try:
             return self._item(index, self.source.read(index))
         except UnreadableImageError as error:

@@ -47,17 +47,12 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
     def to(self, device: torch.device | str) -> "TensorImages":
         """Keep, augment and normalise the images on a device; what is drawn stays the same. Returns itself."""
-        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "scale", "shift")}
-        vars(self).update(moved)
+        for name in ("images", "labels", "scale", "shift"):
+            setattr(self, name, getattr(self, name).to(device))
         return self
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def __getitem__(self, key: int) -> tuple[Tensor, Tensor]:
-        """One (C, H, W) image and its label."""
-        images, labels = self.__getitems__([key])
-        return images[0], labels[0]
 
     def __getitems__(self, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A (B, C, H, W) float32 batch of one epoch and its (B,) labels; torch's loader passes a whole batch."""
@@ -112,11 +107,7 @@ def tensor_loader(
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
 
-    Args:
-        images: the dataset; its seed is also the seed of the order.
-        batch_size: images per batch over all processes.
-        shuffle: whether every epoch has a new order; otherwise the order of the dataset is kept.
-        multiple: make the number of images of an epoch a multiple of this, see `EpochSampler`; needs ``shuffle``.
+    With ``shuffle``, every epoch has a new order, from the seed of the images, and a multiple of so many images.
     """
     sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
     return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)

@@ -107,15 +107,12 @@ def read_split(
     """Find the classes and images of one split, by the rules of `read_folder`.
 
     Args:
-        root: folder as in `read_folder`; if it holds classes instead of splits, all images are read.
+        root, output: as in `read_folder`, although a single class is allowed. If the root holds classes instead of
+            splits, all images are read.
         split: name of the split or another name for it; "validation" also means "test" if there is no other split.
-        output: folder that will be written; it must be outside of the root.
 
     Returns:
         The classes in natural order, and the files below the folder that holds the class folders.
-
-    Raises:
-        ValueError: as in `read_folder`, although a single class is allowed, and when the split does not exist.
     """
     root, parts = Path(root), _parts(Path(root), asked=split, output=output)
     meant = next((names for names in ((_TRAIN,), (_VAL, _TEST), (_TEST,)) if split.lower() in names[0]), ())

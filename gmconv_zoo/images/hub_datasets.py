@@ -18,11 +18,8 @@ def find_columns(
 ) -> tuple[str, str]:
     """Return the column of images and the column of labels, found by their features or chosen by the user.
 
-    If several columns fit, the one called "image" or "label" is taken.
-
-    Raises:
-        ValueError: when a chosen column does not exist or does not fit, or when no column or several columns fit; the
-            message names all columns.
+    If several columns fit, the one called "image" or "label" is taken. Without one, or if a chosen column does not fit,
+    a ValueError names all columns.
     """
     from datasets import ClassLabel, Image
 
@@ -65,9 +62,7 @@ def _choose(
 
 def _is_image(feature: Any) -> bool:
     """Return whether a column may hold images: declared ones, or bytes with or without a path."""
-    from datasets import Image
-
-    if isinstance(feature, Image):
+    if type(feature).__name__ == "Image":
         return True
     return str(getattr(feature, "dtype", "")).endswith("binary") or (isinstance(feature, dict) and "bytes" in feature)
 
@@ -154,9 +149,6 @@ def held_out_split(name: str, *, train_split: str = "train", cache: str | Path |
     """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
 
     A split that is trained on, also as a part of "train+validation[:50%]", is never returned; None without another one.
-
-    Raises:
-        ValueError: when the dataset does not exist.
     """
     from datasets import get_dataset_split_names, load_dataset_builder
 

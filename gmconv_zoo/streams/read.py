@@ -66,8 +66,7 @@ def stream_images(
     """Read some of the shards once.
 
     Args:
-        shards: see `open_shards`.
-        mode: mode of Pillow in which images are returned, see `to_mode`.
+        shards, mode: the files, and the mode of Pillow in which images are returned, see `to_mode`.
         part: number of this reader, counted from 0, and number of readers that share the shards; None for the
             processes of a torch loader.
         seed: seed of the order of shards and images, the same for all readers; None for the stored order.
@@ -121,7 +120,7 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
     later epoch.
 
     Args:
-        shards: see `open_shards`.
+        shards: see `Shards`.
         transform: function from a Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
         batches, batch_size: number of batches that every process reads in an epoch, and their size.
         classes: number of classes; labels are below it.

@@ -29,12 +29,9 @@ _VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The outcome of `run_validation`.
+    """The outcome of `run_validation`: a row per model, and tables for the terminal in the first process.
 
-    Attributes:
-        rows: one per model.
-        text: tables for the terminal; empty in all processes but the first.
-        ok: no model failed and, when verifying, every documented number was met.
+    It is ok if no model failed and, when verifying, every documented number was met.
     """
 
     rows: list[ValidationRow]

@@ -148,7 +148,7 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gm
     ("arguments", "said"),
     [
         ("torch/cifar10", "torch/cifar10: pass the folder in which it is stored"),
-        ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
+        ("torch/cifar11 --data-dir .", "torch/cifar11 in . (--data-dir), split 'train' (--train-split"),
         (
             "images --model-options colour=1",
             "sgmconv_cifar_resnet20 does not take the model options {'colour': 1} (--model-options): ",

@@ -64,7 +64,7 @@ def test_every_augmented_image_is_a_crop_of_the_padded_original(flip, ways):
     data = pictures(200, crop_padding=1, flip=flip)
     seen = set()
     for index in range(200):
-        image, _ = data[index]
+        ((image,), _) = data.__getitems__([index])
         padded = torch.nn.functional.pad(data.images[index], [1] * 4)
         candidates = {}
         for top in range(3):

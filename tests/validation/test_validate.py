@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from gmconv_zoo.data.class_order import class_outputs
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
 from gmconv_zoo.engine.evaluate import evaluate
-from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models
@@ -128,41 +128,36 @@ def test_repeated_and_lost_images_are_noticed(folder, accelerator, said):
         evaluate(fixture_linear(), loader, Answers(images), accelerator=wrong)
 
 
-def test_flat_folder_with_labels_counts_the_same(folder, tmp_path):
-    lines = []
+def test_flat_folders_tar_files_and_torchvision_sets_count_the_same(folder, tmp_path):
     (tmp_path / "flat").mkdir()
-    for path in sorted(folder.rglob("*.png")):
-        path.rename(tmp_path / "flat" / path.name)
-        lines.append(f"{path.name} {path.parent.name}\n")
-    (tmp_path / "labels.txt").write_text("".join(lines))
-    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-    (row,) = validate([NAME], source, settings())
-    assert row.score == EXPECTED
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        tar.add(folder, "images")
+    paths = sorted(folder.rglob("*.png"))
+    for path in paths:
+        shutil.copy(path, tmp_path / "flat")
+    (tmp_path / "labels.txt").write_text("".join(f"{path.name} {path.parent.name}\n" for path in paths))
+    for source in (
+        open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt"),
+        open_eval_data(tmp_path / "images.tar"),
+        open_eval_data("torch/image_folder", root=folder),
+    ):
+        (row,) = validate([NAME], source, settings())
+        assert (row.error, row.score) == ("", EXPECTED)
 
 
-def test_labels_that_are_shifted_by_one_are_noticed(tmp_path, caplog):
+def test_labels_that_are_shifted_by_one_or_beyond_the_outputs_are_noticed(tmp_path, caplog):
     (tmp_path / "flat").mkdir()
     for index in range(12):
         (tmp_path / "flat" / f"{index:02}.png").write_bytes(image_bytes(CLASSES[index % 3], "right"))
-    said = []
-    for shift in (0, -1):
-        lines = [f"{index:02}.png {WNIDS[CLASSES[index % 3] + shift]}\n" for index in range(12)]
-        (tmp_path / "labels.txt").write_text("".join(lines))
+    found = []
+    for shift in (0, -1, 1):
+        labels = [f"{index:02}.png {CLASSES[index % 3] + shift}\n" for index in range(12)]
+        (tmp_path / "labels.txt").write_text("".join(labels))
         source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-        validate([NAME], source, settings())
-        said.append(caplog.text)
-    assert said[0] == ""
-    assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in said[1]
-
-
-def test_torchvision_sets_and_tar_files_count_the_same(folder, tmp_path):
-    import tarfile
-
-    with tarfile.open(tmp_path / "images.tar", "w") as tar:
-        tar.add(folder, "images")
-    for source in (open_eval_data(tmp_path / "images.tar"), open_eval_data("torch/image_folder", root=folder)):
-        (row,) = validate([NAME], source, settings())
-        assert (row.error, row.score) == ("", EXPECTED)
+        found += validate([NAME], source, settings())
+        assert shift or not caplog.text
+    assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in caplog.text
+    assert "label 1000: the network has outputs 0 to 999" in found[2].error
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -240,13 +235,9 @@ def test_unreadable_image_is_named_and_never_replaced(folder, damaged):
     (row,) = validate([NAME], source, settings(skip_bad=True))
     assert (row.score.count, row.bad) == (12, 1)
     assert row.details["bad_images"][0].startswith(f"{broken} (")
-
-
-def test_set_without_a_readable_image_fails(folder):
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"no image")
-    (row,) = validate([NAME], open_eval_data(folder), settings(skip_bad=True))
-    assert "no images were counted" in row.error
+        path.write_bytes(DAMAGED[damaged])
+    assert "no images were counted" in validate([NAME], source, settings(skip_bad=True))[0].error
 
 
 def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, gmconv):
@@ -330,45 +321,6 @@ def test_pattern_and_folder_of_folders_give_their_models(tmp_path):
         find_models("gmconv_resnet1*x")
 
 
-def test_saved_class_names_decide_the_order(folder):
-    model = fixture_linear()
-    model.num_classes = 3
-    model.pretrained_cfg = {"label_names": [WNIDS[999], WNIDS[17], WNIDS[500]]}
-    source = open_eval_data(folder)
-    assert source.class_names == sorted(WNIDS[label] for label in CLASSES)
-    assert class_outputs(source, model) == [model.pretrained_cfg["label_names"].index(n) for n in source.class_names]
-
-
-def test_class_names_match_in_either_form_of_an_accent():
-    model = fixture_linear()
-    model.num_classes, model.pretrained_cfg = 2, {"label_names": ["th\u00e9", "cafe\u0301"]}
-    assert class_outputs(ImageSource("made", None, ["caf\u00e9", "the\u0301"]), model) == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ("names", "classes", "said"),
-    [
-        (["cat", "dog", "fish"], 3, "3 of its 3 classes are unknown to the network"),
-        (None, 7, "has 3 classes, the network has 7 outputs"),
-        (None, 0, "has no classifier"),
-    ],
-)
-def test_classes_that_do_not_fit_are_refused(folder, names, classes, said):
-    model = fixture_linear()
-    model.num_classes, model.pretrained_cfg = classes, {"label_names": names}
-    with pytest.raises(ValueError, match=said):
-        class_outputs(open_eval_data(folder), model)
-
-
-def test_label_beyond_the_outputs_is_refused(folder, tmp_path):
-    (tmp_path / "labels.txt").write_text("a.png 1000\n")
-    (tmp_path / "flat").mkdir()
-    (tmp_path / "flat" / "a.png").write_bytes(image_bytes(1))
-    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt")
-    (row,) = validate([NAME], source, settings())
-    assert "label 1000: the network has outputs 0 to 999" in row.error
-
-
 def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
     net = timm.create_model(TINY).eval()
     monkeypatch.setattr(networks, "open_model", lambda name: net)
@@ -380,7 +332,7 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
         assert "--val-split" in row.error
 
 
-def test_bad_data_is_named(folder, tmp_path, gmconv):
+def test_bad_data_and_an_output_inside_it_are_named(folder, tmp_path, gmconv):
     (folder / "loose.png").write_bytes(image_bytes(1))
     with pytest.raises(ValueError, match="are stored outside of class folders"):
         open_eval_data(folder)
@@ -391,28 +343,18 @@ def test_bad_data_is_named(folder, tmp_path, gmconv):
     with pytest.raises(ValueError, match="not found or corrupted"):
         open_eval_data("torch/cifar10", root=tmp_path)
     assert "the folder does not exist" in gmconv("validate", tmp_path / "missing", "--model", NAME)[0]
-
-
-def test_output_inside_the_data_is_refused(folder, gmconv):
     said, *_ = gmconv("validate", folder, "--model", NAME, "--output", folder / "out", "--device", "cpu")
     assert f"inside the data folder {folder}" in said
     assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"precision": "int8"},
-        {"batch_size": 0},
-        {"workers": -1},
-        {"crop_pct": 1.5},
-        {"image_size": 0},
-    ],
-    ids=str,
+    ("name", "wrong"),
+    [("precision", "int8"), ("batch_size", 0), ("workers", -1), ("crop_pct", 1.5), ("image_size", 0)],
 )
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        ValidationSettings(**wrong)
+def test_settings_out_of_range_are_refused(name, wrong):
+    with pytest.raises(ValueError, match=name):
+        ValidationSettings(**{name: wrong})
 
 
 def test_unwritable_output_is_found_before_evaluating(folder, tmp_path, monkeypatch):

@@ -18,25 +18,13 @@ from tests.images.image_folders import make_folder, make_splits
 NET = "sgmconv_cifar_resnet20"
 
 
-@pytest.mark.parametrize(
-    ("model", "net"),
-    [
-        ("gmconv_resnet18.from_tv_in1k", "resnet18"),
-        ("resnet50", "resnet50"),
-        ("stdconv_alexnet", "alexnet"),
-        ("mobilenetv2_100.ra_in1k", "mobilenetv2"),
-        ("stdconv_cifar_resnet56", "cifar_resnet56"),
-    ],
-)
-def test_recipe_is_found_by_the_network_s_name(model, net):
-    assert recipe_for(model) is PAPER_RECIPES[net]
-
-
-def test_network_without_a_recipe_is_refused_and_may_be_finetuned():
+def test_recipe_is_found_by_the_name_of_a_network_or_refused():
+    names = {"gmconv_resnet18.from_tv_in1k": "resnet18", "resnet50": "resnet50", "stdconv_alexnet": "alexnet"}
+    names |= {"mobilenetv2_100.ra_in1k": "mobilenetv2", "stdconv_cifar_resnet56": "cifar_resnet56"}
+    assert all(recipe_for(model) is PAPER_RECIPES[net] for model, net in names.items())
+    assert (recipe_for("finetune"), recipe_for("finetune", random_start=False)) == (FINETUNE_RANDOM, FINETUNE)
     with pytest.raises(ValueError, match=r"'convnext_tiny' is not one of .* recipes for \(cifar_resnet20.*--recipe"):
         recipe_for("convnext_tiny")
-    assert recipe_for("finetune") is FINETUNE_RANDOM
-    assert recipe_for("finetune", random_start=False) is FINETUNE
 
 
 def test_shorter_run_moves_the_milestones():

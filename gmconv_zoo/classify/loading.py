@@ -79,9 +79,7 @@ def make_loaders(
     """Return loaders with the preprocessing of a network's configuration.
 
     Args:
-        model: a classifier of timm's interface.
-        data: training and validation images.
-        recipe: batch size and augmentation.
+        model, data, recipe: a classifier of timm's interface, its images, and their batch size and augmentation.
         seed: seed of order and augmentation.
         skip_bad: leave out images that cannot be read, instead of raising an error.
         memory_gb: largest memory for decoded images in GB. Larger datasets are read at every use, and so are all

@@ -56,9 +56,7 @@ def predict(
         One prediction per image, in order. An image that cannot be read has an error instead of classes.
 
     Raises:
-        ValueError: for a topk or batch_size below 1, a single image in place of several, a network without a classifier
-            or with a number of input channels that no image has, a device that does not exist, or outputs that are not
-            finite.
+        ValueError: for a setting, a device or a network that cannot be used, or outputs that are not finite.
     """
     for name, option, value in (("topk", "--top", topk), ("batch_size", "--batch-size", batch_size)):
         if value < 1:

@@ -118,14 +118,10 @@ _SMALLEST_BATCH = 8
 
 
 def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: bool = False) -> Recipe:
-    """Return the finetuning recipe for a dataset. A small one gets smaller batches and a lower rate.
+    """Return the finetuning recipe for a number of training images. Few images get smaller batches and a lower rate.
 
-    The rate is lowered in proportion to the batch size, and with AdamW to its square root.
-
-    Args:
-        images: number of training images.
-        overrides: fields to change, see `Recipe.adapt`; a batch size among them is kept, and the recipe's rate.
-        random_start: whether the weights are random.
+    The rate is lowered in proportion to the batch size, and with AdamW to its square root. A batch size among the
+    overrides, see `Recipe.adapt`, is kept, and then the recipe's rate is too.
     """
     recipe = FINETUNE_RANDOM if random_start else FINETUNE
     if "batch_size" not in overrides:
@@ -136,15 +132,9 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
 
 
 def recipe_for(name: str, *, random_start: bool = True) -> Recipe:
-    """Return the recipe of a name.
+    """Return the paper's recipe for a network of any family and tag, or that for finetuning, by the name "finetune".
 
-    Args:
-        name: a network of any family and tag that the paper trains, e.g. "gmconv_resnet18.from_tv_in1k" or "resnet18",
-            or "finetune".
-        random_start: whether the weights are random, on which the recipe for finetuning depends.
-
-    Raises:
-        ValueError: for a network that the paper does not train.
+    The latter depends on whether the weights are random. ValueError for a network that the paper does not train.
     """
     if name == "finetune":
         return FINETUNE_RANDOM if random_start else FINETUNE

@@ -36,12 +36,10 @@ class TrainResult:
     """What a run gave.
 
     Attributes:
-        score: of the weights the network ends with, on the validation set.
-        epoch: the epoch that the weights are from, counted from 1.
+        score, epoch: score on the validation set, and epoch from 1, of the weights that the network ends with.
         rows: one per epoch, as in summary.csv.
         output: the folder written to, or None.
-        classes: the classes' names in the order of the outputs, where they are known.
-        skipped: names of the images that could not be read, with the reason.
+        classes, skipped: names of the classes, and of the images that could not be read, where they are known.
     """
 
     score: Score
@@ -113,10 +111,7 @@ def fit_classifier(
         loaders: ``recipe.batch_size`` training images over all processes, and unshuffled validation images.
         recipe: settings of the training. Augmentation is applied by the training loader.
         options: how the run is carried out; None for the defaults, which write nothing.
-        accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
-            float32. It must split batches over processes (``split_batches=True``), as the default one does.
-        run: further values for results.json, such as "dataset", the name of the validation set.
-        identity: names of those that must be equal to continue from a checkpoint.
+        accelerator, run, identity: as `fit` takes them; None for `default_accelerator` in float32.
         on_best: receives what the network answered after every epoch that is the best so far.
 
     Returns:
@@ -124,7 +119,7 @@ def fit_classifier(
 
     Raises:
         UnreadableImageError: when an image that is read at every use cannot be read.
-        ValueError, NonFiniteError, CheckpointError: as `engine.fit.fit` does.
+        ValueError, NonFiniteError, CheckpointError: as `fit` does.
     """
     options = options or FitOptions()
     classes = getattr(model, "num_classes", None)

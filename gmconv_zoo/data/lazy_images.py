@@ -100,9 +100,8 @@ class _Messages(Dataset[tuple[int, str]]):
         return len(self.indices)
 
     def __getitem__(self, place: int) -> tuple[int, str]:
-        index = self.indices[place]
         try:
-            self.source.read(index)
+            self.source.read(self.indices[place])
         except UnreadableImageError as error:
-            return index, str(error)
-        return index, ""
+            return self.indices[place], str(error)
+        return self.indices[place], ""

@@ -69,8 +69,8 @@ def read_class_names(path: str | Path) -> list[str]:
         if len({match["name"] for match in found if match}) == len(lines) and sorted(numbers) == [*range(len(lines))]:
             lines = [match["name"] for _, match in sorted(zip(numbers, found, strict=True)) if match]
     names = [normalize("NFC", row[0]) for row in _table(path, "\n".join(lines), "\t")]
-    if all(is_wnid(name.partition(" ")[0]) for name in names):
-        names = [name.partition(" ")[0] for name in names]
+    first = [name.partition(" ")[0] for name in names]
+    names = first if all(map(is_wnid, first)) else names
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"{path}: {twice[:3]} occur more than once: give every class its own name.")
     if not names:
@@ -79,11 +79,7 @@ def read_class_names(path: str | Path) -> list[str]:
 
 
 def read_labels(path: str | Path, files: Sequence[Path]) -> tuple[list[int], list[str] | None]:
-    """Read the label of every image file.
-
-    Args:
-        path: the label file, of one of the kinds above.
-        files: the images, sorted by name.
+    """Read the label of every image file, in the order of the files, which are sorted by name.
 
     Returns:
         One label per file, and the class names that the labels index; None if the labels are outputs of the network.

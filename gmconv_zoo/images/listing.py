@@ -68,14 +68,11 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
 
     Args:
         patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
-            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image; at least one.
 
     Returns:
         Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
         links lead to it.
-
-    Raises:
-        ValueError: when a pattern does not match any image.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:

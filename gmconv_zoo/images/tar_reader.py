@@ -17,9 +17,6 @@ __all__ = ["TarReader"]
 class TarReader:
     """Images in a tar file, read from their places in it.
 
-    Args:
-        path: the file.
-
     Attributes:
         classes: names of the folders that directly hold the images, in natural order ("2" before "10").
         labels: one label per image.

@@ -46,11 +46,7 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
     There are three kinds. The configuration of a network that timm can rebuild has timm's own keys. That of a timm
     network which was converted after it was built has them too, with the architecture and the conversion under
     "gmconv". That of a network which timm does not know has only the conversion, and the plan of a network that records
-    one (``gmconv_plan``, as detectors do).
-
-    Args:
-        model: the network.
-        label_names: class names in the order of the outputs.
+    one (``gmconv_plan``, as detectors do). Label names are in the order of the outputs.
 
     Raises:
         ValueError: for another number of label names than outputs, label names of a network that timm does not know,
@@ -217,9 +213,9 @@ def _architecture(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return (by_hand.get("architecture") if named in (None, NOT_TIMMS) else named), by_hand
 
 
-def _converted(net: nn.Module, by_hand: dict[str, Any], *, inplace: bool) -> nn.Module:
+def _converted(net: Any, by_hand: dict[str, Any], *, inplace: bool) -> nn.Module:
     if by_hand.get("conv_stages"):
-        net.conv_stages = tuple(tuple(stage) for stage in by_hand["conv_stages"])  # type: ignore[assignment]
+        net.conv_stages = tuple(tuple(stage) for stage in by_hand["conv_stages"])
     if by_hand.get("conversion"):
         return _convert(net, by_hand["conversion"], inplace=inplace)
     parts = {name: net.get_submodule(name) for name in by_hand.get("parts", {})}

@@ -28,9 +28,8 @@ def save(model: nn.Module, folder: str | Path, *, label_names: list[str] | None 
     """Write a network as model.safetensors and config.json.
 
     A model created by its name, also if it was fused since, loads with
-    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, from the Hub, with ``"hf-hub:..."``. A timm network
-    that was converted after it was built loads with `load` only; timm says "Unknown model (load_with_gmconv_zoo)". A
-    network that timm does not know is saved too, but `load` then needs the plain network.
+    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, from the Hub, with ``"hf-hub:..."``. Others load
+    with `load`: a timm network that was converted after it was built, and one that timm does not know.
 
     Args:
         model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).

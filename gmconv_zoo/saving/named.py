@@ -107,13 +107,10 @@ def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a weight file.
-
-    Args:
-        path: .safetensors file, or a .pth file of tensors; a training checkpoint may hold them under "model".
+    """Return the tensors of a .safetensors file or a .pth file, in which a training may hold them under "model".
 
     Raises:
-        ValueError: for a file that is not such a file.
+        ValueError: for another file.
     """
     try:
         return dict(load_state_dict(str(path), weights_only=True))

@@ -37,15 +37,11 @@ _logger = logging.getLogger(__name__)
 
 
 def find_models(name: str) -> list[str]:
-    """Return what a name means: names for `open_model`, and paths of checkpoints.
+    """Return what a name means: names for `open_model`, and paths of checkpoints; ValueError if nothing matches.
 
-    Args:
-        name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
-            in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
-            `open_model` takes.
-
-    Raises:
-        ValueError: when nothing matches.
+    The name may be a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved
+    networks in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
+    `open_model` takes.
     """
     folder = Path(name)
     if folder.is_dir():

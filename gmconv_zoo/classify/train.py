@@ -105,9 +105,7 @@ def train_by_recipe(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = _train_options(output=output, checkpoints=True, **options)
-    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
-    check_model_name(model)
+    chosen = _train_options(model, output=output, checkpoints=True, **options)
     given = chosen.model_options
     resolved = recipe_for(recipe or model, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
@@ -146,9 +144,7 @@ def finetune(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = _train_options(output=output, checkpoints=True, end_with_best=True, **options)
-    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
-    check_model_name(model)
+    chosen = _train_options(model, output=output, checkpoints=True, end_with_best=True, **options)
     given = chosen.model_options
     if not is_timm_name(model) and (given or not pretrained):
         raise ValueError(
@@ -162,13 +158,16 @@ def finetune(
     return _train(model, data, built, recipe_of, chosen, run)
 
 
-def _train_options(**options: Any) -> TrainOptions:
-    """Return the options of a training; those of the recipe have a place of their own in them."""
+def _train_options(model: str, **options: Any) -> TrainOptions:
+    """Return the options of a training, which refuse wrong names and an output in use before any work is done."""
     known, of_recipe = ({field.name for field in fields(kind)} for kind in (TrainOptions, Recipe))
     if unknown := {name: options[name] for name in sorted(options.keys() - known)}:
         fix = f"pass overrides={unknown}" if unknown.keys() <= of_recipe else f"pass some of {', '.join(sorted(known))}"
         raise TypeError(f"{', '.join(unknown)} is not an option of training: {fix}.")
-    return TrainOptions(**options)
+    chosen = TrainOptions(**options)
+    check_run_folder(options["output"], resume=chosen.resume, overwrite=chosen.overwrite)
+    check_model_name(model)
+    return chosen
 
 
 def _train(

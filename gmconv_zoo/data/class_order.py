@@ -82,13 +82,7 @@ def check_imagenet_classes(source: ImageSource) -> str:
     """Check that a dataset has the classes of ImageNet-1k, and that they are in the right order if the order counts.
 
     Names may be WordNet ids. For a dataset with an order of its own they may also be WordNet's words, such as "tench,
-    Tinca tinca".
-
-    Returns:
-        How the order is known, for the record.
-
-    Raises:
-        ValueError: when the classes are different ones, are in another order, or have no names.
+    Tinca tinca". Returns how the order is known, for the record; ValueError for other classes or another order.
     """
     expected, names = list(ImageNetInfo().label_names()), source.class_names
     if names is None:

@@ -98,15 +98,9 @@ def open_named(
 ) -> ImageSource:
     """Open one split of a dataset that timm names: "torch/NAME", "hfds/NAME", "hfids/NAME" or "wds/NAME".
 
-    Args:
-        data, root, split, num_samples: as in `open_eval_data`.
-        columns: image and label column of a Hugging Face dataset; None to find them by their features.
-        classes: class names that text labels of a Hugging Face dataset refer to.
-        download: whether to download a torchvision dataset that is missing.
-
-    Raises:
-        ValueError: when a package, the dataset or the split does not exist, or the number of images in a stream is
-            unknown.
+    Arguments are as in `open_eval_data`. Text labels of a Hugging Face dataset refer to the classes, and a torchvision
+    dataset that is missing may be downloaded. ValueError when a package, the dataset, the split, or the number of
+    images in a stream is missing.
     """
     prefix, name = name_prefix(data), data.partition("/")[2]
     if not prefix:

@@ -1,6 +1,7 @@
 """Read and preprocess the images of an evaluation; an unreadable image is marked and never replaced by another."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,25 +19,21 @@ __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 BAD_LABEL = -1
 
 
+@dataclass(eq=False)
 class _Prepared:
     """What images and streams share.
 
-    Args:
+    Attributes:
         source: gives images.
         transform: PIL image to (C, H, W) tensor.
         shape: (C, H, W) of what stands for an image that cannot be read.
         outputs: (classes,) output of each class of the source; None where labels are outputs already.
     """
 
-    def __init__(
-        self,
-        source: ImageSource,
-        transform: Callable[[Image.Image], Tensor],
-        *,
-        shape: tuple[int, ...],
-        outputs: list[int] | None = None,
-    ) -> None:
-        self.source, self.transform, self.shape, self.outputs = source, transform, shape, outputs
+    source: ImageSource
+    transform: Callable[[Image.Image], Tensor]
+    shape: tuple[int, ...]
+    outputs: list[int] | None = None
 
     def _item(self, index: int, found: tuple[Image.Image, Any] | UnreadableImageError) -> tuple[Tensor, Tensor]:
         """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
@@ -75,12 +72,11 @@ class EvalImages(_Prepared, Dataset[tuple[Tensor, Tensor]]):
         return reasons
 
 
+@dataclass(eq=False)
 class EvalStream(_Prepared, IterableDataset[tuple[Tensor, Tensor]]):
     """Preprocessed images of a stream, each with an index of its own and its label; arguments as `_Prepared`."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.lost = LostImages()
+    lost: LostImages = field(init=False, default_factory=LostImages)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs as those of `EvalImages`; loader processes count by turns."""

@@ -77,19 +77,14 @@ def _kind(feature: Any) -> str:
 
 
 class HubReader:
-    """A split of a Hugging Face dataset.
+    """A split of a Hugging Face dataset, which is named as on the Hub, or by its folder.
 
-    Args:
-        name: name of the dataset on the Hub, or a folder.
-        split: split as Hugging Face names it; slices such as "train[:90%]" are allowed.
-        cache: folder in which datasets are stored; None for Hugging Face's own cache.
-        columns: image and label column; None to find them by their features.
-        classes: class names that text labels refer to; None for the different texts in sorted order.
+    Text labels refer to the classes, or without them to the different texts in sorted order.
 
     Attributes:
         labels: one label per image.
         class_names: class names that the labels index; None if labels are numbers without names.
-        sorted: whether the class names are the different text labels in sorted order.
+        sorted: whether the labels are text, whose order as classes is that of the alphabet.
 
     Raises:
         ValueError: when a column is not found, labels are missing, or a text label is not one of the classes.

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import islice
 from multiprocessing import SimpleQueue, Value
 from typing import Any
@@ -111,6 +112,7 @@ def _shuffled(
     yield from kept
 
 
+@dataclass(eq=False)
 class TrainStream(IterableDataset[tuple[Tensor, int]]):
     """Read this process's share of a stream: the same number of whole batches in every process and epoch.
 
@@ -119,35 +121,28 @@ class TrainStream(IterableDataset[tuple[Tensor, int]]):
     process whose shards hold fewer images than its share begins them again. One with more images leaves the rest to a
     later epoch.
 
-    Args:
+    Attributes:
         shards: see `Shards`.
         transform: function from a Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
         batches, batch_size: number of batches that every process reads in an epoch, and their size.
         classes: number of classes; labels are below it.
-        mode: mode of Pillow in which images are read.
-        rank, processes: rank of this process, and number of processes.
         seed: seed of augmentation and order.
         skip_bad: leave out images that cannot be read, and count them in `lost`.
     """
 
-    def __init__(
-        self,
-        shards: Shards,
-        transform: Any,
-        *,
-        batches: int,
-        batch_size: int,
-        classes: int,
-        mode: str = "RGB",
-        rank: int = 0,
-        processes: int = 1,
-        seed: int = 0,
-        skip_bad: bool = False,
-    ) -> None:
-        self.shards, self.transform, self.seed = shards, transform, seed
-        self.skip_bad, self.lost = skip_bad, LostImages()
-        self.batches, self.batch_size, self.classes = batches, batch_size, classes
-        self.rank, self.processes, self.epoch, self.mode = rank, processes, 0, mode
+    shards: Shards
+    transform: Any
+    _: KW_ONLY
+    batches: int
+    batch_size: int
+    classes: int
+    mode: str = "RGB"
+    rank: int = 0
+    processes: int = 1
+    seed: int = 0
+    skip_bad: bool = False
+    epoch: int = 0
+    lost: LostImages = field(init=False, default_factory=LostImages)
 
     def __len__(self) -> int:
         """Images that this process reads in an epoch."""

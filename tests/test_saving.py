@@ -178,20 +178,12 @@ def test_a_file_of_another_sigma_design_is_refused(tmp_path):
     timm.create_model("gmconv_cifar_resnet20", **asked)
 
 
-def test_nothing_is_loaded_of_a_head_that_does_not_fit(tmp_path):
+def test_a_head_of_another_shape_is_refused(tmp_path):
     save(convert(OwnNet()), tmp_path)
-    other = convert(OwnNet())
+    other = OwnNet()
     other.head = torch.nn.Linear(8, 9)
-    tensors = {key: value.clone() for key, value in other.state_dict().items()}
-
-    def build() -> torch.nn.Module:
-        plain_net = OwnNet()
-        plain_net.head = torch.nn.Linear(8, 9)
-        return plain_net
-
     with pytest.raises(RuntimeError, match=r"of another shape head.bias, head.weight"):
-        load(tmp_path, model=build)
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in tensors.items())
+        load(tmp_path, model=other)
 
 
 def test_stages_declared_on_a_timm_network_are_saved(tmp_path):

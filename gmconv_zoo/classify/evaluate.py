@@ -43,12 +43,9 @@ class BadImagesError(ValueError):
 class Answers:
     """What a classifier answers for every image of a dataset: an evaluator of `engine.evaluate.evaluate`.
 
-    Every image carries its index where the loader gives one. Indices show that each image was counted once and that
-    none of those which processes get twice, so that their batches are of equal size, was counted again.
-
-    Args:
-        images: what the loader reads, if its targets are (B, 2) indices and labels; None for (B,) labels.
-        skip_bad: leave out images that cannot be read, instead of raising.
+    If the targets of a loader are (B, 2) indices and labels, pass what it reads as images. The indices show that each
+    image was counted once, and that none which processes get twice, to have batches of equal size, was counted again.
+    With skip_bad, images that cannot be read are left out, instead of raising.
     """
 
     def __init__(self, images: EvalImages | EvalStream | None = None, *, skip_bad: bool = False) -> None:

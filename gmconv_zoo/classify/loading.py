@@ -44,8 +44,7 @@ class Loaders:
             also their indices, see `EvalStream`.
         train_labels: (N,) labels of the training images, for a recipe that weighs classes; (0,) for a stream.
         in_memory: whether the images are kept in memory.
-        skipped: names of the images that could not be read, with the reason; for streams they are known only after an
-            epoch.
+        skipped: names of the images that could not be read, with the reason; empty for a stream.
         answers: makes the counter of one evaluation.
         callbacks, closing_callbacks: functions that run after each epoch, see `engine.fit.Task`.
     """

@@ -107,8 +107,7 @@ def find_checkpoints(folder: str | Path) -> list[Path]:
 def open_checkpoint(path: str | Path) -> nn.Module:
     """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights, or their average.
 
-    Returns:
-        The network in eval mode, on the CPU, with its classes' names.
+    The network is in eval mode, on the CPU, and has its classes' names.
 
     Raises:
         FileNotFoundError: when the file does not exist.

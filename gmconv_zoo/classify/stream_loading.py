@@ -75,11 +75,8 @@ def make_stream_loaders(
 ) -> Loaders:
     """Return loaders of streams; arguments as those of `make_loaders`.
 
-    A last partial batch is left out, and images that cannot be read are met when they are read.
-
-    Raises:
-        ValueError: when the batch size or the shards cannot be shared, there are fewer images than in a batch, or the
-            recipe weighs classes.
+    A last partial batch is left out, and images that cannot be read are met when they are read. ValueError when the
+    batch size or the shards cannot be shared, there are fewer images than in a batch, or the recipe weighs classes.
     """
     if recipe.class_weights:
         raise ValueError("class_weights: how often a class occurs in a stream is unknown. Train without them.")

@@ -52,9 +52,6 @@ def open_eval_data(
             their features.
         output: folder that will be written; it must be outside of a folder of images.
 
-    Returns:
-        The source, to be given a transform by `eval_images`.
-
     Raises:
         ValueError: when the dataset does not exist, the dataset or one of its classes has no images, the number of
             images in a stream is unknown, or class names are passed for a dataset that has its own.

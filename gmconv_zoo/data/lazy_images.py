@@ -24,10 +24,7 @@ __all__ = ["LazyImages", "find_unreadable", "loader_processes", "reading_loader"
 class LazyImages(Dataset[tuple[Tensor, int]]):
     """Images that are read at every use, augmented by seed, epoch and index alone (see `TensorImages`).
 
-    Args:
-        source: images.
-        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
-        seed: of the augmentation.
+    The transform turns a Pillow image into a (C, H, W) float32 tensor, and may draw from any global generator.
     """
 
     def __init__(self, source: ImageSource, transform: Any, seed: int) -> None:

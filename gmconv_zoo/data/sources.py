@@ -19,13 +19,9 @@ __all__ = ["ImageData", "open_data"]
 
 @dataclass(frozen=True)
 class ImageData:
-    """The training and validation images of a dataset.
+    """The training and validation images of a dataset, both streams or neither, and its classes in label order.
 
-    Attributes:
-        classes: names, in the order of the labels.
-        train, val: the images, both streams or neither.
-        description: name of the validation set, for records.
-        split_made: whether the validation set was chosen here, because the dataset has none.
+    The description is the validation set's name in records. If the dataset has no validation set, one was made here.
     """
 
     classes: tuple[str, ...]

@@ -74,15 +74,10 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[int]):
-    """Yield every image once, in an order that depends on the seed and the epoch alone.
+    """Yield the key of every image once, see `TensorImages`, in an order that depends on the seed and the epoch alone.
 
-    Args:
-        size: number of images in the dataset.
-        seed: seed of the order.
-        multiple: leave out the last images of the order, so that the number of the others is a multiple of this; with
-            fewer images than this, none is left out.
-
-    Yields the keys of `TensorImages`. accelerate calls `set_epoch` before every pass.
+    The last images of the order are left out, so that the number of the others is a multiple of a given one; with fewer
+    images than this, none is left out. accelerate calls `set_epoch` before every pass.
     """
 
     def __init__(self, size: int, *, seed: int = 0, multiple: int = 1) -> None:

@@ -76,9 +76,7 @@ def read_folder(
         latter if the folder has no split for it.
 
     Raises:
-        ValueError: when the folder does not exist or has no classes, a single class, class folders without images,
-            images outside of class folders, two splits for the same purpose, splits inside of class folders, or classes
-            for validation that are not trained on; the message names them.
+        ValueError: when the folder cannot be used as it is; the message names the classes, splits or files to change.
     """
     root = Path(root)
     parts = _parts(root, output=output)

@@ -17,10 +17,9 @@ __all__ = ["ImageSource", "TorchReader"]
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where images and labels come from.
+    """Where images and labels come from, by the name that the user passed.
 
     Attributes:
-        name: name that the user passed, for records.
         reader: `LabelledFiles`, a `TarReader`, `TorchReader` or `HubReader`: ``reader[i]`` is a path, an open file or a
             decoded image, and its label. For a stream it is `Shards`.
         class_names: class names that the labels index; None if labels are outputs of the network.

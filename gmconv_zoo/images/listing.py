@@ -47,14 +47,10 @@ def list_images(root: str | Path, *, output: str | Path | None = None) -> tuple[
 
     Args:
         root: an existing folder; its own name may begin with a dot.
-        output: folder that will be written; it must be outside of all folders that are searched.
+        output: folder that will be written; ValueError if it is inside one of the folders that are searched.
 
     Returns:
         The images, sorted by the parts of their paths, and the folders that may hold some, empty ones included.
-
-    Raises:
-        OSError: when the root cannot be opened.
-        ValueError: when the output is inside.
     """
     walk = _Walk(Path(root), os.path.realpath(root), image_endings())
     walk.run()

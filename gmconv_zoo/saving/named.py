@@ -47,7 +47,7 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: if the name is none of these, see `check_model_name`, or is not timm's although a file is given.
+        ValueError: if the name is none of these, or is not timm's although a file is given.
         RuntimeError: if the weights cannot be loaded or do not fit.
     """
     own = {} if weights is None else with_weights(name, weights)
@@ -88,15 +88,11 @@ def naming_load_errors(name: str) -> Iterator[None]:
 
 
 def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
-    """Return the arguments of `timm.create_model` that load a file of weights instead of a tag's.
+    """Return the arguments of `timm.create_model` that load a .safetensors or .pth file of weights instead of a tag's.
 
-    Args:
-        name: a name that timm knows. With masks, the file holds what its tag holds: a standard network's weights for
-            a tag "from_*", which are then converted, and weights that carry their sigmas for a tag "gm_*".
-        weights: .safetensors file, or a .pth file of tensors.
-
-    Raises:
-        ValueError: when the name is not timm's, or the file does not exist or is not a state dict.
+    With masks, the file holds what the name's tag holds: a standard network's weights for a tag "from_*", which are
+    then converted, and weights that carry their sigmas for a tag "gm_*". ValueError for a name that timm does not know,
+    or a file that is not a state dict.
     """
     if not is_timm_name(name):
         raise ValueError(f"{name} has weights of its own: pass weights (--weights) with a name that timm knows.")

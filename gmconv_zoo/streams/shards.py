@@ -33,13 +33,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """Files of images that are read from beginning to end.
+    """Files of images that are read from beginning to end, their number of images, and the classes' names, if any.
 
-    Attributes:
-        count: number of images in all shards.
-        class_names: class names that the labels index; None if the classes have no names.
-        files: functions that read one shard each. They yield an error for an image that cannot be used, and for the
-            missing rest of a truncated shard.
+    Each file is a function that reads it. It yields an error for an image that cannot be used, and for the missing rest
+    of a truncated shard.
     """
 
     count: int

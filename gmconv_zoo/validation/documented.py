@@ -61,10 +61,7 @@ def documented_metric(spec: WeightSpec) -> Metric | None:
 def documented_models(models: Sequence[str] = ()) -> list[str]:
     """Return the names with tags of models that have a documented ImageNet accuracy, by names or patterns; all without.
 
-    Models that match a pattern but are not documented are left out.
-
-    Raises:
-        ValueError: when a name is not documented, or no model that matches a pattern is.
+    Models that match a pattern but are not documented are left out; ValueError for a name, or a pattern, without any.
     """
     found: list[str] = []
     unknown: list[str] = []
@@ -97,13 +94,9 @@ def test_sized(models: Sequence[str]) -> list[str]:
 
 
 def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> str:
-    """Check that documented numbers can be compared with a measurement, before anything is evaluated.
+    """Check that documented numbers can be compared with a measurement; return how the order of the classes is known.
 
-    Returns:
-        How the order of the classes is known.
-
-    Raises:
-        ValueError: for another number of images or other classes, or preprocessing that is not the models' own.
+    ValueError for another number of images, other classes, or preprocessing or weights that are not the models' own.
     """
     if settings.overrides or settings.test_input_size:
         names = [*settings.overrides, *(["test_input_size"] if settings.test_input_size else [])]

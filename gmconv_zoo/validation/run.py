@@ -70,8 +70,7 @@ def run_validation(
     Raises:
         TypeError: for a single name in place of a list, or a folder in place of a source.
         ValueError: for names, data or settings that cannot be used.
-        BadImagesError: when an image cannot be read; what was evaluated before is on disk.
-        LoaderError: when one of several processes gets no images, for another reason; likewise.
+        BadImagesError, LoaderError: when images cannot be read; what was evaluated before is on disk.
         OSError: when the output cannot be written; nothing has been evaluated then.
     """
     if not models and not verify:

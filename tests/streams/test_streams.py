@@ -72,19 +72,6 @@ def test_an_epoch_does_not_depend_on_what_was_read_before(shards, workers):
     assert epoch_of(images, 2, workers) == epoch_of(stream(shards), 2, workers)
 
 
-def test_augmentation_of_an_epoch_does_not_depend_on_what_was_drawn_before(shards):
-    def noisy(image):
-        return to_tensor(image) + torch.rand(3, 8, 8)
-
-    runs = []
-    for drawn in (1, 2):
-        torch.manual_seed(drawn)
-        images = stream(shards, transform=noisy)
-        images.set_epoch(4)
-        runs.append(torch.stack([image for image, _ in images]))
-    assert torch.equal(*runs)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_processes_share_the_shards_and_read_none_twice(shards, workers, epoch):

@@ -1,7 +1,6 @@
 """Exact counts whatever the batches, unreadable images, class order, and models that fail."""
 
 import csv
-import dataclasses
 import json
 import shutil
 import tarfile
@@ -24,7 +23,6 @@ from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models
 from tests.images.hugging_face import make_set
-from tests.images.image_folders import make_folder
 from tests.streams.shards import write_tar
 
 from ..classify.tiny_model import TINY
@@ -85,19 +83,6 @@ def test_compiled_network_counts_the_same(folder, monkeypatch):
     monkeypatch.setattr(torch, "compile", compile_quickly)
     (row,) = validate([NAME], open_eval_data(folder), settings(compile=True))
     assert (row.error, row.score, len(compiled)) == ("", EXPECTED, 1)
-
-
-@pytest.mark.slow
-def test_compiled_masked_network_counts_the_same(tmp_path):
-    """By inductor, which needs a C++ compiler on the CPU."""
-    images = make_folder(tmp_path / "images", 24, classes=("0", "1", "2"))
-    source = dataclasses.replace(open_eval_data(images), class_names=None)
-    plain, compiled = (
-        validate(["gmconv_cifar_resnet20"], source, settings(compile=chosen, batch_size=8))[0]
-        for chosen in (False, True)
-    )
-    assert (plain.error, compiled.error) == ("", "")
-    assert compiled.score == plain.score
 
 
 class Repeating(Accelerator):

@@ -63,10 +63,7 @@ class Answers:
 
         Returns:
             (B, 6) int64 of index, label, predicted class, and 1 for: counted, label first, label among the first five;
-            (B, 2) float32 of the predicted class's probability and the cross-entropy.
-
-        Raises:
-            ValueError: for a label beyond the outputs.
+            (B, 2) float32 of the predicted class's probability and the cross-entropy. ValueError for other labels.
         """
         index, labels = targets.unbind(1) if targets.ndim == 2 else (torch.full_like(targets, -1), targets)
         outside = labels[(labels >= logits.shape[1]) | (labels < BAD_LABEL)]

@@ -67,10 +67,7 @@ def reading_loader(
 
 
 def find_unreadable(source: ImageSource) -> dict[int, str]:
-    """Read every image once, shared by the run's processes and theirs, with a bar where that takes a while.
-
-    Returns name and reason, by index, of those that cannot be read; the same in every process.
-    """
+    """Return name and reason, by index, of the images that cannot be read; the run's processes share the reading."""
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     images = _Messages(source, range(rank, len(source.labels), processes))

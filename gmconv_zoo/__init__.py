@@ -8,7 +8,7 @@ from ._version import __version__
 from .conversion import conversion_report, convert, fuse
 from .layers import DGMConv2d, SGMConv2d
 from .saving import load, save
-from .saving.rebuild import PLAN_BUILDERS
+from .saving.config import PLAN_BUILDERS
 from .sigmas import clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 
 if TYPE_CHECKING:

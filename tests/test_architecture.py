@@ -46,8 +46,7 @@ _ROWS = {
     "demo": "extras files conversion models saving engine data visualize classify",
     "export": "_version extras layers conversion saving images",
     "hub": "_version files layers conversion sigmas weights models saving",
-    "cli": "_version files saving engine images streams data visualize "
-    "classify validation detection reports demo export hub",
+    "cli": "_version files saving engine images data visualize classify validation detection reports demo export hub",
     "__main__": "cli",
 }
 MAY_IMPORT = {part: set(names.split()) for part, names in _ROWS.items()}

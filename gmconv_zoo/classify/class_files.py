@@ -49,15 +49,11 @@ def draw_class_files(output: Path, classes: Sequence[str]) -> None:
     with (output / _CONFUSION).open(newline="", encoding="utf-8") as file:
         _, *rows = csv.reader(file)
     draw_confusion([[int(count) for count in row[1:]] for row in rows], classes, output / "confusion.png")
-    found = [{name: _number(name, value) for name, value in row.items()} for row in read_rows(output / _CLASSES)]
-    table = [{**row, "class": name} for row, name in zip(found, classes, strict=True)]
+    table = [
+        {**row, "class": name, "recall_percent": float(row["recall_percent"] or 0)}
+        for row, name in zip(read_rows(output / _CLASSES), classes, strict=True)
+    ]
     draw_class_table(table, output / "classes.png")
-
-
-def _number(column: str, value: str) -> Any:
-    if column == "class" or not value:
-        return value or None
-    return float(value) if column.endswith("percent") else int(value)
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -1,7 +1,7 @@
 """Count how a classifier does: what it answers for every image, and top-1 and top-5 accuracy as exact integers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +10,12 @@ from torch.nn import functional as F
 from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
 from ..engine.evaluate import evaluate
 
-__all__ = [
-    "Answers",
-    "BadImagesError",
-    "Score",
-    "describe_bad",
-    "not_above_chance",
-    "score",
-]
+__all__ = ["Answers", "BadImagesError", "Score", "not_above_chance", "score"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many images were classified correctly.
-
-    Attributes:
-        count: images evaluated.
-        top1: images whose label has the largest logit.
-        top5: images whose label is among the five largest logits (of all, where there are fewer classes).
-    """
+    """How many images were evaluated, and for how many the label has the largest logit, or one of the five largest."""
 
     count: int
     top1: int
@@ -46,13 +33,7 @@ class Score:
 
     def to_dict(self) -> dict[str, float]:
         """Counts and percentages, for records."""
-        return {
-            "count": self.count,
-            "top1": self.top1,
-            "top5": self.top5,
-            "top1_percent": self.top1_percent,
-            "top5_percent": self.top5_percent,
-        }
+        return {**asdict(self), "top1_percent": self.top1_percent, "top5_percent": self.top5_percent}
 
 
 class BadImagesError(ValueError):
@@ -62,18 +43,16 @@ class BadImagesError(ValueError):
 class Answers:
     """What a classifier answers for every image of a dataset: an evaluator of `engine.evaluate.evaluate`.
 
-    Every image carries its index where the loader gives one. Indices show that each image was counted once and that
-    none of those which processes get twice, so that their batches are of equal size, was counted again.
-
-    Args:
-        images: what the loader reads, if its targets are (B, 2) indices and labels; None for (B,) labels.
-        skip_bad: leave out images that cannot be read, instead of raising.
+    If the targets of a loader are (B, 2) indices and labels, pass what it reads as images. The indices show that each
+    image was counted once, and that none which processes get twice, to have batches of equal size, was counted again.
+    With skip_bad, images that cannot be read are left out, instead of raising.
     """
 
     def __init__(self, images: EvalImages | EvalStream | None = None, *, skip_bad: bool = False) -> None:
         self.images, self.skip_bad = images, skip_bad
-        self._found: list[tuple[Tensor, Tensor]] = []
         self.bad: list[int] = []
+        self._counted = [torch.empty(0, 6, dtype=torch.int64)]
+        self._likely = [torch.empty(0, 2)]
 
     def rows(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return a row for each image.
@@ -84,10 +63,7 @@ class Answers:
 
         Returns:
             (B, 6) int64 of index, label, predicted class, and 1 for: counted, label first, label among the first five;
-            (B, 2) float32 of the predicted class's probability and the cross-entropy.
-
-        Raises:
-            ValueError: for a label beyond the outputs.
+            (B, 2) float32 of the predicted class's probability and the cross-entropy. ValueError for other labels.
         """
         index, labels = targets.unbind(1) if targets.ndim == 2 else (torch.full_like(targets, -1), targets)
         outside = labels[(labels >= logits.shape[1]) | (labels < BAD_LABEL)]
@@ -113,9 +89,16 @@ class Answers:
         bad = counted[:, 1] == BAD_LABEL
         unread = counted[bad, 0].tolist()
         if unread and not self.skip_bad and self.images is not None:
-            raise BadImagesError(describe_bad(self.images, unread))
+            named = self.images.why_unreadable(unread[:5])
+            rest = len(unread) - len(named)
+            more = f" and {rest} more in this batch" if named and rest else ""
+            shown = "; ".join(named) or f"{rest} images, which the process that reads names"
+            raise BadImagesError(
+                f"cannot be read: {shown}{more}. Repair or remove it, or leave such images out with --skip-bad."
+            )
         self.bad = sorted([*self.bad, *unread])
-        self._found.append((counted[~bad], likely[~bad]))
+        self._counted.append(counted[~bad])
+        self._likely.append(likely[~bad])
 
     def result(self) -> dict[str, float]:
         """Return counts and percentages, see `Score`.
@@ -125,8 +108,14 @@ class Answers:
             RuntimeError: when an image was counted twice or not at all.
         """
         if self.images is not None:
-            size = len(self.images) if isinstance(self.images, EvalImages) else None
-            _check_each_once(torch.cat([self.index, torch.tensor(self.bad, dtype=torch.int64)]), size)
+            indices = torch.cat([self.index, torch.tensor(self.bad, dtype=torch.int64)])
+            distinct = len(indices.unique())
+            missing = len(self.images) - distinct if isinstance(self.images, EvalImages) else 0
+            if missing or distinct < len(indices):
+                raise RuntimeError(
+                    f"{missing} images were not counted and {len(indices) - distinct} more than once: the loader was "
+                    "not split over the processes as evaluation needs it. This is a bug, please report it."
+                )
         if not len(self.labels):
             raise ValueError("no images were counted: the set is empty, or none of its images can be read.")
         return self.score.to_dict()
@@ -134,40 +123,37 @@ class Answers:
     @property
     def score(self) -> Score:
         """The counts over all processes."""
-        return Score(*self._column(slice(3, 6)).sum(0).tolist())
+        return Score(*torch.cat(self._counted)[:, 3:].sum(0).tolist())
 
     @property
     def index(self) -> Tensor:
         """(N,) int64 places in the dataset of the images that could be read; -1 where the loader gives none."""
-        return self._column(0)
+        return torch.cat(self._counted)[:, 0]
 
     @property
     def labels(self) -> Tensor:
         """(N,) int64 true classes."""
-        return self._column(1)
+        return torch.cat(self._counted)[:, 1]
 
     @property
     def predicted(self) -> Tensor:
         """(N,) int64 most probable classes."""
-        return self._column(2)
+        return torch.cat(self._counted)[:, 2]
 
     @property
     def probability(self) -> Tensor:
         """(N,) float32 softmax outputs of the most probable classes."""
-        return torch.cat([torch.empty(0), *(likely[:, 0] for _, likely in self._found)])
+        return torch.cat(self._likely)[:, 0]
 
     @property
     def loss(self) -> Tensor:
         """(N,) float32 cross-entropy of the true classes."""
-        return torch.cat([torch.empty(0), *(likely[:, 1] for _, likely in self._found)])
+        return torch.cat(self._likely)[:, 1]
 
     def confusion(self, classes: int) -> Tensor:
         """(classes, classes) int64: row of the true class, column of the predicted one."""
         pairs = self.labels * classes + self.predicted
         return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
-
-    def _column(self, place: int | slice) -> Tensor:
-        return torch.cat([torch.empty(0, 6, dtype=torch.int64), *(counted for counted, _ in self._found)])[:, place]
 
 
 def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
@@ -175,26 +161,6 @@ def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
     answers = Answers()
     evaluate(model, loader, answers)
     return answers.score
-
-
-def describe_bad(images: EvalImages | EvalStream, indices: list[int]) -> str:
-    """Name the first of some images that cannot be read, and say what to do about them."""
-    named = images.why_unreadable(indices[:5])
-    rest = len(indices) - len(named)
-    more = f" and {rest} more in this batch" if named and rest else ""
-    shown = "; ".join(named) or f"{rest} images, which the process that reads names"
-    return f"cannot be read: {shown}{more}. Repair or remove it, or leave such images out with --skip-bad."
-
-
-def _check_each_once(indices: Tensor, size: int | None) -> None:
-    """Compare the (N,) indices of all counted images with those of the set; its size is None for a stream."""
-    distinct = len(indices.unique())
-    missing, repeated = (0 if size is None else size - distinct), len(indices) - distinct
-    if missing or repeated:
-        raise RuntimeError(
-            f"{missing} images were not counted and {repeated} more than once: the loader was not split over the "
-            "processes as evaluation needs it. This is a bug, please report it."
-        )
 
 
 def not_above_chance(score: Score, classes: int) -> str:

@@ -3,9 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from ..data.lazy_images import LazyImages, find_unreadable, reading_loader
-from ..data.sources import ImageData, open_data
+from ..data.sources import ImageData
 from ..data.tensors import EpochSampler, TensorImages, tensor_loader
 from ..engine.accumulation import part_size
 from ..engine.loop import EpochCallback
@@ -23,7 +21,6 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
-from ..streams.open import StreamData
 from ..wording import listed
 from .evaluate import Answers
 from .recipes import Recipe
@@ -31,15 +28,7 @@ from .recipes import Recipe
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = [
-    "Loaders",
-    "decode",
-    "described_images",
-    "eval_batch",
-    "make_loaders",
-    "open_images",
-    "training_transform",
-]
+__all__ = ["Loaders", "described_images", "eval_batch", "make_loaders", "training_transform"]
 
 _logger = logging.getLogger(__name__)
 
@@ -53,29 +42,21 @@ class Loaders:
     Attributes:
         train, val: give normalised (B, C, H, W) float32 images and (B,) int64 labels; of a stream's validation images
             also their indices, see `EvalStream`.
-        train_labels: (N,) labels of the training images; (0,) for a stream.
+        train_labels: (N,) labels of the training images, for a recipe that weighs classes; (0,) for a stream.
         in_memory: whether the images are kept in memory.
-        skipped: names of the images that could not be read, with the reason; for streams they are known only after an
-            epoch.
+        skipped: names of the images that could not be read, with the reason; empty for a stream.
         answers: makes the counter of one evaluation.
         callbacks, closing_callbacks: functions that run after each epoch, see `engine.fit.Task`.
     """
 
     train: DataLoader[tuple[Tensor, Tensor]]
     val: DataLoader[tuple[Tensor, Tensor]]
-    train_labels: Tensor
-    in_memory: bool
-    skipped: list[str]
+    train_labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    in_memory: bool = False
+    skipped: list[str] = field(default_factory=list)
     answers: Callable[[], Answers] = Answers
     callbacks: tuple[EpochCallback, ...] = ()
     closing_callbacks: tuple[EpochCallback, ...] = ()
-
-
-def open_images(data: str | Path, accelerator: Accelerator, **options: Any) -> ImageData:
-    """Open images as `open_data` does. If a dataset is downloaded, one process of each machine does it."""
-    downloads = str(data).startswith("torch/") and not Path(data).exists()
-    with accelerator.local_main_process_first() if downloads else nullcontext():
-        return open_data(data, **options)
 
 
 def eval_batch(processes: int) -> int:
@@ -97,9 +78,7 @@ def make_loaders(
     """Return loaders with the preprocessing of a network's configuration.
 
     Args:
-        model: a classifier of timm's interface.
-        data: training and validation images.
-        recipe: batch size and augmentation.
+        model, data, recipe: a classifier of timm's interface, its images, and their batch size and augmentation.
         seed: seed of order and augmentation.
         skip_bad: leave out images that cannot be read, instead of raising an error.
         memory_gb: largest memory for decoded images in GB. Larger datasets are read at every use, and so are all
@@ -127,10 +106,14 @@ def make_loaders(
     train: Any
     val: Any
     if in_memory:
-        train, val, bad = _memory_sets(data, recipe, config, seed, skip_bad)
+        augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
+        (train, bad), (val, val_bad) = _in_memory(data.train, config, **augmented), _in_memory(data.val, config)
     else:
-        train, val, bad = _lazy_sets(data, recipe, config, seed, skip_bad, check_first=small or skip_bad)
-    _check_left(train.labels, data, bad)
+        check, plain = small or skip_bad, create_transform(**config, is_training=False)
+        train, bad = _read_at_use(data.train, training_transform(config, recipe), seed, check=check)
+        val, val_bad = _read_at_use(data.val, plain, seed, check=check)
+    bad += val_bad
+    _check_readable(train.labels, data, bad, skip_bad)
     multiple = recipe.batch_size if drop_last else 1
     kept = len(train) - len(train) % multiple or len(train)
     if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
@@ -156,7 +139,7 @@ def _normalises_batches(model: nn.Module) -> bool:
     return any(isinstance(module, kinds) for module in model.modules())
 
 
-def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[str, Any]:
+def described_images(images: ImageData, loaders: Loaders) -> dict[str, Any]:
     """Return a description that identifies the training and validation set of a run.
 
     It contains the classes, the labels in their order, the file names, and how images are read. For a stream it
@@ -164,7 +147,7 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
     """
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
-    if isinstance(images, StreamData):
+    if images.val.stream:
         return described | {"validation_set": f"{images.val.count} images, {images.description}"}
     val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
     content = "\n".join(map(str, [*val_labels, *images.val.names]))
@@ -175,28 +158,6 @@ def described_images(images: ImageData | StreamData, loaders: Loaders) -> dict[s
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def decode(source: ImageSource, transform: Any, *, skip_bad: bool = False) -> tuple[Tensor, Tensor, list[str]]:
-    """Read every image once.
-
-    Returns:
-        (N, C, H, W) uint8, (N,) int64 labels, and what was left out, by name and reason.
-
-    Raises:
-        ValueError: when images cannot be read and are not to be skipped, naming them.
-    """
-    pixels, labels, bad = [], [], []
-    for index, label in enumerate(source.labels):
-        try:
-            pixels.append(torch.as_tensor(transform(source.read(index)[0])))
-            labels.append(label)
-        except UnreadableImageError as error:
-            bad.append(str(error))
-    _report(bad, len(source.labels), skip_bad)
-    if not pixels:
-        raise ValueError(f"none of {len(source.labels)} images can be read, e.g. {bad[0] if bad else 'none given'}.")
-    return torch.stack(pixels), torch.tensor(labels), bad
 
 
 def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
@@ -216,16 +177,27 @@ def training_transform(config: dict[str, Any], recipe: Recipe) -> Any:
     return transforms.Compose([*resized, *drawn, to_tensor, normalise])
 
 
-def _memory_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool
-) -> tuple[TensorImages, TensorImages, list[str]]:
+def _in_memory(source: ImageSource, config: dict[str, Any], **augmentation: Any) -> tuple[TensorImages, list[str]]:
+    """Return images that are kept in memory, and which of the source cannot be read."""
     to_pixels = create_transform(**config, is_training=False, use_prefetcher=True)  # normalising is left to the batch
-    images, labels, bad = decode(data.train, to_pixels, skip_bad=skip_bad)
-    val_images, val_labels, val_bad = decode(data.val, to_pixels, skip_bad=skip_bad)
-    statistics: dict[str, Any] = {"mean": config["mean"], "std": config["std"]}
-    augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
-    train = TensorImages(images, labels, **augmented, **statistics)
-    return train, TensorImages(val_images, val_labels, **statistics), bad + val_bad
+    pixels, labels, bad = [], [], []
+    for index, label in enumerate(source.labels):
+        try:
+            pixels.append(torch.as_tensor(to_pixels(source.read(index)[0])))
+            labels.append(label)
+        except UnreadableImageError as error:
+            bad.append(str(error))
+    images = torch.stack(pixels) if pixels else torch.empty(0, *config["input_size"], dtype=torch.uint8)
+    statistics = {"mean": config["mean"], "std": config["std"]}
+    return TensorImages(images, torch.tensor(labels, dtype=torch.int64), **statistics, **augmentation), bad
+
+
+def _read_at_use(source: ImageSource, transform: Any, seed: int, *, check: bool) -> tuple[LazyImages, list[str]]:
+    """Return images that are read at every use, and if they are checked first, which of the source cannot be read."""
+    bad = find_unreadable(source) if check else {}
+    if bad:
+        source = source.part([index for index in range(len(source)) if index not in bad])
+    return LazyImages(source, transform, seed), list(bad.values())
 
 
 def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None:
@@ -238,35 +210,16 @@ def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None
         _logger.warning("the images do not fit into the memory of %s: they are augmented on the CPU", device)
 
 
-def _lazy_sets(
-    data: ImageData, recipe: Recipe, config: dict[str, Any], seed: int, skip_bad: bool, *, check_first: bool
-) -> tuple[LazyImages, LazyImages, list[str]]:
-    """Return images that are read at every use, of which those that cannot be read are only known if checked first."""
-    plain = create_transform(**config, is_training=False)
-    sets: list[LazyImages] = []
-    found: list[str] = []
-    for source, transform in ((data.train, training_transform(config, recipe)), (data.val, plain)):
-        bad = find_unreadable(source) if check_first else {}
-        _report(list(bad.values()), len(source.labels), skip_bad)
-        good = [index for index in range(len(source.labels)) if index not in bad]
-        sets.append(LazyImages(source, good, transform, seed))
-        found += bad.values()
-    return sets[0], sets[1], found
-
-
-def _report(bad: list[str], total: int, skip_bad: bool) -> None:
-    if not bad:
-        return
-    named = listed(bad, separator="; ")
-    if not skip_bad:
+def _check_readable(labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:
+    """Refuse or report images that cannot be read, and refuse classes without a training image."""
+    total, named = len(data.train) + len(data.val), listed(bad, separator="; ")
+    if bad and not skip_bad:
         raise ValueError(
             f"{len(bad)} of {total} images cannot be read: {named}. Repair or remove them, or skip them with "
             "skip_bad (--skip-bad)."
         )
-    _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
-
-
-def _check_left(labels: Tensor, data: ImageData, bad: list[str]) -> None:
+    if bad:
+        _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
     counts = torch.bincount(labels, minlength=len(data.classes))
     if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
         skipped = f"{len(bad)} were skipped" if bad else "choose a part of the dataset with all classes (--train-split)"

@@ -37,17 +37,15 @@ def starts_random(model: str, options: dict[str, Any]) -> bool:
 
 
 def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:
-    """Build a network with a new classifier, and with pretrained weights if there are any.
+    """Build a network, named as `open_model` takes it, with a new classifier and pretrained weights if there are any.
 
     Args:
-        model: a name that timm knows, a folder that `gmconv_zoo.save` wrote, or a Hub repository.
-        classes: number of outputs.
+        model, classes: name, and number of outputs.
         image_size: side in pixels of the images that the network is to take; None for its own size.
         **options: arguments of `timm.create_model`, for a name that timm knows.
 
     Raises:
-        ValueError: when the name is unknown, the network has no classifier to replace, or it cannot take images of
-            that size.
+        ValueError: when the name, the size or the options cannot be had, or there is no classifier to replace.
     """
     check_model_name(model)
     net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)
@@ -107,13 +105,9 @@ def find_checkpoints(folder: str | Path) -> list[Path]:
 
 
 def open_checkpoint(path: str | Path) -> nn.Module:
-    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights.
+    """Build the network of a run of `train_by_recipe` or `finetune` with a checkpoint's weights, or their average.
 
-    Args:
-        path: of the file. Weights are their running average where the run keeps one.
-
-    Returns:
-        The network in eval mode, on the CPU, with its classes' names.
+    The network is in eval mode, on the CPU, and has its classes' names.
 
     Raises:
         FileNotFoundError: when the file does not exist.
@@ -145,14 +139,10 @@ def open_checkpoint(path: str | Path) -> nn.Module:
 def open_together(name: str, weights: str | None = None) -> nn.Module:
     """Open a model or a checkpoint, by its path or any name that `open_model` takes, in every process, or in none.
 
-    Returns:
-        The network in eval mode, on the CPU.
-
-    Raises:
-        RuntimeError: when another process could not open it.
-        Exception: what opening it raised here.
+    The network is in eval mode, on the CPU. Raises what opening it raised, and RuntimeError if only another process
+    could not open it.
     """
-    model, error = None, None
+    error: Exception | None = None
     own: dict[str, Any] = {} if weights is None else {"weights": weights}
     try:
         model = open_checkpoint(name) if Path(name).is_file() else open_model(name, **own)
@@ -162,7 +152,6 @@ def open_together(name: str, weights: str | None = None) -> nn.Module:
     opened = gather_object(["" if error is None else str(error)])
     if error is not None:
         raise error
-    if failed := list(filter(None, opened)):
-        raise RuntimeError(f"the model could not be opened in another process: {failed[0]}")
-    assert model is not None
+    if failed := next(filter(None, opened), ""):
+        raise RuntimeError(f"the model could not be opened in another process: {failed}")
     return model

@@ -16,27 +16,14 @@ from ..saving.label_names import best_classes, check_classifier, label_names
 from ..visualize.images import check_several, network_input
 from ..wording import printable
 
-__all__ = [
-    "ClassScore",
-    "Prediction",
-    "predict",
-    "prediction_table",
-    "write_predictions_csv",
-    "write_predictions_json",
-]
+__all__ = ["ClassScore", "Prediction", "predict", "prediction_table", "write_predictions_csv", "write_predictions_json"]
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class of a prediction.
-
-    Attributes:
-        index: of the output.
-        label: its name, or its index in words where no names are known.
-        probability: softmax output, 0 to 1.
-    """
+    """One class of a prediction: index of the output, name (the index, where it has none) and softmax probability."""
 
     index: int
     label: str
@@ -45,13 +32,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The outcome for one image.
-
-    Attributes:
-        image: its path.
-        classes: the most probable ones, best first; empty for an image that could not be read.
-        error: why it could not be read; empty otherwise.
-    """
+    """The outcome for one image: its most probable classes, best first, or the reason why it cannot be read."""
 
     image: Path
     classes: tuple[ClassScore, ...] = ()
@@ -75,9 +56,7 @@ def predict(
         One prediction per image, in order. An image that cannot be read has an error instead of classes.
 
     Raises:
-        ValueError: for a topk or batch_size below 1, a single image in place of several, a network without a classifier
-            or with a number of input channels that no image has, a device that does not exist, or outputs that are not
-            finite.
+        ValueError: for a setting, a device or a network that cannot be used, or outputs that are not finite.
     """
     for name, option, value in (("topk", "--top", topk), ("batch_size", "--batch-size", batch_size)):
         if value < 1:

@@ -118,14 +118,10 @@ _SMALLEST_BATCH = 8
 
 
 def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: bool = False) -> Recipe:
-    """Return the finetuning recipe for a dataset. A small one gets smaller batches and a lower rate.
+    """Return the finetuning recipe for a number of training images. Few images get smaller batches and a lower rate.
 
-    The rate is lowered in proportion to the batch size, and with AdamW to its square root.
-
-    Args:
-        images: number of training images.
-        overrides: fields to change, see `Recipe.adapt`; a batch size among them is kept, and the recipe's rate.
-        random_start: whether the weights are random.
+    The rate is lowered in proportion to the batch size, and with AdamW to its square root. A batch size among the
+    overrides, see `Recipe.adapt`, is kept, and then the recipe's rate is too.
     """
     recipe = FINETUNE_RANDOM if random_start else FINETUNE
     if "batch_size" not in overrides:
@@ -135,16 +131,17 @@ def finetuning_recipe(images: int, overrides: dict[str, Any], *, random_start: b
     return recipe.adapt(**overrides)
 
 
-def recipe_for(model: str) -> Recipe:
-    """Return the paper's recipe for a network of any family and tag, e.g. "gmconv_resnet18.from_tv_in1k" or "resnet18".
+def recipe_for(name: str, *, random_start: bool = True) -> Recipe:
+    """Return the paper's recipe for a network of any family and tag, or that for finetuning, by the name "finetune".
 
-    Raises:
-        ValueError: for a network that the paper does not train.
+    The latter depends on whether the weights are random. ValueError for a network that the paper does not train.
     """
-    net = net_of(model)
+    if name == "finetune":
+        return FINETUNE_RANDOM if random_start else FINETUNE
+    net = net_of(name)
     if net not in PAPER_RECIPES:
         raise ValueError(
-            f"{model!r} is not one of the networks that the paper has recipes for ({', '.join(PAPER_RECIPES)}): pass "
+            f"{name!r} is not one of the networks that the paper has recipes for ({', '.join(PAPER_RECIPES)}): pass "
             'the name of one of these, or "finetune", as recipe (--recipe).'
         )
     return PAPER_RECIPES[net]

@@ -1,6 +1,7 @@
 """From streams to loaders, and the count of images that a stream lost."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,14 +12,13 @@ from torch.utils.data import DataLoader
 
 from ..data.eval_images import EvalStream
 from ..data.lazy_images import loader_processes
+from ..data.sources import ImageData
 from ..engine.accumulation import part_size
 from ..engine.loop import TrainState
 from ..extras import needs_extra
 from ..images.data_config import data_config
-from ..images.image_source import ImageSource
 from ..images.pixels import mode_for
-from ..streams.datasets import TrainStream
-from ..streams.open import StreamData
+from ..streams.read import TrainStream
 from .evaluate import Answers
 from .loading import Loaders, eval_batch, training_transform
 from .recipes import Recipe
@@ -33,12 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 class StreamCounts:
-    """Count the images that an epoch left out, and check that all validation images were read.
-
-    Args:
-        train: stream of the training images.
-        announced: expected number of validation images.
-    """
+    """Count the images that an epoch left out, and check that as many validation images were read as announced."""
 
     def __init__(self, train: TrainStream, announced: int) -> None:
         self.train, self.announced, self.counted = train, announced, 0
@@ -59,76 +54,69 @@ class StreamCounts:
         if "val_count" not in row:
             return
         came = row["val_count"]
-        skipped = self.train.skip_bad and came < self.announced
-        if came != self.announced and not skipped:
+        if self.train.skip_bad and came < self.announced:
+            if state.accelerator.is_main_process:
+                _logger.warning("read only %d of %d validation images", came, self.announced)
+        elif came != self.announced:
             raise ValueError(
                 f"Read {came} validation images, expected {self.announced}: check the shards and their count "
                 "(--val-split, --val-count). The epoch is saved."
             )
-        if skipped and state.accelerator.is_main_process:
-            _logger.warning("read only %d of %d validation images", came, self.announced)
 
 
 def make_stream_loaders(
     model: nn.Module,
-    data: StreamData,
+    data: ImageData,
     recipe: Recipe,
     *,
     accelerator: Accelerator,
     seed: int = 0,
     skip_bad: bool = False,
 ) -> Loaders:
-    """Return loaders with the preprocessing of a network's configuration.
+    """Return loaders of streams; arguments as those of `make_loaders`.
 
-    Args:
-        model: a classifier of timm's interface.
-        data: streams of training and validation images.
-        recipe: batch size and augmentation; a last partial batch is left out.
-        accelerator: its processes share every batch; it takes the training loader as it is.
-        seed: seed of order and augmentation.
-        skip_bad: leave out images that cannot be read, instead of raising an error when they are read.
-
-    Raises:
-        ValueError: when the batch size cannot be shared, there are fewer images than it, or the recipe weighs classes.
+    A last partial batch is left out, and images that cannot be read are met when they are read. ValueError when the
+    batch size or the shards cannot be shared, there are fewer images than in a batch, or the recipe weighs classes.
     """
     if recipe.class_weights:
         raise ValueError("class_weights: how often a class occurs in a stream is unknown. Train without them.")
-    processes = accelerator.num_processes
+    processes, classes, count = accelerator.num_processes, len(data.classes), data.train.count
+    shards, val_shards = len(data.train.reader.files), len(data.val.reader.files)
+    if shards < processes:
+        raise ValueError(
+            f"{data.train.name}: {shards} shards cannot be shared by {processes} processes. Start at most {shards} "
+            "processes, or write the images into more shards (--train-split)."
+        )
     batch_size = part_size(recipe.batch_size, accelerator.gradient_accumulation_steps, processes) // processes
-    batches = data.train.count // (batch_size * processes)
+    batches = count // (batch_size * processes)
     if not batches:
         raise ValueError(
-            f"batch_size={recipe.batch_size}: the stream has only {data.train.count} images. Pass a smaller "
-            "batch size (--batch-size)."
+            f"batch_size={recipe.batch_size}: the stream has only {count} images. Pass a smaller batch size "
+            "(--batch-size)."
         )
     config = data_config(model)
     mode = mode_for(config["input_size"][0])
     train = TrainStream(
-        data.train,
+        data.train.reader,
         training_transform(config, recipe),
         batches=batches,
         batch_size=batch_size,
-        classes=len(data.classes),
+        classes=classes,
         mode=mode,
         rank=accelerator.process_index,
         processes=processes,
         seed=seed,
         skip_bad=skip_bad,
     )
-    workers = min(loader_processes(), len(data.train.files) // processes)
+    workers = min(loader_processes(), shards // processes)
+    _logger.info("%d shards, read by %d processes with %d loader processes each", shards, processes, workers)
     loader: Any = DataLoader(train, batch_size, num_workers=workers)
     # each process reads its own share already: accelerate is to move batches, not to hand them out
     loader = prepare_data_loader(
         loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
     )
-    source = ImageSource(data.description, data.val, list(data.classes), stream=True, mode=mode)
-    transform, outputs = create_transform(**config, is_training=False), list(range(len(data.classes)))
-    val = EvalStream(source, transform, shape=config["input_size"], outputs=outputs)
-    counts = StreamCounts(train, data.val.count)
-    _logger.info(
-        "%d shards, read by %d processes with %d loader processes each", len(data.train.files), processes, workers
-    )
-    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), len(data.val.files)))
-    no_labels = torch.empty(0, dtype=torch.int64)
-    answers = partial(Answers, val, skip_bad=skip_bad)
-    return Loaders(loader, val_loader, no_labels, False, [], answers, (counts.add,), (counts.check,))
+    transform = create_transform(**config, is_training=False)
+    val = EvalStream(replace(data.val, mode=mode), transform, shape=config["input_size"], outputs=list(range(classes)))
+    val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), val_shards))
+    counts, answers = StreamCounts(train, data.val.count), partial(Answers, val, skip_bad=skip_bad)
+    return Loaders(loader, val_loader, answers=answers, callbacks=(counts.add,), closing_callbacks=(counts.check,))

@@ -13,24 +13,22 @@ import torch
 from timm.data import Mixup
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from ..engine.fit import FitOptions, Task, default_accelerator, fit
-from ..engine.loop import BatchLoss, EpochCallback
+from ..engine.loop import BatchLoss
 from ..extras import needs_extra
 from ..images.pixels import naming_unreadable
 from ..visualize.classes import draw_curves
 from .evaluate import Answers, Score, not_above_chance
+from .loading import Loaders
 from .recipes import Recipe
 
 with needs_extra("train"):
     from accelerate import Accelerator
 
-__all__ = ["Loader", "TrainResult", "balanced_weights", "fit_classifier", "make_batch_loss"]
+__all__ = ["TrainResult", "balanced_weights", "fit_classifier", "make_batch_loss"]
 
 _logger = logging.getLogger(__name__)
-
-Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,10 @@ class TrainResult:
     """What a run gave.
 
     Attributes:
-        score: of the weights the network ends with, on the validation set.
-        epoch: the epoch that the weights are from, counted from 1.
+        score, epoch: score on the validation set, and epoch from 1, of the weights that the network ends with.
         rows: one per epoch, as in summary.csv.
         output: the folder written to, or None.
-        classes: the classes' names in the order of the outputs, where they are known.
-        skipped: names of the images that could not be read, with the reason.
+        classes, skipped: names of the classes, and of the images that could not be read, where they are known.
     """
 
     score: Score
@@ -54,13 +50,13 @@ class TrainResult:
     skipped: tuple[str, ...] = ()
 
 
-def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+def balanced_weights(labels: Tensor) -> Tensor:
     """Return the (classes,) float32 weights by which every class counts the same in the loss.
 
     Their mean over the training images, whose labels are (N,) and have every class at least once, is 1.
     """
-    counts = torch.bincount(labels, minlength=classes)
-    return len(labels) / (classes * counts.float())
+    counts = torch.bincount(labels)
+    return len(labels) / (len(counts) * counts.float())
 
 
 def make_batch_loss(
@@ -69,12 +65,15 @@ def make_batch_loss(
     """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
     Args:
-        recipe: gives label smoothing, mixup and cutmix.
-        classes: outputs of the network; needed for mixup and cutmix only.
+        recipe: gives label smoothing, mixup and cutmix, which need the number of classes.
         class_weights: (classes,) multiplies each image's loss by its class's weight.
         channels_last: bring images into this memory format.
     """
-    mixing = _mixup(recipe, classes)
+    mixing: Any = None
+    if recipe.mixup or recipe.cutmix:
+        if classes is None:
+            raise ValueError(f"mixup={recipe.mixup}, cutmix={recipe.cutmix}: the network must say its num_classes.")
+        mixing = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)
 
     def batch_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         images, targets = batch
@@ -96,52 +95,42 @@ def make_batch_loss(
 
 def fit_classifier(
     model: nn.Module,
-    train_loader: Loader,
-    val_loader: Loader,
+    loaders: Loaders,
     recipe: Recipe,
     options: FitOptions | None = None,
     *,
     accelerator: Accelerator | None = None,
-    class_weights: Tensor | None = None,
     run: dict[str, Any] | None = None,
     identity: Iterable[str] = (),
-    answers: Callable[[], Answers] = Answers,
     on_best: Callable[[Answers], None] = lambda _: None,
-    callbacks: tuple[EpochCallback, ...] = (),
-    closing_callbacks: tuple[EpochCallback, ...] = (),
 ) -> TrainResult:
     """Train a classifier in place and evaluate it after every epoch, see `engine.fit.fit`.
 
     Args:
         model: network from (B, C, H, W) images to (B, classes) logits.
-        train_loader: loader of images and int64 labels, ``recipe.batch_size`` of them over all processes.
-        val_loader: loader of the validation images, unshuffled.
+        loaders: ``recipe.batch_size`` training images over all processes, and unshuffled validation images.
         recipe: settings of the training. Augmentation is applied by the training loader.
         options: how the run is carried out; None for the defaults, which write nothing.
-        accelerator: device, precision, gradient accumulation and processes; None for accelerate's defaults in
-            float32. It must split batches over processes (``split_batches=True``), as the default one does.
-        class_weights: (classes,) factors of the loss, for a recipe with class weights.
-        run: further values for results.json, such as "dataset", the name of the validation set.
-        identity: names of those that must be equal to continue from a checkpoint.
-        answers: makes the counter of one evaluation.
-        on_best, callbacks, closing_callbacks: see `engine.fit.Task`.
+        accelerator, run, identity: as `fit` takes them; None for `default_accelerator` in float32.
+        on_best: receives what the network answered after every epoch that is the best so far.
 
     Returns:
         The final score and the rows. With a running average of the weights, the network ends with the average.
 
     Raises:
         UnreadableImageError: when an image that is read at every use cannot be read.
-        ValueError, NonFiniteError, CheckpointError: as `engine.fit.fit` does.
+        ValueError, NonFiniteError, CheckpointError: as `fit` does.
     """
     options = options or FitOptions()
     classes = getattr(model, "num_classes", None)
-    weights = class_weights if recipe.class_weights else None
+    weights = balanced_weights(loaders.train_labels) if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
-    task = Task(loss, answers, "top1", _described, on_best, draw_curves, callbacks, closing_callbacks)
+    callbacks = loaders.callbacks, loaders.closing_callbacks
+    task = Task(loss, loaders.answers, "top1", _described, on_best, draw_curves, *callbacks)
     with naming_unreadable("Repair it and go on with resume (--resume), or start anew with skip_bad (--skip-bad)."):
         result = fit(
             model,
-            (train_loader, val_loader),
+            (loaders.train, loaders.val),
             task,
             recipe,
             options,
@@ -151,16 +140,18 @@ def fit_classifier(
         )
     # not the best one: with wrong labels that is often one of the first, before much was learned
     last = next(row for row in reversed(result.rows) if "val_top1" in row)
-    poor = not_above_chance(Score(last["val_count"], last["val_top1"], last["val_top5"]), classes or 0)
-    if poor:
+    if poor := not_above_chance(_score(last), classes or 0):
         _logger.warning(
-            "in the last epoch %s. Check that the labels belong to the images; then try another "
-            "learning rate (--lr), or more epochs.",
+            "in the last epoch %s. Check that the labels belong to the images; then try another learning rate (--lr), "
+            "or more epochs.",
             poor,
         )
-    row, output = result.row, options.output
-    score = Score(row["val_count"], row["val_top1"], row["val_top5"])
-    return TrainResult(score, row["epoch"], result.rows, None if output is None else Path(output))
+    output = None if options.output is None else Path(options.output)
+    return TrainResult(_score(result.row), result.row["epoch"], result.rows, output)
+
+
+def _score(row: dict[str, Any]) -> Score:
+    return Score(row["val_count"], row["val_top1"], row["val_top5"])
 
 
 def _mixed(mixing: Mixup, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,11 +165,3 @@ def _mixed(mixing: Mixup, images: Tensor, targets: Tensor) -> tuple[Tensor, Tens
 
 def _described(row: dict[str, Any]) -> str:
     return f"val_top1 {row['val_top1_percent']:.2f} %" if "val_top1_percent" in row else ""
-
-
-def _mixup(recipe: Recipe, classes: int | None) -> Any:
-    if not recipe.mixup and not recipe.cutmix:
-        return None
-    if classes is None:
-        raise ValueError(f"mixup={recipe.mixup}, cutmix={recipe.cutmix}: the network must say its num_classes.")
-    return Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)

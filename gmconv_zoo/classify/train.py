@@ -3,15 +3,17 @@
 import logging
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from timm.models import split_model_name_tag
-from torch import nn
 
-from ..data.sources import ImageData
+from ..data.eval_data import STREAMS, name_prefix
+from ..data.sources import ImageData, open_data
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
 from ..extras import needs_extra
@@ -19,28 +21,19 @@ from ..images.data_config import data_config
 from ..saving import save
 from ..saving.folder import closing_lines
 from ..saving.named import check_model_name, is_timm_name
-from ..streams.open import StreamData, StreamOptions, is_stream, open_stream
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
-from .loading import Loaders, described_images, make_loaders, open_images
+from .loading import described_images, make_loaders
 from .networks import start_network, starts_random
-from .recipes import (
-    FINETUNE,
-    FINETUNE_RANDOM,
-    Recipe,
-    dataset_statistics,
-    finetuning_recipe,
-    paper_start,
-    recipe_for,
-)
+from .recipes import Recipe, dataset_statistics, finetuning_recipe, paper_start, recipe_for
 from .stream_loading import make_stream_loaders
-from .task import TrainResult, balanced_weights, fit_classifier
+from .task import TrainResult, fit_classifier
 
 with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-__all__ = ["TrainOptions", "choose_recipe", "finetune", "train_by_recipe"]
+__all__ = ["TrainOptions", "finetune", "train_by_recipe"]
 
 _logger = logging.getLogger(__name__)
 
@@ -61,9 +54,8 @@ class TrainOptions(FitOptions):
         image_size: side of the images in pixels; None for the network's own.
         freeze: modules ("layer1") and patterns of parameters ("*.sigma") that are not trained.
         freeze_backbone: train the classifier only (linear probing).
-        data_dir: folder in which a named dataset is stored, or to which it is downloaded.
-        stream: splits and columns of "hfds/NAME"; splits, counts and classes of a stream, "wds/NAME" or "hfids/NAME".
-        val_share: share of each class that is used for validation, if the dataset has no validation set.
+        data_dir, train_split, val_split, train_count, val_count, classes, image_column, label_column, val_share: how
+            the dataset is opened, see `gmconv_zoo.data.sources.open_data`.
         dataset: name of the validation set in records, e.g. "CIFAR-10 test"; None to describe the data.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
         memory_gb: largest memory for decoded images, in GB.
@@ -79,7 +71,13 @@ class TrainOptions(FitOptions):
     freeze: Sequence[str] = ()
     freeze_backbone: bool = False
     data_dir: str | Path | None = None
-    stream: StreamOptions | None = None
+    train_split: str | None = None
+    val_split: str | None = None
+    train_count: int | None = None
+    val_count: int | None = None
+    classes: str | int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     val_share: float = 0.2
     dataset: str | None = None
     skip_bad: bool = False
@@ -109,11 +107,9 @@ def train_by_recipe(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = _train_options(output=output, checkpoints=True, **options)
-    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
-    check_model_name(model)
+    chosen = _train_options(model, output=output, checkpoints=True, **options)
     given = chosen.model_options
-    resolved = choose_recipe(model, recipe, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
+    resolved = recipe_for(recipe or model, random_start=not given.get("pretrained")).adapt(**chosen.overrides)
     statistics = {} if given.get("pretrained") else dataset_statistics(data)
     overlay = {"pretrained_cfg_overlay": statistics} if statistics else {}
     network = {**paper_start(model), **overlay, **given}
@@ -148,9 +144,7 @@ def finetune(
         NonFiniteError: when training diverges; the last good checkpoint is kept.
         CheckpointError: when a checkpoint cannot be written; the previous one is kept.
     """
-    chosen = _train_options(output=output, checkpoints=True, end_with_best=True, **options)
-    check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
-    check_model_name(model)
+    chosen = _train_options(model, output=output, checkpoints=True, end_with_best=True, **options)
     given = chosen.model_options
     if not is_timm_name(model) and (given or not pretrained):
         raise ValueError(
@@ -164,24 +158,16 @@ def finetune(
     return _train(model, data, built, recipe_of, chosen, run)
 
 
-def _train_options(**options: Any) -> TrainOptions:
-    """Return the options of a training; those of the recipe have a place of their own in them."""
+def _train_options(model: str, **options: Any) -> TrainOptions:
+    """Return the options of a training, which refuse wrong names and an output in use before any work is done."""
     known, of_recipe = ({field.name for field in fields(kind)} for kind in (TrainOptions, Recipe))
     if unknown := {name: options[name] for name in sorted(options.keys() - known)}:
         fix = f"pass overrides={unknown}" if unknown.keys() <= of_recipe else f"pass some of {', '.join(sorted(known))}"
         raise TypeError(f"{', '.join(unknown)} is not an option of training: {fix}.")
-    return TrainOptions(**options)
-
-
-def choose_recipe(model: str, name: str | None = None, *, random_start: bool = True) -> Recipe:
-    """Return the recipe of a name, by default the network's own; "finetune" depends on whether the weights are random.
-
-    Raises:
-        ValueError: when the recipe does not exist.
-    """
-    if name == "finetune":
-        return FINETUNE_RANDOM if random_start else FINETUNE
-    return recipe_for(name or model)
+    chosen = TrainOptions(**options)
+    check_run_folder(options["output"], resume=chosen.resume, overwrite=chosen.overwrite)
+    check_model_name(model)
+    return chosen
 
 
 def _train(
@@ -192,12 +178,11 @@ def _train(
     options: TrainOptions,
     run: dict[str, Any],
 ) -> TrainResult:
-    """Open the images, build the network and train it; a run that ends with its best epoch describes its classes."""
+    """Open the images, build and train the network; where it ends with its best epoch, describe its classes."""
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
     finetuning = options.end_with_best
-    images = _open(data, options, accelerator, streams=not finetuning)
-    classes = tuple(images.classes)
-    count = images.train.count if isinstance(images, StreamData) else len(images.train.labels)
+    images = _open(data, options, accelerator)
+    stream, classes, count = images.train.stream, images.classes, images.train.count
     recipe = recipe_of(count)
     options.say(f"{len(classes)} classes, {_counts(images)}")
     set_seed(options.seed)
@@ -205,7 +190,11 @@ def _train(
     freeze_parts(net, options.freeze, backbone=options.freeze_backbone)
     height, width = data_config(net)["input_size"][1:]
     options.say(f"{model}: image size {height}x{width}, {described_run(recipe, accelerator)}")
-    loaders = _loaders(net, images, recipe, options, accelerator, drop_last=finetuning)
+    reading: dict[str, Any] = {"seed": options.seed, "skip_bad": options.skip_bad, "accelerator": accelerator}
+    if stream:
+        loaders = make_stream_loaders(net, images, recipe, **reading)
+    else:
+        loaders = make_loaders(net, images, recipe, memory_gb=options.memory_gb, drop_last=finetuning, **reading)
     described = {
         "start": str(model),
         "dataset": options.dataset or images.description,
@@ -213,8 +202,8 @@ def _train(
         "image_size": options.image_size,
         "frozen": list(options.freeze),
         "frozen_backbone": options.freeze_backbone,
-        "split_made": isinstance(images, ImageData) and images.split_made,
-        **({} if isinstance(images, StreamData) else {"skipped_images": loaders.skipped}),
+        "split_made": images.split_made,
+        **({} if stream else {"skipped_images": loaders.skipped}),
         **described_images(images, loaders),
         **run,
     }
@@ -223,20 +212,16 @@ def _train(
         if finetuning and accelerator.is_main_process:
             write_class_files(answers.confusion(len(classes)), classes, loaders.train_labels, output)
 
+    identity = [name for name in _IDENTITY if name in described]
     result = fit_classifier(
         net,
-        loaders.train,
-        loaders.val,
+        loaders,
         recipe,
         options,
         accelerator=accelerator,
-        class_weights=balanced_weights(loaders.train_labels, len(classes)),
         run=described,
-        identity=[name for name in _IDENTITY if name in described],
-        answers=loaders.answers,
+        identity=identity,
         on_best=describe_classes,
-        callbacks=loaders.callbacks,
-        closing_callbacks=loaders.closing_callbacks,
     )
     chosen = f"best epoch {result.epoch} of {len(result.rows)}" if finetuning else f"after epoch {result.epoch}"
     options.say(f"{chosen}: {result.score.top1_percent:.2f} % of {result.score.count} validation images")
@@ -250,40 +235,21 @@ def _train(
     return replace(result, classes=classes, skipped=tuple(loaders.skipped))
 
 
-def _open(
-    data: str | Path, options: TrainOptions, accelerator: Accelerator, *, streams: bool
-) -> ImageData | StreamData:
-    if streams and is_stream(data):
-        processes = accelerator.num_processes
-        return open_stream(str(data), options=options.stream, data_dir=options.data_dir, processes=processes)
-    names = ("train_split", "val_split", "image_column", "label_column")
-    splits = {name: getattr(options.stream, name, None) for name in names}
-    if options.stream not in (None, StreamOptions(**splits)):
-        raise ValueError(f"{data} is not a stream: leave out --train-count, --val-count and --classes.")
-    place: dict[str, Any] = {"data_dir": options.data_dir, "seed": options.seed, "output": options.output}
-    return open_images(data, accelerator, val_share=options.val_share, **place, **splits)
+def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> ImageData:
+    """Open the images; if a dataset is downloaded, one process of each machine does it."""
+    prefix = name_prefix(data)
+    if prefix in STREAMS and options.end_with_best:
+        raise ValueError(f"{data} is a stream: pass it to train_by_recipe (gmconv train) with the recipe finetune.")
+    with accelerator.local_main_process_first() if prefix == "torch" else nullcontext():
+        named = [name for name in signature(open_data).parameters if name != "data"]
+        return open_data(data, **{name: getattr(options, name) for name in named})
 
 
-def _loaders(
-    net: nn.Module,
-    images: ImageData | StreamData,
-    recipe: Recipe,
-    options: TrainOptions,
-    accelerator: Accelerator,
-    *,
-    drop_last: bool,
-) -> Loaders:
-    reading: dict[str, Any] = {"seed": options.seed, "skip_bad": options.skip_bad, "accelerator": accelerator}
-    if isinstance(images, StreamData):
-        return make_stream_loaders(net, images, recipe, **reading)
-    return make_loaders(net, images, recipe, memory_gb=options.memory_gb, drop_last=drop_last, **reading)
-
-
-def _counts(images: ImageData | StreamData) -> str:
-    if isinstance(images, StreamData):
-        return f"{images.train.count} training images in {len(images.train.files)} shards"
+def _counts(images: ImageData) -> str:
+    if images.train.stream:
+        return f"{images.train.count} training images in {len(images.train.reader.files)} shards"
     made = " (split made here)" if images.split_made else ""
-    return f"{len(images.train.labels)} training images and {len(images.val.labels)} validation images{made}"
+    return f"{len(images.train)} training images and {len(images.val)} validation images{made}"
 
 
 def _next_commands(output: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ import argparse
 
 from ..classify.recipes import FINETUNE
 from .common import WEIGHTS, adder
-from .recipe_options import add_classifier_options, stream_options, training
+from .recipe_options import add_classifier_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,5 +40,5 @@ def main(args: argparse.Namespace) -> None:
 
         if args.weights is not None:
             options["model_options"] |= with_weights(args.model, args.weights)
-        options |= {"val_share": args.val_share, "image_size": args.image_size, "stream": stream_options(args)}
+        options |= {"val_share": args.val_share, "image_size": args.image_size}
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

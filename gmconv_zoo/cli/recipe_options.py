@@ -13,13 +13,20 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
-from ..streams.open import StreamOptions
 from .common import PRECISION, adder
 
 __all__ = [
-    "add_classifier_options", "add_column_options", "add_field_options", "add_model_options", "add_recipe_options",
-    "add_run_options", "interruptible", "key_value", "recipe_overrides", "stream_options", "training",
-]  # fmt: skip
+    "add_classifier_options",
+    "add_column_options",
+    "add_field_options",
+    "add_model_options",
+    "add_recipe_options",
+    "add_run_options",
+    "interruptible",
+    "key_value",
+    "recipe_overrides",
+    "training",
+]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -67,11 +74,6 @@ def add_column_options(parser: argparse.ArgumentParser) -> None:
     for kind in ("image", "label"):
         described = f"{kind} column of a Hugging Face dataset (default: found by the features)"
         parser.add_argument(f"--{kind}-column", metavar="NAME", help=described)
-
-
-def stream_options(args: argparse.Namespace) -> StreamOptions:
-    """The streams' options that were given on the command line."""
-    return StreamOptions(**{field.name: getattr(args, field.name, None) for field in fields(StreamOptions)})
 
 
 def key_value(text: str) -> tuple[str, Any]:
@@ -164,7 +166,8 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
         logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
         names = ["output", "data_dir", "seed", "resume", "overwrite", "save_every", "skip_bad", "memory_gb"]
-        names += ["freeze", "freeze_backbone"]
+        names += ["freeze", "freeze_backbone", "train_split", "val_split", "train_count", "val_count", "classes"]
+        names += ["image_column", "label_column"]
         shared = {name: getattr(args, name) for name in names if hasattr(args, name)}
         shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
         yield {**shared, "accelerator": accelerator, "say": accelerator.print}

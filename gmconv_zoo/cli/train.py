@@ -14,7 +14,7 @@ import argparse
 
 from ..classify.recipes import PAPER_RECIPES
 from .common import adder
-from .recipe_options import add_classifier_options, stream_options, training
+from .recipe_options import add_classifier_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,5 @@ def main(args: argparse.Namespace) -> None:
     with training(args) as options:
         from ..classify.train import train_by_recipe
 
-        names = ("recipe", "dataset", "val_every", "image_size")
-        options |= {name: getattr(args, name) for name in names} | {"stream": stream_options(args)}
+        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every", "image_size")}
         train_by_recipe(args.model, args.data, **options)

@@ -35,7 +35,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", help="folder that holds a named dataset (default: none)")
     add("--split", default="validation", help="split of the dataset")
     add("--labels", metavar="FILE", help="labels of a flat folder of images (default: none)")
-    add("--id-map", metavar="FILE", help="meta.mat or map_clsloc.txt (default: the one next to --labels)")
     add("--num-samples", type=int, help="images in a wds/ stream (default: what its index says)")
     add("--classes", metavar="FILE", help="class names in the order of the labels (default: the dataset's)")
     add_column_options(parser)
@@ -57,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         check_target(args.output, writes=REPORT_FILES, overwrite=args.overwrite)
     given = [field.name for field in fields(ValidationSettings) if hasattr(args, field.name)]
     settings = ValidationSettings(**{name: getattr(args, name) for name in given})
-    names = ("split", "labels", "id_map", "num_samples", "classes", "image_column", "label_column", "output")
+    names = ("split", "labels", "num_samples", "classes", "image_column", "label_column", "output")
     source = open_eval_data(args.data, root=args.data_dir, **{name: getattr(args, name) for name in names})
     where = {"output": args.output, "cpu": args.device == "cpu"}
     report = run_validation(args.model, source, settings, verify=args.verify, **where)
@@ -69,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 # The fields of `ValidationSettings` that say how images are read and prepared
-_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -25,10 +25,6 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     Classes are matched by name if both sides know names: those that the network was saved with, or WordNet ids for a
     network with ImageNet's 1,000 classes. A folder with only some of the classes is therefore evaluated correctly.
 
-    Args:
-        source: the dataset.
-        model: a classifier; its `pretrained_cfg` may have "label_names".
-
     Returns:
         One output per class, or None if labels are outputs already.
 
@@ -86,13 +82,7 @@ def check_imagenet_classes(source: ImageSource) -> str:
     """Check that a dataset has the classes of ImageNet-1k, and that they are in the right order if the order counts.
 
     Names may be WordNet ids. For a dataset with an order of its own they may also be WordNet's words, such as "tench,
-    Tinca tinca".
-
-    Returns:
-        How the order is known, for the record.
-
-    Raises:
-        ValueError: when the classes are different ones, are in another order, or have no names.
+    Tinca tinca". Returns how the order is known, for the record; ValueError for other classes or another order.
     """
     expected, names = list(ImageNetInfo().label_names()), source.class_names
     if names is None:
@@ -103,9 +93,7 @@ def check_imagenet_classes(source: ImageSource) -> str:
     if not all(map(is_wnid, names)):
         if source.ordered and len(names) == len(expected):
             return _check_words(source.name, names)
-        raise ValueError(
-            f"{source.name}: --verify needs folders named by WordNet id (n01440764), received {names[:3]}."
-        )
+        raise ValueError(f"{source.name}: --verify needs folders named by WordNet id (n01440764), not {names[:3]}.")
     missing, extra = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
     if missing or extra:
         raise ValueError(

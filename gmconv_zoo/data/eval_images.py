@@ -1,6 +1,7 @@
 """Read and preprocess the images of an evaluation; an unreadable image is marked and never replaced by another."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,32 +19,33 @@ __all__ = ["BAD_LABEL", "EvalImages", "EvalStream"]
 BAD_LABEL = -1
 
 
+@dataclass(eq=False)
 class _Prepared:
     """What images and streams share.
 
-    Args:
+    Attributes:
         source: gives images.
         transform: PIL image to (C, H, W) tensor.
         shape: (C, H, W) of what stands for an image that cannot be read.
         outputs: (classes,) output of each class of the source; None where labels are outputs already.
     """
 
-    def __init__(
-        self,
-        source: ImageSource,
-        transform: Callable[[Image.Image], Tensor],
-        *,
-        shape: tuple[int, ...],
-        outputs: list[int] | None = None,
-    ) -> None:
-        self.source, self.transform, self.shape, self.outputs = source, transform, shape, outputs
+    source: ImageSource
+    transform: Callable[[Image.Image], Tensor]
+    shape: tuple[int, ...]
+    outputs: list[int] | None = None
 
     def _item(self, index: int, found: tuple[Image.Image, Any] | UnreadableImageError) -> tuple[Tensor, Tensor]:
         """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
         if isinstance(found, UnreadableImageError):
             return torch.zeros(self.shape), torch.tensor([index, BAD_LABEL])
-        image, label = found
-        return self.transform(image), torch.tensor([index, _output(label, self.outputs)])
+        image, label = found[0], int(found[1])
+        if label < 0 or (self.outputs is not None and label >= len(self.outputs)):
+            known = "labels begin with 0" if self.outputs is None else f"there are {len(self.outputs)} classes"
+            raise ValueError(
+                f"label {label}: {known}. Is this a split whose labels are held back (--split, --val-split)?"
+            )
+        return self.transform(image), torch.tensor([index, label if self.outputs is None else self.outputs[label]])
 
 
 class EvalImages(_Prepared, Dataset[tuple[Tensor, Tensor]]):
@@ -53,32 +55,28 @@ class EvalImages(_Prepared, Dataset[tuple[Tensor, Tensor]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """(C, H, W) image and (2,) int64 of index and label; zeros and `BAD_LABEL` where it cannot be read."""
-        return self._item(index, self._read(index))
+        try:
+            return self._item(index, self.source.read(index))
+        except UnreadableImageError as error:
+            return self._item(index, error)
 
     def why_unreadable(self, indices: list[int]) -> list[str]:
         """Return the name of each of these images that cannot be read, with the reason."""
-        return [self._why(index) for index in indices]
-
-    def _read(self, index: int) -> tuple[Image.Image, Any] | UnreadableImageError:
-        try:
-            return self.source.read(index)
-        except UnreadableImageError as error:
-            return error
-
-    def _why(self, index: int) -> str:
-        found = self._read(index)
-        if isinstance(found, UnreadableImageError):
-            return str(found)
-        return f"{self.source.image_name(index)} (it could be read the second time)"
+        reasons = []
+        for index in indices:
+            try:
+                self.source.read(index)
+                reasons.append(f"{self.source.image_name(index)} (it could be read the second time)")
+            except UnreadableImageError as error:
+                reasons.append(str(error))
+        return reasons
 
 
+@dataclass(eq=False)
 class EvalStream(_Prepared, IterableDataset[tuple[Tensor, Tensor]]):
     """Preprocessed images of a stream, each with an index of its own and its label; arguments as `_Prepared`."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.lost = LostImages()
+    lost: LostImages = field(init=False, default_factory=LostImages)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs as those of `EvalImages`; loader processes count by turns."""
@@ -91,11 +89,3 @@ class EvalStream(_Prepared, IterableDataset[tuple[Tensor, Tensor]]):
     def why_unreadable(self, indices: list[int]) -> list[str]:
         """As that of `EvalImages`, but only of the first 20, and in the process that reads."""
         return self.lost.names[: len(indices)]
-
-
-def _output(label: Any, outputs: list[int] | None) -> int:
-    place = int(label)
-    if place < 0 or (outputs is not None and place >= len(outputs)):
-        known = "labels begin with 0" if outputs is None else f"there are {len(outputs)} classes"
-        raise ValueError(f"label {place}: {known}. Is this a split whose labels are held back (--split, --val-split)?")
-    return place if outputs is None else outputs[place]

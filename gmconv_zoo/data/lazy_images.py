@@ -24,24 +24,20 @@ __all__ = ["LazyImages", "find_unreadable", "loader_processes", "reading_loader"
 class LazyImages(Dataset[tuple[Tensor, int]]):
     """Images that are read at every use, augmented by seed, epoch and index alone (see `TensorImages`).
 
-    Args:
-        source: images.
-        indices: those of the source's images that are used.
-        transform: Pillow image to a (C, H, W) float32 tensor; may draw from any global generator.
-        seed: of the augmentation.
+    The transform turns a Pillow image into a (C, H, W) float32 tensor, and may draw from any global generator.
     """
 
-    def __init__(self, source: ImageSource, indices: list[int], transform: Any, seed: int) -> None:
-        self.source, self.indices, self.transform, self.seed = source, indices, transform, seed
-        self.labels = torch.tensor([source.labels[index] for index in indices])
+    def __init__(self, source: ImageSource, transform: Any, seed: int) -> None:
+        self.source, self.transform, self.seed = source, transform, seed
+        self.labels = torch.tensor(source.labels, dtype=torch.int64)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.labels)
 
     def __getitem__(self, key: int) -> tuple[Tensor, int]:
         """The image of a key ``epoch * len(self) + index``; the process's generators are left as they were."""
         epoch, index = divmod(key, len(self))
-        image, _ = self.source.read(self.indices[index])
+        image, _ = self.source.read(index)
         with drawing_from(sample_seed(self.seed, epoch, index)):
             return self.transform(image), int(self.labels[index])
 
@@ -71,17 +67,11 @@ def reading_loader(
 
 
 def find_unreadable(source: ImageSource) -> dict[int, str]:
-    """Read every image once, shared by the run's processes and theirs, with a bar where that takes a while.
-
-    Returns name and reason, by index, of those that cannot be read; the same in every process.
-    """
+    """Return name and reason, by index, of the images that cannot be read; the run's processes share the reading."""
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     images = _Messages(source, range(rank, len(source.labels), processes))
-    generator = torch.Generator()  # the global one is left as it is
-    loader: DataLoader[Any] = DataLoader(
-        images, 32, num_workers=loader_processes(), collate_fn=list, generator=generator
-    )
+    loader = reading_loader(images, 32, seed=0, collate_fn=list)
     found: dict[int, str] = {}
     shown = sys.stderr.isatty() and rank == 0
     with tqdm(total=len(images), desc="reading every image", unit="image", delay=2, disable=not shown) as bar:
@@ -104,9 +94,8 @@ class _Messages(Dataset[tuple[int, str]]):
         return len(self.indices)
 
     def __getitem__(self, place: int) -> tuple[int, str]:
-        index = self.indices[place]
         try:
-            self.source.read(index)
+            self.source.read(self.indices[place])
         except UnreadableImageError as error:
-            return index, str(error)
-        return index, ""
+            return self.indices[place], str(error)
+        return self.indices[place], ""

@@ -26,9 +26,6 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         crop_padding: black pixels added on each side before a random crop of the original size.
         flip: mirror half of the images left to right.
         seed: of the augmentation.
-
-    Raises:
-        ValueError: for tensors of another shape or type.
     """
 
     def __init__(
@@ -42,12 +39,6 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
         flip: bool = False,
         seed: int = 0,
     ) -> None:
-        if images.ndim != 4 or images.dtype != torch.uint8:
-            raise ValueError(f"images: pass (N, C, H, W) uint8, got {images.dtype} of shape {list(images.shape)}.")
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(f"labels: pass ({len(images)},) int64, got {labels.dtype} of shape {list(labels.shape)}.")
-        if not len(mean) == len(std) == images.shape[1]:
-            raise ValueError(f"mean={mean}, std={std}: pass one value for each of the {images.shape[1]} channels.")
         self.images, self.labels = images, labels
         self.scale = 1 / (255 * torch.tensor(std)).view(-1, 1, 1)
         self.shift = (torch.tensor(mean) / torch.tensor(std)).view(-1, 1, 1)
@@ -56,17 +47,12 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
     def to(self, device: torch.device | str) -> "TensorImages":
         """Keep, augment and normalise the images on a device; what is drawn stays the same. Returns itself."""
-        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "scale", "shift")}
-        vars(self).update(moved)
+        for name in ("images", "labels", "scale", "shift"):
+            setattr(self, name, getattr(self, name).to(device))
         return self
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def __getitem__(self, key: int) -> tuple[Tensor, Tensor]:
-        """One (C, H, W) image and its label."""
-        images, labels = self.__getitems__([key])
-        return images[0], labels[0]
 
     def __getitems__(self, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A (B, C, H, W) float32 batch of one epoch and its (B,) labels; torch's loader passes a whole batch."""
@@ -88,15 +74,10 @@ class TensorImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[int]):
-    """Yield every image once, in an order that depends on the seed and the epoch alone.
+    """Yield the key of every image once, see `TensorImages`, in an order that depends on the seed and the epoch alone.
 
-    Args:
-        size: number of images in the dataset.
-        seed: seed of the order.
-        multiple: leave out the last images of the order, so that the number of the others is a multiple of this; with
-            fewer images than this, none is left out.
-
-    Yields the keys of `TensorImages`. accelerate calls `set_epoch` before every pass.
+    The last images of the order are left out, so that the number of the others is a multiple of a given one; with fewer
+    images than this, none is left out. accelerate calls `set_epoch` before every pass.
     """
 
     def __init__(self, size: int, *, seed: int = 0, multiple: int = 1) -> None:
@@ -121,11 +102,7 @@ def tensor_loader(
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a loader of normalised (B, C, H, W) float32 images and (B,) int64 labels, ready for accelerate.
 
-    Args:
-        images: the dataset; its seed is also the seed of the order.
-        batch_size: images per batch over all processes.
-        shuffle: whether every epoch has a new order; otherwise the order of the dataset is kept.
-        multiple: make the number of images of an epoch a multiple of this, see `EpochSampler`; needs ``shuffle``.
+    With ``shuffle``, every epoch has a new order, from the seed of the images, and a multiple of so many images.
     """
     sampler = EpochSampler(len(images), seed=images.seed, multiple=multiple) if shuffle else None
     return DataLoader(images, batch_size, sampler=sampler, collate_fn=_as_is)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..classify.evaluate import Score, score
+from ..classify.loading import Loaders
 from ..classify.recipes import FINETUNE_RANDOM, Recipe
-from ..classify.task import Loader, fit_classifier
+from ..classify.task import fit_classifier
 from ..conversion import fuse
 from ..data.tensors import TensorImages, tensor_loader
 from ..engine.fit import FitOptions
@@ -86,7 +87,8 @@ def run_demo(
     net = _start(model)
     output.mkdir(parents=True, exist_ok=True)  # before anything is trained in vain
     data = digits(images)
-    train_loader, held_out = _loaders(net, data, recipe, seed)
+    loaders = _loaders(net, data, recipe, seed)
+    held_out = loaders.val
     probe = torch.cat([images for images, _ in held_out])
     masks_before = layer_masks(net, probe)
     before = score(net, held_out)
@@ -94,7 +96,7 @@ def run_demo(
     say(f"validation accuracy before: {before.top1_percent:.2f} %")
 
     options = FitOptions(output=output, seed=seed, progress=progress)
-    result = fit_classifier(net, train_loader, held_out, recipe, options, run={"dataset": HELD_OUT})
+    result = fit_classifier(net, loaders, recipe, options, run={"dataset": HELD_OUT})
     say(f"validation accuracy after:  {result.score.top1_percent:.2f} % ({result.score.top1} of {result.score.count})")
 
     net = net.cpu().eval()
@@ -130,7 +132,7 @@ def _start(model: str) -> nn.Module:
     return timm.create_model(model, num_classes=10, **options)
 
 
-def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[Loader, Loader]:
+def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> Loaders:
     statistics = timm.data.resolve_model_data_config(net)
     channels = {"mean": statistics["mean"], "std": statistics["std"]}
     augmented: dict[str, Any] = {"crop_padding": recipe.crop_padding, "flip": recipe.flip, "seed": seed}
@@ -138,7 +140,7 @@ def _loaders(net: nn.Module, data: Digits, recipe: Recipe, seed: int) -> tuple[L
     held_out = TensorImages(data.held_out_images, data.held_out_labels, **channels)
     # a last batch of a few images would give batch norm poor statistics
     train_loader = tensor_loader(to_train, recipe.batch_size, shuffle=True, multiple=recipe.batch_size)
-    return train_loader, tensor_loader(held_out, EVAL_BATCH)
+    return Loaders(train_loader, tensor_loader(held_out, EVAL_BATCH))
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from ..conversion import conversion_report
 from ..conversion import fuse as fold_static_masks
 from ..images.data_config import data_config
 from ..layers import DGMConv2d, copy_network
-from ..saving.describe import check_unwrapped
+from ..saving.config import check_unwrapped
 from ..saving.label_names import label_names
 
 __all__ = ["METADATA_FILE", "example_images", "metadata_of", "outputs_of", "prepare"]

@@ -1,7 +1,6 @@
-"""Read a folder of images with one folder per class: its classes, its splits, and a validation set made from it."""
+"""Read a folder of images with one folder per class: its classes and its splits."""
 
 import logging
-import random
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..wording import listed
-from .listing import list_images, refuse_inside
+from .listing import list_images
 
-__all__ = ["ImageFolder", "LabelledFiles", "natural_key", "read_folder", "read_split", "split_indices"]
+__all__ = ["LabelledFiles", "natural_key", "read_folder", "read_split"]
 
 _logger = logging.getLogger(__name__)
 
@@ -23,26 +22,32 @@ _TEST = ("test", "testing")
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Image files and, for each, the index of its class."""
+    """Image files and, for each, the index of its class: a reader of `ImageSource`.
+
+    Attributes:
+        paths, labels: of every image.
+        root: folder that holds them, at any depth.
+    """
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...]
+    root: Path
 
+    def __len__(self) -> int:
+        return len(self.paths)
 
-@dataclass(frozen=True)
-class ImageFolder:
-    """The contents of a folder of images.
+    def __getitem__(self, index: int) -> tuple[Path, int]:
+        return self.paths[index], self.labels[index]
 
-    Attributes:
-        classes: names in natural order ("2" before "10"); a label is an index into it.
-        train, val: files of the training and of the validation set.
-        split_made: whether the validation set was chosen here, because the folder has none.
-    """
+    @property
+    def names(self) -> list[str]:
+        """Paths relative to the root."""
+        depth = len(self.root.parts)
+        return ["/".join(path.parts[depth:]) for path in self.paths]
 
-    classes: tuple[str, ...]
-    train: LabelledFiles
-    val: LabelledFiles
-    split_made: bool
+    def filename(self, index: int) -> str:
+        """Return the path of an image for messages."""
+        return str(self.paths[index])
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class _Part:
 
 
 def read_folder(
-    root: str | Path, *, val_share: float = 0.2, seed: int = 0, output: str | Path | None = None
-) -> ImageFolder:
+    root: str | Path, *, output: str | Path | None = None
+) -> tuple[tuple[str, ...], LabelledFiles, LabelledFiles | None]:
     """Find the classes and images to train on and to validate with.
 
     Args:
@@ -64,21 +69,16 @@ def read_folder(
             Folders are splits only if all that hold images have names of splits: train, training; val, valid,
             validation, dev, eval, evaluation; test, testing, in any case of letters. See `list_images` for which
             files count.
-        val_share: share of every class, above 0 and below 1, that is put into the validation set where the folder
-            has no split for it; at least one image.
-        seed: seed of that choice.
         output: folder that will be written; it must be outside of the root.
 
     Returns:
-        The classes and the files, in sorted order.
+        The classes in natural order ("2" before "10"), the files to train on, and those to validate with; None for the
+        latter if the folder has no split for it.
 
     Raises:
-        ValueError: when the folder does not exist or has no classes, a single class, class folders without images,
-            images outside of class folders, two splits for the same purpose, splits inside of class folders, or classes
-            for validation that are not trained on; the message names them.
+        ValueError: when the folder cannot be used as it is; the message names the classes, splits or files to change.
     """
     root = Path(root)
-    _check_share(val_share)
     parts = _parts(root, output=output)
     train, val = parts.get("") or _chosen_split(root, parts, _TRAIN), _chosen_split(root, parts, _VAL, _TEST)
     if train is None:
@@ -88,9 +88,7 @@ def read_folder(
     _check(train, classes=2)
     classes = tuple(sorted(train.classes, key=natural_key))
     if val is None:
-        files = _labelled(train, classes)
-        kept, chosen = split_indices(files.labels, classes, share=val_share, seed=seed)
-        return ImageFolder(classes, _picked(files, kept), _picked(files, chosen), split_made=True)
+        return classes, _labelled(train, classes, root), None
     _check(val, classes=1)
     if unknown := sorted(set(val.classes) - set(classes)):
         raise ValueError(
@@ -98,24 +96,21 @@ def read_folder(
         )
     if absent := sorted(set(classes) - set(val.classes)):
         _logger.warning("%s has no images of the classes %s: these are not measured", val.root, listed(absent))
-    return ImageFolder(classes, _labelled(train, classes), _labelled(val, classes), split_made=False)
+    return classes, _labelled(train, classes, root), _labelled(val, classes, root)
 
 
 def read_split(
     root: str | Path, split: str, *, output: str | Path | None = None
-) -> tuple[Path, tuple[str, ...], LabelledFiles]:
+) -> tuple[tuple[str, ...], LabelledFiles]:
     """Find the classes and images of one split, by the rules of `read_folder`.
 
     Args:
-        root: folder as in `read_folder`; if it holds classes instead of splits, all images are read.
+        root, output: as in `read_folder`, although a single class is allowed. If the root holds classes instead of
+            splits, all images are read.
         split: name of the split or another name for it; "validation" also means "test" if there is no other split.
-        output: folder that will be written; it must be outside of the root.
 
     Returns:
-        The folder that holds the class folders, the classes in natural order, and the files.
-
-    Raises:
-        ValueError: as in `read_folder`, although a single class is allowed, and when the split does not exist.
+        The classes in natural order, and the files below the folder that holds the class folders.
     """
     root, parts = Path(root), _parts(Path(root), asked=split, output=output)
     meant = next((names for names in ((_TRAIN,), (_VAL, _TEST), (_TEST,)) if split.lower() in names[0]), ())
@@ -126,7 +121,7 @@ def read_split(
         )
     _check(part, classes=1)
     classes = tuple(sorted(part.classes, key=natural_key))
-    return part.root, classes, _labelled(part, classes)
+    return classes, _labelled(part, classes, part.root)
 
 
 def natural_key(name: str) -> tuple[list[int | str], str]:
@@ -139,22 +134,20 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     """Return the splits of a folder by name, or the whole folder under an empty name."""
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder: pass a folder that holds one folder of images per class.")
-    listing = list_images(root)
-    if output is not None:
-        refuse_inside(output, root, listing.real_folders)
+    images, folders = list_images(root, output=output)
     depth, names = len(root.parts), {*_TRAIN, *_VAL, *_TEST, asked.lower()}
-    tops = _by_name(listing.images, depth)
+    tops = _by_name(images, depth)
     loose = tops.pop("", [])
     if not tops or any(name.lower() not in names for name in tops):
-        _refuse_inner_splits(root, listing.folders)
-        return {"": _part(root, listing.images, listing.folders)}
+        _refuse_inner_splits(root, folders)
+        return {"": _part(root, images, folders)}
     if loose:
         _logger.warning(
             "%s: left out %s, which are stored next to the splits", root, listed([path.name for path in loose])
         )
-    empty = [folder.name for folder in listing.folders if len(folder.parts) == depth + 1]
+    empty = [folder.name for folder in folders if len(folder.parts) == depth + 1]
     splits = [*tops, *(name for name in empty if name not in tops and name.lower() in names)]
-    inside = _by_name(listing.folders, depth)
+    inside = _by_name(folders, depth)
     return {name: _part(root / name, tops.get(name, ()), inside.get(name, ())) for name in splits}
 
 
@@ -218,47 +211,6 @@ def _check(part: _Part, *, classes: int) -> None:
         raise ValueError(f"{part.root} has a single class, {name}: a classifier needs at least two classes.{advice}")
 
 
-def split_indices(
-    labels: Sequence[int], classes: Sequence[str], *, share: float, seed: int
-) -> tuple[list[int], list[int]]:
-    """Put the same share of every class into a validation set, at least one image.
-
-    Which images are chosen depends on the seed and on the class's own images alone.
-
-    Args:
-        labels: labels of the images.
-        classes: names that the labels index.
-        share: share of every class that is chosen, above 0 and below 1.
-        seed: seed of the choice.
-
-    Returns:
-        Indices of the images to train on and of those to validate with, both sorted.
-    """
-    _check_share(share)
-    members: dict[int, list[int]] = {}
-    for index, label in enumerate(labels):
-        members.setdefault(label, []).append(index)
-    if lonely := [classes[label] for label, images in sorted(members.items()) if len(images) < 2]:
-        raise ValueError(
-            f"the classes {listed(lonely)} have a single image: add at least one more to each, for the validation set."
-        )
-    chosen: set[int] = set()
-    for label, images in members.items():
-        drawn_from = random.Random(f"{seed}/{classes[label]}".encode(errors="surrogateescape"))
-        count = min(max(1, round(len(images) * share)), len(images) - 1)
-        chosen.update(drawn_from.sample(images, count))
-    return [index for index in range(len(labels)) if index not in chosen], sorted(chosen)
-
-
-def _check_share(share: float) -> None:
-    if not 0 < share < 1:
-        raise ValueError(f"val_share={share}: pass a share between 0 and 1, e.g. 0.2 (--val-share).")
-
-
-def _labelled(part: _Part, classes: Sequence[str]) -> LabelledFiles:
+def _labelled(part: _Part, classes: Sequence[str], root: Path) -> LabelledFiles:
     pairs = [(path, label) for label, name in enumerate(classes) for path in part.classes.get(name, ())]
-    return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
-
-
-def _picked(files: LabelledFiles, indices: Sequence[int]) -> LabelledFiles:
-    return LabelledFiles(tuple(files.paths[i] for i in indices), tuple(files.labels[i] for i in indices))
+    return LabelledFiles(tuple(path for path, _ in pairs), tuple(label for _, label in pairs), root)

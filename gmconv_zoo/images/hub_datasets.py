@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-__all__ = ["HubReader", "find_columns", "held_out_split", "index_labels", "is_text", "refuse_columns"]
+__all__ = ["HubReader", "find_columns", "held_out_split", "is_text", "refuse_columns"]
 
 # In the order of preference
 _HELD_OUT = ("validation", "val", "valid", "dev", "test")
@@ -18,11 +18,8 @@ def find_columns(
 ) -> tuple[str, str]:
     """Return the column of images and the column of labels, found by their features or chosen by the user.
 
-    If several columns fit, the one called "image" or "label" is taken.
-
-    Raises:
-        ValueError: when a chosen column does not exist or does not fit, or when no column or several columns fit; the
-            message names all columns.
+    If several columns fit, the one called "image" or "label" is taken. Without one, or if a chosen column does not fit,
+    a ValueError names all columns.
     """
     from datasets import ClassLabel, Image
 
@@ -45,38 +42,6 @@ def is_text(feature: Any) -> bool:
     return str(getattr(feature, "dtype", "")) in ("string", "large_string") and not hasattr(feature, "names")
 
 
-def index_labels(
-    name: str, column: str, feature: Any, values: Sequence[Any], classes: Sequence[str] | None = None
-) -> tuple[list[int], list[str] | None]:
-    """Turn the values of a label column into indices of classes.
-
-    Text labels refer to ``classes``, or without them to the different texts in sorted order.
-
-    Returns:
-        One label per image, and the class names from the feature or from the texts; None if labels are numbers without
-        names.
-
-    Raises:
-        ValueError: when labels are missing, or a text label is not one of the classes.
-    """
-    if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
-        raise ValueError(
-            f"{name}: {len(missing)} of {len(values)} images have no label in the column {column!r}; the first one is "
-            f"image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
-        )
-    if not is_text(feature):
-        return [int(value) for value in values], list(getattr(feature, "names", ())) or None
-    texts = [normalize("NFC", value) for value in values]
-    names = sorted(set(texts)) if classes is None else list(classes)
-    if unknown := sorted(set(texts) - set(names)):
-        raise ValueError(
-            f"{name}: the column {column!r} has the labels {unknown[:3]}, which are not classes of the training split. "
-            "Relabel or remove these images."
-        )
-    place = {text: index for index, text in enumerate(names)}
-    return [place[text] for text in texts], names
-
-
 def _choose(
     name: str, features: Mapping[str, Any], kind: str, given: str | None, fitting: list[str], surest: type
 ) -> str:
@@ -97,9 +62,7 @@ def _choose(
 
 def _is_image(feature: Any) -> bool:
     """Return whether a column may hold images: declared ones, or bytes with or without a path."""
-    from datasets import Image
-
-    if isinstance(feature, Image):
+    if type(feature).__name__ == "Image":
         return True
     return str(getattr(feature, "dtype", "")).endswith("binary") or (isinstance(feature, dict) and "bytes" in feature)
 
@@ -114,22 +77,17 @@ def _kind(feature: Any) -> str:
 
 
 class HubReader:
-    """A split of a Hugging Face dataset.
+    """A split of a Hugging Face dataset, which is named as on the Hub, or by its folder.
 
-    Args:
-        name: name of the dataset on the Hub, or a folder.
-        split: split as Hugging Face names it; slices such as "train[:90%]" are allowed.
-        cache: folder in which datasets are stored; None for Hugging Face's own cache.
-        columns: image and label column; None to find them by their features.
-        classes: class names that text labels refer to; None for the different texts in sorted order.
+    Text labels refer to the classes, or without them to the different texts in sorted order.
 
     Attributes:
         labels: one label per image.
         class_names: class names that the labels index; None if labels are numbers without names.
-        sorted: whether the class names are the different text labels in sorted order.
+        sorted: whether the labels are text, whose order as classes is that of the alphabet.
 
     Raises:
-        ValueError: when a column is not found, or labels are missing.
+        ValueError: when a column is not found, labels are missing, or a text label is not one of the classes.
     """
 
     def __init__(
@@ -146,9 +104,25 @@ class HubReader:
         self.name = name
         dataset: Any = load_dataset(name, split=split, cache_dir=None if cache is None else str(cache))
         self.image, label = find_columns(name, dataset.features, *columns)
-        feature = dataset.features[label]
-        self.labels, self.class_names = index_labels(name, label, feature, list(dataset[label]), classes)
-        self.sorted = self.class_names is not None and not hasattr(feature, "names")
+        feature, values = dataset.features[label], list(dataset[label])
+        if missing := [index for index, value in enumerate(values) if value is None or value == ""]:
+            raise ValueError(
+                f"{name}: {len(missing)} of {len(values)} images have no label in the column {label!r}; the first one "
+                f"is image {missing[0]}. Add the labels, remove the images, or pass another column (--label-column)."
+            )
+        self.sorted = is_text(feature)
+        self.class_names: list[str] | None = list(getattr(feature, "names", ())) or None
+        if self.sorted:
+            values = [normalize("NFC", value) for value in values]
+            self.class_names = sorted(set(values)) if classes is None else list(classes)
+            if unknown := sorted(set(values) - set(self.class_names)):
+                raise ValueError(
+                    f"{name}: the column {label!r} has the labels {unknown[:3]}, which are not classes of the training "
+                    "split. Relabel or remove these images."
+                )
+            place = {text: index for index, text in enumerate(self.class_names)}
+            values = [place[text] for text in values]
+        self.labels = [int(value) for value in values]
         self.dataset = dataset.select_columns(self.image).cast_column(self.image, Image(decode=False))
 
     def __len__(self) -> int:
@@ -170,9 +144,6 @@ def held_out_split(name: str, *, train_split: str = "train", cache: str | Path |
     """Return the split to validate with: "validation" or another name of it, or "test" if there is none.
 
     A split that is trained on, also as a part of "train+validation[:50%]", is never returned; None without another one.
-
-    Raises:
-        ValueError: when the dataset does not exist.
     """
     from datasets import get_dataset_split_names, load_dataset_builder
 

@@ -4,26 +4,23 @@ An unreadable image raises an error that names it. It is never replaced by anoth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .folder import LabelledFiles
 from .pixels import UnreadableImageError, read_image, unreadable
 
-__all__ = ["FileReader", "ImageSource", "PartReader", "TorchReader"]
+__all__ = ["ImageSource", "TorchReader"]
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where images and labels come from.
+    """Where images and labels come from, by the name that the user passed.
 
     Attributes:
-        name: name that the user passed, for records.
-        reader: one of the readers below, a `TarReader` or a `HubReader`: ``reader[i]`` is a path, an open file or a
+        reader: `LabelledFiles`, a `TarReader`, `TorchReader` or `HubReader`: ``reader[i]`` is a path, an open file or a
             decoded image, and its label. For a stream it is `Shards`.
         class_names: class names that the labels index; None if labels are outputs of the network.
         ordered: whether the dataset defines the order of its classes. That order is then used for the network if no
@@ -57,6 +54,10 @@ class ImageSource:
         """Return the paths of the images, relative to the dataset's folder; empty for a dataset without a folder."""
         return getattr(self.reader, "names", ())
 
+    def part(self, indices: Sequence[int]) -> "ImageSource":
+        """Return a source of some of these images."""
+        return replace(self, reader=_Part(self.reader, indices))
+
     def image_name(self, index: int) -> str:
         """Return the name of an image for messages."""
         return str(self.reader.filename(index))
@@ -74,38 +75,8 @@ class ImageSource:
             raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
 
 
-class FileReader:
-    """Image files.
-
-    Args:
-        files: paths and labels.
-        root: folder that holds them, at any depth.
-    """
-
-    def __init__(self, files: LabelledFiles, root: Path) -> None:
-        self.paths, self.labels, self.root = files.paths, files.labels, root
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.paths[index], self.labels[index]
-
-    @property
-    def names(self) -> list[str]:
-        depth = len(self.root.parts)
-        return ["/".join(path.parts[depth:]) for path in self.paths]
-
-    def filename(self, index: int) -> str:
-        return str(self.paths[index])
-
-
 class TorchReader:
-    """A torchvision dataset.
-
-    Args:
-        dataset: has a length and gives pairs of a Pillow image and a label.
-    """
+    """A torchvision dataset, which has a length and gives pairs of a Pillow image and a label."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -129,13 +100,8 @@ class TorchReader:
         return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
 
 
-class PartReader:
-    """Some images of a reader.
-
-    Args:
-        reader: gives images.
-        indices: those of its images that belong to the part.
-    """
+class _Part:
+    """Some images of a reader."""
 
     def __init__(self, reader: Any, indices: Sequence[int]) -> None:
         self.reader, self.indices = reader, indices
@@ -150,6 +116,11 @@ class PartReader:
     def labels(self) -> list[int]:
         labels = self.reader.labels
         return [labels[index] for index in self.indices]
+
+    @property
+    def names(self) -> list[str]:
+        names = getattr(self.reader, "names", ())
+        return [names[index] for index in self.indices] if names else []
 
     def filename(self, index: int) -> str:
         return self.reader.filename(self.indices[index])

@@ -3,11 +3,11 @@
 Three kinds of label file are read, told apart by their content:
 
 - one number from 1 to 1000 per line, as ILSVRC2012_validation_ground_truth.txt of the ImageNet development kit. The
-  numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt is needed too;
+  numbers are the kit's own ids, not the outputs of any network, so the kit's meta.mat or map_clsloc.txt must be next to
+  the file;
 - one WordNet id (n01440764) per line, in the order of the sorted files;
-- file name and label per line (separated by a tab, comma, semicolon or space) or a JSON object of them; a label is the
-  index of an output, counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each
-  class is refused.
+- file name and label per line, separated by a tab, comma, semicolon or space; a label is the index of an output,
+  counted from 0, or a class name. Further columns are ignored, but a column of 0 and 1 for each class is refused.
 
 Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in double quotes.
 """
@@ -15,7 +15,6 @@ Files are UTF-8 or, with a byte-order mark, UTF-16 or UTF-32. Fields may be in d
 import codecs
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -70,8 +69,8 @@ def read_class_names(path: str | Path) -> list[str]:
         if len({match["name"] for match in found if match}) == len(lines) and sorted(numbers) == [*range(len(lines))]:
             lines = [match["name"] for _, match in sorted(zip(numbers, found, strict=True)) if match]
     names = [normalize("NFC", row[0]) for row in _table(path, "\n".join(lines), "\t")]
-    if all(is_wnid(name.partition(" ")[0]) for name in names):
-        names = [name.partition(" ")[0] for name in names]
+    first = [name.partition(" ")[0] for name in names]
+    names = first if all(map(is_wnid, first)) else names
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"{path}: {twice[:3]} occur more than once: give every class its own name.")
     if not names:
@@ -79,16 +78,8 @@ def read_class_names(path: str | Path) -> list[str]:
     return names
 
 
-def read_labels(
-    path: str | Path, files: Sequence[Path], *, id_map: str | Path | None = None
-) -> tuple[list[int], list[str] | None]:
-    """Read the label of every image file.
-
-    Args:
-        path: the label file, of one of the kinds above.
-        files: the images, sorted by name.
-        id_map: meta.mat or map_clsloc.txt of the development kit; by default the file of this name that is stored next
-            to the label file.
+def read_labels(path: str | Path, files: Sequence[Path]) -> tuple[list[int], list[str] | None]:
+    """Read the label of every image file, in the order of the files, which are sorted by name.
 
     Returns:
         One label per file, and the class names that the labels index; None if the labels are outputs of the network.
@@ -100,8 +91,6 @@ def read_labels(
     if not path.is_file():
         raise ValueError(f"labels={str(path)!r}: the file does not exist. Pass a label file (--labels).")
     known = {normalize("NFC", file.name) for file in files}
-    if path.suffix.lower() == ".json":
-        return _by_name(path, files, _json_pairs(path), known)
     lines = _lines(path)
     if pairs := _pairs(path, lines, known):
         return _by_name(path, files, pairs, known)
@@ -111,7 +100,7 @@ def read_labels(
             f"{path} names none of the {len(files)} images: pass one label per line, or a file name and a label on "
             "every line."
         )
-    return _by_order(path, files, labels, id_map)
+    return _by_order(path, files, labels)
 
 
 def _lines(path: Path) -> list[str]:
@@ -190,19 +179,6 @@ def _file_name(name: str, known: set[str]) -> str:
     return name if name in known else PureWindowsPath(name).name
 
 
-def _json_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        pairs = json.loads(path.read_bytes(), object_pairs_hook=list)
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
-        raise ValueError(f'{path}: pass a JSON object such as {{"a.png": "cat", "b.png": "dog"}}.')
-    wrong = [name for name, label in pairs if not isinstance(label, (int, str)) or isinstance(label, bool)]
-    if wrong:
-        raise ValueError(f"{path}: the label of {wrong[0]} is neither a whole number nor a class name.")
-    return [(name, str(label)) for name, label in pairs]
-
-
 def _by_name(
     path: Path, files: Sequence[Path], pairs: list[tuple[str, str]], known: set[str]
 ) -> tuple[list[int], list[str] | None]:
@@ -220,9 +196,7 @@ def _by_name(
     return _indexed(labels)
 
 
-def _by_order(
-    path: Path, files: Sequence[Path], lines: list[str], id_map: str | Path | None
-) -> tuple[list[int], list[str] | None]:
+def _by_order(path: Path, files: Sequence[Path], lines: list[str]) -> tuple[list[int], list[str] | None]:
     numbers = [_OFFICIAL_NAME.fullmatch(file.name) for file in files]
     if all(numbers):  # the names say which line is theirs, also where files are missing
         places = [int(match[1]) - 1 for match in numbers if match]
@@ -240,7 +214,7 @@ def _by_order(
             f"{path}: labels without file names must be numbers from 1 to 1000 as in the ImageNet development kit, or "
             "WordNet ids; pass file names with the labels for anything else."
         )
-    ids = _read_id_map(_find_id_map(path, id_map))
+    ids = _read_id_map(path)
     unknown = sorted({int(label) for label in labels} - set(ids))
     if unknown:
         raise ValueError(f"{path}: the id map has no class for {unknown[:5]}.")
@@ -253,20 +227,14 @@ def _indexed(labels: list[str]) -> tuple[list[int], list[str]]:
     return [index[label] for label in labels], names
 
 
-def _find_id_map(path: Path, id_map: str | Path | None) -> Path:
-    if id_map is not None:
-        return Path(id_map)
-    for name in _ID_MAPS:
-        if (path.parent / name).is_file():
-            return path.parent / name
-    raise ValueError(
-        f"{path} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
-        f"{_ID_MAPS[0]} or {_ID_MAPS[1]} next to it, or pass id_map (--id-map)."
-    )
-
-
-def _read_id_map(path: Path) -> dict[int, str]:
-    """Number to WordNet id of the 1,000 classes."""
+def _read_id_map(labels: Path) -> dict[int, str]:
+    """Return the WordNet ids of the 1,000 classes by their number in the development kit, from its file of them."""
+    path = next((labels.parent / name for name in _ID_MAPS if (labels.parent / name).is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"{labels} numbers the classes as the ImageNet development kit does, not as networks do: put the kit's "
+            f"{' or '.join(_ID_MAPS)} next to it."
+        )
     try:
         if path.suffix == ".mat":
             from scipy.io import loadmat  # which the "train" extra brings
@@ -276,7 +244,7 @@ def _read_id_map(path: Path) -> dict[int, str]:
         else:
             rows = [(int(row[1]), row[0]) for row in map(str.split, _lines(path))]
     except ModuleNotFoundError as error:
-        raise ValueError(f"{path}: reading it needs scipy; install it or pass map_clsloc.txt as id_map.") from error
+        raise ValueError(f"{path}: reading it needs scipy; install it, or put map_clsloc.txt there instead.") from error
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not an id map ({error}): pass the kit's meta.mat, or lines such as 'n02119789 1 kit_fox'."

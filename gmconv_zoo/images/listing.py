@@ -4,7 +4,7 @@ import glob
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..wording import listed
 
-__all__ = ["Listing", "find_images", "image_endings", "is_image_name", "list_images", "refuse_inside"]
+__all__ = ["find_images", "image_endings", "is_image_name", "list_images", "refuse_inside"]
 
 _logger = logging.getLogger(__name__)
 
@@ -26,23 +26,6 @@ _LOOP = "a link to a folder that contains it"
 _SPECIAL = "not a regular file"
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The images and folders below a folder.
-
-    Attributes:
-        root: the folder.
-        images: every image file once, sorted by the parts of its path.
-        folders: folders that may hold images, however deep, empty ones included.
-        real_folders: the same and the root, without symbolic links.
-    """
-
-    root: Path
-    images: tuple[Path, ...]
-    folders: tuple[Path, ...]
-    real_folders: frozenset[str]
-
-
 def image_endings() -> frozenset[str]:
     """Return the endings of files that Pillow reads, in lower case and with their dot."""
     known = Image.registered_extensions()
@@ -54,7 +37,7 @@ def is_image_name(name: str, endings: frozenset[str]) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
 
 
-def list_images(root: str | Path) -> Listing:
+def list_images(root: str | Path, *, output: str | Path | None = None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Find every image below a folder.
 
     Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
@@ -64,15 +47,16 @@ def list_images(root: str | Path) -> Listing:
 
     Args:
         root: an existing folder; its own name may begin with a dot.
+        output: folder that will be written; ValueError if it is inside one of the folders that are searched.
 
-    Raises:
-        OSError: when the root cannot be opened.
+    Returns:
+        The images, sorted by the parts of their paths, and the folders that may hold some, empty ones included.
     """
-    root = Path(root)
-    walk = _Walk(root, os.path.realpath(root), image_endings())
+    walk = _Walk(Path(root), os.path.realpath(root), image_endings())
     walk.run()
     walk.log()
-    return Listing(root, _sorted(walk.images), _sorted(walk.folders), frozenset(walk.seen))
+    refuse_inside(output, root, walk.seen)
+    return _sorted(walk.images), _sorted(walk.folders)
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
@@ -80,14 +64,11 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
 
     Args:
         patterns: files (with any ending), folders (searched as `list_images` does), and patterns such as
-            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image.
+            "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image; at least one.
 
     Returns:
         Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
         links lead to it.
-
-    Raises:
-        ValueError: when a pattern does not match any image.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
@@ -99,15 +80,12 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def refuse_inside(output: str | Path, root: str | Path, real_folders: frozenset[str]) -> None:
-    """Refuse an output inside one of the folders in which images are searched for, see `Listing.real_folders`.
-
-    Raises:
-        ValueError: when the output is one of the folders, or inside one; the message says where to put it.
-    """
-    place = Path(output).resolve()
-    if real_folders.intersection(map(str, (place, *place.parents))):
-        home = Path(root).resolve()
+def refuse_inside(output: str | Path | None, root: str | Path, real_folders: Set[str] = frozenset()) -> None:
+    """Raise ValueError for an output inside a data folder, or inside another folder that a search of it reaches."""
+    if output is None:
+        return
+    place, home = Path(output).resolve(), Path(root).resolve()
+    if not (real_folders | {str(home)}).isdisjoint(map(str, (place, *place.parents))):
         raise ValueError(
             f"output={str(output)!r} is inside the data folder {root}, where its pictures would be read as images. "
             f"Choose another output (--output), e.g. {home.parent / f'{home.name}_output'}; move an earlier run there "
@@ -211,7 +189,7 @@ def _sorted(paths: list[str]) -> tuple[Path, ...]:
 def _matching(pattern: str | Path) -> Sequence[Path]:
     path = Path(pattern)
     if path.is_dir():
-        return list_images(path).images
+        return list_images(path)[0]
     if path.exists():
         return [path]
     endings = image_endings()

@@ -65,12 +65,8 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
     for all modes "I;16", and for 16-bit PGM files, which Pillow opens in mode "I". Other images in that mode have 32
     bits, which do not say what white is: it is 255 if no value is above it, and otherwise the largest value of 16 bits.
 
-    Args:
-        image: in any mode.
-        mode: "L", "RGB" or "RGBA".
-
     Returns:
-        A new image in that mode, with the same metadata.
+        A new image in that mode ("L", "RGB" or "RGBA"), with the same metadata.
 
     Raises:
         ValueError: for an image of floating-point numbers, whose value for white is unknown.

@@ -1,4 +1,4 @@
-"""Read images from an uncompressed tar file, which holds a folder or a tar file for each class."""
+"""Read images from an uncompressed tar file, which holds a folder for each class."""
 
 import io
 import tarfile
@@ -17,9 +17,6 @@ __all__ = ["TarReader"]
 class TarReader:
     """Images in a tar file, read from their places in it.
 
-    Args:
-        path: the file.
-
     Attributes:
         classes: names of the folders that directly hold the images, in natural order ("2" before "10").
         labels: one label per image.
@@ -32,7 +29,7 @@ class TarReader:
         self.path = path
         try:
             with path.open("rb") as file:
-                found = sorted(_images(file, PurePosixPath(), 0), key=lambda image: natural_key(str(image[0])))
+                found = sorted(_images(file), key=lambda image: natural_key(str(image[0])))
         except tarfile.TarError as error:
             raise ValueError(
                 f"{path} is not a complete tar file ({error}). Download or write it again, without compression."
@@ -64,19 +61,15 @@ class TarReader:
         return f"{self.path}/{self.images[index][0]}"
 
 
-def _images(file: IO[bytes], folder: PurePosixPath, start: int) -> Iterator[tuple[PurePosixPath, int, int]]:
-    """Yield the name, position and size of every image in a tar file that begins at a position of the outer file."""
+def _images(file: IO[bytes]) -> Iterator[tuple[PurePosixPath, int, int]]:
+    """Yield the name, position and size of every image in a tar file."""
     endings, end = image_endings(), 0
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
-            name = folder / member.name
+            name = PurePosixPath(member.name)
             end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-            if not member.isfile() or name.name.startswith("."):
-                continue
-            if name.suffix.lower() == ".tar" and (inner := tar.extractfile(member)) is not None:
-                yield from _images(inner, name.with_suffix(""), start + member.offset_data)
-            elif is_image_name(name.name, endings):
-                yield name, start + member.offset_data, member.size
+            if member.isfile() and is_image_name(name.name, endings):
+                yield name, member.offset_data, member.size
     file.seek(end)  # where tarfile sees an end, whether or not the end is marked
     if len(file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
         raise tarfile.ReadError("its end is missing")

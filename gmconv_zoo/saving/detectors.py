@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from ..layers import check_network
-from .describe import CONFIG_NAME
-from .named import check_model_name, hub_config, is_timm_name
+from .config import CONFIG_NAME
+from .named import check_model_name, hub_file, is_timm_name
 
 __all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector", "saved_plan"]
 
@@ -24,12 +24,11 @@ def saved_plan(name: str | Path) -> dict[str, Any]:
     """Return what a saved network, named as `open_model` takes it, records of its making; empty if it is not known."""
     folder = Path(str(name).removeprefix("local-dir:"))
     try:
-        if folder.exists():
-            config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        else:
-            check_model_name(str(name))  # not to ask the Hub, again and again, for what is no name on it
-            config = {} if is_timm_name(str(name)) else hub_config(str(name))
-        return (config.get("gmconv") or {}).get("plan") or {}
+        if is_timm_name(str(name)):
+            return {}
+        check_model_name(str(name))  # not to ask the Hub, again and again, for what is no name on it
+        file = folder / CONFIG_NAME if folder.exists() else hub_file(str(name), CONFIG_NAME)
+        return (json.loads(file.read_text(encoding="utf-8")).get("gmconv") or {}).get("plan") or {}
     except Exception:  # opening the network reports what is wrong with the name
         return {}
 

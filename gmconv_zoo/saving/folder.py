@@ -16,8 +16,7 @@ from ..conversion.plan import FLAT_KERNEL
 from ..conversion.stages import CONVOLUTIONS
 from ..files.replacing import replacing
 from ..wording import listed
-from .describe import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, describe
-from .rebuild import build_from_config, rebuild
+from .config import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, build_from_config, describe, rebuild
 
 __all__ = ["closing_lines", "load", "save"]
 
@@ -25,18 +24,12 @@ __all__ = ["closing_lines", "load", "save"]
 _SETTINGS = ("kernel_size", "stride", "padding", "padding_mode", "dilation", "groups", "num_groups", "eps")
 
 
-def save(
-    model: nn.Module,
-    folder: str | Path,
-    *,
-    label_names: list[str] | None = None,
-) -> Path:
+def save(model: nn.Module, folder: str | Path, *, label_names: list[str] | None = None) -> Path:
     """Write a network as model.safetensors and config.json.
 
     A model created by its name, also if it was fused since, loads with
-    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, from the Hub, with ``"hf-hub:..."``. A timm network
-    that was converted after it was built loads with `load` only; timm says "Unknown model (load_with_gmconv_zoo)". A
-    network that timm does not know is saved too, but `load` then needs the plain network.
+    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` and, from the Hub, with ``"hf-hub:..."``. Others load
+    with `load`: a timm network that was converted after it was built, and one that timm does not know.
 
     Args:
         model: the network. It must not be wrapped (by DataParallel, a feature extractor, torch.compile).
@@ -119,28 +112,25 @@ def _is_of_a_flat_mask(key: str, net: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and max(layer.kernel_size) <= FLAT_KERNEL
 
 
-def _loading_call(folder: str | Path) -> str:
-    """Return the line of code that loads a saved network: timm's, or `load` for one that timm cannot rebuild."""
-    if _read_config(Path(folder)).get("architecture") == NOT_TIMMS:
-        return f'gmconv_zoo.load("{folder}")'
-    return f'timm.create_model("local-dir:{folder}", pretrained=True)'
-
-
 def closing_lines(folder: Path, commands: dict[str, str]) -> str:
     """Return lines that name the pictures in the folder of a finished training and what to do next.
 
     There is a command for each purpose, e.g. {"evaluate": "gmconv validate ..."}.
     """
     pictures = ", ".join(str(path) for path in sorted(folder.glob("*.png")))
-    named = {"pictures": pictures, **commands, "load": _loading_call(folder)}
-    return "\n".join(f"{what}: {text}" for what, text in named.items())
+    by_timm = _read_config(folder).get("architecture") != NOT_TIMMS
+    call = f'timm.create_model("local-dir:{folder}", pretrained=True)' if by_timm else f'gmconv_zoo.load("{folder}")'
+    return "\n".join(f"{what}: {text}" for what, text in {"pictures": pictures, **commands, "load": call}.items())
 
 
 def _write_weights(model: nn.Module, path: Path) -> None:
     """Replace a file of weights as a whole."""
+    metadata, conversion = {"format": "pt"}, present_conversion(model)
+    if conversion is not None and "dynamic" in (conversion.stem, conversion.body):
+        metadata["sigma_design"] = conversion.sigma_design  # gives tensors their meaning, and shapes do not show it
     try:
         with replacing(path) as scratch:
-            save_model(model, str(scratch), metadata={"format": "pt", **_design(model)})
+            save_model(model, str(scratch), metadata=metadata)
             _sort_metadata(scratch)
     except (OSError, SafetensorError) as error:  # the latter also for a full disk
         raise OSError(f"{path} cannot be written ({error}): make room or pass another folder.") from error
@@ -158,13 +148,6 @@ def _sort_metadata(path: Path) -> None:
             file.write(ordered.ljust(size))
 
 
-def _design(model: nn.Module) -> dict[str, str]:
-    """Return the settings that give the tensors of dynamic layers their meaning, which their shapes do not show."""
-    conversion = present_conversion(model)
-    dynamic = conversion is not None and "dynamic" in (conversion.stem, conversion.body)
-    return {"sigma_design": conversion.sigma_design} if conversion is not None and dynamic else {}
-
-
 def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
     with torch.device("meta"):
         twin = build_from_config(config)
@@ -177,22 +160,14 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
             f"{model.pretrained_cfg['architecture']!r} and model_args={config.get('model_args', {})}: "  # type: ignore[index]
             f"{difference}. Build it by timm.create_model with all its arguments, or save the state dict yourself."
         )
-    if edited := _edited(model, twin):
-        name, own_form, rebuilt_form = edited
-        raise ValueError(
-            f"{name} is {own_form}, but would be rebuilt as {rebuilt_form}: a change made after building is not kept. "
-            "Make it by a constructor argument, or save the state dict yourself."
-        )
-
-
-def _edited(model: nn.Module, twin: nn.Module) -> tuple[str, str, str] | None:
-    """Return the first layer that would be rebuilt differently, with both forms; None if there is none."""
-    rebuilt = {name: _form(module) for name, module in twin.named_modules()}
+    forms = {name: _form(module) for name, module in twin.named_modules()}
     for name, module in model.named_modules():
-        form, other = _form(module), rebuilt.get(name, "")
+        form, other = _form(module), forms.get(name, "")
         if form and other and form != other:
-            return name, form, other
-    return None
+            raise ValueError(
+                f"{name} is {form}, but would be rebuilt as {other}: a change made after building is not kept. "
+                "Make it by a constructor argument, or save the state dict yourself."
+            )
 
 
 def _form(module: nn.Module) -> str:

@@ -16,13 +16,12 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, is_model, load_state_dict, split_model_name_tag
 from torch import Tensor, nn
 
-from .describe import CONFIG_NAME, WEIGHTS_NAME
+from .config import CONFIG_NAME, WEIGHTS_NAME
 from .folder import load
 
 __all__ = [
     "check_model_name",
     "did_you_mean",
-    "hub_config",
     "hub_file",
     "is_timm_name",
     "naming_load_errors",
@@ -48,7 +47,7 @@ def open_model(name: str, *, pretrained: bool = True, weights: str | Path | None
         The network in eval mode, on the CPU.
 
     Raises:
-        ValueError: if the name is none of these, see `check_model_name`, or is not timm's although a file is given.
+        ValueError: if the name is none of these, or is not timm's although a file is given.
         RuntimeError: if the weights cannot be loaded or do not fit.
     """
     own = {} if weights is None else with_weights(name, weights)
@@ -89,15 +88,11 @@ def naming_load_errors(name: str) -> Iterator[None]:
 
 
 def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
-    """Return the arguments of `timm.create_model` that load a file of weights instead of a tag's.
+    """Return the arguments of `timm.create_model` that load a .safetensors or .pth file of weights instead of a tag's.
 
-    Args:
-        name: a name that timm knows. With masks, the file holds what its tag holds: a standard network's weights for
-            a tag "from_*", which are then converted, and weights that carry their sigmas for a tag "gm_*".
-        weights: .safetensors file, or a .pth file of tensors.
-
-    Raises:
-        ValueError: when the name is not timm's, or the file does not exist or is not a state dict.
+    With masks, the file holds what the name's tag holds: a standard network's weights for a tag "from_*", which are
+    then converted, and weights that carry their sigmas for a tag "gm_*". ValueError for a name that timm does not know,
+    or a file that is not a state dict.
     """
     if not is_timm_name(name):
         raise ValueError(f"{name} has weights of its own: pass weights (--weights) with a name that timm knows.")
@@ -108,13 +103,10 @@ def with_weights(name: str, weights: str | Path) -> dict[str, Any]:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a weight file.
-
-    Args:
-        path: .safetensors file, or a .pth file of tensors; a training checkpoint may hold them under "model".
+    """Return the tensors of a .safetensors file or a .pth file, in which a training may hold them under "model".
 
     Raises:
-        ValueError: for a file that is not such a file.
+        ValueError: for another file.
     """
     try:
         return dict(load_state_dict(str(path), weights_only=True))
@@ -126,11 +118,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         ) from error
 
 
-def hub_config(name: str) -> dict[str, Any]:
-    """Return the config.json of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
-    return json.loads(hub_file(name, CONFIG_NAME).read_text(encoding="utf-8"))
-
-
 def hub_file(name: str, file: str) -> Path:
     """Return a file of a Hub repository, named as `open_model` takes it; errors are the Hub's."""
     repo_id, _, revision = name.removeprefix(_HUB_PREFIX).partition("@")
@@ -138,8 +125,9 @@ def hub_file(name: str, file: str) -> Path:
 
 
 def _from_hub(hub_id: str) -> nn.Module:
-    repo_id, _, revision = hub_id.partition("@")
-    if hub_config(hub_id).get("gmconv"):  # converted after it was built, which timm cannot repeat
+    config = json.loads(hub_file(hub_id, CONFIG_NAME).read_text(encoding="utf-8"))
+    if config.get("gmconv"):  # converted after it was built, which timm cannot repeat
+        repo_id, _, revision = hub_id.partition("@")
         files = [CONFIG_NAME, WEIGHTS_NAME]
         return load(snapshot_download(repo_id, revision=revision or None, allow_patterns=files))
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from .describe import CONFIG_NAME, WEIGHTS_NAME
+from .config import CONFIG_NAME, WEIGHTS_NAME
 
 __all__ = ["check_target"]
 
@@ -17,7 +17,7 @@ def check_target(
     inputs: Iterable[str | Path] = (),
     overwrite: bool = False,
 ) -> None:
-    """Refuse to write where something else would be lost, before any work is done.
+    """Refuse, with a ValueError, to write where something else would be lost, before any work is done.
 
     Args:
         target: file or folder that will be written; it need not exist.
@@ -25,10 +25,6 @@ def check_target(
         writes: names that will be written into a folder; None for a target that is a file.
         inputs: files and folders that are read; they are protected even with ``overwrite``.
         overwrite: allow a file that exists, or a folder that holds a network or files of other names.
-
-    Raises:
-        ValueError: if the target is an input, exists and may not be overwritten, is a file instead of a folder or the
-            reverse, or cannot be written.
     """
     path = Path(target)
     if path.exists():

@@ -17,7 +17,7 @@ from ..images.hub_datasets import find_columns, is_text
 from ..images.pixels import UnreadableImageError
 from ..wording import listed
 
-__all__ = ["Sample", "Shards", "described", "open_shards"]
+__all__ = ["Sample", "Shards", "described", "hub_shards", "tar_shards"]
 
 # Rows of a Hugging Face dataset that are read at once
 _ROWS = 64
@@ -33,13 +33,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """Files of images that are read from beginning to end.
+    """Files of images that are read from beginning to end, their number of images, and the classes' names, if any.
 
-    Attributes:
-        count: number of images in all shards.
-        class_names: class names that the labels index; None if the classes have no names.
-        files: functions that read one shard each. They yield an error for an image that cannot be used, and for the
-            missing rest of a truncated shard.
+    Each file is a function that reads it. It yields an error for an image that cannot be used, and for the missing rest
+    of a truncated shard.
     """
 
     count: int
@@ -47,55 +44,15 @@ class Shards:
     files: Sequence[Callable[[], Iterator[Sample | UnreadableImageError]]]
 
 
-def open_shards(
-    data: str,
-    *,
-    root: str | Path | None,
-    split: str,
-    count: int | None = None,
-    classes: Sequence[str] | None = None,
-    columns: tuple[str | None, str | None] = (None, None),
-) -> Shards:
-    """Find the shards that a name stands for.
-
-    Args:
-        data: "wds/NAME" or "hfids/NAME".
-        root: for wds/ the folder or address of the shards, for hfids/ the cache.
-        split: name of a split; for wds/ also timm's pattern "name-{00..09}.tar|COUNT".
-        count: number of images; None if the split or an index contains it.
-        classes: class names in the order of the labels, for text labels.
-        columns: image and label column of hfids/; None to find them by their features.
-
-    Raises:
-        ValueError: when the shards, their number of images, the split, a column or a package is missing.
-    """
-    prefix, _, name = data.partition("/")
-    try:
-        shards = (
-            _tar(data, root, split, count) if prefix.lower() == "wds" else _hub(name, root, split, classes, columns)
-        )
-    except (AssertionError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{data} in {root or 'no folder'}, split {split!r}: {error or type(error).__name__}. Check --data-dir and "
-            "the split (--train-split, --val-split; in validation --split)."
-        ) from error
-    if not (count or shards.count):
-        raise ValueError(
-            f"{data}, split {split!r}: the number of images is unknown, so lost images would not be noticed. Pass it "
-            "as --train-count and --val-count (in validation as --num-samples). For wds/ it may also be part of the "
-            "split, as in 'NAME-{00..09}.tar|COUNT', or be stored in an _info.json next to the shards."
-        )
-    return Shards(count or shards.count, shards.class_names, shards.files)
-
-
-def _tar(data: str, root: str | Path | None, split: str, count: int | None) -> Shards:
+def tar_shards(data: str, root: str | Path | None, split: str, count: int | None) -> Shards:
+    """Find the shards of "wds/NAME" in a folder or at an address; the split may be timm's "name-{00..09}.tar|COUNT"."""
     info: Any = create_dataset(data, root=str(root or ""), split=split, num_samples=count).reader  # type: ignore[union-attr]
     paths = [os.path.join(info.root, name) for name in info.split_info.filenames]
     # others are addresses, or commands to read from
     if missing := [path for path in paths if ":" not in path and not os.path.isfile(path)]:
         raise FileNotFoundError(f"the shards {listed(missing)} do not exist")
     files = [partial(_read_tar, path, info.split_info.alt_label) for path in paths]
-    return Shards(int(info.num_samples or 0), None, files)
+    return Shards(count or int(info.num_samples or 0), None, files)
 
 
 def _read_tar(path: str, label_key: str) -> Iterator[Sample | UnreadableImageError]:
@@ -128,13 +85,16 @@ def _read_tar(path: str, label_key: str) -> Iterator[Sample | UnreadableImageErr
     yield from lost
 
 
-def _hub(
+def hub_shards(
     name: str,
     cache: str | Path | None,
     split: str,
-    classes: Sequence[str] | None,
-    columns: tuple[str | None, str | None],
+    *,
+    count: int | None = None,
+    classes: Sequence[str] | None = None,
+    columns: tuple[str | None, str | None] = (None, None),
 ) -> Shards:
+    """Find the files of a Hugging Face dataset; text labels are names of classes, and columns may be found."""
     from datasets import Image as ImageColumn
     from datasets import load_dataset_builder
 
@@ -152,7 +112,8 @@ def _hub(
     place = {text: index for index, text in enumerate(names)} if is_text(feature) else {}
     read = partial(_read_hub, name, rows, (image, label), place, getattr(builder, "token", None))
     known = (builder.info.splits or {}).get(split)
-    return Shards(known.num_examples if known else 0, names or None, [partial(read, n) for n in range(rows.num_shards)])
+    count = count or (known.num_examples if known else 0)
+    return Shards(count, names or None, [partial(read, shard) for shard in range(rows.num_shards)])
 
 
 def _read_hub(

@@ -13,8 +13,6 @@ from .settings import ValidationRow, ValidationSettings
 from .validate import find_models, is_pattern
 
 __all__ = [
-    "IMAGENET_IMAGES",
-    "TOLERANCE",
     "Comparison",
     "check_full_imagenet",
     "compare",
@@ -25,23 +23,16 @@ __all__ = [
     "wilson_interval",
 ]
 
-IMAGENET_IMAGES, TOLERANCE = 50_000, 0.1
+_IMAGENET_IMAGES, _TOLERANCE = 50_000, 0.1
 _DATASET = "ImageNet-1k validation"
 _Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One documented number and what was measured.
+    """A documented top-1 or top-5 accuracy, who documents it, and what was measured, in percent.
 
-    Attributes:
-        model: its name.
-        metric: "top1" or "top5".
-        documented: percent.
-        origin: who documents it.
-        measured: percent; None for a model that failed.
-        interval: Wilson's 95 % interval of what was measured, in percent.
-        problem: why it does not agree; empty where it does.
+    `measured` and its 95 % interval are None for a model that failed; `problem` is empty where both agree.
     """
 
     model: str
@@ -62,7 +53,7 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
 
 
 def documented_metric(spec: WeightSpec) -> Metric | None:
-    """What a spec documents on ImageNet: its own measurement, else its source's; None for neither."""
+    """Return what a spec documents on ImageNet: its own measurement, else its source's; None for neither."""
     metric = spec.measured or spec.upstream
     return metric if metric is not None and metric.dataset == _DATASET else None
 
@@ -70,27 +61,18 @@ def documented_metric(spec: WeightSpec) -> Metric | None:
 def documented_models(models: Sequence[str] = ()) -> list[str]:
     """Return the names with tags of models that have a documented ImageNet accuracy, by names or patterns; all without.
 
-    Models that match a pattern but are not documented are left out.
-
-    Raises:
-        ValueError: when a name is not documented, or no model that matches a pattern is.
+    Models that match a pattern but are not documented are left out; ValueError for a name, or a pattern, without any.
     """
-    if not models:
-        return [name for name, spec in SPECS.items() if documented_metric(spec) is not None]
     found: list[str] = []
     unknown: list[str] = []
-    for model in models:
-        if is_pattern(model):
-            matching = [name for name in find_models(model) if name in SPECS and documented_metric(SPECS[name])]
-            found += matching
-            unknown += [] if matching else [model]
-            continue
+    for model in models or SPECS:
         try:
-            spec = get_spec(model)
+            names = find_models(model) if is_pattern(model) else [get_spec(model).name]
         except ValueError:
-            unknown.append(model)
-            continue
-        (found if documented_metric(spec) is not None else unknown).append(spec.name)
+            names = []
+        known = [name for name in names if name in SPECS and documented_metric(SPECS[name]) is not None]
+        found += known
+        unknown += [model] if models and not known else []
     if unknown:
         raise ValueError(
             f"no ImageNet accuracy is documented for {', '.join(unknown)}: leave it out of --model, or leave "
@@ -100,44 +82,43 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
 
 
 def test_sized(models: Sequence[str]) -> list[str]:
-    """The models whose documented number was measured at their test size, as its origin says ("..., at 224")."""
-    return [name for name in models if _at_test_size(SPECS[name])]
+    """Return the models whose documented number was measured at their test size, as its origin says ("..., at 224")."""
+    found = []
+    for name in models:
+        spec, metric = SPECS[name], documented_metric(SPECS[name])
+        said = re.search(r"\bat (\d+)$", metric.origin) if metric is not None else None
+        sizes = spec.input_size[1], (spec.test_input_size or spec.input_size)[1]
+        if said is not None and sizes[0] != int(said[1]) == sizes[1]:
+            found.append(name)
+    return found
 
 
 def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> str:
-    """Check that documented numbers can be compared with a measurement, before anything is evaluated.
+    """Check that documented numbers can be compared with a measurement; return how the order of the classes is known.
 
-    Returns:
-        How the order of the classes is known.
-
-    Raises:
-        ValueError: for another number of images or other classes, or preprocessing that is not the models' own.
+    ValueError for another number of images, other classes, or preprocessing or weights that are not the models' own.
     """
     if settings.overrides or settings.test_input_size:
         names = [*settings.overrides, *(["test_input_size"] if settings.test_input_size else [])]
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
     if settings.weights is not None:
         raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
-    if source.count != IMAGENET_IMAGES:
+    if source.count != _IMAGENET_IMAGES:
         raise ValueError(
-            f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {IMAGENET_IMAGES:,}."
+            f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {_IMAGENET_IMAGES:,}."
         )
     return check_imagenet_classes(source)
 
 
 def compare(rows: Sequence[ValidationRow]) -> list[Comparison]:
     """Compare every documented number, of models that `documented_models` returned, with the measured one."""
-    return [
-        _compare(row, metric, name)
-        for row in rows
-        if (metric := documented_metric(SPECS[row.model])) is not None
-        for name in ("top1", "top5")
-        if getattr(metric, name) is not None
-    ]
+    names: tuple[Literal["top1", "top5"], ...] = ("top1", "top5")
+    metrics = [(row, metric) for row in rows if (metric := documented_metric(SPECS[row.model])) is not None]
+    return [_compare(row, metric, name) for row, metric in metrics for name in names if getattr(metric, name)]
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
-    """One line per comparison, under a heading."""
+    """Return one line per comparison, under a heading."""
     width = max(len("model"), *(len(item.model) for item in comparisons))
     lines = [f"{'model':{width}}  metric  documented  measured  95 % interval     verdict"]
     for item in comparisons:
@@ -157,16 +138,8 @@ def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) 
     correct, count = getattr(row.score, name), row.score.count
     measured = 100 * correct / count
     off = round(measured - documented, 6)
-    problem = f"off by {off:+.3f} points" if abs(off) > TOLERANCE else ""
-    if count != IMAGENET_IMAGES:
-        problem = f"{count:,} images instead of {IMAGENET_IMAGES:,}"
+    problem = f"off by {off:+.3f} points" if abs(off) > _TOLERANCE else ""
+    if count != _IMAGENET_IMAGES:
+        problem = f"{count:,} images instead of {_IMAGENET_IMAGES:,}"
     interval = wilson_interval(correct, count)
     return Comparison(row.model, name, documented, metric.origin, measured, interval, problem)
-
-
-def _at_test_size(spec: WeightSpec) -> bool:
-    metric = documented_metric(spec)
-    said = re.search(r"\bat (\d+)$", metric.origin) if metric is not None else None
-    if said is None or spec.test_input_size is None:
-        return False
-    return int(said[1]) == spec.test_input_size[1] != spec.input_size[1]

@@ -1,18 +1,20 @@
 """A whole validation: find images and models, evaluate, compare with what is documented, and say how it went."""
 
+import datetime
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from ..engine.allocator import keep_freed_memory
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, SUMMARY_NAME
+from ..files.records import RESULTS_NAME, SUMMARY_NAME, Summary, environment, write_results
 from ..images.image_source import ImageSource
 from . import documented
 from .settings import ValidationRow, ValidationSettings
-from .validate import find_models, validate
+from .validate import find_models, validate_one
 
 with needs_extra("train"):
     from accelerate import Accelerator
@@ -22,16 +24,14 @@ __all__ = ["REPORT_FILES", "ValidationReport", "result_table", "run_validation"]
 
 # What is written into an output folder.
 REPORT_FILES = (SUMMARY_NAME, RESULTS_NAME)
+_VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """The outcome of `run_validation`.
+    """The outcome of `run_validation`: a row per model, and tables for the terminal in the first process.
 
-    Attributes:
-        rows: one per model.
-        text: tables for the terminal; empty in all processes but the first.
-        ok: no model failed and, when verifying, every documented number was met.
+    It is ok if no model failed and, when verifying, every documented number was met.
     """
 
     rows: list[ValidationRow]
@@ -60,7 +60,7 @@ def run_validation(
             repositories. With ``verify``, an empty list stands for all models with a documented accuracy.
         source: the images, as `gmconv_zoo.data.eval_data.open_eval_data` opens them.
         settings: settings of the evaluation; None for their defaults.
-        output: folder for summary.csv and results.json; None to write nothing.
+        output: folder for summary.csv and results.json, written anew after every model; None to write nothing.
         verify: compare with documented accuracies; the images must be the whole ImageNet-1k validation set.
         cpu: use the CPU even if there is a GPU.
 
@@ -70,7 +70,8 @@ def run_validation(
     Raises:
         TypeError: for a single name in place of a list, or a folder in place of a source.
         ValueError: for names, data or settings that cannot be used.
-        OSError: if the output cannot be written.
+        BadImagesError, LoaderError: when images cannot be read; what was evaluated before is on disk.
+        OSError: when the output cannot be written; nothing has been evaluated then.
     """
     if not models and not verify:
         raise ValueError("no model: pass a name, a pattern, a folder or a Hub repository (--model).")
@@ -87,7 +88,17 @@ def run_validation(
     if settings.weights is not None and len(found) != 1:
         raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
     (found,) = broadcast_object_list([found])  # a running training may have written a checkpoint in between
-    rows = validate(found, source, settings, output=output, accelerator=accelerator, test_sized=sized)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    folder = output if accelerator.is_main_process else None
+    summary, rows = Summary(folder), list[ValidationRow]()
+    versions = {key: value for key, value in environment().items() if key in _VERSIONS}
+    _write(folder, rows, source, settings, accelerator)
+    for name in found:
+        own = replace(settings, test_input_size=True) if name in sized else settings
+        rows.append(validate_one(name, source, own, accelerator))
+        summary.append({**rows[-1].to_dict(), "dataset": source.name, **versions})
+        _write(folder, rows, source, settings, accelerator)
     comparisons = documented.compare(rows) if verify else []
     ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)
     text = result_table(rows)
@@ -111,6 +122,26 @@ def result_table(rows: Sequence[ValidationRow]) -> str:
         lines.append(f"{line}  {row.bad} bad images left out" if row.bad else line)
         lines += [f"{'':{width}}  left out: {name}" for name in row.details.get("bad_images", ())]
     return "\n".join(lines)
+
+
+def _write(
+    folder: str | Path | None,
+    rows: Sequence[ValidationRow],
+    source: ImageSource,
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+) -> None:
+    if folder is None:
+        return
+    record = {
+        "dataset": source.name,
+        "date": datetime.date.today().isoformat(),
+        "settings": asdict(settings),
+        "processes": accelerator.num_processes,
+        "device": str(accelerator.device),
+        "results": [row.to_dict() for row in rows],
+    }
+    write_results(folder, record)
 
 
 def _accelerator(cpu: bool) -> Accelerator:

@@ -1,6 +1,5 @@
 """How models are evaluated, and what comes out for each."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,8 +27,6 @@ class ValidationSettings:
         crop_pct: share of the side that the central crop keeps.
         crop_mode: how the crop is taken.
         interpolation: how images are resized.
-        mean: mean of each channel, for images in [0, 1].
-        std: standard deviation of each channel.
         weights: .safetensors or .pth file with weights of your own, for one model that timm knows.
     """
 
@@ -46,8 +43,6 @@ class ValidationSettings:
     crop_pct: float | None = None
     crop_mode: Literal["center", "squash", "border"] | None = None
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
     weights: str | None = None
 
     def __post_init__(self) -> None:
@@ -59,29 +54,19 @@ class ValidationSettings:
                 raise ValueError(f"{name}={value}: pass at least {least}.")
         if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
             raise ValueError(f"crop_pct={self.crop_pct}: pass a share of the side in (0, 1].")
-        for name, limit in {"mean": -math.inf, "std": 0.0}.items():
-            values = getattr(self, name)
-            if values is not None and not all(limit < value < math.inf for value in values):
-                above = " above 0" if name == "std" else ""
-                raise ValueError(f"{name}={values}: pass finite numbers{above} (--{name}).")
 
     @property
     def overrides(self) -> dict[str, Any]:
         """The preprocessing that is not the model's own."""
-        names = ("image_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+        names = ("image_size", "crop_pct", "crop_mode", "interpolation")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """The outcome for one model.
+    """The outcome for one model: the counts, how many images could not be read, and details for the record.
 
-    Attributes:
-        model: its name.
-        score: the counts; None for a model that failed.
-        error: why it failed; empty otherwise.
-        bad: images left out because they could not be read.
-        details: preprocessing, batch size, time and the like, for the record.
+    A model that failed has no score, but an error.
     """
 
     model: str

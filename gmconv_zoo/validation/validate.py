@@ -1,10 +1,8 @@
-"""Evaluate any number of models on one set of images; a model that fails keeps its row."""
+"""Evaluate one model, and find the models that a name means."""
 
 import dataclasses
-import datetime
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,9 @@ from ..classify.networks import find_checkpoints, open_together
 from ..conversion import fuse
 from ..data.class_order import class_outputs
 from ..data.eval_images import EvalImages, EvalStream
-from ..engine.allocator import keep_freed_memory
 from ..engine.evaluate import LoaderError, evaluate
 from ..engine.precision import PRECISIONS
 from ..extras import needs_extra
-from ..files.records import Summary, environment, write_results
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import mode_for
@@ -35,23 +31,17 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils.memory import clear_device_cache
 
-__all__ = ["eval_images", "find_models", "is_pattern", "validate"]
+__all__ = ["eval_images", "find_models", "is_pattern", "validate_one"]
 
 _logger = logging.getLogger(__name__)
 
-_VERSIONS = ("gmconv_zoo", "commit", "torch", "timm", "gpu", "processor")
-
 
 def find_models(name: str) -> list[str]:
-    """Return what a name means: names for `open_model`, and paths of checkpoints.
+    """Return what a name means: names for `open_model`, and paths of checkpoints; ValueError if nothing matches.
 
-    Args:
-        name: a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved networks
-            in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
-            `open_model` takes.
-
-    Raises:
-        ValueError: when nothing matches.
+    The name may be a pattern of timm names such as "gmconv_*" or "gmconv_resnet18.*"; a folder that holds saved
+    networks in its own folders; the folder of a run that has not ended, or of checkpoints; a checkpoint; or anything
+    `open_model` takes.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -84,68 +74,31 @@ def _in_folder(folder: Path) -> list[str]:
     return [str(path) for path in find_checkpoints(folder)]
 
 
-def validate(
-    models: Sequence[str],
-    source: ImageSource,
-    settings: ValidationSettings,
-    *,
-    output: str | Path | None = None,
-    accelerator: Accelerator | None = None,
-    test_sized: Sequence[str] = (),
-    progress: bool = True,
-) -> list[ValidationRow]:
-    """Evaluate models one after the other.
-
-    Args:
-        models: names for `open_model`.
-        source: the images.
-        settings: the same for all models.
-        output: folder for summary.csv and results.json, written anew after every model; None to write nothing.
-        accelerator: processes and device; None for accelerate's own choice.
-        test_sized: names of models to evaluate at their test size whatever the settings say.
-        progress: show a bar.
-
-    Returns:
-        One row per model, the same in every process.
+def validate_one(
+    name: str, source: ImageSource, settings: ValidationSettings, accelerator: Accelerator
+) -> ValidationRow:
+    """Evaluate a model, named as `open_model` takes it; where it fails, the row says why, in every process.
 
     Raises:
-        BadImagesError: when an image cannot be read; what was evaluated before is on disk.
-        LoaderError: when one of several processes gets no images, for another reason; likewise.
-        OSError: when the output cannot be written; nothing has been evaluated then.
+        BadImagesError: when an image cannot be read.
+        LoaderError: when one of several processes gets no images, for another reason.
     """
-    accelerator = accelerator or Accelerator()
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
-    writes = output is not None and accelerator.is_main_process
-    summary = Summary(output if writes else None)
-    if output is not None and writes:
-        _write(output, [], source, settings, accelerator)
-    versions = {key: value for key, value in environment().items() if key in _VERSIONS}
-    rows: list[ValidationRow] = []
-    for name in models:
-        own = dataclasses.replace(settings, test_input_size=settings.test_input_size or name in test_sized)
-        rows.append(_validate_one(name, source, own, accelerator, progress))
-        summary.append({**rows[-1].to_dict(), "dataset": source.name, **versions})
-        if output is not None and writes:
-            _write(output, rows, source, settings, accelerator)
-    return rows
-
-
-def _validate_one(
-    name: str, source: ImageSource, settings: ValidationSettings, accelerator: Accelerator, progress: bool
-) -> ValidationRow:
     details: dict[str, Any] = {}
     try:
         model = open_together(name, settings.weights)
         model = fuse(model) if settings.fuse else model
         config = _data_config(model, settings)
-        details |= {key: _plain(config[key]) for key in ("input_size", "crop_pct", "crop_mode", "interpolation")}
+        details["input_size"] = "x".join(map(str, config["input_size"]))
+        details |= {key: config[key] for key in ("crop_pct", "crop_mode", "interpolation")}
         images = eval_images(source, model, config)
-        model = _placed(model, settings, accelerator)
-        bar = name if progress else ""
+        model = model.eval().to(accelerator.device)
+        if settings.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.compile:
+            model = torch.compile(model)  # type: ignore[assignment]
         started = time.perf_counter()
         outputs = int(getattr(model, "num_classes", 0))
-        answers, batch_size = _answers(model, images, settings, accelerator, bar)
+        answers, batch_size = _answers(name, model, images, settings, accelerator)
         score, bad = answers.score, answers.bad
         seconds = time.perf_counter() - started
         left_out = source.count - score.count if source.stream else len(bad)
@@ -179,17 +132,10 @@ def _validate_one(
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:
-    args, channels = settings.overrides, data_config(model)["input_size"][0]
+    args = settings.overrides
     if side := args.pop("image_size", None):
-        args["input_size"] = (channels, side, side)
-    statistics = {name: _by_channel(name, args.pop(name), channels) for name in ("mean", "std") if name in args}
-    return data_config(model, args=args, use_test_size=settings.test_input_size) | statistics
-
-
-def _by_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
-        raise ValueError(f"{name}={values}: pass one number, or one for each of the {channels} channels (--{name}).")
-    return tuple(values) * (channels // len(values))
+        args["input_size"] = (data_config(model)["input_size"][0], side, side)
+    return data_config(model, args=args, use_test_size=settings.test_input_size)
 
 
 def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:
@@ -201,36 +147,23 @@ def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -
     return kind(source, transform, shape=shape, outputs=outputs)
 
 
-def _placed(model: nn.Module, settings: ValidationSettings, accelerator: Accelerator) -> nn.Module:
-    model = model.eval().to(accelerator.device)
-    if settings.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return torch.compile(model) if settings.compile else model  # type: ignore[return-value]
-
-
 def _answers(
+    name: str,
     model: nn.Module,
     images: EvalImages | EvalStream,
     settings: ValidationSettings,
     accelerator: Accelerator,
-    bar: str,
 ) -> tuple[Answers, int]:
     """What the model answers, and the batch size that fitted."""
     batch_size, dtype = settings.batch_size, PRECISIONS[settings.precision]
     autocast = nullcontext() if dtype is None else torch.autocast(accelerator.device.type, dtype)
+    options: dict[str, Any] = {"accelerator": accelerator, "channels_last": settings.channels_last, "progress": name}
     while True:
         answers = Answers(images, skip_bad=settings.skip_bad)
         loader = accelerator.prepare(DataLoader(images, batch_size, num_workers=settings.workers))
         try:
             with autocast:
-                evaluate(
-                    model,
-                    loader,
-                    answers,
-                    accelerator=accelerator,
-                    channels_last=settings.channels_last,
-                    progress=bar,
-                )
+                evaluate(model, loader, answers, **options)
             return answers, batch_size
         except MemoryError:
             if not settings.retry or batch_size == 1:
@@ -238,27 +171,3 @@ def _answers(
         clear_device_cache(garbage_collection=True)
         batch_size //= 2
         _logger.warning("not enough memory: trying again with batch size %d", batch_size)
-
-
-def _write(
-    output: str | Path,
-    rows: list[ValidationRow],
-    source: ImageSource,
-    settings: ValidationSettings,
-    accelerator: Accelerator,
-) -> None:
-    write_results(
-        output,
-        {
-            "dataset": source.name,
-            "date": datetime.date.today().isoformat(),
-            "settings": dataclasses.asdict(settings),
-            "processes": accelerator.num_processes,
-            "device": str(accelerator.device),
-            "results": [row.to_dict() for row in rows],
-        },
-    )
-
-
-def _plain(value: Any) -> Any:
-    return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value

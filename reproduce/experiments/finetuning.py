@@ -37,7 +37,7 @@ from gmconv_zoo.engine.freeze import freeze_parts
 from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.engine.task import FitOptions
 from gmconv_zoo.files.records import environment
-from gmconv_zoo.images.image_source import ImageSource, PartReader
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.models._names import plain_name
 
 from .datasets import write_folder
@@ -69,7 +69,7 @@ def _finetune(wanted: FinetuningRun, images: ImageData, weights: str | None, *, 
     loaders = make_loaders(net, images, recipe, seed=wanted.seed, drop_last=True, accelerator=accelerator)
     options = FitOptions(seed=wanted.seed, val_every=val_every, progress=False)
     began = time.perf_counter()
-    result = fit_classifier(net, loaders.train, loaders.val, recipe, options, accelerator=accelerator)
+    result = fit_classifier(net, loaders, recipe, options, accelerator=accelerator)
     best, found = best_row(result.rows, "top1"), environment()
     return replace(
         wanted,
@@ -120,7 +120,7 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
         by_class.setdefault(label, []).append(index)
     drawn = random.Random(seed)
     chosen = [index for members in by_class.values() for index in sorted(drawn.sample(members, per_class))]
-    return replace(source, reader=PartReader(source.reader, chosen))
+    return source.part(chosen)
 
 
 def _digits_folder(folder: Path) -> Path:

@@ -23,18 +23,15 @@ def test_rows_are_true_classes_and_columns_predicted_ones():
 
 
 def test_recall_is_of_the_true_images_and_precision_of_the_predicted_ones():
-    rows = class_table(torch.tensor([[0, 2, 0], [0, 1, 0], [1, 0, 2]]), ["a", "b", "c"], torch.tensor([0, 2, 2, 2]))
+    matrix = torch.tensor([[0, 2, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]])
+    rows = class_table(matrix, ["a", "b", "c", "d"], torch.tensor([0, 2, 2, 2]))
     assert [list(row.values()) for row in rows] == [
         ["a", 1, 2, 0, 0.0, 0.0],
         ["b", 0, 1, 1, 100.0, 33.33],
         ["c", 3, 3, 2, 66.67, 100.0],
+        ["d", 0, 0, 0, None, None],
     ]
     assert list(rows[0]) == ["class", "train_images", "val_images", "correct", "recall_percent", "precision_percent"]
-
-
-def test_percentage_of_nothing_is_none():
-    (_, row) = class_table(torch.tensor([[1, 0], [0, 0]]), ["a", "b"], torch.tensor([0]))
-    assert (row["recall_percent"], row["precision_percent"]) == (None, None)
 
 
 def test_written_matrix_names_both_sides(tmp_path):

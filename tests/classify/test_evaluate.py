@@ -23,14 +23,16 @@ def test_counts_equal_a_plain_loop_for_any_batch_size(batch_size):
         top5 += rank < 5
     assert 0 < top1 < top5 < 37
     loader = DataLoader(TensorDataset(logits, labels), batch_size)
-    assert score(nn.Identity(), loader) == Score(37, top1, top5)
+    found = score(nn.Identity(), loader)
+    assert (found, found.top1_percent, found.top5_percent) == (Score(37, top1, top5), 100 * top1 / 37, 100 * top5 / 37)
 
 
-def test_fewer_than_five_classes_count_all_as_top5():
+def test_fewer_than_five_classes_count_all_as_top5_and_nan_counts_as_wrong():
     logits, labels = problem(classes=3)
     found = score(nn.Identity(), [(logits, labels)])
     assert found.top5 == found.count
     assert found.top1 < found.count
+    assert score(nn.Identity(), [(torch.full_like(logits, float("nan")), labels)]) == Score(37, 0, 0)
 
 
 @pytest.mark.parametrize("label", range(10))
@@ -38,11 +40,6 @@ def test_with_equal_logits_the_predicted_class_is_the_one_that_counts_as_first(l
     answers = Answers()
     answers.update(answers.rows(torch.zeros(1, 10), torch.tensor([label])))
     assert answers.score.top1 == int(answers.predicted[0] == label)
-
-
-def test_nan_logits_count_as_wrong():
-    logits, labels = problem()
-    assert score(nn.Identity(), [(torch.full_like(logits, float("nan")), labels)]) == Score(37, 0, 0)
 
 
 def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
@@ -54,11 +51,6 @@ def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
     assert score(net, [(logits, labels)]) == expected
     assert (net.training, net[0].training, net[1].training) == (True, False, True)
     assert torch.equal(net[0].running_mean, statistics)
-
-
-def test_percentages():
-    found = Score(200, 150, 190)
-    assert (found.top1_percent, found.top5_percent) == (75.0, 95.0)
 
 
 def test_empty_loader_is_refused():

@@ -14,15 +14,14 @@ from gmconv_zoo import convert
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.classify.task import balanced_weights
 from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.saving.label_names import label_names
+from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
-from gmconv_zoo.validation.validate import validate
 from tests import launch
 from tests.images.image_folders import make_folder
 
@@ -48,12 +47,6 @@ def finished(tmp_path_factory):
     return root, done.stdout
 
 
-def test_every_file_of_a_run_follows_the_umask(finished, tmp_path):
-    (tmp_path / "usual").touch()
-    files = [path for path in (finished[0] / "out").rglob("*") if path.is_file()]
-    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
-
-
 def test_two_hundred_images_are_learned(finished):
     root, said = finished
     results = json.loads((root / "out" / "results.json").read_text())
@@ -64,6 +57,9 @@ def test_two_hundred_images_are_learned(finished):
     assert said.splitlines()[-1] == f'load: timm.create_model("local-dir:{root / "out"}", pretrained=True)'
     assert results["recipe"] == FINETUNE.override(batch_size=16, lr=results["recipe"]["lr"]).to_dict()
     assert "3 classes, 161 training images and 39 validation images (split made here)" in said
+    (root / "usual").touch()  # every file follows the umask
+    files = [path for path in (root / "out").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(root / "usual").stat().st_mode}
 
 
 @pytest.mark.slow
@@ -81,7 +77,7 @@ def test_two_hundred_images_are_finetuned_at_224_with_the_defaults(tmp_path, gmc
     tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert tuned.pretrained_cfg["input_size"] == (3, 224, 224)
     source = open_eval_data(tmp_path / "images", split="train")
-    (row,) = validate([str(tmp_path / "out")], source, ValidationSettings(workers=0), progress=False)
+    (row,) = run_validation([str(tmp_path / "out")], source, ValidationSettings(workers=0), cpu=True).rows
     assert row.score.top1_percent > 80
 
 
@@ -125,10 +121,6 @@ def test_bad_images_are_named_and_skipped_only_when_asked(tmp_path):
         assert {Path(text.split(" (")[0]).name for text in result.skipped} == {"0.png", "1.png"}
         assert len(json.loads((out / "results.json").read_text())["skipped_images"]) == 2
     assert "truncated" in str(error.value) or "not an image" in str(error.value)
-
-
-def test_class_left_without_readable_images_is_refused(tmp_path):
-    images = make_folder(tmp_path / "images", 24)
     for path in (images / "owl").iterdir():
         path.write_text("")
     with pytest.raises(ValueError, match=r"the classes owl have no readable training image"):
@@ -148,14 +140,6 @@ def test_accumulated_batches_share_the_batch_size(tmp_path):
         run(images, tmp_path / "3", accelerator=default_accelerator(gradient_accumulation_steps=3))
 
 
-def test_output_inside_the_data_is_refused_before_training(tmp_path):
-    images = make_folder(tmp_path / "images", 12)
-    for resume in (False, True):
-        with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {images}_output"):
-            run(images, images / "out", resume=resume)
-    assert not (images / "out").exists()
-
-
 def test_earlier_run_is_not_overwritten_and_goes_on_when_asked(tmp_path):
     images = make_folder(tmp_path / "images", 24)
     first = run(images, tmp_path / "out")
@@ -166,6 +150,9 @@ def test_earlier_run_is_not_overwritten_and_goes_on_when_asked(tmp_path):
     with pytest.raises(ValueError, match="from another run: model"):
         run(images, tmp_path / "out", "gmconv_cifar_resnet20", resume=True)
     assert run(images, tmp_path / "out", resume=True).score == first.score
+    with pytest.raises(ValueError, match=rf"inside the data folder .*e\.g\. {images}_output"):
+        run(images, images / "out", resume=True)
+    assert not (images / "out").exists()
 
 
 def test_saved_folder_is_finetuned_to_other_classes(finished, tmp_path):
@@ -248,17 +235,6 @@ def test_start_that_cannot_be_had_is_refused_with_what_can(tmp_path, options, sa
     with pytest.raises(ValueError, match=said):
         run(make_folder(tmp_path / "images", 12), tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
-
-
-def test_unbalanced_classes_count_the_same(tmp_path):
-    images = make_folder(tmp_path / "images", 30)
-    for path in sorted((images / "cat").iterdir())[3:]:
-        path.unlink()
-    net = timm.create_model(NET, num_classes=3)
-    loaders = make_loaders(net, open_data(images), FINETUNE.override(batch_size=8))
-    weights = balanced_weights(loaders.train_labels, 3)
-    totals = torch.zeros(3).index_add(0, loaders.train_labels, weights[loaders.train_labels])
-    torch.testing.assert_close(totals, torch.full((3,), len(loaders.train_labels) / 3))
 
 
 def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(tmp_path):

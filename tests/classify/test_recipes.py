@@ -43,16 +43,12 @@ def test_paper_recipes_are_plain_sgd_that_decays_every_parameter(name):
     assert recipe.crop_padding == (4 if name.startswith("cifar") else 0)
 
 
-def test_finetuning_decays_no_sigma():
-    assert FINETUNE.sigma_weight_decay == 0
-    assert not FINETUNE.decay_norm_and_bias
-
-
-def test_random_weights_are_trained_with_statistics_of_each_batch_and_at_a_higher_rate():
+def test_finetuning_decays_no_sigma_and_random_weights_are_trained_at_a_higher_rate():
     pretrained, random = finetuning_recipe(1000, {}), finetuning_recipe(1000, {}, random_start=True)
     assert (pretrained, random) == (FINETUNE, FINETUNE_RANDOM)
     assert (pretrained.freeze_statistics, random.freeze_statistics) == (True, False)
     assert pretrained.lr < random.lr
+    assert (pretrained.sigma_weight_decay, pretrained.decay_norm_and_bias) == (0, False)
 
 
 @pytest.mark.parametrize(("images", "batch_size"), [(512, 64), (511, 32), (128, 16), (127, 8), (10, 8)])
@@ -64,20 +60,13 @@ def test_small_datasets_get_small_batches_and_lower_rates(images, batch_size):
     assert finetuning_recipe(images, {"batch_size": 48}) == FINETUNE.override(batch_size=48)
 
 
-def test_recipe_survives_json():
-    recipe = PAPER_RECIPES["cifar_resnet18"]
-    assert Recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
-
-
-def test_override_changes_only_what_is_named():
+def test_override_changes_only_what_is_named_and_a_recipe_survives_json():
     changed = FINETUNE.override(lr=0.2)
-    assert changed.lr == 0.2
-    assert changed.override(lr=FINETUNE.lr) == FINETUNE
-
-
-def test_override_refuses_an_unknown_field():
+    assert (changed.lr, changed.override(lr=FINETUNE.lr)) == (0.2, FINETUNE)
     with pytest.raises(ValueError, match=r"a recipe has no field learning_rate: its fields are .*weight_decay"):
         FINETUNE.override(learning_rate=0.1)
+    recipe = PAPER_RECIPES["cifar_resnet18"]
+    assert Recipe(**json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_plain_smoothed_and_weighted_losses_are_their_formulas():
     assert count == 6
     smoothed, _ = make_batch_loss(RECIPE.override(label_smoothing=0.3))(Pooled(), BATCH)
     torch.testing.assert_close(smoothed, (0.7 * of_label - 0.3 * logs.mean(1)).mean())
-    weights = balanced_weights(labels, 3)
+    weights = balanced_weights(labels)
     assert weights.tolist() == pytest.approx([6 / 9, 6 / 6, 6 / 3])
     weighted, _ = make_batch_loss(RECIPE, class_weights=weights)(Pooled(), BATCH)
     torch.testing.assert_close(weighted, (weights[labels] * of_label).mean())

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from gmconv_zoo.classify.loading import eval_batch
 from gmconv_zoo.classify.recipes import FINETUNE, FINETUNE_RANDOM, PAPER_RECIPES, Recipe, recipe_for
-from gmconv_zoo.classify.train import choose_recipe, train_by_recipe
+from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.accumulation import part_size
 from tests import launch
 from tests.images.image_folders import make_folder, make_splits
@@ -18,26 +18,13 @@ from tests.images.image_folders import make_folder, make_splits
 NET = "sgmconv_cifar_resnet20"
 
 
-@pytest.mark.parametrize(
-    ("model", "net"),
-    [
-        ("gmconv_resnet18.from_tv_in1k", "resnet18"),
-        ("resnet50", "resnet50"),
-        ("stdconv_alexnet", "alexnet"),
-        ("mobilenetv2_100.ra_in1k", "mobilenetv2"),
-        ("stdconv_cifar_resnet56", "cifar_resnet56"),
-    ],
-)
-def test_recipe_is_found_by_the_network_s_name(model, net):
-    assert recipe_for(model) is PAPER_RECIPES[net]
-
-
-def test_network_without_a_recipe_is_refused_and_may_borrow_one():
+def test_recipe_is_found_by_the_name_of_a_network_or_refused():
+    names = {"gmconv_resnet18.from_tv_in1k": "resnet18", "resnet50": "resnet50", "stdconv_alexnet": "alexnet"}
+    names |= {"mobilenetv2_100.ra_in1k": "mobilenetv2", "stdconv_cifar_resnet56": "cifar_resnet56"}
+    assert all(recipe_for(model) is PAPER_RECIPES[net] for model, net in names.items())
+    assert (recipe_for("finetune"), recipe_for("finetune", random_start=False)) == (FINETUNE_RANDOM, FINETUNE)
     with pytest.raises(ValueError, match=r"'convnext_tiny' is not one of .* recipes for \(cifar_resnet20.*--recipe"):
-        choose_recipe("convnext_tiny")
-    assert choose_recipe("convnext_tiny", "resnet50") is PAPER_RECIPES["resnet50"]
-    assert choose_recipe("convnext_tiny", "finetune") is FINETUNE_RANDOM
-    assert choose_recipe("convnext_tiny", "finetune", random_start=False) is FINETUNE
+        recipe_for("convnext_tiny")
 
 
 def test_shorter_run_moves_the_milestones():
@@ -150,8 +137,8 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("torch/cifar10", "torch/cifar10: pass data_dir (--data-dir)"),
-        ("torch/cifar11 --data-dir .", "torch/cifar11 in ., split 'train': "),
+        ("torch/cifar10", "torch/cifar10: pass the folder in which it is stored"),
+        ("torch/cifar11 --data-dir .", "torch/cifar11 in . (--data-dir), split 'train' (--train-split"),
         (
             "images --model-options colour=1",
             "sgmconv_cifar_resnet20 does not take the model options {'colour': 1} (--model-options): ",

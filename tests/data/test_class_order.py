@@ -31,6 +31,26 @@ def test_one_name_that_differs_is_refused_where_the_others_are_known():
         class_outputs(source(["N01440764", *WNIDS[1:]]), network([], 1000))
 
 
+@pytest.mark.parametrize(
+    ("names", "count", "said"),
+    [
+        (["cat", "dog", "fish"], 3, "3 of its 3 classes are unknown to the network"),
+        ([], 7, "has 3 classes, the network has 7 outputs"),
+        ([], 0, "has no classifier"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(names, count, said):
+    net = network(names)
+    net.num_classes = count
+    with pytest.raises(ValueError, match=said):
+        class_outputs(source(["apple", "pear", "plum"], ordered=False), net)
+
+
+def test_wordnet_ids_and_names_in_either_form_of_an_accent_are_matched():
+    assert class_outputs(source([WNIDS[17], WNIDS[999]], ordered=False), network([], 1000)) == [17, 999]
+    assert class_outputs(source(["caf\u00e9", "the\u0301"]), network(["th\u00e9", "cafe\u0301"])) == [1, 0]
+
+
 def test_names_that_are_all_unknown_are_taken_in_their_order_with_a_warning(caplog):
     assert class_outputs(source(["Katze", "Hund"]), network(["cat", "dog"])) == [0, 1]
     assert "the network knows none of its classes, e.g. ['Katze', 'Hund'], but ['cat', 'dog']" in caplog.text

@@ -52,7 +52,7 @@ def test_splits_may_be_chosen_and_sliced(tmp_path):
     folder = make_set(tmp_path, {"train": (10, 1), "extra": (6, 1), "validation": (3, 1)})
     data = opened(folder, train_split="extra", val_split="train[:50%]")
     assert (numbers(data.train), numbers(data.val)) == (list(range(6)), list(range(5)))
-    with pytest.raises(ValueError, match=r"split 'none': Unknown split"):
+    with pytest.raises(ValueError, match=r"split 'none' .*--val-split.*: Unknown split"):
         opened(folder, val_split="none")
 
 
@@ -71,13 +71,6 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     (tmp_path / "README.md").write_text((tmp_path / "card" / "README.md").read_text())
     with pytest.raises(ValueError, match=r"split 'test': labels \[-1\] are none of its 3 classes.*--val-split"):
         opened(folder)
-
-
-def test_splits_go_with_sets_that_have_them(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
-    ):
-        open_data(tmp_path, val_split="test")
 
 
 def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):

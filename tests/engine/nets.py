@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gmconv_zoo.classify.loading import Loaders
 from gmconv_zoo.classify.recipes import FINETUNE_RANDOM
 from gmconv_zoo.classify.task import fit_classifier
 from gmconv_zoo.data.tensors import TensorImages, tensor_loader
@@ -59,10 +60,11 @@ def write_weights(net: nn.Module, path: Path) -> None:
     save_file({key: value.contiguous() for key, value in net.state_dict().items()}, path)
 
 
-_RUN = ("accelerator", "class_weights", "callbacks", "run", "identity")
+_OF_LOADERS, _RUN = ("train_labels", "callbacks"), ("accelerator", "run", "identity")
 
 
 def train(net, train_loader, val_loader, recipe, **options):
     """`fit_classifier` without a progress bar; options that are not its own are those of `FitOptions`."""
-    own = {name: options.pop(name) for name in _RUN if name in options}
-    return fit_classifier(net, train_loader, val_loader, recipe, FitOptions(**{"progress": False, **options}), **own)
+    of_loaders, own = ({name: options.pop(name) for name in names if name in options} for names in (_OF_LOADERS, _RUN))
+    loaders = Loaders(train_loader, val_loader, **of_loaders)
+    return fit_classifier(net, loaders, recipe, FitOptions(**{"progress": False, **options}), **own)

@@ -4,8 +4,7 @@ import pytest
 from datasets import ClassLabel, Image, List, Value
 
 from gmconv_zoo.data.sources import open_data
-from gmconv_zoo.images.hub_datasets import find_columns, index_labels
-from gmconv_zoo.streams.open import StreamOptions, open_stream
+from gmconv_zoo.images.hub_datasets import find_columns
 from tests.data.test_sources import numbers, opened
 from tests.images.hugging_face import make_columns
 
@@ -29,21 +28,9 @@ def test_columns_are_found_by_their_features(features, found):
 @pytest.mark.parametrize(
     ("features", "given", "said"),
     [
-        (
-            {"img": Image(), "fine": KINDS, "coarse": KINDS},
-            {},
-            r"fine, coarse may each hold.*--label-column",
-        ),
-        (
-            {"left": Image(), "right": Image(), "label": KINDS},
-            {},
-            r"left, right may each hold.*--image-column",
-        ),
-        (
-            {"text": Value("string"), "label": KINDS},
-            {},
-            r"no column holds images.*label \(ClassLabel\)",
-        ),
+        ({"img": Image(), "fine": KINDS, "coarse": KINDS}, {}, r"fine, coarse may each hold.*--label-column"),
+        ({"left": Image(), "right": Image(), "label": KINDS}, {}, r"left, right may each hold.*--image-column"),
+        ({"text": Value("string"), "label": KINDS}, {}, r"no column holds images.*label \(ClassLabel\)"),
         ({"image": Image(), "labels": List(KINDS)}, {}, r"no column holds labels.*labels \(List\)"),
         ({"image": Image(), "label": KINDS}, {"label": "kind"}, r"column 'kind' does not exist.*label \(ClassLabel\)"),
         ({"image": Image(), "score": Value("float32")}, {"label": "score"}, "column 'score' does not hold labels"),
@@ -55,12 +42,11 @@ def test_columns_that_are_not_found_or_do_not_fit_are_answered_with_those_there_
         find_columns("made", features, **given)
 
 
-@pytest.mark.parametrize("column", [None, "coarse"])
-def test_columns_may_be_chosen(tmp_path, column):
+@pytest.mark.parametrize(("column", "classes"), [("fine", ("bus", "car")), ("coarse", ("vehicle",))])
+def test_columns_may_be_chosen(tmp_path, column, classes):
     features = {"img": Image(), "fine": KINDS, "coarse": ClassLabel(names=["vehicle"])}
     folder = make_columns(tmp_path, features, {"img": range(4), "fine": [1, 0, 1, 0], "coarse": [0] * 4})
-    data = opened(folder, label_column=column or "fine", image_column="img")
-    assert data.classes == (("bus", "car") if column is None else ("vehicle",))
+    assert opened(folder, label_column=column, image_column="img").classes == classes
 
 
 def test_text_labels_become_sorted_classes(tmp_path):
@@ -74,25 +60,27 @@ def test_text_labels_become_sorted_classes(tmp_path):
         opened(folder, train_split="train[1:5]", val_split="train[5:]")
 
 
-def test_missing_labels_and_gaps_are_told(tmp_path):
-    for label, values in ((KINDS, [0, 1, None]), (Value("string"), ["bus", "car", ""])):
-        with pytest.raises(
-            ValueError, match="1 of 3 images have no label in the column 'kind'; the first one is image 2"
-        ):
-            index_labels("made", "kind", label, values)
-    rows = {"image": range(4), "label": [1, 3, 1, 3]}
-    folder = make_columns(tmp_path, {"image": Image(), "label": Value("int64")}, rows)
-    with pytest.raises(
-        ValueError, match=r"numbers up to 3, but no image has the labels \[0, 2\]\. Number .* without gaps"
-    ):
+@pytest.mark.parametrize(
+    ("kind", "labels", "said"),
+    [
+        (KINDS, [0, 1, None], "1 of 3 images have no label in the column 'label'; the first one is image 2"),
+        (Value("string"), ["bus", "car", ""], "1 of 3 images have no label in the column 'label'"),
+        (Value("int64"), [1, 3, 1], r"numbers up to 3, but no image has the labels \[0, 2\]\. Number .* without gaps"),
+    ],
+)
+def test_missing_labels_and_gaps_are_told(tmp_path, kind, labels, said):
+    folder = make_columns(tmp_path, {"image": Image(), "label": kind}, {"image": range(3), "label": labels})
+    with pytest.raises(ValueError, match=said):
         opened(folder)
 
 
-def test_columns_go_with_sets_that_have_them(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"has no columns: leave out image_column and label_column \(--image-column, --label-column\)"
-    ):
+def test_columns_and_splits_go_with_sets_that_have_them(tmp_path):
+    with pytest.raises(ValueError, match=r"has no columns: leave out .* \(--image-column, --label-column\)"):
         open_data(tmp_path, label_column="kind")
+    with pytest.raises(
+        ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
+    ):
+        open_data(tmp_path, val_split="test")
 
 
 def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_path):
@@ -102,9 +90,8 @@ def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_p
     counts = {"val_split": "train", "train_count": 3, "val_count": 3}
 
     def found(classes):
-        options = StreamOptions(classes=classes, **counts)
-        data = open_stream(f"hfids/{folder}", options=options, data_dir=tmp_path / "cache")
-        return data.classes, [sample.label for sample in data.train.files[0]()]
+        data = open_data(f"hfids/{folder}", classes=classes, data_dir=tmp_path / "cache", **counts)
+        return data.classes, [sample.label for sample in data.train.reader.files[0]()]
 
     assert found(str(tmp_path / "names.txt")) == (("car", "bus"), [1, 0, 1])
     with pytest.raises(ValueError, match=r"labels in the column 'kind' are text.*--classes"):

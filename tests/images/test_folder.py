@@ -4,40 +4,33 @@ import shutil
 import pytest
 
 from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.folder import read_folder
 
 from .image_folders import make_folder, make_splits
 
 
 def test_split_holds_out_a_share_of_every_class(tmp_path):
-    folder = read_folder(make_folder(tmp_path, 30), seed=1)
-    assert folder.classes == ("cat", "dog", "owl")
-    assert folder.split_made
-    assert [folder.val.labels.count(label) for label in range(3)] == [2, 2, 2]
-    assert len(folder.train.paths) == 24
-    assert not set(folder.train.paths) & set(folder.val.paths)
-    assert all(
-        path.parent.name == folder.classes[label] for path, label in zip(*vars(folder.val).values(), strict=True)
-    )
+    data = open_data(make_folder(tmp_path, 30), seed=1)
+    assert (data.classes, data.split_made) == (("cat", "dog", "owl"), True)
+    assert [data.val.labels.count(label) for label in range(3)] == [2, 2, 2]
+    assert (len(data.train), len(data.val)) == (24, 6)
+    assert not set(data.train.names) & set(data.val.names)
+    assert [name.split("/")[0] for name in data.val.names] == [data.classes[label] for label in data.val.labels]
 
 
 def test_split_depends_on_the_seed_alone(tmp_path):
     make_folder(tmp_path, 60)
-    splits = [read_folder(tmp_path, seed=seed).val.paths for seed in (0, 0, 1)]
+    splits = [open_data(tmp_path, seed=seed).val.names for seed in (0, 0, 1)]
     assert splits[0] == splits[1] != splits[2]
 
 
-def test_train_and_val_folders_are_used_as_they_are(tmp_path):
+def test_train_and_val_folders_are_used_as_they_are_and_a_class_without_images_is_warned_about(tmp_path, caplog):
     make_splits(tmp_path, 12)
-    folder = read_folder(tmp_path)
-    assert not folder.split_made
-    assert (len(folder.train.paths), len(folder.val.paths)) == (12, 6)
-
-
-def test_class_without_validation_images_is_warned_about(tmp_path, caplog):
-    make_splits(tmp_path, 12)
+    data = open_data(tmp_path)
+    assert (len(data.train), len(data.val), data.split_made) == (12, 6, False)
     shutil.rmtree(tmp_path / "val" / "owl")
-    assert set(read_folder(tmp_path).val.labels) == {0, 1}
+    assert set(open_data(tmp_path).val.labels) == {0, 1}
     assert "no images of the classes owl" in caplog.text
 
 
@@ -71,7 +64,7 @@ def test_folder_that_cannot_be_used_is_refused_by_name(tmp_path, layout, message
         else:
             touch(tmp_path, name)
     with pytest.raises(ValueError, match=message):
-        read_folder(tmp_path)
+        open_data(tmp_path)
 
 
 def test_missing_folder_is_refused(tmp_path):
@@ -95,9 +88,10 @@ SPLITS = (*TRAIN, *VAL, "test", "testing")
 @pytest.mark.parametrize("deep", ["", "/2020"])
 def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path, name, deep):
     touch(tmp_path, *(f"{kind}{deep}" for kind in ("bus", "car", name)))
-    assert set(read_folder(tmp_path).classes) == {"bus", "car", name}
+    classes = read_folder(tmp_path)[0]
+    assert set(classes) == {"bus", "car", name}
     for split in ("validation", "train", "test"):
-        assert open_eval_data(tmp_path, split=split).class_names == list(read_folder(tmp_path).classes)
+        assert open_eval_data(tmp_path, split=split).class_names == list(classes)
 
 
 @pytest.mark.parametrize("train", ["train", "training", "Train"])
@@ -107,17 +101,17 @@ def test_splits_by_any_name_are_found_by_training_and_validation_alike(tmp_path,
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "list.txt").touch()
     (tmp_path / "cover.png").touch()
-    folder = read_folder(tmp_path)
-    assert (folder.classes, folder.split_made) == (("bus", "car"), False)
-    for files, split in ((folder.train, "train"), (folder.val, "val")):
+    classes, *found = read_folder(tmp_path)
+    assert classes == ("bus", "car")
+    for files, split in zip(found, ("train", "val"), strict=True):
         source = open_eval_data(tmp_path, split=split)
         assert (tuple(source.reader.paths), tuple(source.labels)) == (files.paths, files.labels)
-    assert {path.parts[-3] for path in folder.val.paths} == {val}
+    assert {path.parts[-3] for path in found[1].paths} == {val}
 
 
 def test_the_validation_split_is_preferred_to_the_test_split(tmp_path):
     touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "val", "test") for kind in ("bus", "car")))
-    assert {path.parts[-3] for path in read_folder(tmp_path).val.paths} == {"val"}
+    assert {path.parts[-3] for path in read_folder(tmp_path)[2].paths} == {"val"}
     assert [open_eval_data(tmp_path, split=split).name for split in ("validation", "test", "testing")] == [
         str(tmp_path / name) for name in ("val", "test", "test")
     ]
@@ -134,29 +128,28 @@ def test_a_file_linked_into_train_and_val_is_in_one_of_them(tmp_path):
         (tmp_path / "root" / split).mkdir(parents=True)
         touch(tmp_path / "root" / split, "bus", "car")
         (tmp_path / "root" / split / "bus" / "more").symlink_to(tmp_path / "store" / "bus")
-    folder = read_folder(tmp_path / "root")
-    assert not {path.resolve() for path in folder.train.paths} & {path.resolve() for path in folder.val.paths}
-    assert (len(folder.train.paths), len(folder.val.paths)) == (6, 4)
+    _, train, val = read_folder(tmp_path / "root")
+    assert not {path.resolve() for path in train.paths} & {path.resolve() for path in val.paths}
+    assert (len(train), len(val)) == (6, 4)
 
 
 def test_classes_are_in_natural_order_for_training_and_validation(tmp_path):
     touch(tmp_path, *map(str, range(11)), "Zebra", "ape")
     expected = [*map(str, range(11)), "ape", "Zebra"]
-    assert list(read_folder(tmp_path).classes) == open_eval_data(tmp_path).class_names == expected
+    assert list(read_folder(tmp_path)[0]) == open_eval_data(tmp_path).class_names == expected
 
 
 def test_a_class_in_two_unicode_forms_is_one_class(tmp_path):
     touch(tmp_path, "train/cafe\u0301", "train/tea", "val/caf\u00e9", "val/tea")
-    folder = read_folder(tmp_path)
-    assert folder.classes == ("caf\u00e9", "tea")
-    assert folder.val.labels == (0, 0, 1, 1)
+    classes, _, val = read_folder(tmp_path)
+    assert (classes, val.labels) == (("caf\u00e9", "tea"), (0, 0, 1, 1))
 
 
 def test_a_folder_is_listed_once(tmp_path, monkeypatch):
     touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "val") for kind in ("bus", "car")))
     opened, scandir = [], os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: opened.append(str(path)) or scandir(path))
-    for call in (read_folder, open_eval_data):
+    for call in (open_data, open_eval_data):
         opened.clear()
         call(tmp_path)
         assert sorted(opened).count(str(tmp_path / "train" / "bus")) == 1

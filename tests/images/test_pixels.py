@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from gmconv_zoo.images import pixels
 from gmconv_zoo.images.folder import LabelledFiles
-from gmconv_zoo.images.image_source import FileReader, ImageSource
+from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.images.pixels import UnreadableImageError, mode_for, read_image, to_mode
 
 
@@ -45,7 +45,7 @@ def test_integers_of_thirty_two_bits_that_fit_into_eight_are_kept(tmp_path, stor
 
 def test_floating_point_images_are_named_as_unreadable(tmp_path):
     Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "depth.tif")
-    source = ImageSource("made", FileReader(LabelledFiles((tmp_path / "depth.tif",), (0,)), tmp_path), None)
+    source = ImageSource("made", LabelledFiles((tmp_path / "depth.tif",), (0,), tmp_path), None)
     with pytest.raises(UnreadableImageError, match=r"depth\.tif .*floating-point"):
         source.read(0)
 

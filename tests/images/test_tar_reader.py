@@ -16,10 +16,7 @@ def write(path, names):
     for height, name in enumerate(names, 1):
         picture = io.BytesIO()
         Image.new("RGB", (8, height)).save(picture, "BMP")
-        content = picture.getvalue()
-        if name.endswith(".tar"):
-            content = write(path.parent / name, ["x.bmp", "y.bmp"]).read_bytes()
-        files.append((name, content))
+        files.append((name, picture.getvalue()))
     return write_tar(path, files)
 
 
@@ -34,12 +31,6 @@ def test_classes_have_the_order_of_class_folders(tmp_path):
     names = ["ant", "Bee", "m2", "m10", "m\u00b2"]
     source = open_eval_data(write(tmp_path / "set.tar", [f"{name}/1.bmp" for name in reversed(names)]))
     assert source.class_names == names
-
-
-def test_tar_files_in_a_tar_file_are_classes(tmp_path):
-    source = open_eval_data(write(tmp_path / "set.tar", ["one.tar", "two.tar"]))
-    assert (source.class_names, list(source.labels)) == (["one", "two"], [0, 0, 1, 1])
-    assert [source.read(index)[0].height for index in range(4)] == [1, 2, 1, 2]
 
 
 def test_cut_and_empty_tar_files_are_refused(tmp_path):

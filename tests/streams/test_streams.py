@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
-from gmconv_zoo.classify.train import train_by_recipe
-from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.classify.recipes import FINETUNE
+from gmconv_zoo.classify.stream_loading import make_stream_loaders
+from gmconv_zoo.classify.train import finetune, train_by_recipe
+from gmconv_zoo.data.eval_data import name_prefix, open_eval_data
+from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.images.pixels import UnreadableImageError
-from gmconv_zoo.streams.datasets import TrainStream
-from gmconv_zoo.streams.open import StreamOptions, is_stream, open_stream
-from gmconv_zoo.streams.read import stream_images
+from gmconv_zoo.streams.read import TrainStream, stream_images
 from tests import launch
 from tests.images.hugging_face import make_set
 from tests.streams.shards import STEP, make_shards, numbers, write_tar
@@ -25,6 +27,7 @@ from ..classify.stopped_run import assert_resume_is_exact
 from ..classify.tiny_model import TINY
 
 TRAIN = "train-{0..3}.tar"
+SPLITS = {"train_split": f"{TRAIN}|32", "val_split": "val-{0..1}.tar|7", "classes": 3}
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +38,9 @@ def shards(tmp_path_factory):
 
 
 def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
-    options = StreamOptions(train_split=f"{split}|{count}", val_split="val-{0..1}.tar|7", classes=3)
-    data = open_stream("wds/made", options=options, data_dir=shards, processes=processes)
-    batches = data.train.count // (4 * processes)
-    sizes = {"batches": batches, "batch_size": 4, "classes": len(data.classes)}
-    return TrainStream(data.train, transform, rank=rank, processes=processes, seed=seed, **sizes)
+    data = open_data("wds/made", data_dir=shards, **{**SPLITS, "train_split": f"{split}|{count}"})
+    sizes = {"batches": data.train.count // (4 * processes), "batch_size": 4, "classes": len(data.classes)}
+    return TrainStream(data.train.reader, transform, rank=rank, processes=processes, seed=seed, **sizes)
 
 
 def epoch_of(images, epoch, workers=0):
@@ -71,19 +72,6 @@ def test_an_epoch_does_not_depend_on_what_was_read_before(shards, workers):
     assert epoch_of(images, 2, workers) == epoch_of(stream(shards), 2, workers)
 
 
-def test_augmentation_of_an_epoch_does_not_depend_on_what_was_drawn_before(shards):
-    def noisy(image):
-        return to_tensor(image) + torch.rand(3, 8, 8)
-
-    runs = []
-    for drawn in (1, 2):
-        torch.manual_seed(drawn)
-        images = stream(shards, transform=noisy)
-        images.set_epoch(4)
-        runs.append(torch.stack([image for image, _ in images]))
-    assert torch.equal(*runs)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_processes_share_the_shards_and_read_none_twice(shards, workers, epoch):
@@ -103,49 +91,47 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "processes", "message"),
+    ("options", "message"),
     [
-        ({"train_split": TRAIN}, 1, r"the number of images is unknown.*--train-count"),
-        ({"train_split": "train-{0..5}.tar|40"}, 1, r"the shards .*train-4\.tar, .*train-5\.tar do not exist\. Check"),
-        ({"val_split": "val-{0..3}.tar|7"}, 1, r"the shards .*val-2\.tar, .*val-3\.tar do not exist"),
-        ({"train_split": "train"}, 1, "split train not found.*--train-split"),
-        ({}, 5, "4 shards cannot be shared by 5 processes. Start at most 4"),
-        ({"classes": None}, 1, r"the number of classes is unknown.*--classes"),
-        ({"classes": "1"}, 1, "1 classes; a classifier needs at least two"),
-        ({"classes": "names.txt"}, 1, r"classes='names.txt': pass the number of classes, or a file"),
+        ({"train_split": TRAIN}, r"the number of images is unknown.*--train-count"),
+        ({"train_split": "train-{0..5}.tar|40"}, r"the shards .*train-4\.tar, .*train-5\.tar do not exist"),
+        ({"val_split": "val-{0..3}.tar|7"}, r"the shards .*val-2\.tar, .*val-3\.tar do not exist"),
+        ({"train_split": "train"}, "--train-split.*split train not found"),
+        ({"classes": None}, r"the number of classes is unknown.*--classes"),
+        ({"classes": "1"}, "1 classes; a classifier needs at least two"),
+        ({"classes": "names.txt"}, r"classes='names.txt': pass the number of classes, or a file"),
+        ({"label_column": "kind"}, r"has no columns: leave out image_column and label_column"),
     ],
 )
-def test_what_a_stream_lacks_is_named(shards, options, processes, message):
-    settings = {"train_split": f"{TRAIN}|32", "val_split": "val-{0..1}.tar|7", "classes": "3", **options}
+def test_what_a_stream_lacks_is_named(shards, options, message):
     with pytest.raises(ValueError, match=message):
-        open_stream("wds/made", options=StreamOptions(**settings), data_dir=shards, processes=processes)
+        open_data("wds/made", data_dir=shards, **{**SPLITS, **options})
+
+
+def test_more_processes_than_shards_are_refused(shards):
+    accelerator = SimpleNamespace(num_processes=5)
+    with pytest.raises(ValueError, match="4 shards cannot be shared by 5 processes"):
+        make_stream_loaders(None, open_data("wds/made", data_dir=shards, **SPLITS), FINETUNE, accelerator=accelerator)
 
 
 def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n\nowl\n")
-    options = StreamOptions(
-        train_split=TRAIN, train_count=32, val_split="val-{0..1}.tar|7", classes=str(tmp_path / "names.txt")
-    )
-    data = open_stream("wds/made", options=options, data_dir=shards)
-    assert (data.train.count, len(data.train.files), len(data.val.files), data.classes) == (
-        32,
-        4,
-        2,
-        ("cat", "dog", "owl"),
-    )
+    given = {"train_split": TRAIN, "train_count": 32, "classes": str(tmp_path / "names.txt")}
+    data = open_data("wds/made", data_dir=shards, **{**SPLITS, **given})
+    files = len(data.train.reader.files), len(data.val.reader.files)
+    assert (data.train.count, files, data.classes) == (32, (4, 2), ("cat", "dog", "owl"))
 
 
 def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr("gmconv_zoo.streams.open.find_spec", lambda name: None)
+    monkeypatch.setattr("gmconv_zoo.data.eval_data.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
-        open_stream("wds/made")
+        open_data("wds/made")
 
 
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):
-    make_set(tmp_path / "made", {"train": (8, 1), "validation": (4, 1)})
-    name = f"hfids/{tmp_path / 'made'}"
+    name = f"hfids/{make_set(tmp_path / 'made', {'train': (8, 1), 'validation': (4, 1)})}"
     with pytest.raises(ValueError, match=r"has no split for validation besides 'validation': pass one \(--val-split\)"):
-        open_stream(name, options=StreamOptions(train_split="validation"), data_dir=tmp_path / "cache")
+        open_data(name, train_split="validation", data_dir=tmp_path / "cache")
 
 
 def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
@@ -170,19 +156,15 @@ def test_shards_without_a_readable_image_end_the_run(tmp_path):
 
 def test_folder_of_the_same_name_is_no_stream(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert is_stream("wds/made")
-    assert is_stream("hfids/made")
-    assert not is_stream("wds")
-    assert not is_stream("hfds/made")
+    assert [name_prefix(name) for name in ("wds/made", "HFIDS/made", "wds", "photos/made")] == ["wds", "hfids", "", ""]
     (tmp_path / "wds" / "made").mkdir(parents=True)
-    assert not is_stream("wds/made")
+    assert not name_prefix("wds/made")
 
 
 @pytest.mark.parametrize("stop", [(1, 0), (1, 2)])
 def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, monkeypatch, stop):
     """Stopped between two epochs, and within one."""
-    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
-    changes = {"overrides": {"epochs": 3, "batch_size": 8}, "data_dir": shards, "stream": settings}
+    changes = {"overrides": {"epochs": 3, "batch_size": 8}, "data_dir": shards, **SPLITS}
     whole = assert_resume_is_exact(tmp_path, monkeypatch, stop, "wds/made", **changes)
     assert whole.rows[-1]["step"] == 12
     assert whole.score.count == 7
@@ -196,12 +178,9 @@ def png(value, depth=8):
 
 
 def run(shards, output, *, held_out=7, **options):
-    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split=f"val-{{0..1}}.tar|{held_out}", classes=3)
-    changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True}
-    return train_by_recipe(
-        TINY, "wds/made", recipe="finetune", overrides=changes, data_dir=shards, stream=settings,
-        output=output, progress=False, **options,
-    )  # fmt: skip
+    changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True, **options.pop("overrides", {})}
+    options |= {**SPLITS, "val_split": f"val-{{0..1}}.tar|{held_out}", "data_dir": shards, "output": output}
+    return train_by_recipe(TINY, "wds/made", recipe="finetune", overrides=changes, progress=False, **options)
 
 
 @pytest.mark.parametrize(("split", "damaged"), [("train", 9), ("val", 0), ("val", 5)])
@@ -252,18 +231,16 @@ def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
     assert [round(float(image.mean()) * 255) for image, _ in images] == [128] * 4
 
 
-def test_weighing_classes_is_refused(shards, tmp_path):
-    settings = StreamOptions(train_split=f"{TRAIN}|32", val_split="val-{0..1}.tar|7", classes=3)
+def test_weighing_classes_and_finetuning_are_refused(shards, tmp_path):
     with pytest.raises(ValueError, match="class_weights: how often a class occurs"):
-        train_by_recipe(
-            TINY, "wds/made", recipe="finetune", overrides={"class_weights": True}, data_dir=shards,
-            stream=settings, output=tmp_path,
-        )  # fmt: skip
+        run(shards, tmp_path, overrides={"class_weights": True})
+    with pytest.raises(ValueError, match=r"is a stream: pass it to train_by_recipe"):
+        finetune("wds/made", TINY, output=tmp_path, data_dir=shards, **SPLITS)
 
 
 def test_options_of_streams_go_with_streams(tmp_path):
     with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
-        train_by_recipe("gmconv_resnet18", tmp_path, stream=StreamOptions(classes=3), output=tmp_path / "out")
+        open_data(tmp_path, classes=3)
 
 
 @pytest.fixture
@@ -276,27 +253,27 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
     parts = []
     for rank in range(processes):
         name = f"hfids/{hugging_face}"
-        data = open_stream(name, data_dir=tmp_path / "cache", processes=processes)
-        assert (data.train.count, len(data.train.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
+        data = open_data(name, data_dir=tmp_path / "cache")
+        assert (data.train.count, len(data.train.reader.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
         sizes = {"batches": 8 // processes, "batch_size": 4, "classes": 3}
-        images = TrainStream(data.train, to_tensor, rank=rank, processes=processes, seed=5, **sizes)
+        images = TrainStream(data.train.reader, to_tensor, rank=rank, processes=processes, seed=5, **sizes)
         first, again = epoch_of(images, 1), epoch_of(images, 2)
         assert first != again
         assert epoch_of(images, 1) == first
         parts += flat(first[0])
         assert first[1] == [number % 3 for number in flat(first[0])]
     assert sorted(parts) == list(range(32))
-    assert sum(1 for _ in stream_images(data.val)) == 7
+    assert sum(1 for _ in stream_images(data.val.reader)) == 7
 
 
 def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_face, tmp_path):
     make_set(hugging_face, {"train": (32, 4), "validation": (7, 1)}, damaged=(19,))
-    data = open_stream(f"hfids/{hugging_face}", data_dir=tmp_path / "cache")
+    data = open_data(f"hfids/{hugging_face}", data_dir=tmp_path / "cache")
     sizes = {"batches": 8, "batch_size": 4, "classes": 3}
-    images = TrainStream(data.train, to_tensor, seed=5, **sizes)
+    images = TrainStream(data.train.reader, to_tensor, seed=5, **sizes)
     with pytest.raises(UnreadableImageError, match=r"made, 19\.png \(UnidentifiedImageError"):
         list(images)
-    images = TrainStream(data.train, to_tensor, seed=5, skip_bad=True, **sizes)
+    images = TrainStream(data.train.reader, to_tensor, seed=5, skip_bad=True, **sizes)
     assert len(list(images)) == 32
     assert images.lost.count >= 1
     assert "19.png" in images.lost.names[0]

@@ -15,8 +15,8 @@ from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages, EvalStream
 from gmconv_zoo.engine.evaluate import evaluate
+from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
-from gmconv_zoo.validation.validate import validate
 
 from ..streams.shards import write_tar
 from .linear import NAME, Hungry, fixture_linear, image_bytes
@@ -64,24 +64,24 @@ def main(folder: str, broken: str) -> None:
         images = EvalStream(stream, transform, shape=(3, 4, 4))
         score = counted(model, images, accelerator, 2)
         found[f"stream {size}"] = [score.count, score.top1, score.top5]
-    rows = validate(["nothing/of/this", NAME], source, ValidationSettings(workers=0, batch_size=3), progress=False)
+    rows = run_validation(["nothing/of/this", NAME], source, ValidationSettings(workers=0, batch_size=3), cpu=True).rows
     found["rows"] = [[row.error[:10], row.score and row.score.top1] for row in rows]
     try:
-        validate([NAME], open_eval_data(broken), ValidationSettings(workers=0, batch_size=2), progress=False)
+        run_validation([NAME], open_eval_data(broken), ValidationSettings(workers=0, batch_size=2), cpu=True)
     except BadImagesError as error:
         found["broken"] = str(error)
     stream = open_eval_data("wds/made", root=shard(8, bad=2), split="made.tar|10")
     try:
-        validate([NAME], stream, ValidationSettings(workers=0, batch_size=2), progress=False)
+        run_validation([NAME], stream, ValidationSettings(workers=0, batch_size=2), cpu=True)
     except BadImagesError as error:
         found["broken stream"] = "made.tar, image 00 (Unidentified" in str(error)
     settings = ValidationSettings(workers=0, batch_size=2, skip_bad=True)
-    (row,) = validate([NAME], stream, settings, progress=False)
+    (row,) = run_validation([NAME], stream, settings, cpu=True).rows
     found["skipping stream"] = [row.score and row.score.count, row.bad]
     little = 2 if accelerator.is_main_process else 100  # the others have to hear of it
     networks.open_model = lambda name: Hungry(model, little)
     hungry = ValidationSettings(workers=0, batch_size=8, retry=True)
-    (row,) = validate(["hungry"], source, hungry, progress=False)
+    (row,) = run_validation(["hungry"], source, hungry, cpu=True).rows
     found["retried"] = [row.score and row.score.top1, row.details["batch_size"]]
     if accelerator.is_main_process:
         print(json.dumps(found))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
+from unicodedata import normalize
 
 import torch
 from torch import Tensor
@@ -90,7 +91,8 @@ def read_coco(
 
     Raises:
         ValueError: when the file is not a COCO annotation file, ids repeat or are unknown, a file name leads out of the
-            folder, an image does not exist or is listed twice, or a box is not valid; it names up to five of them.
+            folder, an image does not exist or is listed twice, or a box is not valid or not in pixels; it names up to
+            five of them.
     """
     path = Path(annotations)
     content = _read_json(path)
@@ -113,6 +115,14 @@ def read_coco(
     entries = _entries(path, content, "annotations", lambda entry: _box_fault(entry, known, categories))
     entries = sorted(entries, key=lambda entry: known[entry["image_id"]])
     bboxes = torch.tensor([entry["bbox"] for entry in entries], dtype=torch.float64).reshape(-1, 4)
+    if len(bboxes) and bboxes.max() <= 1:
+        raise ValueError(
+            f"{path}: no number of any box is above 1, so they seem to be shares of the image: give x, y, width and "
+            "height in pixels."
+        )
+    targets = Counter((entry["image_id"], entry["category_id"], *entry["bbox"]) for entry in entries)
+    if repeated := len(entries) - len(targets):
+        _logger.warning("%s: %d annotations repeat the image, category and box of another one", path, repeated)
     areas = [entry.get("area", entry["bbox"][2] * entry["bbox"][3]) for entry in entries]
     crowd = torch.tensor([bool(entry.get("iscrowd")) for entry in entries], dtype=torch.bool)
     boxes, left = _clipped(path, entries, bboxes, [described[known[entry["image_id"]]] for entry in entries], clip)
@@ -196,9 +206,10 @@ def _categories(path: Path, content: Any, classes: Sequence[str] | None) -> tupl
     entries = _entries(path, content, "categories", _category_fault)
     categories = {entry["id"]: entry["name"] for entry in entries}
     names = tuple(categories.values()) if classes is None else tuple(classes)
-    if not categories or len(set(categories.values())) < len(categories):
+    if not categories or len({normalize("NFC", name).strip() for name in categories.values()}) < len(categories):
         raise ValueError(
-            f"{path} has the categories {[*categories.values()]}: it needs at least one, and all names must differ."
+            f"{path} has the categories {[*categories.values()]}: it needs at least one, and all names must differ, "
+            "not by spaces around them alone."
         )
     if unknown := set(categories.values()) - set(names):
         raise ValueError(

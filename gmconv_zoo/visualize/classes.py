@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..extras import needs_extra
 from .class_names import ClassLabels
 from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
@@ -39,23 +41,22 @@ def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path
     cell = max(_CELL if numbered else 0.0, labels.inches)
     side = max(3.0, count * cell) if count <= _MOST_NAMES else _SIDE
     figure, axes = _axes(side, side)
-    shares = [[100 * n / max(1, sum(row)) for n in row] for row in matrix]
+    counts = np.array(matrix)
+    shares = 100 * counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     if count <= _MOST_NAMES:
         axes.set_xticks(range(count), labels.texts, rotation=90, **labels.style)
         axes.set_yticks(range(count), labels.texts, **labels.style)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    total, correct = sum(map(sum, matrix)), sum(row[place] for place, row in enumerate(matrix))
-    axes.set_title(f"Confusion matrix\n{correct} of {total} validation images are correct", loc="left")
+    axes.set_title(f"Confusion matrix\n{counts.trace()} of {counts.sum()} validation images are correct", loc="left")
     bar = figure.add_axes((1 + 0.2 / side, 0, 0.2 / side, 1))
     figure.colorbar(image, cax=bar, label="share of the true class")
     percent_ticks(bar.yaxis, fontsize=8)
     if numbered:
-        for y, row in enumerate(matrix):
-            for x, number in enumerate(row):
-                shade = "white" if number > sum(row) / 2 else "black"
-                axes.text(x, y, str(number), ha="center", va="center", fontsize=8, color=shade)
+        for (y, x), number in np.ndenumerate(counts):
+            shade = "white" if shares[y, x] > 50 else "black"
+            axes.text(x, y, str(number), ha="center", va="center", fontsize=8, color=shade)
     figure.savefig(path, bbox_inches="tight", pad_inches=0.15)
 
 

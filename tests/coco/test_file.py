@@ -43,6 +43,14 @@ def test_clipped_boxes_are_counted_and_those_without_area_are_kept_for_evaluatio
     assert len(coco.bboxes) == 4
     assert "2 of 4 boxes" in caplog.text
     assert "1 without area" in caplog.text
+    assert "repeat" not in caplog.text
+
+
+def test_an_annotation_that_stands_twice_under_other_ids_is_counted(tmp_path, caplog):
+    described = content()
+    described["annotations"].append({**described["annotations"][0], "id": 99})
+    read_coco(*write_coco(tmp_path, described))
+    assert "1 annotations repeat the image, category and box of another one" in caplog.text
 
 
 def at(*path, value):
@@ -71,6 +79,11 @@ BAD = {
     "image ids that repeat": (at(*IMAGE, "id", value=9), "images, 1 in all: the id 9 occurs 2 times"),
     "category ids that repeat": (at(*CATEGORY, "id", value=5), "the id 5 occurs 2 times"),
     "category names that repeat": (at(*CATEGORY, "name", value="cat"), "must differ"),
+    "category names that differ by a space": (at(*CATEGORY, "name", value="cat "), "must differ, not by spaces"),
+    "boxes as shares of the image": (
+        lambda d: [entry.update(bbox=[0.1, 0.2, 0.3, 0.4]) for entry in d["annotations"]],
+        "give x, y, width and height in pixels",
+    ),
     "a category without a name": (at(*CATEGORY, "name", value=None), "id 2: the name is None"),
     "an unknown category": (at(*BOX, "category_id", value=4), r"id 1: category_id 4 is not a category \(5, 2\)"),
     "an unknown image": (at(*BOX, "image_id", value=4), "id 1: image_id 4 is not the id of an image"),

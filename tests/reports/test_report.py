@@ -213,7 +213,7 @@ def test_weights_that_ship_have_a_small_report(name):
 
 def test_what_cannot_be_reported_is_said_before_any_work_without_asking_the_hub(gmconv, monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(detectors, "hub_config", lambda name: pytest.fail(f"the Hub was asked for {name}"))
+    monkeypatch.setattr(detectors, "hub_file", lambda name, _: pytest.fail(f"the Hub was asked for {name}"))
     for arguments, said in (
         (["no_model", "--mistakes", "-1"], "mistakes=-1: pass at least 0"),
         (["resnet18", "--data", tmp_path / "empty"], "empty has no class folders"),

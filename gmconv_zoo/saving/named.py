@@ -24,6 +24,7 @@ __all__ = [
     "did_you_mean",
     "hub_file",
     "is_timm_name",
+    "lasting_name",
     "naming_load_errors",
     "open_model",
     "read_tensors",
@@ -147,6 +148,12 @@ def is_timm_name(name: str) -> bool:
     return bool(is_model(split_model_name_tag(name)[0])) and not Path(name).is_dir()
 
 
+def lasting_name(name: str | Path) -> str:
+    """Return a name that means the same in every folder: of a folder or file that exists, the absolute path."""
+    path = Path(str(name).removeprefix("local-dir:"))
+    return str(path.resolve()) if path.exists() else str(name)
+
+
 def check_model_name(name: str) -> None:
     """Check that a name, as `open_model` takes it, can be that of a network.
 
@@ -154,6 +161,11 @@ def check_model_name(name: str) -> None:
         ValueError: for a name that is none of these (the message suggests similar ones), or a tag that the model does
             not have (it lists the tags).
     """
+    if Path(name).is_file():
+        raise ValueError(
+            f"{name} is a file: pass the folder of its network or run, or a model that timm knows with this file as "
+            "its weights (--weights)."
+        )
     if is_timm_name(name):
         model, tag = split_model_name_tag(name)
         try:

@@ -87,7 +87,7 @@ class TrainOptions(FitOptions):
         super().__post_init__()
         for name in (known.name for known in fields(self) if get_origin(known.type) is Sequence):
             if isinstance(value := getattr(self, name), str):
-                raise ValueError(f"{name}={value!r} is a string: pass a list, {name}=[{value!r}].")
+                raise TypeError(f"{name}={value!r} is a string: pass a list, {name}=[{value!r}].")
 
 
 def train_by_recipe(

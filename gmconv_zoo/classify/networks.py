@@ -1,7 +1,6 @@
 """The network that a training starts from, and that of a checkpoint, in every process of a run or in none."""
 
 import logging
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
             f"num_classes={options['num_classes']!r} (--model-options): leave it out; the data has {classes} classes."
         )
     for name, value in options.items():  # timm's networks take any rate, until the first batch
-        if name.endswith("_rate") and not (isinstance(value, Real) and 0 <= value <= 1):
+        if name.endswith("_rate") and not (isinstance(value, (int, float)) and 0 <= value <= 1):
             raise ValueError(f"{name}={value!r}: {model} takes a number from 0 to 1 (--model-options).")
     try:
         with naming_load_errors(model):

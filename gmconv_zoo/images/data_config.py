@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from math import isfinite
-from numbers import Real
 from statistics import fmean
 from typing import Any
 
@@ -16,10 +15,10 @@ _MOST_CHANNELS = 15
 _MODES, _CROPS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"), ("center", "squash", "border")
 
 
-def _are(values: Any, kind: type) -> bool:
-    """Tell whether a value is a list of finite numbers of a kind, with at least one."""
+def _are(values: Any, *kinds: type) -> bool:
+    """Tell whether a value is a list of finite numbers of these kinds, with at least one."""
     listed = isinstance(values, (list, tuple)) and len(values) > 0
-    return listed and all(isinstance(value, kind) and isfinite(value) for value in values)  # type: ignore[arg-type]
+    return listed and all(isinstance(value, kinds) for value in values) and isfinite(sum(values))
 
 
 # What timm's transforms take, in words and as a test.
@@ -28,9 +27,9 @@ _ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "3 whole numbers above 0: channels, height and width",
         lambda value: _are(value, int) and len(value) == 3 and min(value) > 0,
     ),
-    "mean": ("a list of numbers", lambda value: _are(value, Real)),
-    "std": ("a list of numbers above 0", lambda value: _are(value, Real) and min(value) > 0),
-    "crop_pct": ("a number above 0", lambda value: isinstance(value, Real) and value > 0),
+    "mean": ("a list of numbers", lambda value: _are(value, int, float)),
+    "std": ("a list of numbers above 0", lambda value: _are(value, int, float) and min(value) > 0),
+    "crop_pct": ("a number above 0", lambda value: isinstance(value, (int, float)) and value > 0),
     "crop_mode": (f"one of {', '.join(_CROPS)}", lambda value: value in _CROPS),
     "interpolation": (f"one of {', '.join(_MODES)}", lambda value: value in _MODES),
 }
@@ -50,13 +49,12 @@ def data_config(model: nn.Module, **options: Any) -> dict[str, Any]:
         if not fits(config[name]):
             raise ValueError(f"{name} is {config[name]!r}; it must be {allowed}.")
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    declared, *size = config["input_size"]
-    channels = declared
+    channels, *size = config["input_size"]
     if first is not None and first.in_channels <= _MOST_CHANNELS:
         channels = first.in_channels
     config["input_size"] = (channels, *size)
     for name in ("mean", "std"):
-        if len(config[name]) not in (1, declared, channels):
+        if len(config[name]) not in (1, 3, channels):
             raise ValueError(f"{name} has {len(config[name])} values; it must have 1 or {channels}, one per channel.")
         if len(config[name]) != channels:
             config[name] = (fmean(config[name]),) * channels

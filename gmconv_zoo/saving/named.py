@@ -151,7 +151,7 @@ def is_timm_name(name: str) -> bool:
 def lasting_name(name: str | Path) -> str:
     """Return a name that means the same in every folder: of a folder or file that exists, the absolute path."""
     path = Path(str(name).removeprefix("local-dir:"))
-    return str(path.resolve()) if path.exists() else str(name)
+    return str(path.resolve()) if path.exists() and not is_timm_name(str(name)) else str(name)
 
 
 def check_model_name(name: str) -> None:
@@ -161,11 +161,6 @@ def check_model_name(name: str) -> None:
         ValueError: for a name that is none of these (the message suggests similar ones), or a tag that the model does
             not have (it lists the tags).
     """
-    if Path(name).is_file():
-        raise ValueError(
-            f"{name} is a file: pass the folder of its network or run, or a model that timm knows with this file as "
-            "its weights (--weights)."
-        )
     if is_timm_name(name):
         model, tag = split_model_name_tag(name)
         try:
@@ -174,6 +169,11 @@ def check_model_name(name: str) -> None:
             tags = timm.list_pretrained(f"{model}.*")
             there = f"pass one of {', '.join(tags)}" if tags else "it has no pretrained weights"
             raise ValueError(f"{name}: {model} has no tag {tag!r}: {there}, or leave the tag out.") from error
+    elif Path(name).is_file():
+        raise ValueError(
+            f"{name} is a file: pass the folder of its network or run, or a model that timm knows with this file as "
+            "its weights (--weights)."
+        )
     elif not Path(name.removeprefix("local-dir:")).is_dir() and not _HUB_ID.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a folder, a model that timm knows, or a Hub repository (ORG/NAME)."

@@ -31,7 +31,7 @@ _ROWS = {
     "sigmas": "layers",
     "weights": "wording",
     "models": "conversion sigmas weights",
-    "saving": "wording files layers conversion models",
+    "saving": "wording files layers conversion weights models images",
     "engine": "extras files conversion sigmas saving",
     "images": "wording",
     "streams": "wording engine images",

@@ -115,9 +115,52 @@ def test_incomplete_and_foreign_folders_are_refused(tmp_path):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=message):
             load(tmp_path)
+    (tmp_path / "config.json").write_bytes(b'{"architecture": "\xff"}')
+    with pytest.raises(ValueError, match=r"config\.json is not JSON: 'utf-8'"):
+        load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="rebuilds itself as 'gmconv_cifar_resnet20': leave model out"):
         load(tmp_path, model=OwnNet)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"label_names": ["a", "b"]}, "label_names has 2 names; it must have 10, one per output"),
+        ({"label_descriptions": ["a"]}, r"label_descriptions is \['a'\]; it must be an object"),
+        ({"mean": [0.5, 0.5]}, "mean has 2 values; it must have 1 or 3, one per channel"),
+        ({"std": [0, 1, 1]}, r"std is \[0, 1, 1\]; it must be a list of numbers above 0"),
+        ({"interpolation": "cubic"}, "interpolation is 'cubic'; it must be one of nearest, bilinear"),
+        ({"input_size": [3, "32", 32]}, r"input_size is \[3, '32', 32\]; it must be 3 whole numbers"),
+        ({"model_args": {"new_option": 3}}, r"with model_args {'new_option': 3}; TypeError: .*'new_option'"),
+        ({"model_args": None}, "model_args is None; it must be an object"),
+        ({"pretrained_cfg": None}, "pretrained_cfg is None; it must be an object"),
+        ({"architecture": ["a"]}, r"architecture is \['a'\]; it must be a string"),
+        ({"gmconv": 3}, "gmconv is 3; it must be an object"),
+        ({"gmconv": {"conversion": 3}}, r"and gmconv {'conversion': 3}; TypeError"),
+    ],
+)
+def test_a_value_of_a_folder_that_cannot_be_used_is_named(tmp_path, changes, said):
+    save(plain("gmconv_cifar_resnet20"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (name,) = changes
+    (config["pretrained_cfg"] if name in config["pretrained_cfg"] else config).update(changes)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=rf"config\.json cannot be used: .*{said}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["fc.weight", "layer1.0.conv1.sigma"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, name):
+    net = plain("gmconv_cifar_resnet20")
+    net.get_parameter(name).data.view(-1)[0] = float("nan")
+    save(net, tmp_path)
+    with pytest.raises(RuntimeError, match=rf"model\.safetensors cannot be used: {name} has values that are not fin"):
+        load(tmp_path)
+
+
+def test_tensors_that_do_not_fit_or_are_cut_short_are_refused(tmp_path):
+    save(plain("gmconv_cifar_resnet20"), tmp_path)
     path = tmp_path / "model.safetensors"
     tensors = load_file(path)
     del tensors["layer1.0.conv1.sigma"]

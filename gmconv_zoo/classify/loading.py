@@ -113,7 +113,7 @@ def make_loaders(
         train, bad = _read_at_use(data.train, training_transform(config, recipe), seed, check=check)
         val, val_bad = _read_at_use(data.val, plain, seed, check=check)
     bad += val_bad
-    _check_readable(train.labels, data, bad, skip_bad)
+    _check_readable(train.labels, val.labels, data, bad, skip_bad)
     multiple = recipe.batch_size if drop_last else 1
     kept = len(train) - len(train) % multiple or len(train)
     if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
@@ -210,14 +210,20 @@ def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None
         _logger.warning("the images do not fit into the memory of %s: they are augmented on the CPU", device)
 
 
-def _check_readable(labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:
-    """Refuse or report images that cannot be read, and refuse classes without a training image."""
+def _check_readable(labels: Tensor, val_labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:
+    """Refuse or report images that cannot be read, and refuse sets and classes of which none can be."""
     total, named = len(data.train) + len(data.val), listed(bad, separator="; ")
     if bad and not skip_bad:
         raise ValueError(
             f"{len(bad)} of {total} images cannot be read: {named}. Repair or remove them, or skip them with "
             "skip_bad (--skip-bad)."
         )
+    for what, left, source in (("training", labels, data.train), ("validation", val_labels, data.val)):
+        if not len(left):
+            raise ValueError(
+                f"none of the {len(source)} {what} images in {source.name} can be read, so that skip_bad (--skip-bad) "
+                f"leaves nothing: {named}. Repair them, or choose another split (--train-split, --val-split)."
+            )
     if bad:
         _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
     counts = torch.bincount(labels, minlength=len(data.classes))

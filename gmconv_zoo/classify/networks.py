@@ -60,11 +60,29 @@ def _of_timm(model: str, classes: int, options: dict[str, Any]) -> nn.Module:
         raise ValueError(
             f"num_classes={options['num_classes']!r} (--model-options): leave it out; the data has {classes} classes."
         )
+    for name, value in options.items():  # timm's networks take any rate, until the first batch
+        if name.endswith("_rate") and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            raise ValueError(f"{name}={value!r}: {model} takes a number from 0 to 1 (--model-options).")
     try:
         with naming_load_errors(model):
-            return timm.create_model(model, pretrained=pretrained, num_classes=classes, **options)
-    except TypeError as error:  # a keyword that the network does not have
-        raise ValueError(f"{model} does not take the model options {options} (--model-options): {error}.") from error
+            return _checked(timm.create_model(model, pretrained=pretrained, num_classes=classes, **options), classes)
+    except Exception:
+        if not options:
+            raise
+        try:
+            _checked(timm.create_model(model, num_classes=classes, **options), classes)
+        except Exception as error:  # without a download, so that it is the options
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ValueError(f"{model} does not take the model options {options} (--model-options): {said}") from error
+        raise
+
+
+def _checked(net: nn.Module, classes: int) -> nn.Module:
+    """Return a network after checking that it is a classifier of that many classes with a usable configuration."""
+    if getattr(net, "num_classes", None) != classes:
+        raise ValueError(f"{type(net).__name__} is not a classifier of {classes} classes.")
+    data_config(net)
+    return net
 
 
 def _opened(model: str, classes: int) -> nn.Module:
@@ -127,6 +145,11 @@ def open_checkpoint(path: str | Path) -> nn.Module:
         start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
         if start is None:
             start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
+        if Path(start).is_absolute() and not Path(start).exists():
+            raise ValueError(
+                f"{path} is from a run that started from {start}, which does not exist any more: put it back there, or "
+                "pass the folder of the run once it has ended."
+            )
         size = identity.get("image size")
         net = build_network(start, len(classes), image_size=size, **{**options, "pretrained": False})
         if isinstance(config := getattr(net, "pretrained_cfg", None), dict):

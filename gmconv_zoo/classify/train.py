@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from timm.models import split_model_name_tag
 
@@ -20,7 +20,7 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..saving import save
 from ..saving.folder import closing_lines
-from ..saving.named import check_model_name, is_timm_name
+from ..saving.named import check_model_name, is_timm_name, lasting_name
 from .class_files import draw_class_files, write_class_files
 from .evaluate import Answers
 from .loading import described_images, make_loaders
@@ -84,6 +84,12 @@ class TrainOptions(FitOptions):
     memory_gb: float = 2.0
     accelerator: Accelerator | None = None
     say: Callable[[str], None] = _logger.info
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (known.name for known in fields(self) if get_origin(known.type) is Sequence):
+            if isinstance(value := getattr(self, name), str):
+                raise TypeError(f"{name}={value!r} is a string: pass a list, {name}=[{value!r}].")
 
 
 def train_by_recipe(
@@ -196,7 +202,7 @@ def _train(
     else:
         loaders = make_loaders(net, images, recipe, memory_gb=options.memory_gb, drop_last=finetuning, **reading)
     described = {
-        "start": str(model),
+        "start": lasting_name(model),
         "dataset": options.dataset or images.description,
         "model_options": options.model_options,
         "image_size": options.image_size,

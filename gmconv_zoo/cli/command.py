@@ -28,6 +28,8 @@ def one_line_errors(name: str) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{name}: {interrupt or 'interrupted.'}\n")
         raise SystemExit(_INTERRUPTED) from None
+    except MemoryError as error:
+        sys.exit(f"{name}: there is not enough memory ({error}). Pass a smaller --batch-size or smaller images.")
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{name}: {error}")
 

@@ -22,6 +22,7 @@ from ..images.pixels import naming_unreadable
 from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..saving.folder import closing_lines
+from ..saving.named import lasting_name
 from ..visualize.detections import compared, draw_ap_curves, draw_boxes
 from ..wording import listed
 from .build import build
@@ -220,7 +221,7 @@ def _build(preset: str | None, categories: dict[str, int], options: DetectionOpt
 def _start(detector: Any, arguments: dict[str, Any]) -> str:
     """Return the weights that a detector was built with: timm's name of the backbone's where it has no others."""
     if arguments["weights"] is not None:
-        return str(arguments["weights"])
+        return lasting_name(arguments["weights"])
     if not arguments["pretrained"]:
         return "random weights"
     config = detector.backbone.body.pretrained_cfg

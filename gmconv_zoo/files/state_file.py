@@ -47,7 +47,10 @@ def read_state(path: str | Path) -> dict[str, Any]:
             structure = json.loads((file.metadata() or {})[_META])
             return _restore(structure, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a checkpoint of gmconv_zoo, or it is damaged: {error}.") from error
+        raise ValueError(
+            f"{path} is not a checkpoint of gmconv_zoo, or it is damaged ({error}). If it holds weights only, pass the "
+            "folder of its network, or a model that timm knows with this file as its weights (--weights)."
+        ) from error
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

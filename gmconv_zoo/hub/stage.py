@@ -89,7 +89,6 @@ def stage(
     out = Path(out)
     check_target(out, "out (--output)", writes=_FILES, inputs=[folder], overwrite=overwrite)
     model, start = load(folder), read_start(folder)
-    _check_finite(model)
     if fused and is_detector(model):
         raise ValueError("fused (--fused) makes a plain network of timm, which a detector is not: leave it out.")
     if measured is not None and is_detector(model) != isinstance(measured, DetectionMetric):
@@ -177,12 +176,6 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, str) and "/" in value and (Path(value).is_absolute() or Path(value).exists()):
         return Path(value).name
     return value
-
-
-def _check_finite(model: nn.Module) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} has values that are not finite, so this network is not published.")
 
 
 def _masks_are_trained(model: nn.Module) -> bool:

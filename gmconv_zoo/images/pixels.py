@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 __all__ = ["UnreadableImageError", "mode_for", "naming_unreadable", "read_image", "to_mode", "unreadable"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# The longer side of an image over its shorter one; the shorter one is resized to hundreds of pixels.
+_MOST_ELONGATED = 1000
 
 
 class UnreadableImageError(ValueError):
@@ -92,7 +94,7 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
         The image in that mode, without EXIF data.
 
     Raises:
-        UnreadableImageError: when it cannot be decoded, whatever Pillow raises.
+        UnreadableImageError: when it cannot be decoded, whatever Pillow raises, or is too thin to be resized.
     """
     if file is None:
         raise UnreadableImageError("the image is missing in the dataset")
@@ -106,6 +108,11 @@ def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Im
 
 
 def _upright(image: Image.Image, mode: str) -> Image.Image:
+    width, height = image.size
+    if max(width, height) > _MOST_ELONGATED * min(width, height):
+        raise UnreadableImageError(
+            f"{width}x{height} pixels: too thin, the longer side is more than {_MOST_ELONGATED} times the shorter one"
+        )
     image.load()  # TIFF files are turned upright by Pillow here, which removes the tag
     image = to_mode(image, mode)
     with suppress(Exception):  # damaged EXIF data of a readable image: viewers show it as it is stored

@@ -15,6 +15,7 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert, has_masks, present_conversion
+from ..images.data_config import data_config
 from ..layers import check_network
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
@@ -185,10 +186,22 @@ def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[]
             f"{folder}: timm knows no architecture {architecture!r}. Import the package that registers it first, "
             "or update timm."
         )
-    net = build_from_config(config)
+    try:
+        net: Any = build_from_config(config)
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        given = f"model_args {config.get('model_args', {})}" + (f" and gmconv {by_hand}" if by_hand else "")
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{folder / CONFIG_NAME} cannot be used: {architecture} cannot be built with {given}; {said}."
+        ) from error
     known = {**config.get("pretrained_cfg", {}), **{key: config.get(key) for key in _LABEL_KEYS}}
-    cfg: Any = net.pretrained_cfg
-    cfg.update({key: value for key, value in known.items() if value is not None})
+    net.pretrained_cfg.update({key: value for key, value in known.items() if value is not None})
+    try:
+        data_config(net)
+        if (names := config.get("label_names")) is not None and len(names) != net.num_classes:
+            raise ValueError(f"label_names has {len(names)} names; it must have {net.num_classes}, one per output.")
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG_NAME} cannot be used: {error}") from error
     return net
 
 

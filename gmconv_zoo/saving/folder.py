@@ -15,11 +15,20 @@ from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
 from ..conversion.stages import CONVOLUTIONS
 from ..files.replacing import replacing
+from ..weights.adapt import nonfinite
 from ..wording import listed
 from .config import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, build_from_config, describe, rebuild
 
 __all__ = ["closing_lines", "load", "save"]
 
+# What the values of config.json are, where there are any, and what JSON calls that
+_KINDS: dict[str, tuple[type, ...]] = {
+    "architecture": (str,),
+    **dict.fromkeys(("model_args", "pretrained_cfg", "gmconv", "label_descriptions"), (dict,)),
+    "label_names": (list, dict),
+    "num_classes": (int,),
+}
+_IN_JSON = {str: "a string", dict: "an object", list: "a list", int: "a whole number"}
 # Settings of convolutions and norms that decide what they compute
 _SETTINGS = ("kernel_size", "stride", "padding", "padding_mode", "dilation", "groups", "num_groups", "eps")
 
@@ -71,7 +80,7 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
 
     Raises:
         ValueError: if the folder is incomplete, its network cannot be built, or `model` is not needed.
-        RuntimeError: if the tensors do not fit the network; nothing has been loaded then.
+        RuntimeError: if the tensors do not fit the network or are not finite; nothing has been loaded then.
     """
     folder = Path(folder)
     net = rebuild(_read_config(folder), folder, model)
@@ -86,6 +95,8 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
     if difference := _difference(missing, set(tensors) - set(own), _misshaped(own, tensors)):
         raise RuntimeError(f"{folder / WEIGHTS_NAME} does not fit the network: {difference}.")
+    if bad := nonfinite(tensors):
+        raise RuntimeError(f"{folder / WEIGHTS_NAME} cannot be used: {listed(bad, separator='; ')}.")
     _take_dtypes(net, tensors)
     net.load_state_dict(tensors, strict=False)
     return net.eval()
@@ -188,11 +199,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
                 raise ValueError(f"{folder} holds a training that has not ended: go on with it with --resume (resume).")
             raise ValueError(f"{folder} has no {name}: pass a folder that gmconv_zoo.save wrote.")
     try:
-        config = json.loads((folder / CONFIG_NAME).read_text())
-    except json.JSONDecodeError as error:
+        config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON, or of UTF-8
         raise ValueError(f"{folder / CONFIG_NAME} is not JSON: {error}.") from error
     if not isinstance(config, dict) or not {"architecture", "gmconv"} & set(config):
         raise ValueError(f"{folder / CONFIG_NAME} names no architecture: it was not written by gmconv_zoo.save.")
+    for key, kinds in _KINDS.items():
+        if key in config and not isinstance(config[key], kinds):
+            allowed = " or ".join(_IN_JSON[kind] for kind in kinds)
+            raise ValueError(f"{folder / CONFIG_NAME} cannot be used: {key} is {config[key]!r}; it must be {allowed}.")
     return config
 
 

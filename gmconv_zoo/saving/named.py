@@ -24,6 +24,7 @@ __all__ = [
     "did_you_mean",
     "hub_file",
     "is_timm_name",
+    "lasting_name",
     "naming_load_errors",
     "open_model",
     "read_tensors",
@@ -147,6 +148,12 @@ def is_timm_name(name: str) -> bool:
     return bool(is_model(split_model_name_tag(name)[0])) and not Path(name).is_dir()
 
 
+def lasting_name(name: str | Path) -> str:
+    """Return a name that means the same in every folder: of a folder or file that exists, the absolute path."""
+    path = Path(str(name).removeprefix("local-dir:"))
+    return str(path.resolve()) if path.exists() and not is_timm_name(str(name)) else str(name)
+
+
 def check_model_name(name: str) -> None:
     """Check that a name, as `open_model` takes it, can be that of a network.
 
@@ -162,6 +169,11 @@ def check_model_name(name: str) -> None:
             tags = timm.list_pretrained(f"{model}.*")
             there = f"pass one of {', '.join(tags)}" if tags else "it has no pretrained weights"
             raise ValueError(f"{name}: {model} has no tag {tag!r}: {there}, or leave the tag out.") from error
+    elif Path(name).is_file():
+        raise ValueError(
+            f"{name} is a file: pass the folder of its network or run, or a model that timm knows with this file as "
+            "its weights (--weights)."
+        )
     elif not Path(name.removeprefix("local-dir:")).is_dir() and not _HUB_ID.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a folder, a model that timm knows, or a Hub repository (ORG/NAME)."

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..wording import listed
 
-__all__ = ["StateDict", "adapt_checkpoint", "rename_by_order"]
+__all__ = ["StateDict", "adapt_checkpoint", "nonfinite", "rename_by_order"]
 
 StateDict = dict[str, Tensor]
 
@@ -81,6 +81,12 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     return dict(zip(keys, state_dict.values(), strict=False))
 
 
+def nonfinite(state_dict: StateDict) -> list[str]:
+    """Return a clause about each tensor that holds a NaN or an infinity."""
+    bad = [key for key, value in state_dict.items() if not torch.isfinite(value).all()]
+    return [f"{key} has values that are not finite" for key in bad]
+
+
 def _check(
     state_dict: StateDict, expected: StateDict, strict: bool, first_conv: tuple[str, ...], classifier: tuple[str, ...]
 ) -> None:
@@ -101,9 +107,7 @@ def _check(
             found, wanted = found[:1] + found[2:], wanted[:1] + wanted[2:]
         if found != wanted and not key.startswith(heads):
             problems.append(f"{key} has shape {tuple(state_dict[key].shape)}, expected {tuple(expected[key].shape)}")
-    for key, value in state_dict.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            problems.append(f"{key} has values that are not finite")
+    problems += nonfinite(state_dict)
     if problems:
         raise RuntimeError("the checkpoint does not fit the model, nothing was loaded: " + "; ".join(problems) + ".")
 

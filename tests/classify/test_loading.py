@@ -12,7 +12,7 @@ from torch import nn
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
-from tests.images.image_folders import make_folder
+from tests.images.image_folders import make_folder, make_splits
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,15 @@ def test_validation_images_are_cropped_as_timm_crops_them(images, crop_scale, cr
     pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9, crop_scale=crop_scale)).val))
     for index in range(len(pixels)):
         torch.testing.assert_close(pixels[index], expected(images.val.read(index)[0]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("split", "what"), [("train", "18 training"), ("val", "6 validation")])
+def test_split_without_a_readable_image_is_named(tmp_path, split, what):
+    data = open_data(make_splits(tmp_path, 18, 6))
+    for path in (tmp_path / split).rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"none of the {what} images in .* can be read, .*--{split}-split"):
+        make_loaders(network(), data, FINETUNE, skip_bad=True)
 
 
 def test_class_that_a_split_lacks_is_not_said_to_be_skipped(images):

@@ -53,13 +53,21 @@ def test_tag_decides_the_preprocessing(trained, tmp_path):
     assert found["crop_pct"] != timm.create_model("gmconv_resnet18").pretrained_cfg["crop_pct"]
 
 
-def test_finetuned_checkpoint_is_built_from_what_the_run_started_from(trained, tmp_path):
+def test_finetuned_checkpoint_is_built_from_what_the_run_started_from(trained, tmp_path, monkeypatch):
     images = make_folder(tmp_path / "images", 24, classes=("a", "b"))
-    start = str(trained / "out")
-    finetune(images, start, output=tmp_path / "out", overrides={"epochs": 1}, progress=False)
-    net = open_checkpoint(tmp_path / "out" / "checkpoints" / "best.safetensors")
+    shutil.copytree(trained / "out", tmp_path / "first" / "start")
+    monkeypatch.chdir(tmp_path / "first")
+    for start, resume in (("start", False), ("../first/start", True)):
+        options = {"overrides": {"epochs": 1}, "progress": False, "resume": resume}
+        finetune(images, start, output=tmp_path / "out", **options)
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "out" / "checkpoints" / "best.safetensors"
+    net = open_checkpoint(checkpoint)
     assert recorded_names(net) == ["a", "b"]
     assert torch.equal(logits(net), logits(open_model(str(tmp_path / "out"))))
+    shutil.rmtree(tmp_path / "first")
+    with pytest.raises(ValueError, match=rf"started from {tmp_path}/first/start, which does not exist any more"):
+        open_checkpoint(checkpoint)
 
 
 def test_command_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained, tmp_path, gmconv):
@@ -83,8 +91,10 @@ def test_command_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     save_file(timm.create_model("stdconv_cifar_resnet20").state_dict(), tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match=r"weights\.safetensors is not a checkpoint of gmconv_zoo, or it is damaged"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a checkpoint .* pass the folder of its network"):
         open_checkpoint(tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"weights\.safetensors is a file: pass the folder of its network or run, or"):
+        open_model(str(tmp_path / "weights.safetensors"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no config\.json in it or in a folder of it, and no checkpoint"):
         find_models(str(tmp_path / "empty"))

@@ -140,6 +140,7 @@ def test_a_name_in_place_of_a_network_is_refused_with_what_builds_one(call):
             "epochs is not an option of training: .*overrides={'epochs': 3}",
         ),
         (lambda: gmconv_zoo.finetune("photos", epoch=3), "epoch is not an option .*: pass some of accelerator, "),
+        (lambda: gmconv_zoo.finetune("photos", freeze="fc"), r"freeze='fc' is a string: pass a list, freeze=\['fc'\]"),
     ],
 )
 def test_arguments_of_another_kind_are_refused_with_the_right_one(call, said):
@@ -229,6 +230,14 @@ def test_training_does_not_print_what_timm_logs_about_checkpoints(tmp_path, capl
     with training(parser.parse_args(["photos", "--output", str(tmp_path)])):
         assert not logging.getLogger("timm.models").isEnabledFor(logging.INFO)
         assert logging.getLogger("gmconv_zoo").isEnabledFor(logging.INFO)
+
+
+def test_a_lack_of_memory_is_one_line_that_says_what_to_change():
+    def full(_args):
+        raise MemoryError("1 TB")
+
+    with pytest.raises(SystemExit, match=r"^gmconv train: there is not enough memory \(1 TB\)\. Pass .*--batch-size"):
+        run("gmconv train", "", lambda parser: None, full, [])
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path, monkeypatch):
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
 
 
-def test_training_goes_on_from_weights_of_other_classes(data, tmp_path):
+def test_training_goes_on_from_weights_of_other_classes(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     start = build(**FROM_SCRATCH, **SMALL, backbone="test_resnet", num_classes=6)
     torch.save(start.state_dict(), tmp_path / "start.pth")
     options = {"model_options": {"backbone": "test_resnet"}, "overrides": {"lr": 0.0}, "epochs": 1}
-    run(data, tmp_path / "out", preset="faster_std", weights=tmp_path / "start.pth", pretrained=True, **options)
+    run(data, tmp_path / "out", preset="faster_std", weights="start.pth", pretrained=True, **options)
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["start"] == str(tmp_path / "start.pth")
     trained = gmconv_zoo.load(tmp_path / "out").state_dict()
     assert torch.equal(trained["backbone.fpn.inner_blocks.0.0.weight"], start.backbone.fpn.inner_blocks[0][0].weight)
     assert len(trained["roi_heads.box_predictor.cls_score.bias"]) == 4

@@ -50,6 +50,13 @@ def test_floating_point_images_are_named_as_unreadable(tmp_path):
         source.read(0)
 
 
+@pytest.mark.parametrize("size", [(60000, 1), (2, 2001)])
+def test_images_too_thin_to_be_resized_are_unreadable(size):
+    with pytest.raises(UnreadableImageError, match=f"^{size[0]}x{size[1]} pixels: too thin"):
+        read_image(Image.new("L", size), "RGB")
+    assert read_image(Image.new("L", (2, 2000)), "RGB").size == (2, 2000)
+
+
 def test_modes_follow_the_networks_channels():
     assert [mode_for(channels) for channels in (1, 3, 4)] == ["L", "RGB", "RGBA"]
     with pytest.raises(ValueError, match=r"images with 2 channels \(in_chans\), but images are read with 1"):

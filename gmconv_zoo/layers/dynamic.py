@@ -1,14 +1,13 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
 import torch
-from timm.layers import get_device_dtype, pad_same
+from timm.layers import get_device_dtype
 from timm.models import register_notrace_module
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
-from .static import PaddingMode, initial_sigma, pads_to_input
+from .static import MaskConv2d, PaddingMode, initial_sigma
 
 __all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
 
@@ -119,7 +118,7 @@ class SigmaModule(nn.Module):
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction
-class DGMConv2d(nn.Conv2d):
+class DGMConv2d(MaskConv2d):
     """Dynamic Gaussian mask convolution: ``conv2d(x[b], weight * mask(sigma(x[b])))`` for every sample b.
 
     Takes every argument of `torch.nn.Conv2d`, and ``padding="same"`` with a stride as `SGMConv2d` does. There is
@@ -141,10 +140,6 @@ class DGMConv2d(nn.Conv2d):
         ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or another number of channels.
     """
 
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-
     def __init__(
         self,
         in_channels: int,
@@ -163,18 +158,9 @@ class DGMConv2d(nn.Conv2d):
         sigma_design: str = "ratio",
         hidden_channels: int | None = None,
     ) -> None:
-        follows_input = pads_to_input(stride, padding, padding_mode)
-        geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
-        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)  # type: ignore[arg-type]
-        if follows_input:
-            self.padding = "same"  # type: ignore[assignment]
-        self.pads_to_input = follows_input
+        geometry = (kernel_size, stride, padding, dilation, groups)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
         sigma = initial_sigma(self.kernel_size, sigma_init)
-        # what is not a number of zeros on each side is padded before the convolution
-        explicit = self.padding_mode != "zeros" or isinstance(self.padding, str)
-        pads = explicit and self.padding != "valid"
-        self.explicit_pad_mode = self.padding_mode.replace("zeros", "constant") if pads else ""
-        self.conv_padding = (0, 0) if explicit else (int(self.padding[0]), int(self.padding[1]))
         self.form: str | None = None
         options = {"sigma_design": sigma_design, "sigma_init": sigma, **get_device_dtype(self)}
         self.sigma_module = SigmaModule(in_channels, hidden_channels, **options)
@@ -188,13 +174,8 @@ class DGMConv2d(nn.Conv2d):
         batch = _as_batch(x)
         mask = self.mask(batch)
         weight = (self.weight.unsqueeze(0) * mask.unsqueeze(1).unsqueeze(1)).to(self.weight.dtype)
-        if self.pads_to_input:
-            batch = pad_same(batch, list(self.kernel_size), list(self.stride), list(self.dilation))
-        elif self.explicit_pad_mode:
-            batch = F.pad(batch, self._reversed_padding_repeated_twice, mode=self.explicit_pad_mode)
-        out = per_sample_conv2d(
-            batch, weight, self.bias, self.stride, self.conv_padding, self.dilation, self.groups, self.form
-        )
+        batch, padding = self._pad(batch)
+        out = per_sample_conv2d(batch, weight, self.bias, self.stride, padding, self.dilation, self.groups, self.form)
         return _batched_like(out, x)
 
     @torch.jit.ignore
@@ -266,5 +247,5 @@ def _batched_like(out: Tensor, x: Tensor) -> Tensor:
 
 
 # Leaves for torch.fx, whose proxies cannot enter branches on shapes.
-for _name in ("per_sample_conv2d", "pad_same", "_largest", "_check_channels", "_as_batch", "_batched_like"):
+for _name in ("per_sample_conv2d", "_largest", "_check_channels", "_as_batch", "_batched_like"):
     torch.fx.wrap(_name)

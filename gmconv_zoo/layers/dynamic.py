@@ -1,6 +1,7 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
 import torch
+import torch.distributed as dist
 from timm.layers import get_device_dtype
 from timm.models import register_notrace_module
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
 from .static import MaskConv2d, PaddingMode, initial_sigma
 
-__all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
+__all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule", "sum_over_processes"]
 
 # Table IV: what the sigma module predicts. "ratio" is sigma1 and sigma2 / sigma1, the paper's choice.
 SIGMA_DESIGNS = ("ratio", "pair", "single")
@@ -72,43 +73,47 @@ class SigmaModule(nn.Module):
 
         A unit that is 0 for every image is dead; when all of them are, sigma no longer depends on the image.
         """
-        return self.act(self._before_relu(x))
-
-    def _before_relu(self, x: Tensor) -> Tensor:
         _check_channels(x, self.in_channels)
         dtype = torch.promote_types(x.dtype, torch.float32)
         largest = _largest(x).to(dtype)
         mean = x.mean((2, 3), keepdim=True, dtype=dtype)
-        return (self.fc_max(largest) + self.fc_avg(mean)).flatten(1)
+        return self.act((self.fc_max(largest) + self.fc_avg(mean)).flatten(1))
 
     @torch.jit.ignore
     @torch.no_grad()
     def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
-        """Draw new weights for every hidden unit that is 0 for the whole batch.
+        """Draw new weights for every hidden unit that is 0 for the whole batch, of all processes together.
 
         The unit's column in the last layer becomes 0, so that it still contributes nothing to the sigmas of these
         inputs. Its row in the first layer is drawn as at the start, and negated if the unit would be 0 for more than
         half of the batch.
 
         Args:
-            x: (B, C, H, W) inputs of the layer.
-            generator: source of the new rows, on the CPU; None for torch's default one.
+            x: (B, C, H, W) inputs of the layer; every process of torch.distributed passes its own.
+            generator: source of the new rows, on the CPU; None for torch's default one. The first process's is used.
 
         Returns:
             The units that were dead, in [0, h).
         """
-        dead = (self.hidden(x) == 0).all(0).nonzero().flatten()
+        dead = (self._silence(x) == 1).nonzero().flatten()
         if not len(dead):
             return []
         bound = self.in_channels**-0.5  # torch's own for a linear layer
         for layer in (self.fc_max, self.fc_avg):
             rows = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-bound, bound, generator=generator)
-            layer.weight[dead] = (rows.abs() if layer is self.fc_max else rows).to(layer.weight)
+            rows = (rows.abs() if layer is self.fc_max else rows).to(layer.weight)
+            layer.weight[dead] = sum_over_processes(rows, only_first=True)
         self.fc.weight[:, dead] = 0
-        silent = dead[(self._before_relu(x)[:, dead] > 0).float().mean(0) < 0.5]
+        silent = dead[self._silence(x)[dead] > 0.5]
         self.fc_max.weight[silent] *= -1
         self.fc_avg.weight[silent] *= -1
         return dead.tolist()
+
+    def _silence(self, x: Tensor) -> Tensor:
+        """Return the (h,) shares of images, of all processes, for which each unit is 0."""
+        zero = self.hidden(x) == 0
+        counts = sum_over_processes(torch.stack([zero.sum(0), (~zero).sum(0)]))
+        return counts[0] / counts.sum(0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
@@ -191,6 +196,19 @@ class DGMConv2d(MaskConv2d):
         bias = self.sigma_module.fc.bias
         start = "meta" if bias.is_meta else ", ".join(f"{value:.4g}" for value in bias.tolist())
         return f"{super().extra_repr()}, sigma=dynamic ({self.sigma_module.sigma_design}, bias {start})"
+
+
+def sum_over_processes(values: Tensor, *, only_first: bool = False) -> Tensor:
+    """Return the sum of a tensor over the processes of torch.distributed, or the first one's; of one process, itself.
+
+    All of them call it.
+    """
+    if dist.is_available() and dist.is_initialized():
+        if only_first:
+            dist.broadcast(values, 0)
+        else:
+            dist.all_reduce(values)
+    return values
 
 
 class _Conv1x1(nn.Conv2d):

@@ -12,7 +12,7 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, present_conversion
-from ..layers import check_network
+from ..layers import unwrapped
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
 __all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "check_unwrapped", "describe"]
@@ -22,7 +22,6 @@ CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 LABEL_KEYS = ("label_names", "label_descriptions")
 # The architecture that timm reads for a network that it cannot rebuild, so that its error names the remedy.
 NOT_TIMMS = "load_with_gmconv_zoo"
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 
 
@@ -68,10 +67,7 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
 
 def check_unwrapped(model: Any, action: str) -> None:
     """Refuse a network inside a wrapper; the action is a participle for the message, e.g. "exported"."""
-    check_network(model)
-    # torch.compile's has no public name to import
-    compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)
-    if compiled or isinstance(model, _WRAPPERS):
+    if unwrapped(model) is not model or isinstance(model, torch.jit.ScriptModule):
         raise ValueError(
             f"{type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that was "
             "compiled or scripted)."

@@ -11,8 +11,7 @@ from .nets import SHORT, tensor_loaders, tiny_net, train
 
 def state(network, **parts):
     """What the callbacks read of a run."""
-    accelerator = SimpleNamespace(num_processes=1)
-    return SimpleNamespace(network=network, step=3, ema=None, optimizer=None, accelerator=accelerator, **parts)
+    return SimpleNamespace(network=network, step=3, ema=None, optimizer=None, **parts)
 
 
 def spread_out(net):

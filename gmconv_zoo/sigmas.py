@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from .layers import DGMConv2d, SGMConv2d, elliptical_mask, unwrapped
+from .layers import DGMConv2d, SGMConv2d, elliptical_mask
+from .layers.copying import unwrapped
 from .layers.dynamic import sum_over_processes
 
 __all__ = [

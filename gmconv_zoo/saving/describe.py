@@ -12,7 +12,7 @@ from timm.models._hub import save_config_for_hf
 from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, present_conversion
-from ..layers import unwrapped
+from ..layers.copying import unwrapped
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
 __all__ = ["CONFIG_NAME", "LABEL_KEYS", "NOT_TIMMS", "WEIGHTS_NAME", "check_unwrapped", "describe"]

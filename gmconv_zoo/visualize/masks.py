@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ..conversion import conversion_report
 from ..extras import needs_extra
-from ..layers import elliptical_mask, unwrapped
+from ..layers import elliptical_mask
+from ..layers.copying import unwrapped
 from ..sigmas import sigmas
 
 with needs_extra("train"):

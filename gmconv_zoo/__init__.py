@@ -15,9 +15,21 @@ if TYPE_CHECKING:
     from .visualize.explain import explain
 
 __all__ = [
-    "DGMConv2d", "SGMConv2d", "__version__", "clip_sigma_grad", "conversion_report", "convert", "dynamic_masks",
-    "explain", "fuse", "load", "param_groups", "revive", "save", "sigmas",
-]  # fmt: skip
+    "DGMConv2d",
+    "SGMConv2d",
+    "__version__",
+    "clip_sigma_grad",
+    "conversion_report",
+    "convert",
+    "dynamic_masks",
+    "explain",
+    "fuse",
+    "load",
+    "param_groups",
+    "revive",
+    "save",
+    "sigmas",
+]
 
 # What needs an extra or more imports than a model does: module and function, or a module alone. Imported at first use.
 _LAZY = {

@@ -1,8 +1,10 @@
 """Read the sigmas and masks of a network, and keep them learning: optimizer settings, clipping, revival."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -10,12 +12,22 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from .layers import DGMConv2d, SGMConv2d, check_network, elliptical_mask
+from .layers import DGMConv2d, SGMConv2d, elliptical_mask
+from .layers.copying import unwrapped
+from .layers.dynamic import sum_over_processes
 
 __all__ = [
-    "DYNAMIC_SPREAD", "DynamicMask", "are_different", "clip_sigma_grad", "dynamic_masks", "eval_mode", "param_groups",
-    "revive", "sigma_parameter_names", "sigmas",
-]  # fmt: skip
+    "DYNAMIC_SPREAD",
+    "DynamicMask",
+    "are_different",
+    "clip_sigma_grad",
+    "dynamic_masks",
+    "eval_mode",
+    "param_groups",
+    "revive",
+    "sigma_parameter_names",
+    "sigmas",
+]
 
 # A dynamic layer whose mask spreads less than this over images is nearly static. A CIFAR-10 network at 0.018 changed 4
 # of 10,000 predictions when every image got the mean sigma.
@@ -52,20 +64,19 @@ def sigmas(model: nn.Module, images: Tensor | Sequence[Tensor] | None = None) ->
     """Return the sigmas of a network's masks, in kernel taps.
 
     Args:
-        model: any network.
+        model: any network, also inside DistributedDataParallel or `torch.compile`.
         images: input of the network, as `dynamic_masks` takes it; None for the static layers alone.
 
     Returns:
-        Module name -> (1,) sigma of a static layer, and with images (B, 2) horizontal and vertical sigma of a dynamic
-        layer. On the CPU, in float32, without sign: only the square matters.
+        Module name, without that of a wrapper -> (1,) sigma of a static layer, and with images (B, 2) horizontal and
+        vertical sigma of a dynamic layer. On the CPU, in float32, without sign: only the square matters.
 
     Raises:
         ValueError: as for `dynamic_masks`.
     """
-    check_network(model)
     static = {
         name: module.sigma.detach().abs().float().cpu()
-        for name, module in model.named_modules()
+        for name, module in unwrapped(model).named_modules()
         if isinstance(module, SGMConv2d)
     }
     if images is None:
@@ -78,7 +89,8 @@ def dynamic_masks(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[s
     """Return the masks of the dynamic layers for a batch of images, on the CPU and in float32.
 
     Args:
-        model: any network. It is run on the images in eval mode, as far as its last dynamic layer.
+        model: any network, as `sigmas` takes it. It is run on the images in eval mode, uncompiled and without
+            communication between processes, as far as its last dynamic layer.
         images: (B, C, H, W) input of the network in floating point, B at least 1, or for a detector a list of B images
             (C, H, W) of any sizes, each of which is run by itself.
 
@@ -86,7 +98,7 @@ def dynamic_masks(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[s
         Module name -> masks of a dynamic layer; empty for a network without one.
 
     Raises:
-        ValueError: for no images, or images that are not in floating point, of a network with a dynamic layer.
+        ValueError: for no images, images that are not in floating point, or a dynamic layer that none of them reaches.
     """
     found: dict[str, DynamicMask] = {}
     for name, (layer, x) in _dynamic_layers(model, images).items():
@@ -107,11 +119,13 @@ def revive(
     """Initialise the dead hidden units of a network's dynamic layers again, without changing its outputs on a batch.
 
     A hidden unit is dead if it is 0 for every image: it gets no gradient and remains 0. If all units are dead, every
-    image gets the same mask. Call this before training, and then at the start of each epoch, for instance.
+    image gets the same mask. Call this before training, and then at the start of each epoch, for instance. With
+    torch.distributed, all processes call it, each with its own images: they revive the units that are dead for all of
+    these together, and get the same weights.
 
     Args:
         model: any network, run as `dynamic_masks` does. Layers that are frozen are left as they are.
-        images: as `dynamic_masks` takes them, at least two different images.
+        images: as `dynamic_masks` takes them, with at least two different images in one of the processes.
         optimizer: the optimizer of these parameters, whose momentum for the replaced weights is set to 0.
         generator: source of the new weights, on the CPU; None for torch's default one.
 
@@ -119,9 +133,10 @@ def revive(
         Module name -> the units that were dead; empty if none was.
 
     Raises:
-        ValueError: for fewer than two different images, or images that are not in floating point.
+        ValueError: for fewer than two different images, and as for `dynamic_masks`.
     """
-    if not are_different(images):
+    model = unwrapped(model)
+    if not are_different(images, model):
         received = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a list of {len(images)}"
         raise ValueError(f"images: {received}: pass a batch (B, C, H, W) of at least two different images.")
     revived: dict[str, list[int]] = {}
@@ -136,9 +151,12 @@ def revive(
     return revived
 
 
-def are_different(images: Tensor | Sequence[Tensor]) -> bool:
-    """Tell whether a batch, as `dynamic_masks` takes it, holds at least two images that differ."""
-    return any(image.ndim == 3 and not torch.equal(image, images[0]) for image in images)
+def are_different(images: Tensor | Sequence[Tensor], model: nn.Module) -> bool:
+    """Tell whether a batch, as `dynamic_masks` takes it, holds at least two images that differ, in any process."""
+    _check_images(images)
+    different = any(image.ndim == 3 and not torch.equal(image, images[0]) for image in images)
+    device = next((parameter.device for parameter in model.parameters()), None)
+    return sum_over_processes(torch.tensor(int(different), device=device)).item() > 0
 
 
 def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
@@ -151,7 +169,7 @@ def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
         model: any network.
         max_norm: largest norm of the gradient over the parameters of one sigma module, above 0, or ValueError.
     """
-    if not max_norm > 0:
+    if not isinstance(max_norm, Real) or not max_norm > 0:
         raise ValueError(f"max_norm={max_norm!r}: pass a gradient norm above 0, e.g. 0.005.")
     for module in model.modules():
         if isinstance(module, DGMConv2d):
@@ -161,13 +179,15 @@ def clip_sigma_grad(model: nn.Module, max_norm: float = 0.005) -> None:
 def sigma_parameter_names(model: nn.Module) -> set[str]:
     """Return the names of the parameters that are sigmas: those of static layers, and the bias of dynamic ones.
 
-    Weight decay on them narrows every mask whether or not the data asks for it.
+    They include the parameters that a pruned or parametrized sigma is computed from. Weight decay on them narrows every
+    mask whether or not the data asks for it.
     """
-    names = set()
+    names: set[str] = set()
     for name, module in model.named_modules():
         if isinstance(module, (SGMConv2d, DGMConv2d)):
-            own = "sigma" if isinstance(module, SGMConv2d) else "sigma_module.fc.bias"
-            names.add(f"{name}.{own}".lstrip("."))
+            own = "sigma" if isinstance(module, SGMConv2d) else r"sigma_module\.fc\.(parametrizations\.)?bias"
+            pattern = re.compile(rf"(parametrizations\.)?{own}([._]|$)")
+            names.update(f"{name}.{key}".lstrip(".") for key, _ in module.named_parameters() if pattern.match(key))
     return names
 
 
@@ -200,8 +220,8 @@ def param_groups(
     """
     settings = {"lr": lr, "weight_decay": weight_decay, "sigma_lr_scale": sigma_lr_scale}
     for name, value in {**settings, "sigma_weight_decay": sigma_weight_decay}.items():
-        if not value >= 0:
-            raise ValueError(f"{name}={value}: pass 0 or more.")
+        if not isinstance(value, (Real, Tensor)) or not value >= 0:
+            raise ValueError(f"{name}={value!r}: pass a number, 0 or more.")
     names = sigma_parameter_names(model)
     members: dict[str, list[nn.Parameter]] = {"decay": [], "no_decay": [], "sigma": []}
     for name, parameter in model.named_parameters():
@@ -236,14 +256,15 @@ class _AllSeenError(Exception):
 
 
 def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, tuple[DGMConv2d, Tensor]]:
-    """Return the dynamic layers that images reach, in eval mode, and what their sigma modules see of each image.
+    """Return the dynamic layers, and what their sigma modules see of each image in eval mode.
 
     The tensor of a layer is (B, C, 1, 2): images of two pixels with the same largest and mean value of each channel.
     """
-    check_network(model)
+    model = unwrapped(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, DGMConv2d)}
     if not layers:
         return {}
+    _check_images(images)
     if not len(images):
         raise ValueError("images holds no image: pass a batch (B, C, H, W), or a list, of at least one image.")
     seen: list[dict[str, Tensor]] = []
@@ -265,12 +286,23 @@ def _dynamic_layers(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict
     try:
         for batch in [images.to(device)] if isinstance(images, Tensor) else ([image.to(device)] for image in images):
             seen.append({})
-            with eval_mode(model), suppress(_AllSeenError):
+            # compiled code would not call the hooks
+            with torch.compiler.set_stance("force_eager"), eval_mode(model), suppress(_AllSeenError):
                 model(batch)
+            if missed := layers.keys() - seen[-1].keys():
+                raise ValueError(
+                    f"images do not reach the dynamic layer {min(missed)!r} in eval mode: pass a network, or a part of "
+                    "it, that runs all of its dynamic layers."
+                )
     finally:
         for handle in handles:
             handle.remove()
-    return {name: (layers[name], torch.cat([found[name] for found in seen])) for name in seen[0]}
+    return {name: (layer, torch.cat([found[name] for found in seen])) for name, layer in layers.items()}
+
+
+def _check_images(images: Any) -> None:
+    if wrong := [type(image).__name__ for image in images if not isinstance(image, Tensor)]:
+        raise TypeError(f"images holds {wrong[0]}: pass a tensor (B, C, H, W), or a list of tensors (C, H, W).")
 
 
 def _two_pixels(x: Tensor) -> Tensor:

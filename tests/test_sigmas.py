@@ -5,9 +5,12 @@ import timm
 import torch
 from timm.optim import create_optimizer_v2
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, param_groups, revive, sigmas
 from gmconv_zoo.sigmas import sigma_parameter_names
+
+from . import launch
 
 
 def test_sigmas_of_a_dynamic_stem_need_images_and_leave_the_mode_alone():
@@ -102,6 +105,32 @@ def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
         revive(net, [images[0], images[0]])
 
 
+@pytest.mark.parametrize("how", ["torch.compile", "Module.compile", "DataParallel"])
+def test_a_wrapped_network_is_read_and_revived_under_the_names_of_the_network_itself(how):
+    net, images = stem_with_a_dead_unit()
+    wrapped = net if how == "Module.compile" else nn.DataParallel(net)
+    if how == "torch.compile":
+        wrapped = torch.compile(wrapped, backend="eager")
+    elif how == "Module.compile":
+        wrapped.compile(backend="eager")
+    with torch.no_grad():
+        wrapped.eval()(images)
+    assert list(sigmas(wrapped, images)) == list(dynamic_masks(wrapped, images)) == ["0"]
+    assert revive(wrapped, images) == {"0": [1]}
+
+
+def test_a_dynamic_layer_that_images_do_not_reach_is_named():
+    net, images = stem_with_a_dead_unit()
+    net[0].unused = DGMConv2d(3, 4, 3)
+    for read in (sigmas, dynamic_masks, revive):
+        with pytest.raises(ValueError, match=r"images do not reach the dynamic layer '0\.unused'"):
+            read(net, images)
+
+
+def test_processes_revive_alike_what_is_dead_in_all_of_them_and_one_may_read_sigmas_alone(tmp_path):
+    launch.run(1, "-m", "tests.revived_run", tmp_path / "group")
+
+
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     net, images = stem_with_a_dead_unit()
@@ -162,11 +191,25 @@ def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():
     assert not any(value.requires_grad for value in found.values())
 
 
+def test_parameters_that_a_sigma_is_computed_from_are_sigmas():
+    net = nn.Sequential(DGMConv2d(3, 4, 3), SGMConv2d(4, 4, 3), SGMConv2d(4, 4, 3), SGMConv2d(4, 4, 3))
+    parametrize.register_parametrization(net[0].sigma_module.fc, "bias", nn.PReLU())
+    parametrizations.weight_norm(net[1], "sigma")
+    prune.random_unstructured(net[2], "sigma", 1)
+    nn.utils.weight_norm(net[3], "weight")
+    bias = "0.sigma_module.fc.parametrizations.bias"
+    computed = {f"{bias}.original", f"{bias}.0.weight", "2.sigma_orig", "3.sigma"}
+    computed |= {f"1.parametrizations.sigma.original{part}" for part in (0, 1)}
+    assert sigma_parameter_names(net) == computed
+    (group,) = (group for group in param_groups(net, 0.1) if group["name"] == "sigma")
+    assert len(group["params"]) == 6
+
+
 def test_what_is_no_setting_and_images_that_show_nothing_are_refused():
     layer, net = nn.Linear(2, 2), stem_with_a_dead_unit()[0]
-    for value in (-1, float("nan")):
+    for value in (-1, float("nan"), None, "1"):
         for name in ("weight_decay", "sigma_weight_decay", "sigma_lr_scale"):
-            with pytest.raises(ValueError, match=f"{name}={value}"):
+            with pytest.raises(ValueError, match=f"{name}={value!r}: pass a number"):
                 param_groups(layer, 0.1, **{name: value})
         with pytest.raises(ValueError, match=r"max_norm=.*: pass a gradient norm above 0"):
             clip_sigma_grad(layer, value)
@@ -179,6 +222,9 @@ def test_what_is_no_setting_and_images_that_show_nothing_are_refused():
         for none in ([], torch.rand(0, 3, 9, 9)):
             with pytest.raises(ValueError, match="images holds no image: pass a batch"):
                 read(net, none)
+    for read in (sigmas, dynamic_masks, revive):
+        with pytest.raises(TypeError, match="images holds ndarray: pass a tensor"):
+            read(net, list(torch.rand(2, 3, 9, 9).numpy()))
 
 
 @pytest.mark.parametrize("read", [sigmas, dynamic_masks, revive])

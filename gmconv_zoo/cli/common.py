@@ -8,9 +8,17 @@ from typing import Any
 from ..engine.precision import PRECISIONS
 
 __all__ = [
-    "DEVICE", "DEVICE_OR_CPU", "IMAGES", "MODEL", "PRECISION", "SHORTER_SIDE", "WEIGHTS", "WORKERS", "adder",
+    "DEVICE",
+    "DEVICE_OR_CPU",
+    "IMAGES",
+    "MODEL",
+    "PRECISION",
+    "SHORTER_SIDE",
+    "WEIGHTS",
+    "WORKERS",
+    "adder",
     "picture_paths",
-]  # fmt: skip
+]
 
 # Settings of `add_argument` for one option each.
 MODEL: dict[str, Any] = {"metavar": "MODEL", "help": "name, folder or Hub repository"}

@@ -5,6 +5,12 @@ from .convert import convert, fuse
 from .plan import conversion_report
 
 __all__ = [
-    "CONVERSION_KEYS", "Conversion", "conversion_report", "convert", "fit_sigma_modules", "fuse", "has_masks",
+    "CONVERSION_KEYS",
+    "Conversion",
+    "conversion_report",
+    "convert",
+    "fit_sigma_modules",
+    "fuse",
+    "has_masks",
     "present_conversion",
-]  # fmt: skip
+]

@@ -144,9 +144,18 @@ def build(
         )
     masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
     plan = _Plan(
-        head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings, min_size, max_size,
+        head,
+        backbone,
+        classes,
+        tuple(dcn_stages),
+        dcn_version,
+        frozen_stages,
+        norm_eps,
+        settings,
+        min_size,
+        max_size,
         categories=named,
-    )  # fmt: skip
+    )
     asked = {key: value for key, value in masks.items() if value is not None}
     detector = _filled(plan, asked, tensors, other_classes) if tensors is not None else _fresh(plan, asked, pretrained)
     _warn_of_frozen_masks(detector, frozen_stages)

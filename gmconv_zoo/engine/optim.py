@@ -81,8 +81,12 @@ class TrainSettings:
     patience: int | None = None
 
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
-        "lr", "weight_decay", "sigma_weight_decay", "sigma_lr_scale", "warmup_epochs",
-    )  # fmt: skip
+        "lr",
+        "weight_decay",
+        "sigma_weight_decay",
+        "sigma_lr_scale",
+        "warmup_epochs",
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "decay_epochs", "batch_size"):

@@ -12,12 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..extras import needs_extra
 from ..sigmas import DYNAMIC_SPREAD, are_different, dynamic_masks, revive, sigmas
 from .loop import TrainState
-
-with needs_extra("train"):
-    from accelerate.utils import broadcast
 
 __all__ = ["revive_dead_units", "sigma_row", "stem_record", "warn_of_static_layers"]
 
@@ -47,15 +43,11 @@ def sigma_row(model: nn.Module, images: Tensor | Sequence[Tensor]) -> dict[str, 
 def revive_dead_units(state: TrainState, batch: Any) -> None:
     """Revive the hidden units that are 0 for the whole first batch of an epoch, as a batch callback.
 
-    Every process uses the batch of the main process and draws the same new weights. A list of images in place of a
-    (B, C, H, W) tensor is the same in every process.
+    A batch whose images are all the same revives nothing.
     """
-    images = batch[0]
-    if state.accelerator.num_processes > 1 and isinstance(images, Tensor):
-        images = broadcast(images.contiguous())
-    if not are_different(images):
+    images, network = batch[0], state.network
+    if not are_different(images, network):
         return
-    network = state.network
     generator = torch.Generator().manual_seed(state.step)
     revived = revive(network, images, optimizer=state.optimizer, generator=generator)
     for name, units in revived.items():

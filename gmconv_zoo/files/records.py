@@ -17,9 +17,18 @@ from .._version import __version__
 from .replacing import replacing
 
 __all__ = [
-    "RESULTS_NAME", "SUMMARY_NAME", "Summary", "environment", "read_results", "read_rows", "replace_text",
-    "write_csv", "write_json", "write_results", "write_rows",
-]  # fmt: skip
+    "RESULTS_NAME",
+    "SUMMARY_NAME",
+    "Summary",
+    "environment",
+    "read_results",
+    "read_rows",
+    "replace_text",
+    "write_csv",
+    "write_json",
+    "write_results",
+    "write_rows",
+]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
 

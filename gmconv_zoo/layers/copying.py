@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 
-__all__ = ["check_network", "copy_network", "plain_copy", "take_attributes"]
+__all__ = ["check_network", "copy_network", "plain_copy", "take_attributes", "unwrapped"]
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -21,6 +21,17 @@ def check_network(model: Any) -> None:
             f"model={textwrap.shorten(repr(model), 80)}: pass a network; timm.create_model builds one from a name, and "
             "gmconv_zoo.load from a folder."
         )
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside DataParallel, DistributedDataParallel and torch.compile; TypeError for no network."""
+    check_network(model)
+    # torch.compile's has no public name to import
+    while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or (
+        type(model).__name__ == "OptimizedModule"
+    ):
+        (model,) = model.children()
+    return model
 
 
 def copy_network(model: ModuleT) -> ModuleT:

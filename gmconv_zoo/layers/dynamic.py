@@ -1,16 +1,16 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
 import torch
-from timm.layers import get_device_dtype, pad_same
+import torch.distributed as dist
+from timm.layers import get_device_dtype
 from timm.models import register_notrace_module
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .masks import elliptical_mask
 from .per_sample_conv import is_channels_last, is_plain, per_sample_conv2d
-from .static import PaddingMode, initial_sigma, pads_to_input
+from .static import MaskConv2d, PaddingMode, initial_sigma
 
-__all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule"]
+__all__ = ["SIGMA_DESIGNS", "STEM_HIDDEN_CHANNELS", "DGMConv2d", "SigmaModule", "sum_over_processes"]
 
 # Table IV: what the sigma module predicts. "ratio" is sigma1 and sigma2 / sigma1, the paper's choice.
 SIGMA_DESIGNS = ("ratio", "pair", "single")
@@ -73,43 +73,47 @@ class SigmaModule(nn.Module):
 
         A unit that is 0 for every image is dead; when all of them are, sigma no longer depends on the image.
         """
-        return self.act(self._before_relu(x))
-
-    def _before_relu(self, x: Tensor) -> Tensor:
         _check_channels(x, self.in_channels)
         dtype = torch.promote_types(x.dtype, torch.float32)
         largest = _largest(x).to(dtype)
         mean = x.mean((2, 3), keepdim=True, dtype=dtype)
-        return (self.fc_max(largest) + self.fc_avg(mean)).flatten(1)
+        return self.act((self.fc_max(largest) + self.fc_avg(mean)).flatten(1))
 
     @torch.jit.ignore
     @torch.no_grad()
     def revive(self, x: Tensor, *, generator: torch.Generator | None = None) -> list[int]:
-        """Draw new weights for every hidden unit that is 0 for the whole batch.
+        """Draw new weights for every hidden unit that is 0 for the whole batch, of all processes together.
 
         The unit's column in the last layer becomes 0, so that it still contributes nothing to the sigmas of these
         inputs. Its row in the first layer is drawn as at the start, and negated if the unit would be 0 for more than
         half of the batch.
 
         Args:
-            x: (B, C, H, W) inputs of the layer.
-            generator: source of the new rows, on the CPU; None for torch's default one.
+            x: (B, C, H, W) inputs of the layer; every process of torch.distributed passes its own.
+            generator: source of the new rows, on the CPU; None for torch's default one. The first process's is used.
 
         Returns:
             The units that were dead, in [0, h).
         """
-        dead = (self.hidden(x) == 0).all(0).nonzero().flatten()
+        dead = (self._silence(x) == 1).nonzero().flatten()
         if not len(dead):
             return []
         bound = self.in_channels**-0.5  # torch's own for a linear layer
         for layer in (self.fc_max, self.fc_avg):
             rows = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-bound, bound, generator=generator)
-            layer.weight[dead] = (rows.abs() if layer is self.fc_max else rows).to(layer.weight)
+            rows = (rows.abs() if layer is self.fc_max else rows).to(layer.weight)
+            layer.weight[dead] = sum_over_processes(rows, only_first=True)
         self.fc.weight[:, dead] = 0
-        silent = dead[(self._before_relu(x)[:, dead] > 0).float().mean(0) < 0.5]
+        silent = dead[self._silence(x)[dead] > 0.5]
         self.fc_max.weight[silent] *= -1
         self.fc_avg.weight[silent] *= -1
         return dead.tolist()
+
+    def _silence(self, x: Tensor) -> Tensor:
+        """Return the (h,) shares of images, of all processes, for which each unit is 0."""
+        zero = self.hidden(x) == 0
+        counts = sum_over_processes(torch.stack([zero.sum(0), (~zero).sum(0)]))
+        return counts[0] / counts.sum(0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return horizontal and vertical sigma in kernel taps, each (B,), for (B, C, H, W) inputs."""
@@ -119,7 +123,7 @@ class SigmaModule(nn.Module):
 
 
 @register_notrace_module  # a leaf for timm's fx feature extraction
-class DGMConv2d(nn.Conv2d):
+class DGMConv2d(MaskConv2d):
     """Dynamic Gaussian mask convolution: ``conv2d(x[b], weight * mask(sigma(x[b])))`` for every sample b.
 
     Takes every argument of `torch.nn.Conv2d`, and ``padding="same"`` with a stride as `SGMConv2d` does. There is
@@ -141,10 +145,6 @@ class DGMConv2d(nn.Conv2d):
         ValueError: for a 1x1 kernel, a sigma that is not above 0, an unknown design, or another number of channels.
     """
 
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-
     def __init__(
         self,
         in_channels: int,
@@ -163,18 +163,9 @@ class DGMConv2d(nn.Conv2d):
         sigma_design: str = "ratio",
         hidden_channels: int | None = None,
     ) -> None:
-        follows_input = pads_to_input(stride, padding, padding_mode)
-        geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
-        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)  # type: ignore[arg-type]
-        if follows_input:
-            self.padding = "same"  # type: ignore[assignment]
-        self.pads_to_input = follows_input
+        geometry = (kernel_size, stride, padding, dilation, groups)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
         sigma = initial_sigma(self.kernel_size, sigma_init)
-        # what is not a number of zeros on each side is padded before the convolution
-        explicit = self.padding_mode != "zeros" or isinstance(self.padding, str)
-        pads = explicit and self.padding != "valid"
-        self.explicit_pad_mode = self.padding_mode.replace("zeros", "constant") if pads else ""
-        self.conv_padding = (0, 0) if explicit else (int(self.padding[0]), int(self.padding[1]))
         self.form: str | None = None
         options = {"sigma_design": sigma_design, "sigma_init": sigma, **get_device_dtype(self)}
         self.sigma_module = SigmaModule(in_channels, hidden_channels, **options)
@@ -188,13 +179,8 @@ class DGMConv2d(nn.Conv2d):
         batch = _as_batch(x)
         mask = self.mask(batch)
         weight = (self.weight.unsqueeze(0) * mask.unsqueeze(1).unsqueeze(1)).to(self.weight.dtype)
-        if self.pads_to_input:
-            batch = pad_same(batch, list(self.kernel_size), list(self.stride), list(self.dilation))
-        elif self.explicit_pad_mode:
-            batch = F.pad(batch, self._reversed_padding_repeated_twice, mode=self.explicit_pad_mode)
-        out = per_sample_conv2d(
-            batch, weight, self.bias, self.stride, self.conv_padding, self.dilation, self.groups, self.form
-        )
+        batch, padding = self._pad(batch)
+        out = per_sample_conv2d(batch, weight, self.bias, self.stride, padding, self.dilation, self.groups, self.form)
         return _batched_like(out, x)
 
     @torch.jit.ignore
@@ -210,6 +196,19 @@ class DGMConv2d(nn.Conv2d):
         bias = self.sigma_module.fc.bias
         start = "meta" if bias.is_meta else ", ".join(f"{value:.4g}" for value in bias.tolist())
         return f"{super().extra_repr()}, sigma=dynamic ({self.sigma_module.sigma_design}, bias {start})"
+
+
+def sum_over_processes(values: Tensor, *, only_first: bool = False) -> Tensor:
+    """Return the sum of a tensor over the processes of torch.distributed, or the first one's; of one process, itself.
+
+    All of them call it.
+    """
+    if dist.is_available() and dist.is_initialized():
+        if only_first:
+            dist.broadcast(values, 0)
+        else:
+            dist.all_reduce(values)
+    return values
 
 
 class _Conv1x1(nn.Conv2d):
@@ -266,5 +265,5 @@ def _batched_like(out: Tensor, x: Tensor) -> Tensor:
 
 
 # Leaves for torch.fx, whose proxies cannot enter branches on shapes.
-for _name in ("per_sample_conv2d", "pad_same", "_largest", "_check_channels", "_as_batch", "_batched_like"):
+for _name in ("per_sample_conv2d", "_largest", "_check_channels", "_as_batch", "_batched_like"):
     torch.fx.wrap(_name)

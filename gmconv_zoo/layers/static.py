@@ -4,7 +4,7 @@ from numbers import Real
 from typing import Any, Literal
 
 import torch
-from timm.layers import Conv2dSame, pad_same
+from timm.layers import Conv2dSame, pad_same, to_2tuple
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,13 +12,55 @@ from torch.nn import functional as F
 from .copying import plain_copy, take_attributes
 from .masks import circular_mask, kernel_sigma
 
-__all__ = ["PaddingMode", "SGMConv2d", "check_sigma_init", "initial_sigma", "pads_to_input"]
+__all__ = ["MaskConv2d", "PaddingMode", "SGMConv2d", "check_sigma_init", "initial_sigma"]
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
+class MaskConv2d(nn.Conv2d):
+    """The geometry of both layers, which follows the attributes that are set after building, as in dilated networks."""
+
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any, padding: Any, *others: Any
+    ) -> None:
+        torchs_stride = 1 if padding == "same" else stride  # nn.Conv2d refuses others
+        super().__init__(in_channels, out_channels, kernel_size, torchs_stride, padding, *others)
+        self.stride = stride
+        if padding == "same" and self.stride != (1, 1) and (mode := self.padding_mode) != "zeros":
+            raise ValueError(f"padding_mode={mode!r}: padding='same' with a stride pads with zeros; pass 'zeros'.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("stride", "padding", "dilation") and not isinstance(value, str):
+            value = (2 * to_2tuple(value))[:2]
+        super().__setattr__(name, value)
+
+    def _pads_to_input(self) -> bool:
+        """Tell whether padding depends on the input's size: "same" with a stride, with zeros, unlike `nn.Conv2d`'s."""
+        return str(self.padding) == "same" and self.padding_mode == "zeros" and self.stride != (1, 1)
+
+    def _pad(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Pad an input with all but the zeros that a convolution adds on both sides, and return their number too."""
+        if self._pads_to_input():
+            return pad_same(x, list(self.kernel_size), list(self.stride), list(self.dilation)), (0, 0)
+        both = (0, 0)
+        if not isinstance(self.padding, str):
+            both = (2 * self.padding[0], 2 * self.padding[1])
+        elif self.padding == "same":
+            size, step = self.kernel_size, self.dilation
+            both = (step[0] * (size[0] - 1), step[1] * (size[1] - 1))
+        first = (both[0] // 2, both[1] // 2)
+        if self.padding_mode == "zeros" and both[0] % 2 == 0 and both[1] % 2 == 0:
+            return x, first
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        return F.pad(x, [first[1], both[1] - first[1], first[0], both[0] - first[0]], mode), (0, 0)
+
+
 @register_notrace_module  # a leaf for timm's fx feature extraction, as any convolution is
-class SGMConv2d(nn.Conv2d):
+class SGMConv2d(MaskConv2d):
     """Static Gaussian mask convolution: ``conv2d(x, weight * mask(sigma))``.
 
     Takes every argument of `torch.nn.Conv2d`. In addition, ``padding="same"`` may be combined with a stride, and then
@@ -37,10 +79,6 @@ class SGMConv2d(nn.Conv2d):
         ValueError: for a 1x1 kernel, a sigma that is not above 0, or what `torch.nn.Conv2d` refuses.
     """
 
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-
     def __init__(
         self,
         in_channels: int,
@@ -57,12 +95,8 @@ class SGMConv2d(nn.Conv2d):
         *,
         sigma_init: float | str = 5.0,
     ) -> None:
-        follows_input = pads_to_input(stride, padding, padding_mode)
-        geometry = (kernel_size, stride, 0 if follows_input else padding, dilation, groups)
-        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)  # type: ignore[arg-type]
-        if follows_input:
-            self.padding = "same"  # type: ignore[assignment]
-        self.pads_to_input = follows_input
+        geometry = (kernel_size, stride, padding, dilation, groups)
+        super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
         self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
 
     def mask(self) -> Tensor:
@@ -74,10 +108,8 @@ class SGMConv2d(nn.Conv2d):
         return (self.weight * self.mask()).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.pads_to_input:
-            x = pad_same(x, list(self.kernel_size), list(self.stride), list(self.dilation))
-            return F.conv2d(x, self.masked_weight(), self.bias, self.stride, (0, 0), self.dilation, self.groups)
-        return self._conv_forward(x, self.masked_weight(), self.bias)
+        x, padding = self._pad(x)
+        return F.conv2d(x, self.masked_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
 
     @torch.jit.ignore
     @torch.no_grad()
@@ -88,33 +120,24 @@ class SGMConv2d(nn.Conv2d):
         `timm.utils.reparameterize_model` calls this for every child.
         """
         plain = plain_copy(self)
-        options: dict[str, Any] = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
+        options: dict[str, Any] = {"dilation": self.dilation, "groups": self.groups}
         options |= {"bias": plain.bias is not None, "device": "meta"}
         fused: nn.Conv2d
-        if self.pads_to_input:
+        if self._pads_to_input():
             fused = Conv2dSame(self.in_channels, self.out_channels, self.kernel_size, **options)
         else:
             options.update(padding=self.padding, padding_mode=self.padding_mode)
             fused = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, **options)
+        fused.stride = self.stride
         fused.weight = nn.Parameter(plain.masked_weight(), requires_grad=plain.weight.requires_grad)
         fused.bias = plain.bias
-        take_attributes(fused, plain, but=("state_dict", "pads_to_input"))  # these belong to the mask
+        take_attributes(fused, plain, but=("state_dict",))  # these belong to the mask
         return fused.train(self.training)
 
     @torch.jit.ignore
     def extra_repr(self) -> str:
         sigma = "meta" if self.sigma.is_meta else f"{self.sigma.item():.4g}"
         return f"{super().extra_repr()}, sigma={sigma}"
-
-
-def pads_to_input(stride: int | tuple[int, int], padding: int | tuple[int, int] | str, padding_mode: str) -> bool:
-    """Tell whether padding depends on the input's size: "same" with a stride, with zeros, unlike `nn.Conv2d`'s."""
-    strided = (stride if isinstance(stride, int) else tuple(stride)) not in (1, (1,), (1, 1))
-    if not strided or padding != "same":
-        return False
-    if padding_mode != "zeros":
-        raise ValueError(f"padding_mode={padding_mode!r}: padding='same' with a stride pads with zeros; pass 'zeros'.")
-    return True
 
 
 def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> float:

@@ -124,9 +124,15 @@ class CifarResNet(SigmaNoDecay, ResNet):
 
 
 _COMMON: dict[str, Any] = {
-    "num_classes": 10, "input_size": (3, 32, 32), "crop_pct": 1.0, "interpolation": "bilinear",
-    "mean": CIFAR_MEAN, "std": CIFAR_STD, "classifier": "fc", "first_conv": "conv1",
-}  # fmt: skip
+    "num_classes": 10,
+    "input_size": (3, 32, 32),
+    "crop_pct": 1.0,
+    "interpolation": "bilinear",
+    "mean": CIFAR_MEAN,
+    "std": CIFAR_STD,
+    "classifier": "fc",
+    "first_conv": "conv1",
+}
 _POOL_SIZE = {"resnet20": (8, 8), "resnet56": (8, 8), "resnet18": (4, 4)}
 
 default_cfgs = generate_default_cfgs(

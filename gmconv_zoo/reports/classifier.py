@@ -158,7 +158,9 @@ def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]
         about["Licence of the weights"] = spec.licence
     elif "score" in record:
         start, score = str(record.get("start") or ""), record["score"]
-        began = f", started from {Path(start).name if os.path.exists(start) else start}" if start else ""
+        if os.path.exists(start) or os.path.isabs(start):
+            start = Path(start).name
+        began = f", started from {start}" if start else ""
         about["Weights"] = f"trained on {record.get('training_images', 'unknown')} images{began}"
         recorded = f"{score['top1_percent']:.1f} % ({score['top1']:,} of {score['count']:,})"
         about["Recorded accuracy"] = f"{recorded} on {record.get('dataset')}"

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..conversion import CONVERSION_KEYS, Conversion, convert, has_masks, present_conversion
 from ..images.data_config import data_config
-from ..layers import check_network
+from ..layers.copying import unwrapped
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
 
 __all__ = [
@@ -37,7 +37,6 @@ _LABEL_KEYS = ("label_names", "label_descriptions")
 NOT_TIMMS = "load_with_gmconv_zoo"
 # Builds a network that recorded how it was made, by the plan's kind. Rooms above this one add theirs in the root.
 PLAN_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {}
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 _EXTRACTORS = (FeatureDictNet, FeatureListNet, FeatureHookNet, FeatureGetterNet, FeatureGraphNet)
 
 
@@ -79,10 +78,7 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
 
 def check_unwrapped(model: Any, action: str) -> None:
     """Refuse a network inside a wrapper; the action is a participle for the message, e.g. "exported"."""
-    check_network(model)
-    # torch.compile's has no public name to import
-    compiled = any(cls.__name__ == "OptimizedModule" for cls in type(model).__mro__)
-    if compiled or isinstance(model, _WRAPPERS):
+    if unwrapped(model) is not model or isinstance(model, torch.jit.ScriptModule):
         raise ValueError(
             f"{type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that was "
             "compiled or scripted)."

@@ -50,11 +50,16 @@ def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> 
     durations = [_FRAME_MS] * (len(frames) - 1) + [_LAST_FRAME_MS]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
     rows = [
-        {"epoch": epoch, "layer": mask.name, "stage": mask.stage, "horizontal": mask.horizontal,
-         "vertical": mask.vertical}
+        {
+            "epoch": epoch,
+            "layer": mask.name,
+            "stage": mask.stage,
+            "horizontal": mask.horizontal,
+            "vertical": mask.vertical,
+        }
         for epoch, masks in epochs.items()
         for mask in masks
-    ]  # fmt: skip
+    ]
     write_rows(path.with_suffix(".csv"), rows)
     return path
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..conversion import conversion_report
 from ..extras import needs_extra
 from ..layers import elliptical_mask
+from ..layers.copying import unwrapped
 from ..sigmas import sigmas
 
 with needs_extra("train"):
@@ -67,6 +68,7 @@ def layer_masks(model: nn.Module, images: Tensor | None = None, *, static_only: 
     Raises:
         ValueError: when there is no such layer, or a dynamic one and no images.
     """
+    model = unwrapped(model)
     layers = describe_layers(model)
     if not layers:
         raise ValueError(f"{type(model).__name__} has no Gaussian mask convolution: convert it first.")

@@ -85,7 +85,15 @@ def field_row(name: str, field: ReceptiveField, share: float) -> dict[str, objec
     height, width = field.map.shape
     sigma_x, sigma_y = field.gaussian
     return {
-        "network": name, "layer": field.layer, "images": field.images, "height_px": height, "width_px": width,
-        "share": share, "side_px": field.side(share), "area_ratio": field.area_ratio(share),
-        "sigma_x_px": sigma_x, "sigma_y_px": sigma_y, "cut_off": field.is_cut_off,
-    }  # fmt: skip
+        "network": name,
+        "layer": field.layer,
+        "images": field.images,
+        "height_px": height,
+        "width_px": width,
+        "share": share,
+        "side_px": field.side(share),
+        "area_ratio": field.area_ratio(share),
+        "sigma_x_px": sigma_x,
+        "sigma_y_px": sigma_y,
+        "cut_off": field.is_cut_off,
+    }

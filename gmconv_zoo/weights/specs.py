@@ -11,8 +11,15 @@ __all__ = ["EVALUATION", "SPECS", "Metric", "Stem", "WeightSpec", "get_spec", "s
 
 # Fields of a spec that say how its images are prepared, as timm names them
 EVALUATION = (
-    "input_size", "test_input_size", "crop_pct", "test_crop_pct", "crop_mode", "interpolation", "mean", "std",
-)  # fmt: skip
+    "input_size",
+    "test_input_size",
+    "crop_pct",
+    "test_crop_pct",
+    "crop_mode",
+    "interpolation",
+    "mean",
+    "std",
+)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -136,9 +143,12 @@ def _upstream(top1: float, top5: float, origin: str) -> Metric:
 _TIMM, _TORCHVISION = "timm's results table", "torchvision's weights documentation"
 # timm tests its "A1" weights at 288 pixels with crop 1.0; the accuracy listed here is the one at 224 pixels.
 _A1 = {
-    "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, "interpolation": "bicubic",
+    "crop_pct": 0.95,
+    "test_input_size": (3, 288, 288),
+    "test_crop_pct": 1.0,
+    "interpolation": "bicubic",
     "licence": "apache-2.0",
-}  # fmt: skip
+}
 
 # Sources: (tag, fields) by network. The first is the default tag, the one comparable with the paper's baseline.
 _SOURCES: dict[str, dict[str, dict]] = {

@@ -11,8 +11,7 @@ from .nets import SHORT, tensor_loaders, tiny_net, train
 
 def state(network, ema=None):
     """What the callbacks read of a run."""
-    accelerator = SimpleNamespace(num_processes=1)
-    return SimpleNamespace(network=network, step=3, ema=ema, optimizer=None, accelerator=accelerator)
+    return SimpleNamespace(network=network, step=3, ema=ema, optimizer=None)
 
 
 def spread_out(net):

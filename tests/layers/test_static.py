@@ -38,6 +38,35 @@ def test_fuse_keeps_outputs(geometry, dtype, tolerance):
     assert (fused(x) - expected).abs().max() <= tolerance * expected.abs().max()
 
 
+@pytest.mark.parametrize("kind", [SGMConv2d, DGMConv2d])
+@pytest.mark.parametrize(
+    ("built", "edits"),
+    [
+        ({"stride": 2, "padding": 1}, {"stride": (1, 1), "padding": (2, 2), "dilation": (2, 2)}),
+        ({"padding": 1}, {"stride": 2, "padding": 3, "dilation": 3}),
+        ({"padding": 1}, {"padding": "same", "dilation": (3, 1)}),
+        ({"padding": "same"}, {"padding": "valid"}),
+        ({"padding": "same", "stride": 2}, {"padding": (0, 1)}),
+        ({"padding": "same", "stride": 2}, {"stride": 1}),
+        ({"padding": 1}, {"padding_mode": "reflect"}),
+        ({"padding": 1, "padding_mode": "circular"}, {"padding_mode": "zeros"}),
+        ({"padding": 1, "padding_mode": "reflect"}, {"padding": (2, 2), "dilation": (2, 2)}),
+        ({"padding": "same", "padding_mode": "replicate"}, {"stride": 2}),
+    ],
+)
+def test_geometry_that_is_changed_after_building_counts(kind, built, edits):
+    layer, x = kind(IN, OUT, (3, 4), **built, sigma_init=1.5), torch.randn(2, IN, 11, 12)
+    for name, value in edits.items():
+        setattr(layer, name, value)
+    plain = nn.Conv2d(IN, OUT, (3, 4), **{**built, **edits, "stride": 1})
+    plain.stride = {**built, **edits}.get("stride", 1)
+    kernel = layer.weight * gaussian_by_loop(1.5, 1.5, layer.kernel_size)
+    plain.load_state_dict({"weight": kernel, "bias": layer.bias})
+    scripted, fused = torch.jit.script(layer), layer.fuse() if kind is SGMConv2d else layer
+    for computed in (layer, scripted, fused):
+        torch.testing.assert_close(computed(x), plain(x))
+
+
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("frozen", ["weight", "bias", "sigma", None])
 def test_fuse_keeps_what_is_trainable_and_the_mode(frozen, train):

@@ -119,12 +119,15 @@ def test_a_wrapped_network_is_read_and_revived_under_the_names_of_the_network_it
     assert revive(wrapped, images) == {"0": [1]}
 
 
-def test_a_dynamic_layer_that_images_do_not_reach_is_named():
+def test_a_layer_that_runs_in_training_alone_is_left_out_and_images_that_reach_no_dynamic_layer_are_refused():
     net, images = stem_with_a_dead_unit()
-    net[0].unused = DGMConv2d(3, 4, 3)
+    net[0].auxiliary = DGMConv2d(3, 4, 3)
+    assert list(sigmas(net, images)) == list(dynamic_masks(net, images)) == list(revive(net, images)) == ["0"]
+    none = torch.nn.Identity()
+    none.unused = DGMConv2d(3, 4, 3)
     for read in (sigmas, dynamic_masks, revive):
-        with pytest.raises(ValueError, match=r"images do not reach the dynamic layer '0\.unused'"):
-            read(net, images)
+        with pytest.raises(ValueError, match=r"images do not reach the dynamic layer 'unused'"):
+            read(none, images)
 
 
 def test_processes_revive_alike_what_is_dead_in_all_of_them_and_one_may_read_sigmas_alone(tmp_path):

@@ -185,7 +185,7 @@ class DGMConv2d(MaskConv2d):
 
     @torch.jit.ignore
     def set_hidden_channels(self, hidden_channels: int) -> None:
-        """Replace the sigma module by a fresh one of at least 1 hidden units, for a checkpoint that was saved so."""
+        """Replace the sigma module by a fresh one of this width, at least 1, for a checkpoint that has it."""
         old = self.sigma_module
         options = {"sigma_design": old.sigma_design, **get_device_dtype(old)}
         self.sigma_module = SigmaModule(self.in_channels, hidden_channels, **options).train(self.training)

@@ -155,7 +155,7 @@ def initial_sigma(kernel_size: tuple[int, int], sigma_init: float | str) -> floa
 
 
 def check_sigma_init(sigma_init: Any) -> float | str:
-    """Return "kernel", or a finite number of taps above 0 as Python's, which JSON can hold; ValueError for all else."""
+    """Return "kernel", or a finite number of taps above 0 as a float; ValueError for anything else."""
     if isinstance(sigma_init, str) and sigma_init == "kernel":
         return sigma_init
     number = isinstance(sigma_init, Real) and not isinstance(sigma_init, bool)

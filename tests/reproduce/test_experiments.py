@@ -242,6 +242,8 @@ def test_kernel_experiments_share_everything_but_masks_and_depthwise_ones_have_a
         assert {json.dumps(arm.changes) for arm in arms} == {'{"sigma_weight_decay": 0.0}'}
     runs = plan_runs(["depthwise7"], seeds=[0], epochs=24)
     assert [run.model for run in runs] == ["convnext_atto"] + 3 * ["sgmconv_convnext_atto"]
+    features = timm.create_model(runs[0].model, features_only=True, **runs[0].options)
+    assert features.feature_info.reduction() == [1, 2, 4, 8]  # no map of a 32-pixel image is a single pixel
     recipe = base_recipe("sgmconv_convnext_atto")
     assert (recipe.optimizer, recipe.schedule, recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
     assert runs[0].record("no").changes == {}

@@ -88,8 +88,8 @@ class Experiment:
 
 # Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
 KERNEL_SIZES = (3, 5, 7, 11)
-# On images of 32 pixels, its stages have maps of 32, 16, 8 and 4 pixels. With patches of 2x2, they would be 8, 4, 2 and 1:
-# smaller than large kernels, which then have little more than one tap to read.
+# Without patches, images of 32 pixels have maps of 32, 16, 8 and 4. With patches of 2x2, it would be 8, 4, 2 and 1, and
+# large kernels would have little more than one tap to read.
 _CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [16, 32, 64, 128], "patch_size": 1}
 
 

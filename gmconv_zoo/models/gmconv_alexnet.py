@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..weights.adapt import StateDict
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import FAMILIES
 
 __all__ = ["AlexNet"]
 
@@ -185,9 +186,9 @@ class AlexNet(SigmaNoDecay, VGG):
         return x if pre_logits else self.fc(x)
 
 
-_COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
-
-default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_alexnet", "stdconv_alexnet", **_COMMON))
+default_cfgs = generate_default_cfgs(
+    default_cfgs_of("alexnet", families=FAMILIES, first_conv="features.0", classifier="fc", pool_size=(6, 6))
+)
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
@@ -215,6 +216,5 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
     return global_pool
 
 
-gmconv_alexnet = entrypoint("gmconv_alexnet", "AlexNet", _create)
-sgmconv_alexnet = entrypoint("sgmconv_alexnet", "AlexNet", _create)
-stdconv_alexnet = entrypoint("stdconv_alexnet", "AlexNet", _create)
+for _family in FAMILIES:
+    entrypoint(f"{_family}alexnet", "AlexNet", _create)

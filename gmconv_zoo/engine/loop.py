@@ -37,14 +37,10 @@ class TrainState:
     """What a run consists of, and all that it needs to go on after an interruption.
 
     Attributes:
-        accelerator: has prepared model and optimizer.
-        model: the network, perhaps wrapped.
-        optimizer: over its parameters.
-        scheduler: stepped after every update, with the count of updates.
-        epoch: epochs finished.
-        step: optimizer updates done.
+        model, optimizer: as the accelerator has prepared them, perhaps wrapped.
+        epoch, step: epochs finished, and optimizer updates done.
         stop: a callback sets it to end the run after the present epoch.
-        ema: the running average of the weights, where one is kept; updated after every step.
+        ema: running average of the weights, if there is one.
         batch: batches done in the present epoch, on each process.
         epoch_lr: learning rate at the present epoch's start.
         totals: (2,) float64, this process's sum of losses and count of samples in the present epoch.
@@ -101,18 +97,14 @@ def run_epochs(
     """Train from ``state.epoch`` and ``state.batch`` on until all epochs are done or a callback stops the run.
 
     Args:
-        state: training state, changed in place.
         loader: training loader, prepared by the accelerator.
-        settings: number of epochs, including those already done, clipping of gradients and statistics of batch norms.
         batch_loss: function that computes the loss of a batch; runs in the accelerator's mixed precision.
         callbacks: functions called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
             "step", "lr" (at the start of the epoch), "train_loss" (the mean over samples), "seconds", and
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
             and in an epoch that was interrupted they count from the interruption.
         on_first_batch: function called with the first batch of every epoch, before the network sees it.
-        after_update: function called after every optimizer update. A run that goes on from the last update of an epoch
-            begins with ``callbacks``.
-        progress: whether to show a progress bar on stderr (on the main process).
+        after_update: a run that goes on from the last update of an epoch begins with ``callbacks`` instead.
 
     Raises:
         NonFiniteError: for a loss or gradient that is not finite, or parameters that are not finite after an epoch. No

@@ -38,13 +38,9 @@ _FILES = (CARD_NAME, CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME)
 
 @dataclass(frozen=True)
 class Staged:
-    """A folder that is ready to be published.
+    """A folder that is ready to be published, and a spec of which publishing fills in the revision and the sha256.
 
-    Attributes:
-        folder: folder with the files that will be pushed, see `files`.
-        spec: spec of the weights; publishing fills in its revision and sha256.
-        kind: kind of weights.
-        no_tag: why they cannot be a tag of their model; empty if they can.
+    `no_tag` says why the weights cannot be a tag of their model; it is empty if they can.
     """
 
     folder: Path
@@ -73,13 +69,12 @@ def stage(
 
     Args:
         folder: folder that `gmconv_zoo.save` wrote, with results.json if training recorded one.
-        out: folder to write; it must not be ``folder``, nor contain other files.
+        out: folder to write; it must not be ``folder``, nor contain other files than those of an earlier staging.
         repo_id: "ORG/NAME", its name on the Hub; with NAME = "<model>.<tag>", the spec gets that tag.
         measured: metric of these weights, see `choose_measured`; None makes the card say "not measured".
         licence: licence in the Hub's spelling; by default, the network's, or of a detector that of its first weights.
         source: source of the weights in words; by default, the weights that training started from.
         fused: fold the static masks in and publish the plain network of timm.
-        overwrite: replace an earlier staging in ``out``.
 
     Raises:
         ValueError: for a network that cannot be published in this way; the message says why.

@@ -78,10 +78,7 @@ def build_gmconv(
     Args:
         model_cls: the plain network's class.
         variant: the entrypoint's name, whose family decides its masks.
-        pretrained: load the weights of the resolved tag.
         rename: see `adapt_checkpoint`.
-        pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
-        pretrained_strict: refuse weights with missing or additional tensors.
         **kwargs: constructor arguments, timm's ``features_only`` and so on, and for a masked family the keywords of a
             conversion, which replace those of `MASKS`.
 

@@ -41,13 +41,8 @@ class CifarResNet(SigmaNoDecay, ResNet):
         channels: number of output channels of each stage; the first is that of the stem too.
         shortcut: "pad" (parameter-free) or "conv" (1x1 convolution and norm) where the shape changes.
         kernel_size: height and width of every convolution in taps, odd; the paper's networks have 3.
-        num_classes: outputs of the classifier, 0 for none.
-        in_chans: image channels.
-        global_pool: one of timm's pooling types, "" for none.
-        drop_rate: dropout before the classifier.
-        drop_path_rate: stochastic depth of the last block, growing linearly from 0 at the first, in [0, 1).
         zero_init_last: start every residual branch at zero; not by default, as in the paper's baselines.
-        device, dtype: device and data type of every tensor.
+        num_classes, in_chans, global_pool, drop_rate, drop_path_rate, device, dtype: as timm's ResNet has them.
 
     Raises:
         ValueError: for another number of stages, or a kernel size that is not odd.

@@ -79,19 +79,14 @@ def fit(
     The validation set is only evaluated, unless settings with patience or an end with the best epoch choose the epoch
     by it. The score is then optimistic, and results.json says so.
 
+    With a running average of the weights, the network ends with the average.
+
     Args:
-        model: a network; it is moved to the accelerator's device.
         loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. A
             batch has two parts: the images, (B, C, H, W) or a list of (C, H, W), and their targets.
-        task: loss, evaluation and what else belongs to the task.
-        settings: of the training.
-        options: how the run is carried out.
         accelerator: device, precision, gradient accumulation and processes, see `default_accelerator`.
         run: further values that describe the run, for results.json.
         identity: names of those values that must be equal to continue from a checkpoint.
-
-    Returns:
-        The rows. With a running average of the weights, the network ends with the average.
 
     Raises:
         ValueError: when loader and settings disagree on the batch size, the network has nothing to train, the output
@@ -192,13 +187,12 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
     if resume and overwrite:
         raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
     path = Path(output) / CHECKPOINTS_FOLDER / LAST_NAME
-    if not path.is_file():
-        check_target(output, writes=_RUN_FILES, overwrite=overwrite)
-    elif not resume and not overwrite:
+    if path.is_file() and not resume and not overwrite:
         raise ValueError(
             f"{path} is from an earlier run. Pass resume (--resume) to continue it, overwrite (--overwrite) to "
             "replace it, or choose another output (--output)."
         )
+    check_target(output, writes=_RUN_FILES, overwrite=overwrite or path.is_file())
 
 
 def _check_batch_size(loader: DataLoader[Any], settings: TrainSettings, accelerator: Accelerator) -> None:

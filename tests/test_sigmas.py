@@ -11,6 +11,7 @@ from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, par
 from gmconv_zoo.sigmas import sigma_parameter_names
 
 from . import launch
+from .engine.nets import OfLists
 
 
 def test_sigmas_of_a_dynamic_stem_need_images_and_leave_the_mode_alone():
@@ -87,11 +88,6 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert found.live_shares == [1.0, 0.0, 1.0, 1.0]
     assert found.spread == pytest.approx(net[0].mask(images).std(0, correction=0).max().item())
     assert dynamic_masks(net, images[:1])["0"].spread == 0
-
-
-class OfLists(nn.Sequential):
-    def forward(self, images):
-        return super().forward(torch.stack(images))
 
 
 def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():

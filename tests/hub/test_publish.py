@@ -1,16 +1,13 @@
 """Publishing against a loopback Hub, and what others then load from it."""
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
 import gmconv_zoo
-from gmconv_zoo.hub import publish as publish_module
 from gmconv_zoo.hub.publish import PublishError, publish, spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Metric, WeightSpec
@@ -84,7 +81,7 @@ def test_published_tag_is_overwritten_only_by_force(loopback, staged, gm_folder,
 def test_interrupted_publication_leaves_no_tag_and_resumes(loopback, staged, request_pattern):
     forget_upload(loopback, staged.folder)
     loopback.fault(request_pattern, "status", times=50, code=403)
-    with pytest.raises(PublishError, match=r"was not published.*run the same command again"):
+    with pytest.raises(PublishError, match=r"was not published.*Set HF_TOKEN .*run the same command again"):
         publish(staged, tag="v1")
     assert tags(loopback) == {}
     loopback.forget()
@@ -106,13 +103,6 @@ def test_pickle_in_the_repository_is_refused(loopback, staged):
     with pytest.raises(PublishError, match=r"holds pytorch_model\.bin"):
         publish(staged, tag="v1")
     assert commits(loopback) == []
-
-
-def test_token_without_rights_is_explained(loopback, staged, monkeypatch):
-    loopback.put(REPO, {})
-    monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=loopback.url, token=loopback.stranger))
-    with pytest.raises(PublishError, match="Set HF_TOKEN to a token that may write"):
-        publish(staged, tag="v1")
 
 
 PUBLISHER = """
@@ -191,11 +181,6 @@ def test_round_trip_with_xet(gm_folder, tmp_path):
         assert not any("/_cdn/" in row["path"] for row in server.journal())
     finally:
         server.close()
-
-
-def test_refusal_of_the_command_says_what_to_pass(tmp_path, gmconv):
-    folder = gmconv_zoo.save(trained("sgmconv_cifar_resnet20"), tmp_path / "unmeasured")
-    assert "records no score: pass the measured --top1" in gmconv("publish", folder, "--repo", REPO, "--dry-run")[0]
 
 
 @pytest.mark.network

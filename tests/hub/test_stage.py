@@ -197,7 +197,7 @@ def test_a_metric_is_that_of_the_record_or_given_with_dataset_and_origin_or_decl
     with pytest.raises(ValueError, match=r"has no config\.json: pass a folder that"):
         choose_measured(tmp_path)
     (tmp_path / "config.json").touch()
-    with pytest.raises(ValueError, match="records no score"):
+    with pytest.raises(ValueError, match="records no score: pass the measured --top1"):
         choose_measured(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({"score": RECORD["score"]}))
     with pytest.raises(ValueError, match="does not say what was measured"):

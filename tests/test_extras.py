@@ -15,7 +15,8 @@ def test_missing_module_says_which_extra_to_install():
 
 def test_package_and_recipes_import_without_the_extras():
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(['accelerate', 'matplotlib', 'pycocotools', 'sklearn']));"
+        "import sys; extras = 'accelerate matplotlib sklearn transformers onnx onnxruntime pycocotools torchao'\n"
+        "sys.modules.update(dict.fromkeys(extras.split()))\n"
         "import gmconv_zoo, gmconv_zoo.classify.recipes, gmconv_zoo.classify.evaluate, gmconv_zoo.files.records\n"
         "for name in ('classify.train', 'engine.loop', 'visualize.masks', 'demo.digits', 'detection.evaluate'):\n"
         "    try: __import__('gmconv_zoo.' + name)\n"

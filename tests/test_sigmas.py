@@ -3,7 +3,6 @@
 import pytest
 import timm
 import torch
-from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
@@ -59,15 +58,6 @@ def test_defaults_treat_sigmas_as_other_undecayed_parameters_and_settings_of_0_a
     assert found == {"decay": (0.1, decay), "no_decay": (0.1, 0.0), "sigma": (0.1 * scale, sigma_decay)}
     every = param_groups(net, 0.1, decay_norm_and_bias=True)
     assert [group["name"] for group in every] == ["decay", "sigma"]
-
-
-def test_timms_optimizer_factory_leaves_sigmas_undecayed():
-    net = timm.create_model("gmconv_cifar_resnet20")
-    optimizer = create_optimizer_v2(net, "sgd", lr=0.1, weight_decay=1e-3)
-    names = {id(p): n for n, p in net.named_parameters()}
-    decayed = {names[id(p)] for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
-    assert not decayed & net.no_weight_decay()
-    assert "conv1.sigma_module.fc.weight" in decayed
 
 
 def stem_with_a_dead_unit():

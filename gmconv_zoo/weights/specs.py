@@ -136,33 +136,31 @@ class WeightSpec:
         return self.location.rsplit("/", 1)[-1]
 
 
-def _timm(name: str, licence: str, top1: float, top5: float, at: str = "", **fields: Any) -> dict[str, Any]:
+_Fields = dict[str, Any]
+
+
+def _timm(name: str, licence: str, top1: float, top5: float, at: str = "", **fields: Any) -> _Fields:
     """Return the fields of weights of timm's on the Hub, whose accuracy its results table lists at an image size."""
     metric = Metric(top1, top5, "ImageNet-1k validation", f"timm's results table{at and f', at {at}'}")
     return {"hf_hub_id": f"timm/{name}", "licence": licence, "upstream": metric, **fields}
 
 
-def _torchvision(file: str, top1: float, top5: float) -> dict[str, Any]:
+def _torchvision(file: str, top1: float, top5: float) -> _Fields:
     """Return the fields of torchvision's weights, whose files are named after their hash."""
     metric = Metric(top1, top5, "ImageNet-1k validation", "torchvision's weights documentation")
     url, prefix = f"https://download.pytorch.org/models/{file}", file.rpartition("-")[2].removesuffix(".pth")
     return {"url": url, "sha256_prefix": prefix, "licence": "bsd-3-clause", "upstream": metric}
 
 
+_BICUBIC: _Fields = {"interpolation": "bicubic"}
 # timm tests its "A1" weights at 288 pixels with crop 1.0; the accuracy listed here is the one at 224 pixels.
-_A1 = {
-    "at": "224",
-    "crop_pct": 0.95,
-    "test_input_size": (3, 288, 288),
-    "test_crop_pct": 1.0,
-    "interpolation": "bicubic",
-}
-_AT_288 = {"at": "288", "test_input_size": (3, 288, 288), "interpolation": "bicubic"}
-_TV2 = {"at": "224", "input_size": (3, 176, 176), "test_input_size": (3, 224, 224), "test_crop_pct": 0.965}
-_AT_384 = {"input_size": (3, 384, 384), "crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bicubic"}
+_A1: _Fields = {"at": "224", "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, **_BICUBIC}
+_AT_288: _Fields = {"at": "288", "test_input_size": (3, 288, 288), **_BICUBIC}
+_TV2: _Fields = {"at": "224", "input_size": (3, 176, 176), "test_input_size": (3, 224, 224), "test_crop_pct": 0.965}
+_AT_384: _Fields = {"input_size": (3, 384, 384), "crop_pct": 1.0, "crop_mode": "squash", **_BICUBIC}
 
 # Fields of the sources by network and tag. The first is the default tag, the one comparable with the paper's baseline.
-_SOURCES: dict[str, dict[str, dict[str, Any]]] = {
+_SOURCES: dict[str, dict[str, _Fields]] = {
     "resnet18": {
         "tv_in1k": _timm("resnet18.tv_in1k", "bsd-3-clause", 69.752, 89.082),
         "a1_in1k": _timm("resnet18.a1_in1k", "apache-2.0", 71.504, 90.086, **_A1),
@@ -174,7 +172,7 @@ _SOURCES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "mobilenetv2": {
         "tv_in1k": _torchvision("mobilenet_v2-b0353104.pth", 71.878, 90.286),
-        "ra_in1k": _timm("mobilenetv2_100.ra_in1k", "apache-2.0", 72.910, 91.000, interpolation="bicubic"),
+        "ra_in1k": _timm("mobilenetv2_100.ra_in1k", "apache-2.0", 72.910, 91.000, **_BICUBIC),
     },
     "convnext_atto": {
         "d2_in1k": _timm("convnext_atto.d2_in1k", "apache-2.0", 77.008, 93.702, test_crop_pct=0.95, **_AT_288),
@@ -189,7 +187,7 @@ _SOURCES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def _converted(net: str, tag: str, fields: dict[str, Any]) -> Iterator[WeightSpec]:
+def _converted(net: str, tag: str, fields: _Fields) -> Iterator[WeightSpec]:
     origin = fields.get("hf_hub_id", "").removeprefix("timm/") or fields["url"].rsplit("/", 1)[-1]
     source = f"{origin} of {'timm' if fields.get('hf_hub_id') else 'torchvision'}"
     for family in ("gmconv", "sgmconv"):
@@ -198,7 +196,7 @@ def _converted(net: str, tag: str, fields: dict[str, Any]) -> Iterator[WeightSpe
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
-_CIFAR10: dict[str, Any] = {
+_CIFAR10: _Fields = {
     "conversion": "native",
     "licence": "apache-2.0",
     "source": "trained from random weights",

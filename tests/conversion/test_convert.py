@@ -65,10 +65,10 @@ KINDS = ["dynamic", "static", None]
 
 @pytest.mark.parametrize(("stem", "body"), [(s, b) for s in KINDS for b in KINDS if s or b])
 @pytest.mark.parametrize("sigma_init", [0.5, 1.0, 5.0])
-def test_every_combination_keeps_outputs(stem, body, sigma_init):
-    net, x = plain("stdconv_cifar_resnet20"), torch.randn(3, 3, 32, 32)
+def test_every_combination_keeps_outputs_to_the_last_bits(stem, body, sigma_init):
+    net, x = plain("stdconv_cifar_resnet20").double(), torch.randn(3, 3, 32, 32, dtype=torch.float64)
     converted = convert(net, stem=stem, body=body, sigma_init=sigma_init)
-    assert relative_difference(converted(x), net(x)) < 1e-4
+    assert relative_difference(converted(x), net(x)) < 1e-12
     kinds = {"dynamic": DGMConv2d, "static": SGMConv2d, None: nn.Conv2d}
     assert type(converted.conv1) is kinds[stem]
     assert type(converted.layer1[0].conv1) is kinds[body]
@@ -256,12 +256,6 @@ def test_kernel_is_divided_by_the_mask_that_the_layer_will_have(dtype, kernel):
     mask = circular_mask(torch.tensor([1.3], dtype=dtype), kernel)
     assert torch.equal(layer.weight, (conv.weight / mask).to(dtype))
     torch.testing.assert_close(layer.masked_weight(), conv.weight)
-
-
-@pytest.mark.parametrize("stem", ["dynamic", "static"])
-def test_float64_is_exact_to_float64(stem):
-    net, x = plain("stdconv_cifar_resnet20").double(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    assert relative_difference(convert(net, stem=stem, sigma_init=1.3)(x), net(x)) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0"])

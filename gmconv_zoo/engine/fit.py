@@ -17,7 +17,7 @@ from ..saving import CONFIG_NAME, WEIGHTS_NAME
 from ..saving.targets import check_target
 from .allocator import keep_freed_memory
 from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, load_weights
-from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
+from .epochs import CURVES_NAME, Recording, Validation, best_row, share, stop_if_late
 from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
 from .sigma_log import revive_dead_units, sigma_row, stem_record, warn_of_static_layers
@@ -101,26 +101,26 @@ def fit(
     probe = _probe_images(loaders[1])
     revival = _revival(probe, loaders[0])
     described = {**_described(model, loaders[0], settings, options, accelerator), **run}
-    state, train_loader, val_loader = _prepare(model, *loaders, settings, accelerator, options.channels_last)
+    if options.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state, train_loader, val_loader = _prepare(model, *loaders, task, settings, accelerator)
     writer = None
     if options.checkpoints:
         names = [*_IDENTITY, *identity]
         writer = _open_checkpoints(options, state, {name: described[name] for name in names}, f"val_{task.metric}")
     summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
     after_epoch: list[EpochCallback] = [
-        Validation(task, val_loader, options, settings.epochs),
+        Validation(task, val_loader, options),
         lambda state, row: row.update(sigma_row(state.result, probe)),
         *task.callbacks,
-        Recording(task, summary, settings.epochs),
-        *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),
+        Recording(task, summary),
+        lambda state, row: stop_if_late(state, task.metric),
         *([] if writer is None else [writer]),
     ]
     try:
         run_epochs(
             state,
             train_loader,
-            settings,
-            task.batch_loss,
             callbacks=[*after_epoch, *task.closing_callbacks],
             on_first_batch=revival,
             after_update=None if writer is None else writer.after_update,
@@ -236,12 +236,10 @@ def _prepare(
     model: nn.Module,
     train_loader: DataLoader[Any],
     val_loader: DataLoader[Any],
+    task: Task,
     settings: TrainSettings,
     accelerator: Accelerator,
-    channels_last: bool,
 ) -> tuple[TrainState, DataLoader[Any], DataLoader[Any]]:
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, settings)
     updates = -(-len(train_loader) // accelerator.gradient_accumulation_steps)
     scheduler = build_scheduler(optimizer, settings, updates_per_epoch=updates)
@@ -250,7 +248,8 @@ def _prepare(
     prepared = accelerator.prepare(model, optimizer, val_loader)
     if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
         train_loader = accelerator.prepare(train_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
+    state = TrainState(accelerator, prepared[0], prepared[1], scheduler, settings, task.batch_loss, ema=ema)
+    return state, train_loader, prepared[2]
 
 
 def _open_checkpoints(options: FitOptions, state: TrainState, identity: dict[str, Any], best: str) -> Checkpoints:

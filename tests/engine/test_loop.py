@@ -25,15 +25,15 @@ def start(net, loader, settings=SETTINGS, **options):
     optimizer = build_optimizer(net, settings)
     scheduler = build_scheduler(optimizer, settings, updates_per_epoch=len(loader))
     model, optimizer, loader = accelerator.prepare(net, optimizer, loader)
-    return TrainState(accelerator, model, optimizer, scheduler), loader
+    return TrainState(accelerator, model, optimizer, scheduler, settings, cross_entropy), loader
 
 
 def train(state, loader, *, batch_loss=cross_entropy, callbacks=(), on_first_batch=None, **changes):
     """Run epochs, one unless the settings are changed, and return the rows that they record."""
     rows = []
     callbacks = [lambda _, row: rows.append(row), *callbacks]
-    settings = SETTINGS.override(**{"epochs": 1, **changes})
-    run_epochs(state, loader, settings, batch_loss, callbacks=callbacks, on_first_batch=on_first_batch, progress=False)
+    state.settings, state.batch_loss = SETTINGS.override(**{"epochs": 1, **changes}), batch_loss
+    run_epochs(state, loader, callbacks=callbacks, on_first_batch=on_first_batch, progress=False)
     return rows
 
 
@@ -153,8 +153,7 @@ def test_parameter_gone_bad_in_the_last_update_stops_before_callbacks():
 
 
 def test_progress_bar_counts_every_step(capsys):
-    state, loader = start(tiny_net(), tiny_loader())
-    run_epochs(state, loader, SETTINGS.override(epochs=2), cross_entropy, progress=True)
+    run_epochs(*start(tiny_net(), tiny_loader(), SETTINGS.override(epochs=2)), progress=True)
     shown = capsys.readouterr()
     assert "6/6" in shown.err
     assert "epoch 2/2" in shown.err

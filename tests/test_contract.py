@@ -133,9 +133,9 @@ def test_features_and_intermediates_agree(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_new_classifier_keeps_dtype_and_mode(name):
-    net = create(name).double()
+    net = on_meta(name).eval().double()
     net.reset_classifier(6)
-    x = images().double()
+    x = images().double().to("meta")
     assert net(x).shape == (3, 6)
     assert {p.dtype for p in net.parameters()} == {torch.float64}
     assert not any(m.training for m in net.modules())

@@ -71,6 +71,7 @@ def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monk
 def test_finished_run_is_not_trained_again_whichever_version_wrote_its_checkpoint(finished, folder):
     path = folder / "checkpoints" / "last.safetensors"
     weights = path.read_bytes()
+    (folder / "thesis.tex").touch()  # which stays
     again = run(folder)
     assert (again.rows, again.score) == (finished[1].rows, finished[1].score)
     assert path.read_bytes() == weights
@@ -99,12 +100,15 @@ def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(folder, change
     assert contents(folder) == before
 
 
-def test_overwrite_starts_anew_and_excludes_resume(finished, folder):
+def test_overwrite_starts_anew_and_excludes_resume_which_needs_permission(finished, folder, monkeypatch):
     again = run(folder, recipe=RECIPE.override(lr=0.01), resume=False, overwrite=True)
     assert [row["epoch"] for row in again.rows] == [1, 2, 3, 4]
     assert again.rows[-1]["train_loss"] != finished[1].rows[-1]["train_loss"]
     with pytest.raises(ValueError, match="exclude each other"):
         run(folder, resume=True, overwrite=True)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ValueError, match="you have no permission to write"):
+        run(folder, recipe=RECIPE.override(lr=0.01))
 
 
 def test_checkpoint_that_not_all_machines_see_is_refused(folder, monkeypatch):

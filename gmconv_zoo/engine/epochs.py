@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..extras import needs_extra
-from ..files.records import Summary
+from ..files.records import SUMMARY_NAME, write_rows
 from .evaluate import evaluate
 from .loop import TrainState
 from .task import FitOptions, Task
@@ -59,21 +60,23 @@ class Validation:
 
 
 class Recording:
-    """An epoch callback that records the row, logs it, and draws the curves every few seconds."""
+    """An epoch callback that records the row, logs it, and draws the curves every few seconds if there is a folder."""
 
-    def __init__(self, task: Task, summary: Summary) -> None:
-        self.task, self.summary = task, summary
-        self.curves = None if summary.path is None or task.draw is None else summary.path.with_name(CURVES_NAME)
-        self.drawn = time.monotonic()
+    def __init__(self, task: Task, folder: Path | None) -> None:
+        self.task, self.folder, self.drawn = task, folder, time.monotonic()
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        self.summary.append(row)
-        late = time.monotonic() - self.drawn > _SECONDS_BETWEEN_CURVES
-        evaluated = any(f"val_{self.task.metric}" in earlier for earlier in self.summary.rows)
-        if self.curves is not None and self.task.draw is not None and late and evaluated:
-            self.task.draw(self.summary.rows, self.curves)
-            self.drawn = time.monotonic()
-        where = f"; curves: {self.curves}" if self.curves is not None and self.curves.exists() else ""
+        state.rows.append(dict(row))
+        where = ""
+        if self.folder is not None:
+            write_rows(self.folder / SUMMARY_NAME, state.rows)
+            curves = self.folder / CURVES_NAME
+            late = time.monotonic() - self.drawn > _SECONDS_BETWEEN_CURVES
+            evaluated = any(f"val_{self.task.metric}" in earlier for earlier in state.rows)
+            if self.task.draw is not None and late and evaluated:
+                self.task.draw(state.rows, curves)
+                self.drawn = time.monotonic()
+            where = f"; curves: {curves}" if curves.exists() else ""
         said = self.task.describe(row)
         epoch = f"epoch {row['epoch']}/{state.settings.epochs}"
         _logger.info("%s: train_loss %.4f%s%s", epoch, row["train_loss"], f", {said}" if said else "", where)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
+from ..files.records import RESULTS_NAME, SUMMARY_NAME, write_json, write_results
 from ..saving import CONFIG_NAME, WEIGHTS_NAME
 from ..saving.targets import check_target
 from .allocator import keep_freed_memory
@@ -108,12 +108,12 @@ def fit(
     if options.checkpoints:
         names = [*_IDENTITY, *identity]
         writer = _open_checkpoints(options, state, {name: described[name] for name in names}, f"val_{task.metric}")
-    summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
+    folder = Path(options.output) if options.output is not None and accelerator.is_main_process else None
     after_epoch: list[EpochCallback] = [
         Validation(task, val_loader, options),
         lambda state, row: row.update(sigma_row(state.result, probe)),
         *task.callbacks,
-        Recording(task, summary),
+        Recording(task, folder),
         lambda state, row: stop_if_late(state, task.metric),
         *([] if writer is None else [writer]),
     ]
@@ -133,14 +133,13 @@ def fit(
     row = _final_weights(model, state, writer if options.end_with_best else None, task.metric)
     if accelerator.is_main_process and len(probe) > 1:
         warn_of_static_layers(model, row)
-    if summary.path is not None and task.draw is not None:
-        task.draw(state.rows, summary.path.with_name(CURVES_NAME))
-    if options.output is not None and accelerator.is_main_process:
+    if folder is not None:
+        if task.draw is not None:
+            task.draw(state.rows, folder / CURVES_NAME)
         chosen = settings.patience is not None or options.end_with_best
         stem = stem_record(row, len(probe))
-        results = described | _outcome(row, summary, chosen) | ({} if stem is None else {"stem": stem})
-        write_results(options.output, results)
-    return FitResult(row, summary.rows)
+        write_results(folder, described | _outcome(row, state.rows, chosen) | ({} if stem is None else {"stem": stem}))
+    return FitResult(row, state.rows)
 
 
 def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
@@ -314,15 +313,15 @@ def _described(
     }
 
 
-def _outcome(row: dict[str, Any], summary: Summary, chosen: bool) -> dict[str, Any]:
+def _outcome(row: dict[str, Any], rows: list[dict[str, Any]], chosen: bool) -> dict[str, Any]:
     """What is known at a run's end only."""
-    skipped = [earlier["skipped_images"] for earlier in summary.rows if "skipped_images" in earlier]
+    skipped = [earlier["skipped_images"] for earlier in rows if "skipped_images" in earlier]
     return {
         "date": datetime.date.today().isoformat(),
         "score": {key.removeprefix("val_"): value for key, value in row.items() if key.startswith("val_")},
         "epoch": row["epoch"],
         "epoch_selected_on_validation": chosen,
-        "seconds": sum(earlier["seconds"] for earlier in summary.rows),
-        "data_seconds": sum(earlier.get("data_seconds", 0.0) for earlier in summary.rows),
+        "seconds": sum(earlier["seconds"] for earlier in rows),
+        "data_seconds": sum(earlier.get("data_seconds", 0.0) for earlier in rows),
         **({"skipped_from_streams": sum(skipped)} if skipped else {}),
     }

@@ -20,11 +20,9 @@ Args:
 
 def _entry_point(name: str) -> typing.Callable[..., typing.Any]:
     def create(pretrained: bool = False, tag: str | None = None, **kwargs: typing.Any) -> typing.Any:
-        tags = [spec.tag for spec in _specs_of(name)]
-        if tag is not None and tag not in tags:
-            allowed = f"one of {tags}" if tags else "None, because no weights exist for it yet"
-            raise ValueError(f"tag={tag!r}: {name} has no such weights; pass {allowed}.")
-        return timm.create_model(name if tag is None else f"{name}.{tag}", pretrained=pretrained, **kwargs)
+        model = name if tag is None else f"{name}.{tag}"
+        _check_model_name(model)
+        return timm.create_model(model, pretrained=pretrained, **kwargs)
 
     create.__name__, create.__doc__ = name, f"{timm.model_entrypoint(name).__doc__}{_ARGUMENTS}"
     return create
@@ -34,6 +32,6 @@ if all(importlib.util.find_spec(name) for name in dependencies):  # else torch.h
     import timm
 
     from gmconv_zoo.models._names import FAMILIES
-    from gmconv_zoo.weights.specs import specs_of as _specs_of
+    from gmconv_zoo.saving.named import check_model_name as _check_model_name
 
     globals().update({name: _entry_point(name) for name in timm.list_models([f"{family}*" for family in FAMILIES])})

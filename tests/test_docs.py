@@ -51,12 +51,9 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_every_page_is_in_the_navigation_once():
+def test_every_page_is_in_the_navigation_once_and_the_site_names_the_repository():
     files = [path.relative_to(DOCS).as_posix() for path in (*PAGES, *NOTEBOOKS)]
     assert sorted(listed(SITE["nav"])) == sorted(files)
-
-
-def test_the_site_names_the_repository():
     assert SITE["repo_url"] == REPOSITORY
 
 

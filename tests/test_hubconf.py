@@ -49,9 +49,9 @@ def test_entry_point_is_documented_and_builds_the_model_it_is_named_after(hubcon
 def test_a_tag_chooses_the_weights_and_an_unknown_one_is_refused_with_the_known_ones(hubconf):
     with torch.device("meta"):
         assert hubconf.gmconv_resnet18(tag="from_a1_in1k").pretrained_cfg["tag"] == "from_a1_in1k"
-    with pytest.raises(ValueError, match=r"tag='nope'.*from_tv_in1k.*from_a1_in1k"):
+    with pytest.raises(ValueError, match=r"no tag 'nope': pass one of .*from_a1_in1k, .*from_tv_in1k"):
         hubconf.gmconv_resnet18(tag="nope")
-    with pytest.raises(ValueError, match="no weights exist"):
+    with pytest.raises(ValueError, match="no tag 'nope': it has no pretrained weights"):
         hubconf.stdconv_cifar_resnet18(tag="nope")
 
 

@@ -3,7 +3,6 @@
 import pytest
 import timm
 import torch
-from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
@@ -11,6 +10,7 @@ from gmconv_zoo import DGMConv2d, SGMConv2d, clip_sigma_grad, dynamic_masks, par
 from gmconv_zoo.sigmas import sigma_parameter_names
 
 from . import launch
+from .engine.nets import OfLists
 
 
 def test_sigmas_of_a_dynamic_stem_need_images_and_leave_the_mode_alone():
@@ -60,15 +60,6 @@ def test_defaults_treat_sigmas_as_other_undecayed_parameters_and_settings_of_0_a
     assert [group["name"] for group in every] == ["decay", "sigma"]
 
 
-def test_timms_optimizer_factory_leaves_sigmas_undecayed():
-    net = timm.create_model("gmconv_cifar_resnet20")
-    optimizer = create_optimizer_v2(net, "sgd", lr=0.1, weight_decay=1e-3)
-    names = {id(p): n for n, p in net.named_parameters()}
-    decayed = {names[id(p)] for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
-    assert not decayed & net.no_weight_decay()
-    assert "conv1.sigma_module.fc.weight" in decayed
-
-
 def stem_with_a_dead_unit():
     """A network of a dynamic stem and a batch norm, whose second hidden unit is 0 for bright images."""
     net = nn.Sequential(DGMConv2d(3, 4, 5, sigma_init=2.0), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -87,11 +78,6 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert found.live_shares == [1.0, 0.0, 1.0, 1.0]
     assert found.spread == pytest.approx(net[0].mask(images).std(0, correction=0).max().item())
     assert dynamic_masks(net, images[:1])["0"].spread == 0
-
-
-class OfLists(nn.Sequential):
-    def forward(self, images):
-        return super().forward(torch.stack(images))
 
 
 def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():

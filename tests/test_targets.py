@@ -78,13 +78,6 @@ def test_a_file_that_exists_is_refused_before_any_work(command, arguments, tmp_p
     assert (tmp_path / "mine.png").read_text() == "mine"
 
 
-def test_publishing_into_the_published_folder_is_refused_whatever_is_passed(network, refusal):
-    arguments = (network, "--repo", "ORG/NAME", "--no-metric", "--dry-run", "--output", network, "--overwrite")
-    before = contents(network)
-    assert "is one of the inputs, which would be lost" in refusal("publish", *arguments)
-    assert contents(network) == before
-
-
 @pytest.mark.parametrize("link", ["same", "symlink", "hardlink"])
 def test_an_input_is_refused_by_any_of_its_names(tmp_path, link):
     image = tmp_path / "image.jpg"

@@ -17,18 +17,7 @@ KINDS = ("dynamic", "static", None)
 
 @dataclass(frozen=True)
 class Conversion:
-    """Where Gaussian masks go and how they start.
-
-    Attributes:
-        stem: "dynamic", "static" or None for the stem convolution.
-        body: the same for every other convolution.
-        stages: the stages, counted from 1, whose convolutions the body setting reaches; None for all of them.
-        sigma_init: initial sigma in kernel taps, above 0, or "kernel" for half of each kernel's width.
-        sigma_design: what a dynamic layer predicts (Table IV): "ratio", "pair" or "single".
-
-    Raises:
-        ValueError: for a value outside these, naming the field.
-    """
+    """Where Gaussian masks go and how they start: the keywords of `convert`; ValueError names one out of range."""
 
     stem: str | None = "dynamic"
     body: str | None = "static"

@@ -7,7 +7,6 @@ average, optimizer, schedule, loss scaler, position in the epoch, random generat
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,25 +44,20 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, and continues from them.
-
-    An instance is an epoch callback; `after_update` is an update callback.
+    """Write the checkpoints of one run as an epoch callback, and continue from them.
 
     Args:
-        folder: created when missing.
+        folder: created if it does not exist.
         identity: JSON-ready settings of the run; one with others cannot continue from these checkpoints. None, False
             and empty values are the same as nothing.
         every: also write one after so many optimizer updates within an epoch, at least 1; None for epochs only.
         best: column of an epoch's row whose first largest value makes the best checkpoint.
-
-    Raises:
-        ValueError: when the folder cannot be written.
     """
 
     def __init__(self, folder: str | Path, identity: dict[str, Any], *, every: int | None = None, best: str) -> None:
         self.folder, self.every, self.best = Path(folder), every, best
         self.identity = {_STORED.get(name, name.replace("_", " ")): value for name, value in identity.items()}
-        _check_writable(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
         """Write last.safetensors, and best.safetensors first where this epoch is the best so far."""
@@ -169,14 +163,10 @@ class Checkpoints:
 
 
 def load_weights(path: str | Path, model: nn.Module | Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
-    """Load the weights of a checkpoint into a network, or their running average if the checkpoint has one.
+    """Load the weights of a checkpoint, or their running average if it has one, into the network of the run.
 
-    The network is that of the run, changed in place, or a function that builds it from the run's identity (network,
-    recipe, seed and the like).
-
-    Raises:
-        FileNotFoundError: when the file does not exist.
-        ValueError: when the file is not a checkpoint, or is one of another network.
+    The network is changed in place; it may be a function that builds it from the run's identity. ValueError for a file
+    that is not a checkpoint, or is one of another network.
     """
     content = read_state(path)
     net = model if isinstance(model, nn.Module) else model(content.get("identity") or {})
@@ -231,12 +221,3 @@ def _differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") 
         elif old != new:
             found.append(f"{prefix}{key} is {old!r} there and {new!r} here")
     return found
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):  # a name of its own for each process
-            pass
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be written ({error.strerror}): choose another output folder.") from error

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..extras import needs_extra
-from ..files.records import Summary
+from ..files.records import SUMMARY_NAME, write_rows
 from .evaluate import evaluate
 from .loop import TrainState
 from .task import FitOptions, Task
@@ -17,7 +18,7 @@ from .task import FitOptions, Task
 with needs_extra("train"):
     from accelerate.utils import broadcast
 
-__all__ = ["CURVES_NAME", "EarlyStop", "Recording", "Validation", "best_row", "is_best", "share"]
+__all__ = ["CURVES_NAME", "Recording", "Validation", "best_row", "is_best", "share", "stop_if_late"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,11 +40,11 @@ def is_best(earlier: Sequence[dict[str, Any]], row: dict[str, Any], column: str)
 class Validation:
     """An epoch callback that evaluates the network, or the running average of its weights, and adds to the row."""
 
-    def __init__(self, task: Task, loader: DataLoader[Any], options: FitOptions, epochs: int) -> None:
-        self.task, self.loader, self.options, self.epochs = task, loader, options, epochs
+    def __init__(self, task: Task, loader: DataLoader[Any], options: FitOptions) -> None:
+        self.task, self.loader, self.options = task, loader, options
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        if state.epoch % self.options.val_every and state.epoch < self.epochs:
+        if state.epoch % self.options.val_every and state.epoch < state.settings.epochs:
             return
         evaluator = self.task.evaluator()
         with state.accelerator.autocast():
@@ -59,38 +60,33 @@ class Validation:
 
 
 class Recording:
-    """An epoch callback that records the row, logs it, and draws the curves every few seconds."""
+    """An epoch callback that records the row, logs it, and draws the curves every few seconds if there is a folder."""
 
-    def __init__(self, task: Task, summary: Summary, epochs: int) -> None:
-        self.task, self.summary, self.epochs = task, summary, epochs
-        self.curves = None if summary.path is None or task.draw is None else summary.path.with_name(CURVES_NAME)
-        self.drawn = time.monotonic()
+    def __init__(self, task: Task, folder: Path | None) -> None:
+        self.task, self.folder, self.drawn = task, folder, time.monotonic()
 
     def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        self.summary.append(row)
-        late = time.monotonic() - self.drawn > _SECONDS_BETWEEN_CURVES
-        evaluated = any(f"val_{self.task.metric}" in earlier for earlier in self.summary.rows)
-        if self.curves is not None and self.task.draw is not None and late and evaluated:
-            self.task.draw(self.summary.rows, self.curves)
-            self.drawn = time.monotonic()
-        where = f"; curves: {self.curves}" if self.curves is not None and self.curves.exists() else ""
+        state.rows.append(dict(row))
+        where = ""
+        if self.folder is not None:
+            write_rows(self.folder / SUMMARY_NAME, state.rows)
+            curves = self.folder / CURVES_NAME
+            late = time.monotonic() - self.drawn > _SECONDS_BETWEEN_CURVES
+            evaluated = any(f"val_{self.task.metric}" in earlier for earlier in state.rows)
+            if self.task.draw is not None and late and evaluated:
+                self.task.draw(state.rows, curves)
+                self.drawn = time.monotonic()
+            where = f"; curves: {curves}" if curves.exists() else ""
         said = self.task.describe(row)
-        evaluation = f", {said}" if said else ""
-        _logger.info(
-            "epoch %d/%d: train_loss %.4f%s%s", row["epoch"], self.epochs, row["train_loss"], evaluation, where
-        )
+        epoch = f"epoch {row['epoch']}/{state.settings.epochs}"
+        _logger.info("%s: train_loss %.4f%s%s", epoch, row["train_loss"], f", {said}" if said else "", where)
 
 
-class EarlyStop:
-    """An epoch callback that ends the run after so many epochs without a new best, decided from the rows alone."""
-
-    def __init__(self, patience: int, metric: str) -> None:
-        self.patience, self.metric = patience, metric
-
-    def __call__(self, state: TrainState, row: dict[str, Any]) -> None:
-        if f"val_{self.metric}" in row:
-            late = row["epoch"] - best_row(state.rows, self.metric)["epoch"] >= self.patience
-            state.stop = state.stop or late
+def stop_if_late(state: TrainState, metric: str) -> None:
+    """Stop a run after as many epochs without a new best as its settings have patience, by the rows alone."""
+    row, patience = state.rows[-1], state.settings.patience
+    if patience is not None and f"val_{metric}" in row:
+        state.stop = state.stop or row["epoch"] - best_row(state.rows, metric)["epoch"] >= patience
 
 
 def share(tensors: Iterable[Tensor]) -> None:

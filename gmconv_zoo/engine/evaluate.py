@@ -51,9 +51,8 @@ def evaluate(
     """Run a network on every sample of a loader once, in eval mode, and return the evaluator's result.
 
     Args:
-        model: takes the loader's inputs; its modules keep their train or eval mode.
         loader: yields pairs of inputs and targets; the last batch may be partial.
-        evaluator: counts; used once.
+        evaluator: used once.
         accelerator: for several processes; it has prepared the loader. Samples that it repeats so that every process
             gets as many are not counted.
         channels_last: bring (B, C, H, W) inputs into this memory format.

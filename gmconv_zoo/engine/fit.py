@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, SUMMARY_NAME, Summary, write_json, write_results
+from ..files.records import RESULTS_NAME, SUMMARY_NAME, write_json, write_results
 from ..saving import CONFIG_NAME, WEIGHTS_NAME
 from ..saving.targets import check_target
 from .allocator import keep_freed_memory
 from .checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, Checkpoints, load_weights
-from .epochs import CURVES_NAME, EarlyStop, Recording, Validation, best_row, share
+from .epochs import CURVES_NAME, Recording, Validation, best_row, share, stop_if_late
 from .loop import BatchCallback, EpochCallback, TrainState, run_epochs
 from .optim import TrainSettings, build_optimizer, build_scheduler
 from .sigma_log import revive_dead_units, sigma_row, stem_record, warn_of_static_layers
@@ -79,19 +79,14 @@ def fit(
     The validation set is only evaluated, unless settings with patience or an end with the best epoch choose the epoch
     by it. The score is then optimistic, and results.json says so.
 
+    With a running average of the weights, the network ends with the average.
+
     Args:
-        model: a network; it is moved to the accelerator's device.
         loaders: of training, ``settings.batch_size`` samples over all processes, and of validation, unshuffled. A
             batch has two parts: the images, (B, C, H, W) or a list of (C, H, W), and their targets.
-        task: loss, evaluation and what else belongs to the task.
-        settings: of the training.
-        options: how the run is carried out.
         accelerator: device, precision, gradient accumulation and processes, see `default_accelerator`.
         run: further values that describe the run, for results.json.
         identity: names of those values that must be equal to continue from a checkpoint.
-
-    Returns:
-        The rows. With a running average of the weights, the network ends with the average.
 
     Raises:
         ValueError: when loader and settings disagree on the batch size, the network has nothing to train, the output
@@ -106,26 +101,26 @@ def fit(
     probe = _probe_images(loaders[1])
     revival = _revival(probe, loaders[0])
     described = {**_described(model, loaders[0], settings, options, accelerator), **run}
-    state, train_loader, val_loader = _prepare(model, *loaders, settings, accelerator, options.channels_last)
+    if options.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state, train_loader, val_loader = _prepare(model, *loaders, task, settings, accelerator)
     writer = None
     if options.checkpoints:
         names = [*_IDENTITY, *identity]
         writer = _open_checkpoints(options, state, {name: described[name] for name in names}, f"val_{task.metric}")
-    summary = Summary(options.output if accelerator.is_main_process else None, rows=state.rows)
+    folder = Path(options.output) if options.output is not None and accelerator.is_main_process else None
     after_epoch: list[EpochCallback] = [
-        Validation(task, val_loader, options, settings.epochs),
+        Validation(task, val_loader, options),
         lambda state, row: row.update(sigma_row(state.result, probe)),
         *task.callbacks,
-        Recording(task, summary, settings.epochs),
-        *([] if settings.patience is None else [EarlyStop(settings.patience, task.metric)]),
+        Recording(task, folder),
+        lambda state, row: stop_if_late(state, task.metric),
         *([] if writer is None else [writer]),
     ]
     try:
         run_epochs(
             state,
             train_loader,
-            settings,
-            task.batch_loss,
             callbacks=[*after_epoch, *task.closing_callbacks],
             on_first_batch=revival,
             after_update=None if writer is None else writer.after_update,
@@ -138,14 +133,13 @@ def fit(
     row = _final_weights(model, state, writer if options.end_with_best else None, task.metric)
     if accelerator.is_main_process and len(probe) > 1:
         warn_of_static_layers(model, row)
-    if summary.path is not None and task.draw is not None:
-        task.draw(state.rows, summary.path.with_name(CURVES_NAME))
-    if options.output is not None and accelerator.is_main_process:
+    if folder is not None:
+        if task.draw is not None:
+            task.draw(state.rows, folder / CURVES_NAME)
         chosen = settings.patience is not None or options.end_with_best
         stem = stem_record(row, len(probe))
-        results = described | _outcome(row, summary, chosen) | ({} if stem is None else {"stem": stem})
-        write_results(options.output, results)
-    return FitResult(row, summary.rows)
+        write_results(folder, described | _outcome(row, state.rows, chosen) | ({} if stem is None else {"stem": stem}))
+    return FitResult(row, state.rows)
 
 
 def default_accelerator(*, mixed_precision: str = "float32", compile: bool = False, **options: Any) -> Accelerator:
@@ -192,13 +186,12 @@ def check_run_folder(output: str | Path, *, resume: bool, overwrite: bool) -> No
     if resume and overwrite:
         raise ValueError("resume (--resume) and overwrite (--overwrite) exclude each other: pass one of them.")
     path = Path(output) / CHECKPOINTS_FOLDER / LAST_NAME
-    if not path.is_file():
-        check_target(output, writes=_RUN_FILES, overwrite=overwrite)
-    elif not resume and not overwrite:
+    if path.is_file() and not resume and not overwrite:
         raise ValueError(
             f"{path} is from an earlier run. Pass resume (--resume) to continue it, overwrite (--overwrite) to "
             "replace it, or choose another output (--output)."
         )
+    check_target(output, writes=_RUN_FILES, overwrite=overwrite or path.is_file())
 
 
 def _check_batch_size(loader: DataLoader[Any], settings: TrainSettings, accelerator: Accelerator) -> None:
@@ -242,12 +235,10 @@ def _prepare(
     model: nn.Module,
     train_loader: DataLoader[Any],
     val_loader: DataLoader[Any],
+    task: Task,
     settings: TrainSettings,
     accelerator: Accelerator,
-    channels_last: bool,
 ) -> tuple[TrainState, DataLoader[Any], DataLoader[Any]]:
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, settings)
     updates = -(-len(train_loader) // accelerator.gradient_accumulation_steps)
     scheduler = build_scheduler(optimizer, settings, updates_per_epoch=updates)
@@ -256,7 +247,8 @@ def _prepare(
     prepared = accelerator.prepare(model, optimizer, val_loader)
     if not isinstance(train_loader, DataLoaderShard):  # a stream's loader is prepared already
         train_loader = accelerator.prepare(train_loader)
-    return TrainState(accelerator, prepared[0], prepared[1], scheduler, ema=ema), train_loader, prepared[2]
+    state = TrainState(accelerator, prepared[0], prepared[1], scheduler, settings, task.batch_loss, ema=ema)
+    return state, train_loader, prepared[2]
 
 
 def _open_checkpoints(options: FitOptions, state: TrainState, identity: dict[str, Any], best: str) -> Checkpoints:
@@ -321,15 +313,15 @@ def _described(
     }
 
 
-def _outcome(row: dict[str, Any], summary: Summary, chosen: bool) -> dict[str, Any]:
+def _outcome(row: dict[str, Any], rows: list[dict[str, Any]], chosen: bool) -> dict[str, Any]:
     """What is known at a run's end only."""
-    skipped = [earlier["skipped_images"] for earlier in summary.rows if "skipped_images" in earlier]
+    skipped = [earlier["skipped_images"] for earlier in rows if "skipped_images" in earlier]
     return {
         "date": datetime.date.today().isoformat(),
         "score": {key.removeprefix("val_"): value for key, value in row.items() if key.startswith("val_")},
         "epoch": row["epoch"],
         "epoch_selected_on_validation": chosen,
-        "seconds": sum(earlier["seconds"] for earlier in summary.rows),
-        "data_seconds": sum(earlier.get("data_seconds", 0.0) for earlier in summary.rows),
+        "seconds": sum(earlier["seconds"] for earlier in rows),
+        "data_seconds": sum(earlier.get("data_seconds", 0.0) for earlier in rows),
         **({"skipped_from_streams": sum(skipped)} if skipped else {}),
     }

@@ -11,10 +11,8 @@ __all__ = ["freeze_backbone", "freeze_parts", "set_train_mode"]
 def freeze_parts(model: nn.Module, names: Sequence[str] = (), *, backbone: bool = False) -> None:
     """Exclude modules ("layer1", "layer1.0"), or parameters by patterns of their names ("*.sigma"), from training.
 
-    With ``backbone``, everything but the classifier is frozen as well, see `freeze_backbone`.
-
-    Raises:
-        ValueError: for a name that does not exist, or when nothing is left to train.
+    With ``backbone``, everything but the classifier is frozen as well. ValueError for a name that does not exist, or
+    when nothing is left to train.
     """
     if backbone:
         freeze_backbone(model)

@@ -31,20 +31,20 @@ with needs_extra("train"):
 
 __all__ = ["BatchCallback", "BatchLoss", "EpochCallback", "TrainState", "UpdateCallback", "run_epochs"]
 
+# The mean loss of a batch, and how many samples it is the mean of.
+BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
+
 
 @dataclass
 class TrainState:
     """What a run consists of, and all that it needs to go on after an interruption.
 
     Attributes:
-        accelerator: has prepared model and optimizer.
-        model: the network, perhaps wrapped.
-        optimizer: over its parameters.
-        scheduler: stepped after every update, with the count of updates.
-        epoch: epochs finished.
-        step: optimizer updates done.
+        model, optimizer: as the accelerator has prepared them, perhaps wrapped.
+        batch_loss: computes the loss of a batch, in the accelerator's mixed precision.
+        epoch, step: epochs finished, and optimizer updates done.
         stop: a callback sets it to end the run after the present epoch.
-        ema: the running average of the weights, where one is kept; updated after every step.
+        ema: running average of the weights, if there is one.
         batch: batches done in the present epoch, on each process.
         epoch_lr: learning rate at the present epoch's start.
         totals: (2,) float64, this process's sum of losses and count of samples in the present epoch.
@@ -56,6 +56,8 @@ class TrainState:
     model: nn.Module
     optimizer: Optimizer
     scheduler: Scheduler
+    settings: TrainSettings
+    batch_loss: BatchLoss
     epoch: int = 0
     step: int = 0
     stop: bool = False
@@ -77,8 +79,6 @@ class TrainState:
         return self.network if self.ema is None else self.ema.module
 
 
-# The mean loss of a batch, and how many samples it is the mean of.
-BatchLoss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 # Called after every epoch with the state and the epoch's row, to which it may add columns.
 EpochCallback = Callable[[TrainState, dict[str, Any]], None]
 # A function of the state and a batch from the loader.
@@ -90,8 +90,6 @@ UpdateCallback = Callable[[TrainState, bool], None]
 def run_epochs(
     state: TrainState,
     loader: DataLoader[Any],
-    settings: TrainSettings,
-    batch_loss: BatchLoss,
     *,
     callbacks: Sequence[EpochCallback] = (),
     on_first_batch: BatchCallback | None = None,
@@ -101,33 +99,30 @@ def run_epochs(
     """Train from ``state.epoch`` and ``state.batch`` on until all epochs are done or a callback stops the run.
 
     Args:
-        state: training state, changed in place.
         loader: training loader, prepared by the accelerator.
-        settings: number of epochs, including those already done, clipping of gradients and statistics of batch norms.
-        batch_loss: function that computes the loss of a batch; runs in the accelerator's mixed precision.
         callbacks: functions called after every epoch, in order, with a row that starts with "epoch" (counted from 1),
             "step", "lr" (at the start of the epoch), "train_loss" (the mean over samples), "seconds", and
             "data_seconds", the time of these spent on waiting for batches. Both times are those of the main process,
             and in an epoch that was interrupted they count from the interruption.
         on_first_batch: function called with the first batch of every epoch, before the network sees it.
-        after_update: function called after every optimizer update. A run that goes on from the last update of an epoch
-            begins with ``callbacks``.
-        progress: whether to show a progress bar on stderr (on the main process).
+        after_update: a run that goes on from the last update of an epoch begins with ``callbacks`` instead.
 
     Raises:
         NonFiniteError: for a loss or gradient that is not finite, or parameters that are not finite after an epoch. No
             callback of that epoch has run then, so checkpoints are from before it.
     """
-    bar = _bar(len(loader), settings.epochs, state, shown=progress and state.accelerator.is_main_process)
+    epochs = state.settings.epochs
+    bar = _bar(len(loader), state, shown=progress and state.accelerator.is_main_process)
     with bar, logging_redirect_tqdm([] if bar.disable else _console_loggers()):
-        while state.epoch < settings.epochs and not state.stop:
-            bar.set_description(f"epoch {state.epoch + 1}/{settings.epochs}")
+        while state.epoch < epochs and not state.stop:
+            bar.set_description(f"epoch {state.epoch + 1}/{epochs}")
             started = time.perf_counter()
-            set_train_mode(state.model, freeze_statistics=settings.freeze_statistics)
+            set_train_mode(state.model, freeze_statistics=state.settings.freeze_statistics)
             if not state.batch:
                 state.epoch_lr = _learning_rate(state.optimizer)
-            train_loss, waited = _run_epoch(state, loader, settings, batch_loss, on_first_batch, after_update, bar)
-            _check_parameters(state)
+            train_loss, waited = _run_epoch(state, loader, on_first_batch, after_update, bar)
+            if first_nonfinite(dict(state.network.named_parameters())):
+                raise NonFiniteError(nonfinite_message(state.network, "a parameter went bad", state.step))
             state.epoch, state.batch = state.epoch + 1, 0
             state.totals.zero_()
             row = {
@@ -145,8 +140,6 @@ def run_epochs(
 def _run_epoch(
     state: TrainState,
     loader: DataLoader[Any],
-    settings: TrainSettings,
-    batch_loss: BatchLoss,
     on_first_batch: BatchCallback | None,
     after_update: UpdateCallback | None,
     bar: tqdm,
@@ -170,7 +163,7 @@ def _run_epoch(
         if not state.batch and on_first_batch is not None:
             on_first_batch(state, batch)
         steps = state.step
-        loss, samples = _update(state, batch, settings, batch_loss, parts, last=state.batch + 1 == batches)
+        loss, samples = _update(state, batch, parts, last=state.batch + 1 == batches)
         state.totals += torch.tensor([loss * samples, samples], dtype=torch.float64)
         state.batch += 1
         if state.step > steps:
@@ -192,29 +185,21 @@ def _restore_rng(state: TrainState) -> None:
         state.rng = None
 
 
-def _update(
-    state: TrainState,
-    batch: Any,
-    settings: TrainSettings,
-    batch_loss: BatchLoss,
-    parts: UpdateParts,
-    *,
-    last: bool,
-) -> tuple[float, int]:
+def _update(state: TrainState, batch: Any, parts: UpdateParts, *, last: bool) -> tuple[float, int]:
     """Forward, backward and, where gradients are not still accumulating, one optimizer step."""
     accelerator = state.accelerator
     batch, counts = parts.own(batch, last=last)
     with accelerator.accumulate(state.model):
         with accelerator.autocast():
-            loss, samples = batch_loss(state.model, batch)
+            loss, samples = state.batch_loss(state.model, batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise _broken(state, batch, batch_loss, f"the loss is {value}")
+            raise _broken(state, batch, f"the loss is {value}")
         samples *= counts
         accelerator.backward(loss * parts.weight(samples, last=last))
         if accelerator.sync_gradients:
             parts.finish(state.model.parameters())
-            _clip(state, batch, settings, batch_loss)
+            _clip(state, batch)
         state.optimizer.step()
         state.optimizer.zero_grad()
         if accelerator.sync_gradients:
@@ -223,9 +208,9 @@ def _update(
     return value, samples
 
 
-def _clip(state: TrainState, batch: Any, settings: TrainSettings, batch_loss: BatchLoss) -> None:
+def _clip(state: TrainState, batch: Any) -> None:
     """Clip the gradients of the sigma modules, then those of the whole network."""
-    accelerator = state.accelerator
+    accelerator, settings = state.accelerator, state.settings
     if settings.clip_sigma is not None or settings.clip_grad is not None:
         accelerator.unscale_gradients()
     if settings.clip_sigma is not None:
@@ -233,23 +218,17 @@ def _clip(state: TrainState, batch: Any, settings: TrainSettings, batch_loss: Ba
     if settings.clip_grad is not None:
         norm = float(clip_grad_norm_(state.network.parameters(), settings.clip_grad))
         if accelerator.scaler is None and not math.isfinite(norm):
-            raise _broken(state, batch, batch_loss, f"the norm of the gradients is {norm}")
+            raise _broken(state, batch, f"the norm of the gradients is {norm}")
 
 
-def _broken(state: TrainState, batch: Any, batch_loss: BatchLoss, symptom: str) -> NonFiniteError:
+def _broken(state: TrainState, batch: Any, symptom: str) -> NonFiniteError:
     """The error that names where it comes from, seen by computing the batch once more, without clipping or scaling."""
     state.optimizer.zero_grad()
     with state.accelerator.autocast():
-        output = nonfinite_output(state.network, lambda: batch_loss(state.network, batch))
-        loss, _ = batch_loss(state.network, batch)
+        output = nonfinite_output(state.network, lambda: state.batch_loss(state.network, batch))
+        loss, _ = state.batch_loss(state.network, batch)
     loss.backward()
     return NonFiniteError(nonfinite_message(state.network, symptom, state.step + 1, output))
-
-
-def _check_parameters(state: TrainState) -> None:
-    name = first_nonfinite(dict(state.network.named_parameters()))
-    if name is not None:
-        raise NonFiniteError(nonfinite_message(state.network, "a parameter went bad", state.step))
 
 
 def _learning_rate(optimizer: Optimizer) -> float:
@@ -264,9 +243,7 @@ def _console_loggers() -> list[logging.Logger]:
     return [logging.root] if streams & {sys.stdout, sys.stderr} else []
 
 
-def _bar(batches: int, epochs: int, state: TrainState, *, shown: bool) -> tqdm:
+def _bar(batches: int, state: TrainState, *, shown: bool) -> tqdm:
     interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
-    done = batches * state.epoch + state.batch
-    return tqdm(
-        total=batches * epochs, initial=done, disable=not shown, mininterval=interval, unit="step", dynamic_ncols=True
-    )
+    total, done = batches * state.settings.epochs, batches * state.epoch + state.batch
+    return tqdm(total=total, initial=done, disable=not shown, mininterval=interval, unit="step", dynamic_ncols=True)

@@ -12,14 +12,7 @@ from torch.optim import Optimizer
 from ..saving.named import did_you_mean
 from ..sigmas import param_groups
 
-__all__ = [
-    "SCHEDULES",
-    "TrainSettings",
-    "build_optimizer",
-    "build_scheduler",
-    "smaller_batch",
-    "split_by_layer",
-]
+__all__ = ["SCHEDULES", "TrainSettings", "build_optimizer", "build_scheduler", "smaller_batch"]
 
 _Settings = TypeVar("_Settings", bound="TrainSettings")
 Schedule = Literal["constant", "cosine", "step", "multistep"]
@@ -180,7 +173,7 @@ def build_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
         decay_norm_and_bias=settings.decay_norm_and_bias,
     )
     if settings.layer_decay < 1:
-        groups = split_by_layer(groups, model, settings.layer_decay)
+        groups = _split_by_layer(groups, model, settings.layer_decay)
     # every group carries its own decay; the default here would only hide a missing one
     try:
         return create_optimizer_v2(
@@ -220,7 +213,7 @@ def smaller_batch(batch: int, images: int, *, updates: int, smallest: int) -> in
     return batch
 
 
-def split_by_layer(groups: list[dict[str, Any]], model: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
+def _split_by_layer(groups: list[dict[str, Any]], model: nn.Module, layer_decay: float) -> list[dict[str, Any]]:
     """Split parameter groups by layer; timm's schedulers multiply a group's learning rate by its "lr_scale".
 
     The network's `group_matcher` says what a layer is; without one timm groups by name. The last layer's scale is 1,

@@ -36,15 +36,11 @@ def set_rng_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def drawing_from(seed: int) -> Iterator[None]:
-    """Let what is done meanwhile draw from a seed of its own; the CPU's generators are then as they were before.
-
-    Args:
-        seed: from 0 to 2^63 - 1; NumPy's generator gets its lower 32 bits.
-    """
+    """Draw from a seed of one's own, 0 to 2^63 - 1; the CPU's generators are afterwards as they were before."""
     state = rng_state()
     try:
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # it takes no more bits
         torch.default_generator.manual_seed(seed)
         yield
     finally:

@@ -19,7 +19,6 @@ from .replacing import replacing
 __all__ = [
     "RESULTS_NAME",
     "SUMMARY_NAME",
-    "Summary",
     "environment",
     "read_results",
     "read_rows",
@@ -31,20 +30,6 @@ __all__ = [
 ]
 
 SUMMARY_NAME, RESULTS_NAME = "summary.csv", "results.json"
-
-
-class Summary:
-    """The rows of a run, in a list and, with a folder, in summary.csv, which every row replaces as a whole."""
-
-    def __init__(self, folder: str | Path | None = None, *, rows: list[dict[str, Any]] | None = None) -> None:
-        self.rows: list[dict[str, Any]] = [] if rows is None else rows
-        self.path = None if folder is None else Path(folder) / SUMMARY_NAME
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row; it may have columns that earlier rows had not."""
-        self.rows.append(dict(row))
-        if self.path is not None:
-            write_rows(self.path, self.rows)
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:

@@ -12,12 +12,8 @@ __all__ = ["replacing"]
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """Give the path of a file to write, which replaces another one once it is complete.
 
-    The new file has the permissions that the umask gives. If writing fails, the earlier file is kept. A device such as
-    /dev/stdout is written to, not replaced.
-
-    Args:
-        path: file to replace, in a folder that exists.
-        sync: whether the file must survive a loss of power.
+    The new file has the permissions that the umask gives, and with ``sync`` it survives a loss of power. If writing
+    fails, the earlier file is kept. A device such as /dev/stdout is written to, not replaced.
     """
     if path.exists() and not path.is_file():
         yield path

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from timm.data import infer_imagenet_subset
@@ -14,7 +14,7 @@ from ..sigmas import DYNAMIC_SPREAD
 from ..weights.specs import SPECS, Metric, Stem, WeightSpec
 from .profile import Profile, profile_registered
 
-__all__ = ["Kind", "base_model", "card_of", "check_licence", "eval_results", "render_card", "stem_line"]
+__all__ = ["METHOD", "Kind", "card_of", "eval_results", "fill_card", "render_card", "stem_line"]
 
 # Licences under which weights derived from the source may be passed on, in the Hub's spelling.
 ALLOWED_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
@@ -47,7 +47,7 @@ _KINDS: dict[Kind, tuple[str, str]] = {
         "not need gmconv_zoo. Source of the weights: {source}.",
     ),
 }
-_TEMPLATE = Path(__file__).with_name("card_template.md.jinja")
+METHOD = "GMConv: Modulating Effective Receptive Fields for Convolutional Kernels, https://arxiv.org/abs/2302.04544"
 _PAPERS = {
     "resnet": ("Deep Residual Learning for Image Recognition", "https://arxiv.org/abs/1512.03385"),
     "mobilenetv2": ("MobileNetV2: Inverted Residuals and Linear Bottlenecks", "https://arxiv.org/abs/1801.04381"),
@@ -68,36 +68,57 @@ def card_of(spec: WeightSpec) -> str:
 
 
 def render_card(spec: WeightSpec, kind: Kind, counts: Profile, load_name: str, *, start: str = "") -> str:
-    """Return a model card as Markdown with the Hub's metadata block, ending in one newline.
-
-    Args:
-        spec: where the weights are and what is known about them.
-        kind: kind of weights.
-        counts: size and cost of the network.
-        load_name: name with which ``timm.create_model`` loads the weights.
-        start: name of the weights that their training started from; empty if it is not known or there are none.
-
-    Raises:
-        ValueError: if the licence does not allow passing on derived weights.
-    """
+    """Return the card of weights that ``timm.create_model`` loads by a name, see `fill_card`."""
     title, sentence = _KINDS[kind]
-    card = ModelCard.from_template(
-        _metadata(spec, start),
-        template_path=str(_TEMPLATE),
+    known, own = spec.measured or spec.upstream or spec.paper, spec.measured
+    values = {"Top-1 accuracy": own.top1, "Top-5 accuracy": own.top5} if own else {}
+    return fill_card(
+        "card_template.md.jinja",
+        spec,
+        {
+            "library_name": "timm",
+            "tags": ["image-classification", "timm", "gmconv"],
+            "datasets": [dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
+            "eval_results": eval_results(values, own.dataset, "image-classification", "accuracy") if own else None,
+        },
+        start=start,
         title=f"{load_name}: {title}",
         headline=sentence.format(source=spec.source),
         kind=kind,
         load_name=load_name,
         imports="import timm" if kind == "fused" else "import gmconv_zoo  # registers the models\nimport timm",
-        spec=spec,
         details=_details(spec, counts),
         metrics=_metric_rows(spec, kind),
         origins=_origins(spec),
         size=counts.input_size,
         names=_names(spec),
-        repository=REPOSITORY,
         dynamic_stem=spec.model.startswith("gmconv_"),
     )
+
+
+def fill_card(template: str, spec: WeightSpec, metadata: dict[str, Any], *, start: str, **texts: Any) -> str:
+    """Return a model card as Markdown with the Hub's metadata block, ending in one newline.
+
+    Args:
+        template: file next to this module.
+        spec: where the weights are and what is known about them.
+        metadata: further entries of the metadata block; the first tag is the task.
+        start: name of the weights that their training started from; empty if it is not known or there are none.
+        texts: further values that the template uses.
+
+    Raises:
+        ValueError: if the licence does not allow passing on derived weights.
+    """
+    _check_licence(spec)
+    data = ModelCardData(
+        license=spec.licence,
+        pipeline_tag=metadata["tags"][0],
+        base_model=_base_model(spec, start),
+        model_name=spec.name if metadata["eval_results"] else None,
+        **metadata,
+    )
+    path = str(Path(__file__).with_name(template))
+    card = ModelCard.from_template(data, template_path=path, spec=spec, repository=REPOSITORY, **texts)
     return str(card).rstrip() + "\n"
 
 
@@ -110,23 +131,7 @@ def _names(spec: WeightSpec) -> str:
     return "[str(number) for number in range(model.num_classes)]  # the names of the classes are not recorded"
 
 
-def _metadata(spec: WeightSpec, start: str) -> ModelCardData:
-    check_licence(spec)
-    known, own, task = spec.measured or spec.upstream or spec.paper, spec.measured, "image-classification"
-    values = {"Top-1 accuracy": own.top1, "Top-5 accuracy": own.top5} if own else {}
-    return ModelCardData(
-        license=spec.licence,
-        library_name="timm",
-        pipeline_tag=task,
-        tags=[task, "timm", "gmconv"],
-        datasets=[dataset] if (dataset := _dataset_id(known.dataset) if known else None) else None,
-        base_model=base_model(spec, start),
-        model_name=spec.name if own else None,
-        eval_results=eval_results(values, own.dataset, task, "accuracy") if own else None,
-    )
-
-
-def check_licence(spec: WeightSpec) -> None:
+def _check_licence(spec: WeightSpec) -> None:
     """Refuse a licence that does not allow passing on derived weights, or that is not known."""
     if spec.licence not in ALLOWED_LICENCES:
         said = f"licence {spec.licence!r} is not one of those allowed" if spec.licence else _UNKNOWN_LICENCE
@@ -134,7 +139,7 @@ def check_licence(spec: WeightSpec) -> None:
         raise ValueError(f"{spec.name}: {said}. Pass that of the weights as licence (--licence), one of {allowed}.")
 
 
-def base_model(spec: WeightSpec, start: str) -> str | None:
+def _base_model(spec: WeightSpec, start: str) -> str | None:
     """Return the Hub's name of the weights that others were made or trained from; None if they are not there."""
     if spec.conversion == "standard":
         return spec.hf_hub_id or None
@@ -178,8 +183,7 @@ def _details(spec: WeightSpec, counts: Profile) -> dict[str, str]:
         "Activations": f"{counts.activations / 1e6:.3g} M at {size}",
         "Image size": images,
         "Classes": str(spec.num_classes),
-        "Method": "GMConv: Modulating Effective Receptive Fields for Convolutional Kernels, "
-        "https://arxiv.org/abs/2302.04544",
+        "Method": METHOD,
     }
     for net, (title, address) in _PAPERS.items():
         if net in spec.model:

@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard, ModelCardData
 from torch import nn
 
-from .._version import REPOSITORY
 from ..conversion import present_conversion
 from ..saving import load
 from ..saving.detectors import main_network
 from ..weights.specs import WeightSpec
-from .cards import Kind, base_model, check_licence, eval_results, stem_line
+from .cards import METHOD, Kind, eval_results, fill_card, stem_line
 from .measured import DetectionMetric
 
 __all__ = ["check_detector", "check_tensors", "detector_card"]
 
-_TEMPLATE = Path(__file__).with_name("detector_card_template.md.jinja")
 _TASK = "object-detection"
 _HEADS = {
     "faster_rcnn": ("Faster R-CNN", "https://arxiv.org/abs/1506.01497"),
@@ -40,33 +37,25 @@ _NORMS = {
 def detector_card(
     detector: Any, spec: WeightSpec, kind: Kind, metric: DetectionMetric | None, *, start: str = ""
 ) -> str:
-    """Return the card of a detector as Markdown with the Hub's metadata block; arguments as in `render_card`."""
-    check_licence(spec)
+    """Return the card of a detector, see `fill_card`."""
     plan = detector.gmconv_plan
-    data = ModelCardData(
-        license=spec.licence,
-        library_name="gmconv_zoo",
-        pipeline_tag=_TASK,
-        tags=[_TASK, "gmconv"],
-        base_model=base_model(spec, start),
-        model_name=spec.name if metric else None,
-        eval_results=eval_results(metric.values, metric.dataset, _TASK, "mAP") if metric else None,
-    )
     head, _ = _HEADS[plan["head"]]
-    card = ModelCard.from_template(
-        data,
-        template_path=str(_TEMPLATE),
+    return fill_card(
+        "detector_card_template.md.jinja",
+        spec,
+        {
+            "library_name": "gmconv_zoo",
+            "tags": [_TASK, "gmconv"],
+            "eval_results": eval_results(metric.values, metric.dataset, _TASK, "mAP") if metric else None,
+        },
+        start=start,
         repo=spec.hf_hub_id,
         title=f"hf-hub:{spec.hf_hub_id}: {head} on {plan['backbone']}",
         headline=f"{head} with a feature pyramid on {plan['backbone']}, with {_MASKS[kind]}. Source of the weights: "
         f"{spec.source}.",
         details=_details(detector, spec),
-        licence=spec.licence,
         metric=metric,
-        notes=spec.notes,
-        repository=REPOSITORY,
     )
-    return str(card).rstrip() + "\n"
 
 
 def check_tensors(written: nn.Module, reloaded: nn.Module, folder: Path) -> None:
@@ -103,8 +92,7 @@ def _details(detector: Any, spec: WeightSpec) -> dict[str, str]:
         "Image size": f"shorter side {plan['min_size']} pixels, longer side at most {plan['max_size']}",
         "Classes": ", ".join(plan["categories"]) or f"{plan['num_classes'] - 1}, whose names are not recorded",
         "Parameters": f"{sum(parameter.numel() for parameter in detector.parameters()):,}",
-        "Method": "GMConv: Modulating Effective Receptive Fields for Convolutional Kernels, "
-        "https://arxiv.org/abs/2302.04544",
+        "Method": METHOD,
         "Original weights": spec.source,
     }
     if spec.stem is not None:

@@ -15,17 +15,10 @@ __all__ = ["listed_models"]
 
 
 def listed_models(patterns: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Describe the registered networks, without a connection and without loading weights.
+    """Describe the registered networks that match any pattern, without a connection and without loading weights.
 
-    Args:
-        patterns: names or patterns such as "*resnet18" or "gmconv_resnet50.*"; empty for all.
-
-    Returns:
-        A JSON-ready row for each pretrained tag, and one with the tag "" for a network without any. Its "top1" in
-        percent is this project's measurement, or else the source's number.
-
-    Raises:
-        ValueError: for a pattern that matches nothing.
+    There is a JSON-ready row for each pretrained tag, and one with the tag "" for a network without any. Its "top1" in
+    percent is this project's measurement, or else the source's number. ValueError for a pattern that matches nothing.
     """
     models = sorted(timm.list_models([f"{family}*" for family in FAMILIES]), key=lambda n: (n.partition("_")[2], n))
     found: dict[str, tuple[str, WeightSpec | None]] = {}

@@ -39,10 +39,8 @@ def choose_measured(
     """Return the metric to publish with the weights in a folder; for a detector, it is read from results.json.
 
     Args:
-        folder: folder that is to be published.
         top1, top5: accuracy in percent if it was measured elsewhere; without them, results.json is read.
-        dataset: dataset and split that was measured, e.g. "CIFAR-10 test".
-        origin: how and where it was measured.
+        dataset, origin: what was measured, e.g. "CIFAR-10 test", and how and where.
         absent: publish without a metric, which is None then.
 
     Raises:

@@ -14,13 +14,9 @@ __all__ = ["Profile", "profile", "profile_registered"]
 
 @dataclass(frozen=True)
 class Profile:
-    """The size of a network and the cost of one image.
+    """The size of a network, and the cost of one image of (channels, height, width) in pixels.
 
-    Attributes:
-        parameters: number of parameters.
-        macs: multiply-accumulates of its convolutions and linear layers.
-        activations: output elements of its convolutions and linear layers.
-        input_size: of the image, as (channels, height, width) in pixels.
+    `macs` are the multiply-accumulates, and `activations` the output elements, of convolutions and linear layers.
     """
 
     parameters: int

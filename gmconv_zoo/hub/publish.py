@@ -30,13 +30,8 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
     """Publish a folder under a version.
 
     All files are pushed in one commit, and the tag is set last, after every file has been read back: the same call
-    resumes an interrupted one, and does nothing if the tag already has these files.
-
-    Args:
-        staged: folder that `stage` wrote.
-        tag: the version's name in the repository.
-        force: move a tag that exists with other files.
-        private: make a new repository private.
+    resumes an interrupted one, and does nothing if the tag already has these files. ``force`` moves a tag that exists
+    with other files, and ``private`` makes a new repository private.
 
     Returns:
         The spec, with the commit and the weights' sha256 filled in.

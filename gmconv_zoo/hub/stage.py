@@ -38,13 +38,9 @@ _FILES = (CARD_NAME, CONFIG_NAME, RESULTS_NAME, WEIGHTS_NAME)
 
 @dataclass(frozen=True)
 class Staged:
-    """A folder that is ready to be published.
+    """A folder that is ready to be published, and a spec of which publishing fills in the revision and the sha256.
 
-    Attributes:
-        folder: folder with the files that will be pushed, see `files`.
-        spec: spec of the weights; publishing fills in its revision and sha256.
-        kind: kind of weights.
-        no_tag: why they cannot be a tag of their model; empty if they can.
+    `no_tag` says why the weights cannot be a tag of their model; it is empty if they can.
     """
 
     folder: Path
@@ -73,13 +69,12 @@ def stage(
 
     Args:
         folder: folder that `gmconv_zoo.save` wrote, with results.json if training recorded one.
-        out: folder to write; it must not be ``folder``, nor contain other files.
+        out: folder to write; it must not be ``folder``, nor contain other files than those of an earlier staging.
         repo_id: "ORG/NAME", its name on the Hub; with NAME = "<model>.<tag>", the spec gets that tag.
         measured: metric of these weights, see `choose_measured`; None makes the card say "not measured".
         licence: licence in the Hub's spelling; by default, the network's, or of a detector that of its first weights.
         source: source of the weights in words; by default, the weights that training started from.
         fused: fold the static masks in and publish the plain network of timm.
-        overwrite: replace an earlier staging in ``out``.
 
     Raises:
         ValueError: for a network that cannot be published in this way; the message says why.
@@ -91,8 +86,6 @@ def stage(
     model, start = load(folder), read_start(folder)
     if fused and is_detector(model):
         raise ValueError("fused (--fused) makes a plain network of timm, which a detector is not: leave it out.")
-    if measured is not None and is_detector(model) != isinstance(measured, DetectionMetric):
-        raise ValueError(f"measured={measured} is for another kind of network: pass choose_measured({str(folder)!r}).")
     fields: dict[str, Any] = {
         "licence": licence,
         "source": source or ("not recorded" if start is None else f"trained from {start or 'random weights'}"),
@@ -135,9 +128,7 @@ def _write_classifier(
     if fused and measured:
         fields["notes"] += ("The accuracy was measured before the masks were folded in; outputs agree up to rounding.",)
     spec = _spec(config, measured, fields)
-    kind: Kind = "mask-trained" if _masks_are_trained(model) else "untrained"
-    if fused or spec.model.startswith("stdconv_"):
-        kind = "fused" if fused else "plain"
+    kind: Kind = "fused" if fused else _kind(model)
     counts = profile(published.to("meta"), spec.input_size)
     return spec, kind, render_card(spec, kind, counts, f"hf-hub:{spec.hf_hub_id}", start=start)
 
@@ -148,9 +139,7 @@ def _write_detector(
     """As `_write_classifier`, for a detector."""
     save(model, out)
     check_detector(model, out)
-    kind: Kind = "mask-trained" if _masks_are_trained(main_network(model)) else "untrained"
-    if not has_masks(model):
-        kind = "plain"
+    kind = _kind(main_network(model))
     if not fields["licence"] and is_timm_name(start):
         fields["licence"] = getattr(get_pretrained_cfg(start), "license", None) or ""
     name, _, tag = fields["hf_hub_id"].rpartition("/")[2].partition(".")
@@ -176,6 +165,12 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, str) and "/" in value and (Path(value).is_absolute() or Path(value).exists()):
         return Path(value).name
     return value
+
+
+def _kind(model: nn.Module) -> Kind:
+    if not has_masks(model):
+        return "plain"
+    return "mask-trained" if _masks_are_trained(model) else "untrained"
 
 
 def _masks_are_trained(model: nn.Module) -> bool:

@@ -85,15 +85,9 @@ class SigmaModule(nn.Module):
         """Draw new weights for every hidden unit that is 0 for the whole batch, of all processes together.
 
         The unit's column in the last layer becomes 0, so that it still contributes nothing to the sigmas of these
-        inputs. Its row in the first layer is drawn as at the start, and negated if the unit would be 0 for more than
-        half of the batch.
-
-        Args:
-            x: (B, C, H, W) inputs of the layer; every process of torch.distributed passes its own.
-            generator: source of the new rows, on the CPU; None for torch's default one. The first process's is used.
-
-        Returns:
-            The units that were dead, in [0, h).
+        inputs. Its row in the first layer is drawn as at the start, by the generator of the first process, and negated
+        if the unit would be 0 for more than half of the batch. Every process of torch.distributed passes its own
+        (B, C, H, W) inputs of the layer. Returns the units that were dead, in [0, h).
         """
         dead = (self._silence(x) == 1).nonzero().flatten()
         if not len(dead):

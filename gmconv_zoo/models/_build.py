@@ -2,7 +2,8 @@
 
 import functools
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from ..weights.adapt import StateDict, adapt_checkpoint
 from ..weights.errors import WeightsError
 from ..weights.fetch import fetch
 from ..weights.specs import EVALUATION, SPECS, WeightSpec, specs_of
+from ._names import MASKED_FAMILIES
 
 __all__ = ["MASKS", "SigmaNoDecay", "build_gmconv", "default_cfgs_of", "entrypoint", "masks_of"]
 
@@ -43,22 +45,18 @@ class SigmaNoDecay:
         return sigma_parameter_names(self)  # type: ignore[arg-type]
 
 
-def entrypoint(name: str, title: str, build: Callable[..., ModelT], **args: Any) -> Callable[..., ModelT]:
-    """Register a model of the module in which `build` is defined, and return its entrypoint.
+def entrypoint(name: str, title: str, build: Callable[..., nn.Module], **args: Any) -> None:
+    """Register a model, and put its entrypoint into the module in which `build` is defined.
 
-    Args:
-        name: name of the model, and of its entrypoint in the module.
-        title: name of the network in words.
-        build: function of the name, whether to load weights, and constructor arguments.
-        **args: constructor arguments, which those of a call replace.
+    `build` takes the name, whether to load weights, and constructor arguments: these, and those of a call.
     """
 
-    def create(pretrained: bool = False, **kwargs: Any) -> ModelT:
+    def create(pretrained: bool = False, **kwargs: Any) -> nn.Module:
         return build(name, pretrained, **{**args, **kwargs})
 
     create.__name__ = create.__qualname__ = name
     create.__module__, create.__doc__ = build.__module__, f"{title} {_FAMILIES_IN_WORDS[name.partition('_')[0]]}."
-    return register_model(create)
+    setattr(sys.modules[build.__module__], name, register_model(create))
 
 
 def build_gmconv(
@@ -80,10 +78,7 @@ def build_gmconv(
     Args:
         model_cls: the plain network's class.
         variant: the entrypoint's name, whose family decides its masks.
-        pretrained: load the weights of the resolved tag.
         rename: see `adapt_checkpoint`.
-        pretrained_cfg, pretrained_cfg_overlay, cache_dir: as timm passes them.
-        pretrained_strict: refuse weights with missing or additional tensors.
         **kwargs: constructor arguments, timm's ``features_only`` and so on, and for a masked family the keywords of a
             conversion, which replace those of `MASKS`.
 
@@ -164,13 +159,15 @@ def build_gmconv(
     return model
 
 
-def default_cfgs_of(*models: str, first_conv: str, **common: Any) -> dict[str, Any]:
-    """Return timm's ``default_cfgs`` entries of models by "model.tag", made from their specs and ``common`` entries.
+def default_cfgs_of(
+    *nets: str, first_conv: str, families: Sequence[str] = MASKED_FAMILIES, **common: Any
+) -> dict[str, Any]:
+    """Return timm's ``default_cfgs`` entries of networks by "model.tag", made from specs and ``common`` entries.
 
     A model's default tag comes first; a model without weights has one untagged entry.
     """
     cfgs: dict[str, Any] = {}
-    for model in models:
+    for model in (f"{family}{net}" for net in nets for family in families):
         shared = {
             "paper_ids": "arXiv:2302.04544",
             "origin_url": "https://arxiv.org/abs/2302.04544",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..weights.adapt import StateDict
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import FAMILIES
 
 __all__ = ["AlexNet"]
 
@@ -25,12 +26,7 @@ POOLS = ("avg", "max", "avgmax", "catavgmax")
 class AlexNetMlp(nn.Module):
     """Pool to 6x6, then two fully connected layers with dropout before each.
 
-    Args:
-        in_channels: channels of the feature map.
-        hidden: width of both layers.
-        drop_rate: dropout probability.
-        pool_type: one of `POOLS`; "catavgmax" doubles the first layer's inputs.
-        **dd: device and data type of every tensor.
+    The pooling is one of `POOLS`; "catavgmax" doubles the first layer's inputs.
     """
 
     def __init__(self, in_channels: int, hidden: int, drop_rate: float, pool_type: str, **dd: Any) -> None:
@@ -63,11 +59,9 @@ class AlexNet(SigmaNoDecay, VGG):
     """AlexNet as torchvision has it, 61.1 M parameters; a VGG of timm's with other layers and torchvision's head.
 
     Args:
-        num_classes: outputs of the classifier, 0 for none.
-        in_chans: image channels.
         global_pool: one of `POOLS`, to 6x6 before the fully connected layers, or "" to end in the (B, 256, H', W') map.
-        drop_rate: dropout before the fully connected layers.
-        device, dtype: device and data type of every tensor.
+        drop_rate: dropout before each of the fully connected layers.
+        num_classes, in_chans, device, dtype: as timm's VGG has them.
     """
 
     # every convolution after the stem is a stage of its own
@@ -128,14 +122,10 @@ class AlexNet(SigmaNoDecay, VGG):
 
     @torch.jit.ignore
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Give the network a new classifier on its own device, in its dtype and mode.
+        """Give the network a new classifier on its own device, in its dtype and mode; without one for 0 classes.
 
-        Args:
-            num_classes: outputs of the classifier, 0 for none.
-            global_pool: one of `POOLS`, "" for the bare map, or None for the present one (after a bare map, "avg").
-
-        Raises:
-            ValueError: for another pooling, or for classes with global_pool="".
+        The pooling is one of `POOLS`, "" for the bare map without a classifier, or None for the present one (after a
+        bare map, "avg"); ValueError for another one.
         """
         if global_pool is None:
             global_pool = self.global_pool or ("avg" if num_classes else "")
@@ -154,13 +144,7 @@ class AlexNet(SigmaNoDecay, VGG):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what follows the last tap that is wanted, and the head with it; return the taps kept.
-
-        Args:
-            indices: the last n taps if an int, those listed if a sequence.
-            prune_norm: accepted for timm's interface; there is no final norm.
-            prune_head: drop the head even when nothing before it is dropped.
-        """
+        """Drop what follows the last tap that is wanted, and the head too, as timm's VGG does; return the taps kept."""
         wanted, deepest = feature_take_indices(len(self.feature_info), indices)
         self.features = self.features[: self.feature_ends[deepest] + 1]
         if prune_head or deepest < len(self.feature_info) - 1:
@@ -185,9 +169,9 @@ class AlexNet(SigmaNoDecay, VGG):
         return x if pre_logits else self.fc(x)
 
 
-_COMMON: dict[str, Any] = {"first_conv": "features.0", "classifier": "fc", "pool_size": (6, 6)}
-
-default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_alexnet", "sgmconv_alexnet", "stdconv_alexnet", **_COMMON))
+default_cfgs = generate_default_cfgs(
+    default_cfgs_of("alexnet", families=FAMILIES, first_conv="features.0", classifier="fc", pool_size=(6, 6))
+)
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> AlexNet:
@@ -215,6 +199,5 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
     return global_pool
 
 
-gmconv_alexnet = entrypoint("gmconv_alexnet", "AlexNet", _create)
-sgmconv_alexnet = entrypoint("sgmconv_alexnet", "AlexNet", _create)
-stdconv_alexnet = entrypoint("stdconv_alexnet", "AlexNet", _create)
+for _family in FAMILIES:
+    entrypoint(f"{_family}alexnet", "AlexNet", _create)

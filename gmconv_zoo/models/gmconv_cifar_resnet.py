@@ -13,12 +13,10 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._build import MASKS, SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import FAMILIES
 
 __all__ = ["CifarResNet", "PadShortcut"]
-
-# Channel statistics of CIFAR-10's training images
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 class PadShortcut(nn.Module):
@@ -43,13 +41,8 @@ class CifarResNet(SigmaNoDecay, ResNet):
         channels: number of output channels of each stage; the first is that of the stem too.
         shortcut: "pad" (parameter-free) or "conv" (1x1 convolution and norm) where the shape changes.
         kernel_size: height and width of every convolution in taps, odd; the paper's networks have 3.
-        num_classes: outputs of the classifier, 0 for none.
-        in_chans: image channels.
-        global_pool: one of timm's pooling types, "" for none.
-        drop_rate: dropout before the classifier.
-        drop_path_rate: stochastic depth of the last block, growing linearly from 0 at the first, in [0, 1).
         zero_init_last: start every residual branch at zero; not by default, as in the paper's baselines.
-        device, dtype: device and data type of every tensor.
+        num_classes, in_chans, global_pool, drop_rate, drop_path_rate, device, dtype: as timm's ResNet has them.
 
     Raises:
         ValueError: for another number of stages, or a kernel size that is not odd.
@@ -124,23 +117,21 @@ class CifarResNet(SigmaNoDecay, ResNet):
 
 
 _COMMON: dict[str, Any] = {
+    "families": FAMILIES,
     "num_classes": 10,
     "input_size": (3, 32, 32),
     "crop_pct": 1.0,
     "interpolation": "bilinear",
-    "mean": CIFAR_MEAN,
-    "std": CIFAR_STD,
+    "mean": (0.4914, 0.4822, 0.4465),  # channel statistics of CIFAR-10's training images
+    "std": (0.2470, 0.2435, 0.2616),
     "classifier": "fc",
     "first_conv": "conv1",
 }
-_POOL_SIZE = {"resnet20": (8, 8), "resnet56": (8, 8), "resnet18": (4, 4)}
 
 default_cfgs = generate_default_cfgs(
     {
-        name: cfg
-        for net, pool_size in _POOL_SIZE.items()
-        for family in MASKS
-        for name, cfg in default_cfgs_of(f"{family}_cifar_{net}", pool_size=pool_size, **_COMMON).items()
+        **default_cfgs_of("cifar_resnet20", "cifar_resnet56", pool_size=(8, 8), **_COMMON),
+        **default_cfgs_of("cifar_resnet18", pool_size=(4, 4), **_COMMON),
     }
 )
 
@@ -168,15 +159,8 @@ def _block(
     return block
 
 
-_RESNET20 = {"layers": (3, 3, 3), "channels": (16, 32, 64)}
-_RESNET56 = {"layers": (9, 9, 9), "channels": (16, 32, 64)}
-_RESNET18 = {"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "shortcut": "conv"}
-gmconv_cifar_resnet20 = entrypoint("gmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
-sgmconv_cifar_resnet20 = entrypoint("sgmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
-stdconv_cifar_resnet20 = entrypoint("stdconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
-gmconv_cifar_resnet56 = entrypoint("gmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
-sgmconv_cifar_resnet56 = entrypoint("sgmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
-stdconv_cifar_resnet56 = entrypoint("stdconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
-gmconv_cifar_resnet18 = entrypoint("gmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
-sgmconv_cifar_resnet18 = entrypoint("sgmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
-stdconv_cifar_resnet18 = entrypoint("stdconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+_RESNET18: dict[str, Any] = {"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "shortcut": "conv"}
+for _family in FAMILIES:
+    entrypoint(f"{_family}cifar_resnet20", "CIFAR ResNet-20", _create, layers=(3, 3, 3), channels=(16, 32, 64))
+    entrypoint(f"{_family}cifar_resnet56", "CIFAR ResNet-56", _create, layers=(9, 9, 9), channels=(16, 32, 64))
+    entrypoint(f"{_family}cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)

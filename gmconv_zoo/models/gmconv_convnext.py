@@ -9,6 +9,7 @@ from timm.models import generate_default_cfgs
 from timm.models.convnext import ConvNeXt
 
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvConvNeXt"]
 
@@ -17,17 +18,9 @@ class GMConvConvNeXt(SigmaNoDecay, ConvNeXt):
     """timm's ConvNeXt, whose convolutions carry Gaussian masks once it is built."""
 
 
-_COMMON: dict[str, Any] = {"first_conv": "stem.0", "classifier": "head.fc"}
-
 default_cfgs = generate_default_cfgs(
-    default_cfgs_of(
-        "gmconv_convnext_atto", "sgmconv_convnext_atto", "gmconv_convnext_tiny", "sgmconv_convnext_tiny", **_COMMON
-    )
+    default_cfgs_of("convnext_atto", "convnext_tiny", first_conv="stem.0", classifier="head.fc")
 )
-
-# timm's two sizes; only the small one has its pointwise layers as 1x1 convolutions
-_ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320), "conv_mlp": True}
-_TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
@@ -35,7 +28,9 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
     return build_gmconv(GMConvConvNeXt, variant, pretrained, feature_cfg=taps, **kwargs)
 
 
-gmconv_convnext_atto = entrypoint("gmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
-sgmconv_convnext_atto = entrypoint("sgmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
-gmconv_convnext_tiny = entrypoint("gmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)
-sgmconv_convnext_tiny = entrypoint("sgmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)
+# timm's two sizes; only the small one has its pointwise layers as 1x1 convolutions
+_ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320), "conv_mlp": True}
+_TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
+for _family in MASKED_FAMILIES:
+    entrypoint(f"{_family}convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
+    entrypoint(f"{_family}convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..weights.adapt import rename_by_order
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvMobileNetV2"]
 
@@ -18,9 +19,7 @@ class GMConvMobileNetV2(SigmaNoDecay, EfficientNet):
     """timm's MobileNetV2, whose convolutions carry Gaussian masks once it is built."""
 
 
-_COMMON: dict[str, Any] = {"first_conv": "conv_stem", "classifier": "classifier"}
-
-default_cfgs = generate_default_cfgs(default_cfgs_of("gmconv_mobilenetv2", "sgmconv_mobilenetv2", **_COMMON))
+default_cfgs = generate_default_cfgs(default_cfgs_of("mobilenetv2", first_conv="conv_stem", classifier="classifier"))
 
 # MobileNetV2 at width 1.0 (arXiv 1801.04381, Table 2) in timm's notation
 _ARCHITECTURE = [
@@ -49,5 +48,5 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
     return build_gmconv(GMConvMobileNetV2, variant, pretrained, **{**args, **kwargs})
 
 
-gmconv_mobilenetv2 = entrypoint("gmconv_mobilenetv2", "MobileNetV2 1.0", _create)
-sgmconv_mobilenetv2 = entrypoint("sgmconv_mobilenetv2", "MobileNetV2 1.0", _create)
+for _family in MASKED_FAMILIES:
+    entrypoint(f"{_family}mobilenetv2", "MobileNetV2 1.0", _create)

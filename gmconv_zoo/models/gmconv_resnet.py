@@ -10,6 +10,7 @@ from timm.models import generate_default_cfgs
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
+from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvResNet"]
 
@@ -18,20 +19,13 @@ class GMConvResNet(SigmaNoDecay, ResNet):
     """timm's ResNet, whose convolutions carry Gaussian masks once it is built."""
 
 
-_COMMON: dict[str, Any] = {"first_conv": "conv1", "classifier": "fc"}
-
-default_cfgs = generate_default_cfgs(
-    default_cfgs_of("gmconv_resnet18", "sgmconv_resnet18", "gmconv_resnet50", "sgmconv_resnet50", **_COMMON)
-)
+default_cfgs = generate_default_cfgs(default_cfgs_of("resnet18", "resnet50", first_conv="conv1", classifier="fc"))
 
 
 def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
     return build_gmconv(GMConvResNet, variant, pretrained, **{"zero_init_last": False, **kwargs})
 
 
-_RESNET18 = {"block": BasicBlock, "layers": (2, 2, 2, 2)}
-_RESNET50 = {"block": Bottleneck, "layers": (3, 4, 6, 3)}
-gmconv_resnet18 = entrypoint("gmconv_resnet18", "ResNet-18", _create, **_RESNET18)
-sgmconv_resnet18 = entrypoint("sgmconv_resnet18", "ResNet-18", _create, **_RESNET18)
-gmconv_resnet50 = entrypoint("gmconv_resnet50", "ResNet-50", _create, **_RESNET50)
-sgmconv_resnet50 = entrypoint("sgmconv_resnet50", "ResNet-50", _create, **_RESNET50)
+for _family in MASKED_FAMILIES:
+    entrypoint(f"{_family}resnet18", "ResNet-18", _create, block=BasicBlock, layers=(2, 2, 2, 2))
+    entrypoint(f"{_family}resnet50", "ResNet-50", _create, block=Bottleneck, layers=(3, 4, 6, 3))

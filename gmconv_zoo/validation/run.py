@@ -10,7 +10,7 @@ import torch
 
 from ..engine.allocator import keep_freed_memory
 from ..extras import needs_extra
-from ..files.records import RESULTS_NAME, SUMMARY_NAME, Summary, environment, write_results
+from ..files.records import RESULTS_NAME, SUMMARY_NAME, environment, write_results, write_rows
 from ..images.image_source import ImageSource
 from . import documented
 from .settings import ValidationRow, ValidationSettings
@@ -90,14 +90,15 @@ def run_validation(
     (found,) = broadcast_object_list([found])  # a running training may have written a checkpoint in between
     if accelerator.device.type == "cpu":
         keep_freed_memory()
-    folder = output if accelerator.is_main_process else None
-    summary, rows = Summary(folder), list[ValidationRow]()
+    folder = Path(output) if output is not None and accelerator.is_main_process else None
+    rows = list[ValidationRow]()
     versions = {key: value for key, value in environment().items() if key in _VERSIONS}
     _write(folder, rows, source, settings, accelerator)
     for name in found:
         own = replace(settings, test_input_size=True) if name in sized else settings
         rows.append(validate_one(name, source, own, accelerator))
-        summary.append({**rows[-1].to_dict(), "dataset": source.name, **versions})
+        if folder is not None:
+            write_rows(folder / SUMMARY_NAME, [{**row.to_dict(), "dataset": source.name, **versions} for row in rows])
         _write(folder, rows, source, settings, accelerator)
     comparisons = documented.compare(rows) if verify else []
     ok = not any(row.error for row in rows) and not any(item.problem for item in comparisons)

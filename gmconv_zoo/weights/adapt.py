@@ -26,11 +26,10 @@ def adapt_checkpoint(
     """Make a checkpoint's state dict fit a model, or raise an error that says why it does not.
 
     Args:
-        state_dict: content of the file.
         model: the network it is meant for, plain for a standard checkpoint and with its masks for a native one.
         declared: "standard" for a plain network's weights, "native" for weights that carry their sigmas.
         strict: refuse missing and additional tensors; missing sigmas are refused in any case.
-        rename: function that maps a standard checkpoint's keys to the model's, if its source has other names.
+        rename: maps a standard checkpoint's keys to the model's, if its source has other names.
         first_conv: layers whose number of input channels may differ; timm adapts them afterwards.
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
 

@@ -23,11 +23,8 @@ def fetch(spec: WeightSpec, *, cache_dir: str | Path | None = None) -> Path:
     """Return the local file of a spec after checking it; it is downloaded if it is not in the cache.
 
     For a cached file of a pinned revision, no request is sent. For any other revision, the Hub is asked for a newer
-    file; if it does not answer, the cached file is used and a warning is logged.
-
-    Args:
-        spec: weight to find.
-        cache_dir: folder for downloads; None for the caches of the Hub (HF_HOME) and torch.hub (TORCH_HOME).
+    file; if it does not answer, the cached file is used and a warning is logged. Without a ``cache_dir``, the caches
+    are those of the Hub (HF_HOME) and torch.hub (TORCH_HOME).
 
     Raises:
         WeightsError: if the file cannot be loaded, or is not what its spec or the Hub declares.

@@ -5,7 +5,7 @@ To add a weight, add one `WeightSpec` here: timm's configuration, the model card
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["EVALUATION", "SPECS", "Metric", "Stem", "WeightSpec", "get_spec", "specs_of"]
 
@@ -136,111 +136,58 @@ class WeightSpec:
         return self.location.rsplit("/", 1)[-1]
 
 
-def _upstream(top1: float, top5: float, origin: str) -> Metric:
-    return Metric(top1, top5, "ImageNet-1k validation", origin)
+_Fields = dict[str, Any]
 
 
-_TIMM, _TORCHVISION = "timm's results table", "torchvision's weights documentation"
+def _timm(name: str, licence: str, top1: float, top5: float, at: str = "", **fields: Any) -> _Fields:
+    """Return the fields of weights of timm's on the Hub, whose accuracy its results table lists at an image size."""
+    metric = Metric(top1, top5, "ImageNet-1k validation", f"timm's results table{at and f', at {at}'}")
+    return {"hf_hub_id": f"timm/{name}", "licence": licence, "upstream": metric, **fields}
+
+
+def _torchvision(file: str, top1: float, top5: float) -> _Fields:
+    """Return the fields of torchvision's weights, whose files are named after their hash."""
+    metric = Metric(top1, top5, "ImageNet-1k validation", "torchvision's weights documentation")
+    url, prefix = f"https://download.pytorch.org/models/{file}", file.rpartition("-")[2].removesuffix(".pth")
+    return {"url": url, "sha256_prefix": prefix, "licence": "bsd-3-clause", "upstream": metric}
+
+
+_BICUBIC: _Fields = {"interpolation": "bicubic"}
 # timm tests its "A1" weights at 288 pixels with crop 1.0; the accuracy listed here is the one at 224 pixels.
-_A1 = {
-    "crop_pct": 0.95,
-    "test_input_size": (3, 288, 288),
-    "test_crop_pct": 1.0,
-    "interpolation": "bicubic",
-    "licence": "apache-2.0",
-}
+_A1: _Fields = {"at": "224", "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, **_BICUBIC}
+_AT_288: _Fields = {"at": "288", "test_input_size": (3, 288, 288), **_BICUBIC}
+_TV2: _Fields = {"at": "224", "input_size": (3, 176, 176), "test_input_size": (3, 224, 224), "test_crop_pct": 0.965}
+_AT_384: _Fields = {"input_size": (3, 384, 384), "crop_pct": 1.0, "crop_mode": "squash", **_BICUBIC}
 
-# Sources: (tag, fields) by network. The first is the default tag, the one comparable with the paper's baseline.
-_SOURCES: dict[str, dict[str, dict]] = {
+# Fields of the sources by network and tag. The first is the default tag, the one comparable with the paper's baseline.
+_SOURCES: dict[str, dict[str, _Fields]] = {
     "resnet18": {
-        "tv_in1k": {
-            "hf_hub_id": "timm/resnet18.tv_in1k",
-            "licence": "bsd-3-clause",
-            "upstream": _upstream(69.752, 89.082, _TIMM),
-        },
-        "a1_in1k": {
-            "hf_hub_id": "timm/resnet18.a1_in1k",
-            "upstream": _upstream(71.504, 90.086, f"{_TIMM}, at 224"),
-            **_A1,
-        },
+        "tv_in1k": _timm("resnet18.tv_in1k", "bsd-3-clause", 69.752, 89.082),
+        "a1_in1k": _timm("resnet18.a1_in1k", "apache-2.0", 71.504, 90.086, **_A1),
     },
     "resnet50": {
-        "tv_in1k": {
-            "hf_hub_id": "timm/resnet50.tv_in1k",
-            "licence": "bsd-3-clause",
-            "upstream": _upstream(76.156, 92.866, _TIMM),
-        },
-        "a1_in1k": {
-            "hf_hub_id": "timm/resnet50.a1_in1k",
-            "upstream": _upstream(80.382, 94.598, f"{_TIMM}, at 224"),
-            **_A1,
-        },
-        "tv2_in1k": {
-            "hf_hub_id": "timm/resnet50.tv2_in1k",
-            "licence": "bsd-3-clause",
-            "input_size": (3, 176, 176),
-            "test_input_size": (3, 224, 224),
-            "crop_pct": 0.875,
-            "test_crop_pct": 0.965,
-            "upstream": _upstream(80.846, 95.430, f"{_TIMM}, at 224"),
-        },
+        "tv_in1k": _timm("resnet50.tv_in1k", "bsd-3-clause", 76.156, 92.866),
+        "a1_in1k": _timm("resnet50.a1_in1k", "apache-2.0", 80.382, 94.598, **_A1),
+        "tv2_in1k": _timm("resnet50.tv2_in1k", "bsd-3-clause", 80.846, 95.430, **_TV2),
     },
     "mobilenetv2": {
-        "tv_in1k": {
-            "url": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
-            "sha256_prefix": "b0353104",
-            "licence": "bsd-3-clause",
-            "upstream": _upstream(71.878, 90.286, _TORCHVISION),
-        },
-        "ra_in1k": {
-            "hf_hub_id": "timm/mobilenetv2_100.ra_in1k",
-            "licence": "apache-2.0",
-            "interpolation": "bicubic",
-            "upstream": _upstream(72.910, 91.000, _TIMM),
-        },
+        "tv_in1k": _torchvision("mobilenet_v2-b0353104.pth", 71.878, 90.286),
+        "ra_in1k": _timm("mobilenetv2_100.ra_in1k", "apache-2.0", 72.910, 91.000, **_BICUBIC),
     },
     "convnext_atto": {
-        "d2_in1k": {
-            "hf_hub_id": "timm/convnext_atto.d2_in1k",
-            "licence": "apache-2.0",
-            "interpolation": "bicubic",
-            "test_input_size": (3, 288, 288),
-            "test_crop_pct": 0.95,
-            "upstream": _upstream(77.008, 93.702, f"{_TIMM}, at 288"),
-        },
+        "d2_in1k": _timm("convnext_atto.d2_in1k", "apache-2.0", 77.008, 93.702, test_crop_pct=0.95, **_AT_288),
     },
     "convnext_tiny": {
-        "in12k_ft_in1k": {
-            "hf_hub_id": "timm/convnext_tiny.in12k_ft_in1k",
-            "licence": "apache-2.0",
-            "interpolation": "bicubic",
-            "crop_pct": 0.95,
-            "test_input_size": (3, 288, 288),
-            "test_crop_pct": 1.0,
-            "upstream": _upstream(84.450, 97.340, f"{_TIMM}, at 288"),
-        },
-        "in12k_ft_in1k_384": {
-            "hf_hub_id": "timm/convnext_tiny.in12k_ft_in1k_384",
-            "licence": "apache-2.0",
-            "interpolation": "bicubic",
-            "input_size": (3, 384, 384),
-            "crop_pct": 1.0,
-            "crop_mode": "squash",
-            "upstream": _upstream(85.122, 97.606, _TIMM),
-        },
+        "in12k_ft_in1k": _timm(
+            "convnext_tiny.in12k_ft_in1k", "apache-2.0", 84.450, 97.340, crop_pct=0.95, test_crop_pct=1.0, **_AT_288
+        ),
+        "in12k_ft_in1k_384": _timm("convnext_tiny.in12k_ft_in1k_384", "apache-2.0", 85.122, 97.606, **_AT_384),
     },
-    "alexnet": {
-        "tv_in1k": {
-            "url": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-            "sha256_prefix": "7be5be79",
-            "licence": "bsd-3-clause",
-            "upstream": _upstream(56.522, 79.066, _TORCHVISION),
-        },
-    },
+    "alexnet": {"tv_in1k": _torchvision("alexnet-owt-7be5be79.pth", 56.522, 79.066)},
 }
 
 
-def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
+def _converted(net: str, tag: str, fields: _Fields) -> Iterator[WeightSpec]:
     origin = fields.get("hf_hub_id", "").removeprefix("timm/") or fields["url"].rsplit("/", 1)[-1]
     source = f"{origin} of {'timm' if fields.get('hf_hub_id') else 'torchvision'}"
     for family in ("gmconv", "sgmconv"):
@@ -249,7 +196,7 @@ def _converted(net: str, tag: str, fields: dict) -> Iterator[WeightSpec]:
         yield WeightSpec(f"stdconv_{net}", tag, "standard", source=source, **fields)
 
 
-_CIFAR10: dict = {
+_CIFAR10: _Fields = {
     "conversion": "native",
     "licence": "apache-2.0",
     "source": "trained from random weights",

@@ -32,19 +32,6 @@ def test_int8_stays_near_the_network(name):
     assert (found - expected).abs().max() <= 0.1 * expected.abs().max()
 
 
-@torch.no_grad()
-def test_int8_is_calibrated_on_every_batch():
-    pytest.importorskip("torchao")
-    from gmconv_zoo.export.quantize import quantize_int8
-
-    net, small = model("sgmconv_cifar_resnet20"), images("sgmconv_cifar_resnet20", 8)
-    large = 4 * small
-    expected, error = net(large), {}
-    for order, batches in {"small alone": [small], "large last": [small, large], "large first": [large, small]}.items():
-        error[order] = float((quantize_int8(net, batches)(large) - expected).abs().max())
-    assert max(error["large last"], error["large first"]) < 0.5 * error["small alone"]
-
-
 @pytest.mark.consumer("ONNX Runtime, dynamic batch")
 @pytest.mark.parametrize("name", NAMES)  # the table shows those of its models
 def test_onnx_of_every_registered_model_agrees_within_1e4_at_batch_1_2_5(name, tmp_path):

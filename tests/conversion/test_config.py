@@ -25,14 +25,6 @@ def test_settings_are_brought_into_one_form():
 
 
 @pytest.mark.parametrize(
-    ("stem", "body", "masks"),
-    [("dynamic", "static", True), ("static", None, True), (None, "static", True), (None, None, False)],
-)
-def test_a_conversion_without_stem_and_body_masks_nothing(stem, body, masks):
-    assert Conversion(stem, body).masks_anything is masks
-
-
-@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"sigma_init": True}, "sigma_init=True"),

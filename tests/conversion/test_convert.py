@@ -5,7 +5,6 @@ import copy
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
@@ -66,10 +65,10 @@ KINDS = ["dynamic", "static", None]
 
 @pytest.mark.parametrize(("stem", "body"), [(s, b) for s in KINDS for b in KINDS if s or b])
 @pytest.mark.parametrize("sigma_init", [0.5, 1.0, 5.0])
-def test_every_combination_keeps_outputs(stem, body, sigma_init):
-    net, x = plain("stdconv_cifar_resnet20"), torch.randn(3, 3, 32, 32)
+def test_every_combination_keeps_outputs_to_the_last_bits(stem, body, sigma_init):
+    net, x = plain("stdconv_cifar_resnet20").double(), torch.randn(3, 3, 32, 32, dtype=torch.float64)
     converted = convert(net, stem=stem, body=body, sigma_init=sigma_init)
-    assert relative_difference(converted(x), net(x)) < 1e-4
+    assert relative_difference(converted(x), net(x)) < 1e-12
     kinds = {"dynamic": DGMConv2d, "static": SGMConv2d, None: nn.Conv2d}
     assert type(converted.conv1) is kinds[stem]
     assert type(converted.layer1[0].conv1) is kinds[body]
@@ -113,14 +112,10 @@ def test_dtype_device_mode_memory_format_requires_grad_and_hooks_are_kept():
     assert next(convert(timm.create_model("resnet18", device="meta")).parameters()).is_meta
 
 
-@pytest.mark.parametrize("build", [torchvision.models.resnet18, OwnNet])
-def test_torchvision_and_own_networks(build):
-    net, x = randomised(build()), torch.randn(2, 3, 48, 48)
-    assert relative_difference(convert(net)(x), net(x)) < 1e-4
-
-
-def test_shared_layers_stay_shared_and_the_rest_is_reported():
-    converted = convert(OwnNet())
+def test_shared_layers_of_an_own_network_stay_shared_and_the_rest_is_reported():
+    net, x = randomised(OwnNet()), torch.randn(2, 3, 48, 48)
+    converted = convert(net)
+    assert relative_difference(converted(x), net(x)) < 1e-4
     assert converted.twice is converted.again
     assert isinstance(converted.twice, SGMConv2d)
     reasons = {row.name: row.reason for row in gmconv_zoo.conversion_report(converted)}
@@ -263,12 +258,6 @@ def test_kernel_is_divided_by_the_mask_that_the_layer_will_have(dtype, kernel):
     torch.testing.assert_close(layer.masked_weight(), conv.weight)
 
 
-@pytest.mark.parametrize("stem", ["dynamic", "static"])
-def test_float64_is_exact_to_float64(stem):
-    net, x = plain("stdconv_cifar_resnet20").double(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    assert relative_difference(convert(net, stem=stem, sigma_init=1.3)(x), net(x)) < 1e-12
-
-
 @pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0"])
 def test_networks_that_fold_their_own_branches_are_warned_about(name, caplog):
     net, x = plain(name, num_classes=3), torch.randn(1, 3, 64, 64)
@@ -278,11 +267,10 @@ def test_networks_that_fold_their_own_branches_are_warned_about(name, caplog):
     assert relative_difference(folded(x), net(x)) < 1e-3
 
 
-@pytest.mark.parametrize(("name", "indices"), [("resnet18", (1, 2)), ("convnext_atto", (0, 1)), ("densenet121", None)])
-def test_stages_of_feature_extractors_are_known(name, indices):
-    options = {} if indices is None else {"out_indices": indices}
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "densenet121"])
+def test_stages_of_feature_extractors_are_known(name):
     with torch.device("meta"):
-        net = timm.create_model(name, features_only=True, **options)
+        net = timm.create_model(name, features_only=True, out_indices=(0, 1, 2))
     report = gmconv_zoo.conversion_report(convert(net, stages=(1,)))
     assert {row.stage for row in report.converted if not row.is_stem} == {1}
 

@@ -6,7 +6,7 @@ from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from gmconv_zoo import DGMConv2d, conversion_report, convert
+from gmconv_zoo import conversion_report, convert
 
 from .networks import plain
 
@@ -89,9 +89,3 @@ def test_a_plain_network_and_one_without_convolutions():
     report = conversion_report(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv1d(3, 3, 3)))
     assert [row.reason for row in report] == ["not converted", "Conv1d is not a Conv2d"]
     assert list(conversion_report(nn.Linear(2, 2))) == []
-
-
-def test_the_sigma_modules_own_layers_are_no_convolutions_of_the_network():
-    with torch.device("meta"):
-        layer = DGMConv2d(3, 4, 3)
-    assert [row.name for row in conversion_report(layer)] == [""]

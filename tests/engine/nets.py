@@ -31,6 +31,13 @@ def tiny_net(seed: int = 0, classes: int = 3) -> nn.Module:
     )
 
 
+class OfLists(nn.Sequential):
+    """Takes a list of images, as detectors do."""
+
+    def forward(self, images: list[torch.Tensor]) -> torch.Tensor:
+        return super().forward(torch.stack(images))
+
+
 def tiny_loader(count: int = 24, batch_size: int = 8, classes: int = 3, seed: int = 0) -> DataLoader:
     """Random images, each class with a brightness of its own so that it can be learned."""
     generator = torch.Generator().manual_seed(seed)

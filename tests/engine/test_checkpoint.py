@@ -1,6 +1,7 @@
 import errno
 import math
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weig
 from gmconv_zoo.engine.epochs import Validation
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.files.state_file import read_state, write_state
+from tests.test_targets import contents
 
 from .killed_run import RECIPE, loaders, network
 from .nets import tiny_net, train
@@ -20,8 +22,17 @@ def run(folder, net=None, recipe=RECIPE, **options):
     return train(net, *loaders(), recipe, output=folder, checkpoints=True, **{"resume": True, **options})
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that has ended, and its result."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, run(folder)
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the folder of a run that has ended."""
+    return shutil.copytree(finished[0], tmp_path / "run")
 
 
 def test_state_comes_back_as_it_was_and_a_truncated_file_is_named(tmp_path):
@@ -57,67 +68,55 @@ def test_full_disk_stops_the_run_with_the_earlier_checkpoint_kept(tmp_path, monk
     assert run(tmp_path).rows[-1]["epoch"] == RECIPE.epochs
 
 
-def test_finished_run_is_not_trained_again(tmp_path):
-    first = run(tmp_path)
-    weights = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
-    second = run(tmp_path)
-    assert second.rows == first.rows
-    assert second.score == first.score
-    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == weights
-
-
-def test_run_that_was_killed_before_its_last_checkpoint_was_written_goes_on_from_the_best(tmp_path, caplog):
-    whole = run(tmp_path, end_with_best=True)
-    (tmp_path / "checkpoints" / "last.safetensors").unlink()
-    caplog.set_level("INFO")
-    resumed = run(tmp_path, end_with_best=True)
-    assert f"going on from {tmp_path / 'checkpoints' / 'best.safetensors'}" in caplog.text
-    assert [row["val_top1"] for row in resumed.rows] == [row["val_top1"] for row in whole.rows]
+def test_finished_run_is_not_trained_again_whichever_version_wrote_its_checkpoint(finished, folder):
+    path = folder / "checkpoints" / "last.safetensors"
+    weights = path.read_bytes()
+    (folder / "thesis.tex").touch()  # which stays
+    again = run(folder)
+    assert (again.rows, again.score) == (finished[1].rows, finished[1].score)
+    assert path.read_bytes() == weights
+    newer = {"validation_set": "6 images", "file_names_digest": "1f", "start": "gmconv_resnet18"}
+    assert run(folder, run=newer, identity=newer).rows == again.rows
+    content = read_state(path)
+    assert content["identity"]["recipe"].pop("freeze_statistics") is False
+    write_state(path, content)
+    assert run(folder).rows == again.rows
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"run": {"frozen": ["layer1"]}, "identity": ["frozen"]}, "another run: frozen is None there"),
         ({"recipe": RECIPE.override(lr=0.01)}, r"another run: recipe\.lr is 0\.05 there and 0\.01 here"),
         ({"seed": 4}, r"seed is 0 there and 4 here"),
         ({"net": tiny_net(classes=5).insert(5, torch.nn.Dropout(0.3))}, r"of another network: .*weight is \[3, 4\]"),
         ({"resume": False}, r"from an earlier run\. Pass resume"),
     ],
 )
-def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(tmp_path, change, message):
-    run(tmp_path)
-    before = contents(tmp_path)
+def test_checkpoint_of_another_run_is_refused_and_nothing_is_lost(folder, change, message):
+    before = contents(folder)
     with pytest.raises(ValueError, match=message):
-        run(tmp_path, **change)
-    assert contents(tmp_path) == before
+        run(folder, **change)
+    assert contents(folder) == before
 
 
-def test_checkpoint_from_before_validation_sets_were_compared_goes_on(tmp_path):
-    first = run(tmp_path)
-    newer = {"validation_set": "6 images", "file_names_digest": "1f", "start": "gmconv_resnet18"}
-    assert run(tmp_path, run=newer, identity=newer).rows == first.rows
-    with pytest.raises(ValueError, match="another run: frozen is None there"):
-        run(tmp_path, run={"frozen": ["layer1"]}, identity=["frozen"])
-
-
-def test_overwrite_starts_anew_and_excludes_resume(tmp_path):
-    run(tmp_path)
-    other = RECIPE.override(lr=0.01)
-    again = run(tmp_path, recipe=other, resume=False, overwrite=True)
-    assert again.rows[-1]["val_top1"] == run(tmp_path / "fresh", recipe=other).rows[-1]["val_top1"]
-    assert run(tmp_path, recipe=other).rows == again.rows
+def test_overwrite_starts_anew_and_excludes_resume_which_needs_permission(finished, folder, monkeypatch):
+    again = run(folder, recipe=RECIPE.override(lr=0.01), resume=False, overwrite=True)
+    assert [row["epoch"] for row in again.rows] == [1, 2, 3, 4]
+    assert again.rows[-1]["train_loss"] != finished[1].rows[-1]["train_loss"]
     with pytest.raises(ValueError, match="exclude each other"):
-        run(tmp_path, resume=True, overwrite=True)
+        run(folder, resume=True, overwrite=True)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ValueError, match="you have no permission to write"):
+        run(folder, recipe=RECIPE.override(lr=0.01))
 
 
-def test_checkpoint_that_not_all_machines_see_is_refused(tmp_path, monkeypatch):
+def test_checkpoint_that_not_all_machines_see_is_refused(folder, monkeypatch):
     """Else one half of the processes would go on, the other begin, and their gradients be averaged."""
-    run(tmp_path)
-    writer = Checkpoints(tmp_path / "checkpoints", {}, best="val_top1")
+    writer = Checkpoints(folder / "checkpoints", {}, best="val_top1")
     monkeypatch.setattr("gmconv_zoo.engine.checkpoint.gather_object", lambda found: [*found, False])
-    state = SimpleNamespace()
     with pytest.raises(ValueError, match="is there for 1 of 2 processes: let all machines share the output folder"):
-        writer.resume(state)
+        writer.resume(SimpleNamespace())
 
 
 def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
@@ -127,14 +126,14 @@ def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
         if state.epoch == 2:
             net[2].sigma.data.fill_(math.nan)
 
-    with pytest.raises(NonFiniteError, match=r"2\.sigma"):
+    with pytest.raises(NonFiniteError, match=r"step 14: a weight went bad; 2\.sigma is the first parameter"):
         run(tmp_path, net, callbacks=[poison])
     kept = read_state(tmp_path / "checkpoints" / "last.safetensors")
     assert kept["progress"]["epoch"] == 1
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
 
 
-def test_best_checkpoint_is_the_best_epoch_s_and_there_is_one_other_however_long_the_run(tmp_path):
+def test_best_checkpoint_is_the_best_epoch_s_and_a_run_without_a_last_one_goes_on_from_it(tmp_path, caplog):
     net = network()
     result = run(tmp_path, net, end_with_best=True, save_every=1)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
@@ -146,6 +145,11 @@ def test_best_checkpoint_is_the_best_epoch_s_and_there_is_one_other_however_long
     assert all(torch.equal(value, best["ema"][key]) for key, value in net.state_dict().items())
     with pytest.raises(ValueError, match="of another network"):
         load_weights(tmp_path / "checkpoints" / "last.safetensors", tiny_net())
+    (tmp_path / "checkpoints" / "last.safetensors").unlink()  # the best one is written first
+    caplog.set_level("INFO")
+    resumed = run(tmp_path, end_with_best=True)
+    assert f"going on from {tmp_path / 'checkpoints' / 'best.safetensors'}" in caplog.text
+    assert [row["val_top1"] for row in resumed.rows] == tops
 
 
 def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, monkeypatch):
@@ -157,17 +161,6 @@ def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, m
         writer(state, state.rows[-1])
     assert [epoch for epoch, name in written if name == "best.safetensors"] == [1, 2, 5]
     assert [epoch for epoch, name in written if name == "last.safetensors"] == [1, 2, 3, 4, 5]
-
-
-def test_checkpoint_of_a_recipe_without_a_newer_field_goes_on(tmp_path):
-    run(tmp_path)
-    path = tmp_path / "checkpoints" / "last.safetensors"
-    content = read_state(path)
-    assert content["identity"]["recipe"].pop("freeze_statistics") is False
-    write_state(path, content)
-    assert len(run(tmp_path).rows) == 4
-    with pytest.raises(ValueError, match=r"recipe\.freeze_statistics is None there and True here"):
-        run(tmp_path, recipe=RECIPE.override(freeze_statistics=True))
 
 
 def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_again(tmp_path, monkeypatch):

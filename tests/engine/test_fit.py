@@ -1,40 +1,16 @@
 """A run whose batches are lists of images, as detectors take them."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from gmconv_zoo.engine.fit import FitOptions, Task, default_accelerator, fit
 from gmconv_zoo.engine.optim import TrainSettings
 
-from .nets import SHORT, tensor_loaders, tiny_net, train
-
-
-class OfLists(nn.Module):
-    """Takes a list of images."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = tiny_net()
-
-    def forward(self, images):
-        return self.net(torch.stack(list(images)))
-
-
-class Nothing:
-    """An evaluator that counts nothing."""
-
-    def rows(self, outputs, targets):
-        return torch.zeros(len(outputs), 1)
-
-    def update(self, rows):
-        pass
-
-    def result(self):
-        return {"nothing": 0.0}
+from .nets import SHORT, OfLists, tensor_loaders, tiny_net, train
 
 
 def loader(brightness):
@@ -43,12 +19,15 @@ def loader(brightness):
 
 
 def test_units_that_only_the_validation_images_leave_dead_are_not_revived(caplog):
-    model = OfLists()
-    module = model.net[0].sigma_module
+    model = OfLists(*tiny_net())
+    module = model[0].sigma_module
     with torch.no_grad():
         module.fc_max.weight.fill_(1.0)  # above 0 on positive images, 0 on negative ones
         module.fc_avg.weight.zero_()
-    task = Task(lambda net, batch: (net(batch[0]).square().mean(), 2), Nothing, "nothing", lambda row: "")
+    evaluator = SimpleNamespace(
+        rows=lambda outputs, _: outputs, update=lambda rows: None, result=lambda: {"nothing": 0.0}
+    )
+    task = Task(lambda net, batch: (net(batch[0]).square().mean(), 2), lambda: evaluator, "nothing", lambda row: "")
     settings = TrainSettings(epochs=1, batch_size=2, lr=1e-4, schedule="constant")
     options = FitOptions(progress=False)
     with caplog.at_level(logging.INFO):

@@ -6,36 +6,30 @@ import pytest
 import timm
 import torch
 
-from gmconv_zoo.files.records import Summary, write_csv, write_results
+from gmconv_zoo.files.records import write_csv, write_results, write_rows
 
 
-def test_summary_file_holds_all_rows_after_each_with_a_column_for_each_key_of_a_dictionary(tmp_path, monkeypatch):
-    summary = Summary(tmp_path / "new" / "run")
-    summary.append({"epoch": 1, "loss": 0.123456789})
-    summary.append({"epoch": 2, "loss": 1e-7, "sigma": 5.0, "AP": {"cat": 0.25, "dog": None}})
-    with (tmp_path / "new" / "run" / "summary.csv").open() as file:
+def test_rows_of_different_columns_are_written_with_a_column_for_each_key_of_a_dictionary(tmp_path):
+    path = tmp_path / "new" / "run" / "summary.csv"
+    later = {"epoch": 2, "loss": 1e-7, "sigma": 5.0, "AP": {"cat": 0.25, "dog": None}}
+    write_rows(path, [{"epoch": 1, "loss": 0.123456789}, later])
+    with path.open() as file:
         assert list(csv.reader(file)) == [
             ["epoch", "loss", "sigma", "AP/cat", "AP/dog"],
             ["1", "0.123457", "", "", ""],
             ["2", "1e-07", "5", "0.25", ""],
         ]
-    assert summary.rows[0]["loss"] == 0.123456789
-    assert summary.rows[1]["AP"] == {"cat": 0.25, "dog": None}
-    monkeypatch.chdir(tmp_path)
-    Summary().append({"epoch": 1})
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_interrupted_write_leaves_the_earlier_file(tmp_path, monkeypatch):
-    summary = Summary(tmp_path)
-    summary.append({"epoch": 1})
+    write_rows(tmp_path / "summary.csv", [{"epoch": 1}])
 
     def killed(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        summary.append({"epoch": 2})
+        write_rows(tmp_path / "summary.csv", [{"epoch": 2}])
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("summary.csv", "epoch\n1\n")]
 
 

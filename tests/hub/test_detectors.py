@@ -15,7 +15,6 @@ from gmconv_zoo.hub.publish import publish
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.saving.detectors import holds_detector
 from gmconv_zoo.saving.named import open_model
-from gmconv_zoo.weights.specs import Metric
 from tests.detection.detectors import SMALL, finding
 
 REPO = "gmconv/boxes.v1"
@@ -102,8 +101,6 @@ def test_what_does_not_belong_to_a_detector_is_refused(folder, tmp_path):
     out = {"out": tmp_path / "out", "repo_id": REPO}
     with pytest.raises(ValueError, match="which a detector is not: leave it out"):
         stage(folder, **out, measured=None, fused=True)
-    with pytest.raises(ValueError, match="is for another kind of network: pass choose_measured"):
-        stage(folder, **out, measured=Metric(90.0, None, "a", "b"))
     with pytest.raises(ValueError, match=r"licence of the weights is not known.*\(--licence\), one of apache-2.0"):
         stage(bare, **out, measured=None)
     assert not (tmp_path / "out").exists()

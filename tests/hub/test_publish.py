@@ -1,16 +1,14 @@
 """Publishing against a loopback Hub, and what others then load from it."""
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 import pytest
+import timm
 import torch
-from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
 import gmconv_zoo
-from gmconv_zoo.hub import publish as publish_module
 from gmconv_zoo.hub.publish import PublishError, publish, spec_row
 from gmconv_zoo.hub.stage import stage
 from gmconv_zoo.weights.specs import Metric, WeightSpec
@@ -84,7 +82,7 @@ def test_published_tag_is_overwritten_only_by_force(loopback, staged, gm_folder,
 def test_interrupted_publication_leaves_no_tag_and_resumes(loopback, staged, request_pattern):
     forget_upload(loopback, staged.folder)
     loopback.fault(request_pattern, "status", times=50, code=403)
-    with pytest.raises(PublishError, match=r"was not published.*run the same command again"):
+    with pytest.raises(PublishError, match=r"was not published.*Set HF_TOKEN .*run the same command again"):
         publish(staged, tag="v1")
     assert tags(loopback) == {}
     loopback.forget()
@@ -106,13 +104,6 @@ def test_pickle_in_the_repository_is_refused(loopback, staged):
     with pytest.raises(PublishError, match=r"holds pytorch_model\.bin"):
         publish(staged, tag="v1")
     assert commits(loopback) == []
-
-
-def test_token_without_rights_is_explained(loopback, staged, monkeypatch):
-    loopback.put(REPO, {})
-    monkeypatch.setattr(publish_module, "HfApi", partial(HfApi, endpoint=loopback.url, token=loopback.stranger))
-    with pytest.raises(PublishError, match="Set HF_TOKEN to a token that may write"):
-        publish(staged, tag="v1")
 
 
 PUBLISHER = """
@@ -142,23 +133,21 @@ def assert_same_tensors(found: dict, expected: Path | dict) -> None:
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
-def test_round_trip_through_the_scripts(hub, gm_folder, tmp_path):
-    calls = [
-        [str(gm_folder), "--repo", REPO, "--tag", "v1"],
-        [str(gm_folder), "--repo", "gmconv/never", "--dry-run", "--output", str(tmp_path / "dry")],
-    ]
-    forget_upload(hub, gm_folder)
-    published = run_client(PUBLISHER.format(calls=calls), client_env(tmp_path / "a", endpoint=hub.url, token=hub.token))
-    assert f"revision='{tags(hub)['v1']}'" in published.stdout
-    assert "gmconv/never" not in hub.store.repos
-    assert sorted(path.name for path in (tmp_path / "dry").iterdir()) == [
-        "README.md", "config.json", "model.safetensors", "results.json",
-    ]  # fmt: skip
-    assert any(row["method"] == "PUT" for row in hub.journal())  # the weights went as LFS files
-
-    outcome, found = consume(client_env(tmp_path / "b", endpoint=hub.url), f"{REPO}@v1", tmp_path / "found.safetensors")
-    assert outcome.result == {"cls": "CifarResNet", "classes": 10}
-    assert_same_tensors(found, gm_folder)
+def test_what_the_command_publishes_is_what_timm_loads_and_a_dry_run_publishes_nothing(
+    loopback, gm_folder, tmp_path, gmconv
+):
+    forget_upload(loopback, gm_folder)
+    status, printed, _ = gmconv("publish", gm_folder, "--repo", REPO, "--tag", "v1")
+    assert status == 0
+    assert f"revision='{tags(loopback)['v1']}'" in printed
+    assert any(row["method"] == "PUT" for row in loopback.journal())  # the weights went as LFS files
+    model = timm.create_model(f"hf-hub:{REPO}@v1", pretrained=True, cache_dir=tmp_path)
+    assert (type(model).__name__, model.num_classes) == ("CifarResNet", 10)
+    assert_same_tensors(model.state_dict(), gm_folder)
+    assert gmconv("publish", gm_folder, "--repo", "gmconv/never", "--dry-run", "--output", tmp_path / "dry")[0] == 0
+    assert "gmconv/never" not in loopback.store.repos
+    names = sorted(path.name for path in (tmp_path / "dry").iterdir())
+    assert names == ["README.md", "config.json", "model.safetensors", "results.json"]
 
 
 @pytest.mark.slow
@@ -191,16 +180,3 @@ def test_round_trip_with_xet(gm_folder, tmp_path):
         assert not any("/_cdn/" in row["path"] for row in server.journal())
     finally:
         server.close()
-
-
-def test_refusal_of_the_command_says_what_to_pass(tmp_path, gmconv):
-    folder = gmconv_zoo.save(trained("sgmconv_cifar_resnet20"), tmp_path / "unmeasured")
-    assert "records no score: pass the measured --top1" in gmconv("publish", folder, "--repo", REPO, "--dry-run")[0]
-
-
-@pytest.mark.network
-def test_published_folder_loads_in_transformers(gm_folder, staged):
-    transformers = pytest.importorskip("transformers")
-    model = transformers.AutoModelForImageClassification.from_pretrained(staged.folder).eval()
-    images = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(model(images).logits, gmconv_zoo.load(gm_folder)(images))

@@ -170,13 +170,14 @@ def test_network_converted_after_building_is_published_fused_only_and_one_that_t
     refused(fused, tmp_path / "again", "publish it as fused")
 
 
-def test_folder_with_other_files_is_not_touched(gm_folder, tmp_path):
+def test_folder_with_other_files_and_the_published_one_are_not_touched(gm_folder, tmp_path):
     (tmp_path / "config.json").write_text("mine")
     (tmp_path / "thesis.tex").write_text("mine")
     refused(gm_folder, tmp_path, r"holds a network \(config.json\)")
     (tmp_path / "config.json").rename(tmp_path / "README.md")
     refused(gm_folder, tmp_path, "holds thesis.tex")
     assert (tmp_path / "README.md").read_text() == "mine"
+    refused(gm_folder, gm_folder, "is one of the inputs, which would be lost", overwrite=True)
 
 
 def test_folder_that_reads_back_otherwise_is_refused(gm_folder, tmp_path, monkeypatch):
@@ -197,7 +198,7 @@ def test_a_metric_is_that_of_the_record_or_given_with_dataset_and_origin_or_decl
     with pytest.raises(ValueError, match=r"has no config\.json: pass a folder that"):
         choose_measured(tmp_path)
     (tmp_path / "config.json").touch()
-    with pytest.raises(ValueError, match="records no score"):
+    with pytest.raises(ValueError, match="records no score: pass the measured --top1"):
         choose_measured(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({"score": RECORD["score"]}))
     with pytest.raises(ValueError, match="does not say what was measured"):

@@ -5,25 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import hf_hub_download
 from safetensors.torch import save
 
 from gmconv_zoo.hub import verify
 from gmconv_zoo.weights.specs import SPECS
-from tests.servers.client import client_env, run_client
 
 WEIGHTS = save({"fc.weight": torch.arange(4096.0)})
-PULL = """
-from huggingface_hub import hf_hub_download
-hf_hub_download("timm/resnet18.tv_in1k", "model.safetensors")
-"""
 
 
 @pytest.fixture
-def cache(hub, tmp_path):
+def cache(loopback, tmp_path):
     """A Hub cache with the file of two specs in it."""
-    hub.put("timm/resnet18.tv_in1k", {"model.safetensors": WEIGHTS})
-    run_client(PULL, client_env(tmp_path, endpoint=hub.url))
-    return tmp_path / "hf" / "hub"
+    loopback.put("timm/resnet18.tv_in1k", {"model.safetensors": WEIGHTS})
+    hf_hub_download("timm/resnet18.tv_in1k", "model.safetensors", cache_dir=tmp_path)
+    return tmp_path
 
 
 def statuses(cache: Path) -> dict[str, str]:

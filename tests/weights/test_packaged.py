@@ -62,7 +62,7 @@ def test_a_spec_of_other_classes_and_statistics_needs_no_change_elsewhere(monkey
     own = {"num_classes": 100, "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.2, 0.1), "crop_pct": 0.9}
     spec = WeightSpec("sgmconv_cifar_resnet56", "made", "native", "apache-2.0", "a test", packaged="none", **own)
     monkeypatch.setitem(SPECS, spec.name, spec)
-    cfg = default_cfgs_of(spec.model, first_conv="conv1", pool_size=(8, 8), num_classes=10, mean=(0, 0, 0))
+    cfg = default_cfgs_of("cifar_resnet56", first_conv="conv1", pool_size=(8, 8), num_classes=10, mean=(0, 0, 0))
     assert {key: cfg[spec.name][key] for key in own} == own
     assert cfg[spec.name]["pool_size"] == (8, 8)
 

@@ -82,6 +82,11 @@ class RunRecord:
         return json.dumps([getattr(self, name) for name in _KEY], sort_keys=True)
 
     @property
+    def recipe(self) -> Recipe:
+        """The whole recipe."""
+        return base_recipe(self.model).adapt(**{**self.changes, "epochs": self.epochs})
+
+    @property
     def top1_percent(self) -> float | None:
         """Accuracy in percent; None for a run that ended early."""
         return None if self.correct is None or not self.count else 100 * self.correct / self.count

@@ -34,13 +34,10 @@ _ASPECT = 4 / 3
 
 
 def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False) -> list[dict[str, Any]]:
-    """Time a training step of every detector on one image, each beside this package's standard one.
+    """Time a training step of every detector on one image beside this package's standard one, with a row for each.
 
-    The shorter side of the image has so many pixels, the longer one a third more; the others are as in
+    The shorter side of the image has so many pixels, the longer one a third more; the other arguments are as in
     `BenchmarkSettings`. A second standard detector shows the error of the measurement.
-
-    Returns:
-        One JSON-ready row per detector.
     """
     longer = round(side * _ASPECT)
     size: dict[str, Any] = {"min_size": side, "max_size": longer}

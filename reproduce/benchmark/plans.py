@@ -112,11 +112,7 @@ CUDA_PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
 def planned(
     names: Iterable[str] = (), *, device: str = "cpu", precision: str = "float32", busy: bool = False
 ) -> list[BenchmarkSettings]:
-    """Return the settings of some of `PLANS`, on a CUDA device of `CUDA_PLANS`; of all of them without a name.
-
-    Raises:
-        ValueError: for a name that is not a plan of this device, and as `BenchmarkSettings` does.
-    """
+    """Return the settings of some of `PLANS`, on a CUDA device of `CUDA_PLANS`; of all of them without a name."""
     plans = CUDA_PLANS if device == "cuda" else PLANS
     names = tuple(names) or tuple(plans)
     if set(names) - set(plans):

@@ -29,8 +29,8 @@ from .benchmark.detectors import detector_table
 from .benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
 from .experiments.finetuning_records import FinetuningRun, finetuning_table
 from .experiments.records import RunRecord, read_records
-from .experiments.sigmas import decayed_table, undecayed_table
-from .experiments.tables import experiment_tables, highlights, summary_table
+from .experiments.sigmas import decayed_table, depth_table, undecayed_table
+from .experiments.tables import experiment_tables, gain_table, highlights
 from .markdown import table, with_block
 
 __all__ = ["detectors_table", "models_table", "outdated"]
@@ -107,9 +107,10 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
         ("docs/finetuning.md", "finetuning", finetuning_table(finetuned)),
-        ("docs/results.md", "summary", summary_table(runs)),
+        ("docs/results.md", "gains", gain_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),
+        ("docs/findings.md", "depth", depth_table(runs)),
         ("docs/findings.md", "undecayed", undecayed_table(runs)),
         ("docs/performance.md", "cuda", network_table(cuda)),
         ("docs/detect.md", "presets", detectors_table()),

@@ -15,9 +15,9 @@ from gmconv_zoo.visualize.figures import COLOURS, STYLES, plain_axes, save_figur
 from .arms import EXPERIMENTS, KERNEL_SIZES
 from .records import RunRecord
 from .sigmas import SHIPPED, shipped_decay, shipped_sigmas, undecayed_runs
-from .tables import Difference, differences
+from .tables import NETWORKS, Difference, differences, gains_by_images
 
-__all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths", "gains_by_images"]
+__all__ = ["draw_gains", "draw_initial_sigmas", "draw_sigma_depths"]
 
 # Colour and marker of each arm
 _STYLES = {
@@ -31,50 +31,43 @@ _STYLES = {
 def draw_gains(records: Sequence[RunRecord], path: str | Path) -> Path:
     """Draw the difference of every masked arm to the standard network by kernel size.
 
-    There is a panel for each number of training images; bars are 95 % intervals over paired seeds.
+    There is a row for each network and a panel for each number of training images; bars are 95 % intervals over pairs
+    of runs of the same seed.
 
     Raises:
         ValueError: when no kernel size was tried yet.
     """
-    panels = gains_by_images(records)
-    if not panels:
+    found = {network: gains_by_images(records, kernels) for kernels, network in NETWORKS.items()}
+    rows = {network: panels for network, panels in found.items() if panels}
+    if not rows:
         raise ValueError("no run of a kernel size is recorded yet: train kernel3 to kernel11 first.")
-    figure = Figure(figsize=(1 + 4 * len(panels), 4.2), dpi=120, layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for axes, (images, by_size) in zip(grid, panels.items(), strict=True):
-        axes.axhline(0, color="0.4", linewidth=1)
-        for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
-            points = [
-                (KERNEL_SIZES.index(size) + 0.12 * (offset - 1.5), gains[label])
-                for size, gains in by_size.items()
-                if label in gains
-            ]
-            _draw_points(axes, points, colour, marker, label)
-        axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
-        title = "all images" if images is None else f"{images:,} images"
-        axes.set(title=title, xlabel="kernels", xlim=(-0.5, len(KERNEL_SIZES) - 0.5))
-        axes.grid(axis="y", color="0.9")
-    grid[0].set_ylabel("points of top-1 above the standard network")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    columns = sorted({images for panels in rows.values() for images in panels}, key=lambda images: images or math.inf)
+    figure = Figure(figsize=(1 + 4 * len(columns), 1 + 3.4 * len(rows)), dpi=120, layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
+    for line, (network, panels) in zip(grid, rows.items(), strict=True):
+        for axes, images in zip(line, columns, strict=True):
+            if images not in panels:
+                axes.axis("off")
+                continue
+            _draw_panel(axes, panels[images])
+            axes.set_title(f"{network}, {f'{images:,}' if images else 'all'} images", fontsize=10)
+        line[0].set_ylabel("points above the standard network")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return save_figure(figure, path)
 
 
-def gains_by_images(records: Sequence[RunRecord]) -> dict[int | None, dict[int, dict[str, Difference]]]:
-    """Return the difference to the standard network by number of training images (None for all), kernel size and arm.
-
-    Where it was tried in several settings (epochs, precision), the one with most pairs of runs is taken.
-    """
-    found: dict[int | None, dict[int, dict[str, Difference]]] = {}
-    for size in KERNEL_SIZES:
-        for setting, gains in differences(records, EXPERIMENTS[f"kernel{size}"]).items():
-            by_size = found.setdefault(setting.images, {})
-            if _pairs(gains) > _pairs(by_size.get(size, {})):
-                by_size[size] = gains
-    return dict(sorted(found.items(), key=lambda item: item[0] or math.inf))
-
-
-def _pairs(gains: dict[str, Difference]) -> int:
-    return sum(difference.pairs for difference in gains.values())
+def _draw_panel(axes: Axes, by_size: dict[int, dict[str, Difference]]) -> None:
+    axes.axhline(0, color="0.4", linewidth=1)
+    for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
+        points = [
+            (KERNEL_SIZES.index(size) + 0.12 * (offset - 1.5), gains[label])
+            for size, gains in by_size.items()
+            if label in gains
+        ]
+        _draw_points(axes, points, colour, marker, label)
+    axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
+    axes.set(xlabel="kernels", xlim=(-0.5, len(KERNEL_SIZES) - 0.5))
+    axes.grid(axis="y", color="0.9")
 
 
 def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path) -> Path:

@@ -7,6 +7,7 @@ from itertools import groupby
 from statistics import mean
 
 import timm
+from scipy.stats import spearmanr
 from torch import nn
 
 import gmconv_zoo
@@ -22,6 +23,7 @@ __all__ = [
     "SigmaRuns",
     "decayed_sigma",
     "decayed_table",
+    "depth_table",
     "shipped_decay",
     "shipped_sigmas",
     "undecayed_runs",
@@ -32,6 +34,7 @@ __all__ = [
 SHIPPED = {"S-GMConv": "sgmconv_cifar_resnet20.gm_cifar10", "GMConv": "gmconv_cifar_resnet20.gm_cifar10"}
 SHIPPED_EPOCHS, SHIPPED_IMAGES, SHIPPED_START = 30, 50_000, 5.0
 
+_COUNTS = ("first smallest", "first below start", "last largest", "last above start")
 _FAMILIES = {"sgmconv": "S-GMConv", "gmconv": "GMConv"}
 
 
@@ -90,13 +93,26 @@ def undecayed_runs(records: Sequence[RunRecord]) -> list[SigmaRuns]:
 
 def undecayed_table(records: Sequence[RunRecord]) -> str:
     """Return Markdown that counts in how many undecayed runs sigma follows the depth, a table for every setting."""
-    counts = ("first smallest", "first below start", "last largest", "last above start")
-    columns = ("kernels", "network", "start", "runs (seeds)", *counts, "mean sigma by layer, from input to output")
+    columns = ("kernels", "network", "start", "runs (seeds)", *_COUNTS, "mean sigma by layer, from input to output")
     parts = [
         f"**{setting}.**\n\n{table(columns, [_counted(group) for group in groups])}"
         for setting, groups in groupby(undecayed_runs(records), key=lambda group: group.setting)
     ]
     return "\n\n".join(parts) or "No run without weight decay on sigmas has been recorded yet."
+
+
+def depth_table(records: Sequence[RunRecord]) -> str:
+    """Return Markdown that counts, for each kernel size, in how many undecayed runs sigma follows the depth."""
+    rows = []
+    for size, members in groupby(sorted(undecayed_runs(records), key=_size), key=_size):
+        groups = list(members)
+        ranks = [spearmanr(range(len(run)), run).statistic for group in groups for run in group.sigmas]
+        rows.append((f"{size}x{size}", str(len(ranks)), *_counts(groups), f"{min(ranks):.2f} to {max(ranks):.2f}"))
+    return table(("kernels", "runs", *_COUNTS, "rank correlation of sigma and depth"), rows, right=(1,))
+
+
+def _size(group: SigmaRuns) -> int:
+    return group.kernel_size
 
 
 def shipped_sigmas(name: str) -> list[tuple[str, str, float]]:
@@ -139,16 +155,25 @@ def _key(record: RunRecord) -> tuple[str, int, int, float]:
 
 def _counted(group: SigmaRuns) -> tuple[str, ...]:
     """A row of `undecayed_table`."""
-    first = [run[0] < min(run[1:]) for run in group.sigmas]
-    narrower = [run[0] < group.start for run in group.sigmas]
-    last = [run[-1] > max(run[:-1]) for run in group.sigmas]
-    wider = [run[-1] > group.start for run in group.sigmas]
-    counts = [f"{sum(flags)} of {len(flags)}" for flags in (first, narrower, last, wider)]
     means = [f"{mean(values):.3g}" for values in zip(*group.sigmas, strict=True)]
     if group.family == "GMConv":  # its first layer is dynamic
-        counts[:2], means = ["-", "-"], ["-", *means]
+        means = ["-", *means]
     runs = f"{len(group.sigmas)} ({group.seeds})"
-    return f"{group.kernel_size}x{group.kernel_size}", group.family, f"{group.start:g}", runs, *counts, ", ".join(means)
+    start = f"{group.start:g}"
+    return f"{group.kernel_size}x{group.kernel_size}", group.family, start, runs, *_counts([group]), ", ".join(means)
+
+
+def _counts(groups: Sequence[SigmaRuns]) -> list[str]:
+    """In how many runs each of `_COUNTS` holds; a sigma that equals another is not the smallest or largest."""
+    static = [(run, group.start) for group in groups for run in group.sigmas if group.family == "S-GMConv"]
+    every = [(run, group.start) for group in groups for run in group.sigmas]
+    flags = (
+        [run[0] < min(run[1:]) for run, _ in static],
+        [run[0] < start for run, start in static],
+        [run[-1] > max(run[:-1]) for run, _ in every],
+        [run[-1] > start for run, start in every],
+    )
+    return [f"{sum(found)} of {len(found)}" if found else "-" for found in flags]
 
 
 def _range(low: str, high: str) -> str:

@@ -12,17 +12,19 @@ from gmconv_zoo.models._names import net_of
 from gmconv_zoo.sigmas import DYNAMIC_SPREAD
 
 from ..markdown import table
-from .arms import EXPERIMENTS, Arm, Experiment
+from .arms import EXPERIMENTS, KERNEL_SIZES, Arm, Experiment
 from .records import DEPTHWISE_NET, RunRecord, base_recipe
 
 __all__ = [
+    "NETWORKS",
     "Difference",
     "Setting",
     "differences",
     "experiment_tables",
     "highlights",
+    "gain_table",
+    "gains_by_images",
     "paired_difference",
-    "summary_table",
 ]
 
 _COLUMNS = (
@@ -37,28 +39,32 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of paired differences in points, and half its 95 % interval by Student's t for three pairs or more."""
+    """Differences of pairs of runs in points: their mean, and half its 95 % interval by Student's t for three pairs."""
 
-    value: float
-    margin: float | None
-    pairs: int
+    points: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        return mean(self.points)
+
+    @property
+    def margin(self) -> float | None:
+        pairs = len(self.points)
+        if pairs < 3:
+            return None
+        return float(student.ppf(0.975, pairs - 1)) * stdev(self.points) / math.sqrt(pairs)
 
     def __str__(self) -> str:
         if self.margin is None:
-            pairs = "one pair" if self.pairs == 1 else f"{self.pairs} pairs"
+            pairs = "one pair" if len(self.points) == 1 else f"{len(self.points)} pairs"
             return f"{self.value:+.2f} ({pairs}, no interval)"
         return f"{self.value:+.2f} ({self.value - self.margin:+.2f} to {self.value + self.margin:+.2f})"
 
 
 def paired_difference(arm: dict[int, float], against: dict[int, float]) -> Difference | None:
-    """Return the mean difference of two arms, given in percent by seed, over the seeds that both have, if any."""
-    differences = [value - against[seed] for seed, value in sorted(arm.items()) if seed in against]
-    if not differences:
-        return None
-    if len(differences) < 3:
-        return Difference(mean(differences), None, len(differences))
-    quantile = float(student.ppf(0.975, len(differences) - 1))
-    return Difference(mean(differences), quantile * stdev(differences) / math.sqrt(len(differences)), len(differences))
+    """Return the differences of two arms, given in percent by seed, for the seeds that both have, if any."""
+    points = tuple(value - against[seed] for seed, value in sorted(arm.items()) if seed in against)
+    return Difference(points) if points else None
 
 
 def experiment_tables(records: Sequence[RunRecord]) -> str:
@@ -72,31 +78,6 @@ def experiment_tables(records: Sequence[RunRecord]) -> str:
         for experiment, setting, by_arm in _recorded(records)
     ]
     return "\n\n".join(parts) or "No experiment has been recorded in most of its arms yet."
-
-
-def summary_table(records: Sequence[RunRecord]) -> str:
-    """Return a Markdown table with a row for every recorded setting in which masks are compared with none.
-
-    A cell has the difference to the standard network in points, paired by seed, of the arm of each family that starts
-    at half the kernel's width, else of its first arm.
-    """
-    rows = []
-    for experiment, setting, by_arm in _recorded(records):
-        standard = next((arm for arm in experiment.arms if arm.family in ("stdconv", "")), None)
-        if standard is None or experiment.against != standard.label:
-            continue
-        scores = {label: _scores(runs) for label, runs in by_arm.items()}
-        cells = []
-        for family in ("sgmconv", "gmconv"):
-            labels = [arm.label for arm in experiment.arms if arm.family == family]
-            label = next((one for one in labels if one.endswith(_HALF)), labels[0] if labels else None)
-            found = None if label is None else paired_difference(scores[label], scores[standard.label])
-            cells.append("-" if found is None else str(found))
-        base = scores[standard.label].values()
-        rows.append((experiment.title, str(setting), str(len(base)), f"{mean(base):.2f}", *cells))
-    if not rows:
-        return "No comparison has been recorded yet."
-    return table(("experiment", "setting", "seeds", "standard, top-1 (%)", "S-GMConv", "GMConv"), rows, right=(2, 3))
 
 
 # What the README shows of an experiment: its name, the arms of S-GMConv and GMConv, the network in words, and by how
@@ -144,6 +125,57 @@ def differences(records: Sequence[RunRecord], experiment: Experiment) -> "dict[S
         pairs = {label: paired_difference(values, against) for label, values in scores.items()}
         found[setting] = {label: difference for label, difference in pairs.items() if difference}
     return found
+
+
+# Networks whose kernel size is varied, by the beginning of the names of their experiments.
+NETWORKS = {"kernel": "ResNet-8", "depthwise": "small ConvNeXt, depthwise"}
+
+
+def gains_by_images(records: Sequence[RunRecord], kernels: str) -> dict[int | None, dict[int, dict[str, Difference]]]:
+    """Return the difference to the standard network by number of training images (None for all), kernel size and arm.
+
+    ``kernels`` is a key of `NETWORKS`. Where a size was tried in several settings (epochs, precision), the one with
+    most pairs of runs is taken.
+    """
+    found: dict[int | None, dict[int, dict[str, Difference]]] = {}
+    for size in KERNEL_SIZES:
+        for setting, gains in differences(records, EXPERIMENTS[f"{kernels}{size}"]).items():
+            by_size = found.setdefault(setting.images, {})
+            if _pairs(gains) > _pairs(by_size.get(size, {})):
+                by_size[size] = gains
+    return dict(sorted(found.items(), key=lambda item: item[0] or math.inf))
+
+
+def _pairs(gains: dict[str, Difference]) -> int:
+    return sum(len(difference.points) for difference in gains.values())
+
+
+def gain_table(records: Sequence[RunRecord]) -> str:
+    """Return a Markdown table of `gains_by_images`, with the pairs of all kernels larger than 3x3 together.
+
+    A cell also says in how many of its pairs the masked network was better.
+    """
+    labels = [arm.label for arm in EXPERIMENTS["kernel7"].arms[1:]]
+    rows = []
+    for kernels, network in NETWORKS.items():
+        for images, by_size in gains_by_images(records, kernels).items():
+            groups: dict[str, tuple[int, ...]] = {f"{size}x{size}": (size,) for size in by_size}
+            larger = tuple(size for size in by_size if size > 3)
+            if len(larger) > 1:
+                groups["all larger than 3x3"] = larger
+            for name, sizes in groups.items():
+                cells = (_gain([by_size[size][label] for size in sizes if label in by_size[size]]) for label in labels)
+                rows.append((network, f"{images:,}" if images else "all", name, *cells))
+    if not rows:
+        return "No kernel size has been recorded yet."
+    return table(("network", "images", "kernels", *labels), rows, right=(1,))
+
+
+def _gain(found: Sequence[Difference]) -> str:
+    points = tuple(point for difference in found for point in difference.points)
+    if not points:
+        return "-"
+    return f"{Difference(points)}, {sum(point > 0 for point in points)} of {len(points)}"
 
 
 def _recorded(records: Sequence[RunRecord]) -> list[tuple[Experiment, "Setting", dict[str, list[RunRecord]]]]:

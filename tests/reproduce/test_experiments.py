@@ -15,10 +15,17 @@ from gmconv_zoo.files.records import read_rows
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
-from reproduce.experiments.figure import draw_gains, draw_initial_sigmas, gains_by_images
+from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
 from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
-from reproduce.experiments.tables import differences, experiment_tables, highlights, paired_difference
+from reproduce.experiments.tables import (
+    differences,
+    experiment_tables,
+    gain_table,
+    gains_by_images,
+    highlights,
+    paired_difference,
+)
 from tests.images.image_folders import make_folder
 
 
@@ -259,7 +266,7 @@ def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch
 
 def test_differences_are_paired_by_seed():
     difference = paired_difference({0: 91.0, 1: 92.0, 2: 93.0, 7: 10.0}, {0: 90.5, 1: 91.0, 2: 91.5, 8: 99.0})
-    assert difference.pairs == 3
+    assert difference.points == pytest.approx((0.5, 1.0, 1.5))
     assert difference.value == pytest.approx(1.0)
     # by hand: deviations -0.5, 0, 0.5 have standard deviation 0.5; t(0.975, 2) = 4.302653
     assert difference.margin == pytest.approx(4.302653 * 0.5 / 3**0.5, rel=1e-6)
@@ -340,8 +347,19 @@ def test_gains_are_of_the_setting_with_most_pairs_for_each_number_of_images():
         *runs_of("kernel7", gain=20, train_images=5000),
         *runs_of("kernel7", (0, 1, 2), gain=10, train_images=5000, precision="bf16"),
     ]
-    found = {images: by_size[7]["S-GMConv from 5"].value for images, by_size in gains_by_images(records).items()}
+    found = {
+        images: by_size[7]["S-GMConv from 5"].value for images, by_size in gains_by_images(records, "kernel").items()
+    }
     assert found == {5000: pytest.approx(1.0), None: pytest.approx(3.0)}
+
+
+def test_pairs_of_all_large_kernels_are_pooled_and_counted():
+    records = [*runs_of("kernel3", (0, 1)), *runs_of("kernel5", (0, 1)), *runs_of("kernel11", (0, 1), gain=-3)]
+    rows = gain_table(records).splitlines()[2:]
+    assert [row.split(" | ")[2] for row in rows] == ["3x3", "5x5", "11x11", "all larger than 3x3"]
+    assert rows[1].startswith("| ResNet-8 | all | 5x5 | +0.10 (2 pairs, no interval), 2 of 2 |")
+    # by hand: 0.1, 0.1, -0.3, -0.3 have mean -0.1 and standard deviation 0.231; t(0.975, 3) = 3.182
+    assert rows[3].startswith("| ResNet-8 | all | all larger than 3x3 | -0.10 (-0.47 to +0.27), 2 of 4 |")
 
 
 def test_gains_by_initial_sigma_are_drawn(tmp_path):

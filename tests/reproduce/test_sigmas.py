@@ -14,7 +14,7 @@ from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
 from reproduce.experiments.figure import draw_sigma_depths
 from reproduce.experiments.records import RunRecord, add_record
-from reproduce.experiments.sigmas import decayed_sigma, undecayed_runs, undecayed_table
+from reproduce.experiments.sigmas import decayed_sigma, depth_table, undecayed_runs, undecayed_table
 
 
 def a_record(family: str, seed: int, sigmas: str, **values) -> RunRecord:
@@ -62,6 +62,8 @@ def test_undecayed_runs_are_counted_by_start_and_family():
     records = [*RECORDS, whole, replace(RECORDS[0], train_images=5000)]
     assert [len(group.layers) for group in undecayed_runs(records)] == [7, 7, 6, 19]
     assert undecayed_table(records).count("**") == 2 * 3
+    # by hand: the ranks 2 3 4 5 6 7 1 of the third run have the correlation 1 - 6 (6 + 36) / (7 (49 - 1)) = 0.25
+    assert depth_table(RECORDS).splitlines()[2] == "| 3x3 | 4 | 1 of 3 | 2 of 3 | 2 of 4 | 3 of 4 | 0.25 to 1.00 |"
 
 
 def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path, monkeypatch):

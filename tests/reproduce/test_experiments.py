@@ -332,13 +332,12 @@ def runs_of(experiment, seeds=(0,), gain=1, **options):
     ]  # fmt: skip
 
 
-def test_gains_over_kernel_sizes_are_drawn(tmp_path):
+def test_gains_are_drawn_over_kernel_sizes_and_initial_sigmas(tmp_path):
     records = runs_of("kernel3", (0, 1)) + runs_of("kernel7", (0, 1))
     (gains,) = differences(records, EXPERIMENTS["kernel7"]).values()
     assert [gain.value for gain in gains.values()] == [pytest.approx(0.1 * place) for place in (1, 2, 3, 4)]
     assert draw_gains(records, tmp_path / "gain.png").stat().st_size > 10_000
-    with pytest.raises(ValueError, match="no run of a kernel size is recorded yet"):
-        draw_gains([], tmp_path / "other.png")
+    assert draw_initial_sigmas(runs_of("fig6", (0, 1)), tmp_path / "fig6.png").stat().st_size > 10_000
 
 
 def test_gains_are_of_the_setting_with_most_pairs_for_each_number_of_images():
@@ -360,10 +359,3 @@ def test_pairs_of_all_large_kernels_are_pooled_and_counted():
     assert rows[1].startswith("| ResNet-8 | all | 5x5 | +0.10 (2 pairs, no interval), 2 of 2 |")
     # by hand: 0.1, 0.1, -0.3, -0.3 have mean -0.1 and standard deviation 0.231; t(0.975, 3) = 3.182
     assert rows[3].startswith("| ResNet-8 | all | all larger than 3x3 | -0.10 (-0.47 to +0.27), 2 of 4 |")
-
-
-def test_gains_by_initial_sigma_are_drawn(tmp_path):
-    records = runs_of("fig6", (0, 1))
-    assert draw_initial_sigmas(records, tmp_path / "fig6.png").stat().st_size > 10_000
-    with pytest.raises(ValueError, match="no runs of fig6 are recorded yet"):
-        draw_initial_sigmas(records[:2], tmp_path / "other.png")

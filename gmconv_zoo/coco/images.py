@@ -43,8 +43,7 @@ class CocoImages(Dataset[Sample]):
     """
 
     def __init__(self, coco: CocoFile, *, flip: float = 0.0, seed: int = 0, without_boxes: bool = True) -> None:
-        if coco.root is None:
-            raise ValueError(f"{coco.path} was read without its images: pass their folder to read_coco.")
+        assert coco.root is not None
         self.coco, self.seed, self.root = coco, seed, coco.root
         counts = Counter(coco.image_ids[coco.trained].tolist())
         self.starts = list(accumulate((counts[image.id] for image in coco.images), initial=0))

@@ -96,9 +96,7 @@ def build(
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
-        stages: stages that the body setting reaches, as in `gmconv_zoo.convert`.
-        sigma_init: initial sigma, as in `gmconv_zoo.convert`.
-        sigma_design: what a dynamic layer predicts, as in `gmconv_zoo.convert`.
+        stages, sigma_init, sigma_design: as in `gmconv_zoo.convert`.
         dcn_stages: stages, counted from 1, whose 3x3 convolutions become deformable.
         dcn_version: 1, or 2 for the modulated deformable convolution.
         batch_norm: "frozen" (constants), "eval" (stored statistics, trainable weight and bias), "sync" or "train"
@@ -143,21 +141,10 @@ def build(
             listed([*named]),
         )
     masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
-    plan = _Plan(
-        head,
-        backbone,
-        classes,
-        tuple(dcn_stages),
-        dcn_version,
-        frozen_stages,
-        norm_eps,
-        settings,
-        min_size,
-        max_size,
-        categories=named,
-    )
+    made_of = (head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings)
+    plan = _Plan(*made_of, min_size, max_size, categories=named)
     asked = {key: value for key, value in masks.items() if value is not None}
-    detector = _filled(plan, asked, tensors, other_classes) if tensors is not None else _fresh(plan, asked, pretrained)
+    detector = _made(plan, asked, tensors, pretrained=pretrained, other_classes=other_classes)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
@@ -228,31 +215,32 @@ def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
 
-def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor], other_classes: bool) -> nn.Module:
-    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
-    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
-    native = is_native(tensors)
-    if not native:
-        load_weights(detector, tensors, other_classes=other_classes)
-    _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
-    _deform(detector, plan)
-    if native:
-        load_weights(detector, tensors, other_classes=other_classes)
-    return detector
+def _made(
+    plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor] | None, *, pretrained: bool, other_classes: bool
+) -> nn.Module:
+    """Build a detector with a whole one's weights, or with at most its backbone's.
 
-
-def _fresh(plan: _Plan, asked: dict[str, Any], pretrained: bool) -> nn.Module:
-    """A detector with at most its backbone's weights; those of a registered GMConv network may carry their sigmas."""
-    if pretrained and plan.backbone.startswith(MASKED_FAMILIES):
+    Weights of a standard detector are loaded before anything is replaced. Those of a registered GMConv network may
+    carry their sigmas, so that timm loads them into its masked form.
+    """
+    native = tensors is not None and is_native(tensors)
+    if tensors is None and pretrained and plan.backbone.startswith(MASKED_FAMILIES):
         detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
     else:
-        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained))
-        _mask(detector, _conversion(plan.backbone, asked), preserve=pretrained)
+        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained and tensors is None))
+        if tensors is not None and not native:
+            load_weights(detector, tensors, other_classes=other_classes)
+        conversion = _conversion(plan.backbone, asked)
+        if conversion.masks_anything:
+            preserve = pretrained if tensors is None else not native
+            convert(detector.backbone.body, **conversion.to_dict(), preserve=preserve, inplace=True)
     _deform(detector, plan)
+    if tensors is not None and native:
+        load_weights(detector, tensors, other_classes=other_classes)
     return detector
 
 
-def _assemble(plan: _Plan, body: Any) -> nn.Module:
+def _assemble(plan: _Plan, body: Any) -> Any:
     cfg, parity = body.pretrained_cfg, plan.parity
     plan = replace(
         plan,
@@ -278,11 +266,6 @@ def _conversion(backbone: str, asked: dict[str, Any]) -> Conversion:
         extra = ", ".join(sorted(asked.keys() - {"stem", "body"}))
         raise ValueError(f"{extra}: without stem or body there is no mask; pass e.g. stem='dynamic', body='static'.")
     return conversion
-
-
-def _mask(detector: Any, conversion: Conversion, *, preserve: bool) -> None:
-    if conversion.masks_anything:
-        convert(detector.backbone.body, **conversion.to_dict(), preserve=preserve, inplace=True)
 
 
 def _deform(detector: Any, plan: _Plan) -> None:

@@ -17,7 +17,6 @@ from .backbone import CHANNELS, STRIDES
 from .parity import Parity
 
 __all__ = [
-    "MOST_DETECTIONS",
     "BoxHeads",
     "ProposalNetwork",
     "Resize",
@@ -29,7 +28,7 @@ __all__ = [
 
 _ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # one per level of the pyramid
 _BINS, _HIDDEN = 7, 1024
-MOST_DETECTIONS = 100  # of an image, as on COCO
+_MOST_DETECTIONS = 100  # of an image, as on COCO
 
 
 class TooThinError(ValueError):
@@ -165,8 +164,7 @@ class BoxHeads(RoIHeads):
         if class_agnostic:
             predictor.bbox_pred = nn.Linear(_HIDDEN, 4)
         head = TwoMLPHead(CHANNELS * _BINS**2, _HIDDEN)
-        pool, most = RoIPool(parity), MOST_DETECTIONS
-        super().__init__(pool, head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, most)
+        super().__init__(RoIPool(parity), head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, _MOST_DETECTIONS)
         self.box_beta = parity.box_beta
 
     def sample(self, proposals: list[Tensor], targets: list[dict[str, Tensor]] | None) -> Sample:

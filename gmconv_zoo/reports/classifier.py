@@ -27,7 +27,7 @@ from ..saving.label_names import label_names
 from ..saving.named import check_model_name, is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
-from ..visualize.classes import draw_curves
+from ..visualize.curves import draw_curves
 from ..visualize.images import evenly
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct

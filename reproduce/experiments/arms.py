@@ -35,13 +35,9 @@ DATASETS = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison.
+    """One side of a comparison, by the label that tables give it, with its options and changes as in `RunRecord`.
 
-    Attributes:
-        label: what the table calls it.
-        family: "stdconv", "sgmconv" or "gmconv"; "" for timm's own network.
-        options: of `timm.create_model`.
-        changes: of the paper's recipe.
+    The family is "stdconv", "sgmconv" or "gmconv", or "" for timm's own network.
     """
 
     label: str
@@ -193,18 +189,9 @@ def plan_runs(
 ) -> list[RunRecord]:
     """Return every run that some experiments need, each once and without results, so that whole seeds finish first.
 
-    Args:
-        experiments: some of `EXPERIMENTS`, at least one.
-        nets: some of `NETS`.
-        datasets: "cifar10" or "cifar100"; with ":5000" after it, its first 5,000 training images only, the same number
-            of every class.
-        seeds: the same for every arm.
-        epochs: None for the paper's recipes.
-        changes: further fields of the recipe, for every arm.
-        precision: as in `RunRecord`.
-
-    Raises:
-        ValueError: for a name or number outside of these, saying what there is.
+    A dataset is "cifar10" or "cifar100"; with ":5000" after it, its first 5,000 training images only, the same number
+    of every class. Without a number of epochs, the recipes are the paper's; ``changes`` are further fields of them, for
+    every arm.
     """
     if not experiments or set(experiments) - set(EXPERIMENTS):
         raise ValueError(f"experiments={list(experiments)}: pass one or more of {', '.join(EXPERIMENTS)}.")

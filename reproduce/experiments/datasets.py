@@ -23,14 +23,8 @@ __all__ = ["check_recorded", "experiment_data", "write_folder"]
 def experiment_data(label: str, images: int | None, data_dir: Path, output: Path) -> str:
     """Return what training opens for one of `DATASETS`, after checking that it is that dataset.
 
-    Args:
-        label: what records call the validation images.
-        images: number of training images; None for all.
-        data_dir: contains an image folder of the dataset's name, or torchvision's files.
-        output: folder in which a subset is made, as "data/cifar10_5000".
-
-    Raises:
-        ValueError: when the images have other classes or another number than the dataset.
+    ``data_dir`` contains an image folder of the dataset's name, or torchvision's files. For a number of training
+    images, a subset is made in the output folder, as "data/cifar10_5000".
     """
     dataset = DATASETS[label]
     folder = data_dir / dataset.name
@@ -48,11 +42,7 @@ def experiment_data(label: str, images: int | None, data_dir: Path, output: Path
 
 
 def check_recorded(record: RunRecord, folder: str | Path) -> None:
-    """Refuse to record the run in a folder under the name of a dataset that it was not trained on.
-
-    Raises:
-        ValueError: when classes or numbers of images are not those of the dataset that the record names.
-    """
+    """Refuse to record the run in a folder under the name of a dataset that it was not trained on."""
     if record.dataset not in DATASETS:
         return
     dataset = DATASETS[record.dataset]

@@ -27,16 +27,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How runs are trained.
-
-    Attributes:
-        data_dir: contains an image folder per dataset, "cifar10" and the like, or torchvision's files, which are
-            downloaded there when missing.
-        output: a folder per run is made in it.
-        jobs: runs at a time; they share the cores, or the GPU.
-        compile: use torch.compile.
-        val_every: evaluate after so many epochs only, and after the last one.
-    """
+    """How runs are trained; the fields are options of `python -m reproduce.experiments`."""
 
     data_dir: Path
     output: Path
@@ -50,10 +41,6 @@ def run_all(runs: Sequence[RunRecord], results: str | Path, settings: RunSetting
 
     A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges is
     recorded too; any other error stops the call, for it says nothing about a network.
-
-    Raises:
-        ValueError: for images that cannot be had or a results file that cannot be read.
-        RuntimeError: when a process was killed; finished runs are recorded.
     """
     known = {record.key: record for record in read_records(results, RunRecord)}
     waiting = [run for run in runs if run.key not in known]

@@ -43,14 +43,6 @@ def test_clipped_boxes_are_counted_and_those_without_area_are_kept_for_evaluatio
     assert len(coco.bboxes) == 4
     assert "2 of 4 boxes" in caplog.text
     assert "1 without area" in caplog.text
-    assert "repeat" not in caplog.text
-
-
-def test_an_annotation_that_stands_twice_under_other_ids_is_counted(tmp_path, caplog):
-    described = content()
-    described["annotations"].append({**described["annotations"][0], "id": 99})
-    read_coco(*write_coco(tmp_path, described))
-    assert "1 annotations repeat the image, category and box of another one" in caplog.text
 
 
 def at(*path, value):

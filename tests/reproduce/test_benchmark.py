@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from gmconv_zoo.engine.allocator import keep_freed_memory
-from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d
+from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 from reproduce.benchmark import plans
+from reproduce.benchmark.detectors import TORCHVISION, detector_rows
 from reproduce.benchmark.measure import measure
 from reproduce.benchmark.plans import BenchmarkSettings
 from reproduce.benchmark.processes import process_rows
@@ -21,7 +22,7 @@ from reproduce.benchmark.record import make_record, merge_record, run_benchmark
 from reproduce.benchmark.scaling import _draw, scaling_rows
 from reproduce.benchmark.startup import startup_times
 from reproduce.benchmark.subjects import KINDS, STANDARD, build_subject
-from reproduce.benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
+from reproduce.benchmark.tables import compiled_table, full_table, network_table, slow_table, stem_table
 
 PROCESS_TASKS = ("training", "validation")
 TINY = BenchmarkSettings(
@@ -126,17 +127,6 @@ def test_what_a_stem_adds_is_told_beside_its_network(record):
     assert "| cifar_resnet20 | 1 | channels_last | training | 25.0 | 100 | 0.800 |" in lines
 
 
-def test_the_forms_of_a_stem_have_a_table_of_their_own(record):
-    (part,) = json.loads(json.dumps(record))["parts"]
-    standard = part["rows"][0]
-    kinds = {STANDARD: 1.0, "gmconv": 0.7, **{f"gmconv {form}": 0.4 + 0.1 * i for i, form in enumerate(FORMS)}}
-    rows = [{**standard, "milliseconds": 12.0, "kind": kind, "ratio": ratio} for kind, ratio in kinds.items()]
-    stems = {**record, "parts": [{"settings": {**part["settings"], "stem_only": True}, "rows": rows}]}
-    line = "| cifar_resnet20 | 1 | contiguous | inference | 12.0 | 0.70 | 0.40 | 0.50 | 0.60 | 0.70 |"
-    assert form_table(stems).splitlines()[2:] == [line]
-    assert full_table(stems).count("| cifar_resnet20 stem |") == 2  # standard and gmconv
-
-
 def test_networks_below_the_aimed_speed_are_listed_with_what_adds_time():
     cell = {"net": "resnet18", "task": "inference", "batch": 8, "memory_format": "contiguous"}
     speeds = {STANDARD: 1.0, "sgmconv": 1.0, "sgmconv fused": 1.02, "gmconv": 0.9}
@@ -211,3 +201,11 @@ def test_the_command_measures(monkeypatch, tmp_path):
     runpy.run_module("reproduce.benchmark", run_name="__main__")
     torch.set_num_threads(threads)
     assert len(json.loads((tmp_path / "out.json").read_text())["parts"]) == 1
+
+
+@pytest.mark.slow
+def test_every_detector_is_timed_beside_the_standard_one():
+    rows = detector_rows(64, seconds=0, rounds=1)
+    assert [row["detector"] for row in rows][-2:] == ["faster_std again", TORCHVISION]
+    assert rows[0]["ratio"] == 1
+    assert all(row["milliseconds"] > 0 and row["side"] == 64 for row in rows)

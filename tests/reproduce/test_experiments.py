@@ -11,12 +11,11 @@ import timm
 
 import gmconv_zoo
 from gmconv_zoo.classify.recipes import recipe_for
-from gmconv_zoo.files.records import read_rows
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
 from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
-from reproduce.experiments.records import RunRecord, add_record, base_recipe, read_records, record_of_folder
+from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
 from reproduce.experiments.tables import (
     differences,
@@ -133,20 +132,30 @@ def test_damaged_row_and_a_folder_without_a_finished_run_are_named(tmp_path, lin
         record_of_folder(tmp_path)
 
 
-def test_run_is_trained_and_recorded_and_not_trained_again(data, tmp_path, monkeypatch, capsys):
-    run, settings = planned("gmconv"), RunSettings(data, tmp_path / "runs")
-    (record,) = run_all([run], tmp_path / "results.csv", settings)
-    assert capsys.readouterr().out.startswith("1 runs: 0 are recorded")
-    assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 2, 3, 9)
+def test_command_trains_and_records_runs_once_and_prints_their_table(data, tmp_path, monkeypatch, capsys):
+    def command(*options: object) -> int | str:
+        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, options)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("reproduce.experiments", run_name="__main__")
+        return ended.value.code
+
+    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv"]
+    wanted = ["sigma-decay-dynamic", "--epochs", "1", "--batch-size", "8", "--seeds", "3", *places]
+    assert command(*wanted) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 runs: 0 are recorded")
+    assert "No experiment has been recorded" in printed  # at another batch size than the paper's
+    record, undecayed = read_records(tmp_path / "runs.csv", RunRecord)
+    assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 1, 3, 9)
     assert record.changes == {"batch_size": 8}
-    assert len(record.stem_live.split()) == 4
-    assert len(record.sigmas.split()) == 18
+    assert undecayed.changes == {"batch_size": 8, "sigma_weight_decay": 0.0}
+    assert (len(record.stem_live.split()), len(record.sigmas.split())) == (4, 18)
     assert record.stem_mask_spread is not None
     assert record.torch
-    assert record.key == run.key
-    assert read_records(tmp_path / "results.csv", RunRecord)[0].correct == record.correct
+    assert record.key == planned("gmconv", epochs=1).key
     monkeypatch.setattr(run_module, "train_one", None)
-    assert [r.key for r in run_all([run], tmp_path / "results.csv", settings)] == [record.key]
+    assert command(*wanted) == 0
+    assert str(command("tabel1")).startswith("python -m reproduce.experiments: experiments=['tabel1']: pass one")
 
 
 def test_depthwise_network_is_trained_at_the_size_of_the_images_and_not_at_its_own(data, tmp_path):
@@ -232,38 +241,6 @@ def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on
             check_recorded(record, tmp_path)
 
 
-def test_kernel_experiments_share_everything_but_masks_and_depthwise_ones_have_a_network_of_their_own():
-    for size in (3, 5, 7, 11):
-        arms = EXPERIMENTS[f"kernel{size}"].arms
-        assert {(str(arm.options["layers"]), arm.options["kernel_size"]) for arm in arms} == {("[1, 1, 1]", size)}
-        sigmas = [arm.options.get("sigma_init") for arm in arms]
-        assert sigmas == [None, 5.0, "kernel", round(size / 3, 2), "kernel"]
-        assert {json.dumps(arm.changes) for arm in arms} == {'{"sigma_weight_decay": 0.0}'}
-    runs = plan_runs(["depthwise7"], seeds=[0], epochs=24)
-    assert [run.model for run in runs] == ["convnext_atto"] + 3 * ["sgmconv_convnext_atto"]
-    recipe = base_recipe("sgmconv_convnext_atto")
-    assert (recipe.optimizer, recipe.schedule, recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
-    assert runs[0].changes == {}
-
-
-def test_command_trains_records_and_prints_its_table(data, tmp_path, monkeypatch, capsys):
-    options = ["sigma-decay", "--epochs", "1", "--batch-size", "8", "--seeds", "0"]
-    places = ["--data-dir", data, "--output", tmp_path / "out", "--results", tmp_path / "runs.csv"]
-    monkeypatch.setattr(sys, "argv", [str(value) for value in ("experiments", *options, *places)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module("reproduce.experiments", run_name="__main__")
-    assert ended.value.code == 0
-    assert "No experiment has been recorded" in capsys.readouterr().out  # at another batch size than the paper's
-    rows = read_rows(tmp_path / "runs.csv")
-    assert {row["changes"] for row in rows} == {
-        '{"batch_size": 8}',
-        '{"batch_size": 8, "sigma_weight_decay": 0.0}',
-    }
-    monkeypatch.setattr(sys, "argv", ["experiments", "tabel1"])
-    with pytest.raises(SystemExit, match=r"^python -m reproduce\.experiments: experiments=\['tabel1'\]: pass one"):
-        runpy.run_module("reproduce.experiments", run_name="__main__")
-
-
 def test_differences_are_paired_by_seed():
     difference = paired_difference({0: 91.0, 1: 92.0, 2: 93.0, 7: 10.0}, {0: 90.5, 1: 91.0, 2: 91.5, 8: 99.0})
     assert difference.points == pytest.approx((0.5, 1.0, 1.5))
@@ -293,16 +270,6 @@ def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     assert "| S-GMConv | 0, 1 failed | - | - | - | - |" in text
     assert "| GMConv | 3, 1 failed | 90.60 | 90.50 to 90.70 | +0.50 (+0.50 to +0.50) | dynamic in 2 of 3 " in text
     assert "(mask spread 0.012 to 0.031, every hidden unit above 0 on 86 % of images or more)" in text
-
-
-def test_short_schedules_have_tables_of_their_own_and_say_so():
-    families = ("stdconv", "sgmconv", "gmconv")
-    records = [a_record(f"{family}_cifar_resnet20", epochs=epochs) for family in families for epochs in (10, 160)]
-    headings = [line for line in experiment_tables(records).splitlines() if line.startswith("**")]
-    assert [heading.split(", ")[2] for heading in headings] == [
-        "the paper's 160 epochs",
-        "short schedule: 10 epochs instead of 160",
-    ]
 
 
 def test_an_arm_that_names_the_recipe_s_own_values_is_found_among_the_records():

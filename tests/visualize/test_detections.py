@@ -6,7 +6,8 @@ from PIL import Image
 
 from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.files.records import read_rows
-from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_ap_curves, draw_boxes
+from gmconv_zoo.visualize.curves import draw_ap_curves
+from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_boxes
 
 from ..coco.coco_files import write_coco
 

@@ -39,7 +39,7 @@ class CocoEvaluator:
         "image_id". Detections of classes that the file has no category for are left out: they cannot match anything.
 
         Raises:
-            ValueError: for a label beyond the classes, or boxes or scores that are not finite.
+            ValueError: for boxes or scores that are not finite.
         """
         return [self._row(output, int(target["image_id"])) for output, target in zip(outputs, targets, strict=True)]
 
@@ -76,13 +76,7 @@ class CocoEvaluator:
             raise ValueError(
                 f"the detector's boxes or scores of image {image_id} are not finite: check its weights and precision."
             )
-        labels, count = output["labels"].tolist(), len(self.coco.classes)
-        if wrong := sorted({label for label in labels if not 1 <= label <= count}):
-            raise ValueError(
-                f"the detector gave the labels {listed([*map(str, wrong)])}, but there are {count} classes, with the "
-                "labels from 1: build it with num_classes, background included, or read the file with its classes."
-            )
-        sized = box_convert(boxes, "xyxy", "xywh").tolist()
+        labels, sized = output["labels"].tolist(), box_convert(boxes, "xyxy", "xywh").tolist()
         detections = [
             {"image_id": image_id, "category_id": self._categories[label], "bbox": bbox, "score": score}
             for label, bbox, score in zip(labels, sized, scores.tolist(), strict=True)

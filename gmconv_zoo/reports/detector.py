@@ -65,8 +65,6 @@ def report(
         assert coco.root is not None
         about["Images"] = f"{len(coco.images):,} of {Path(data).resolve().name}, {split}"
         accelerator = default_accelerator(cpu=True) if place.type == "cpu" else default_accelerator()
-        if accelerator.device.type != place.type:
-            raise ValueError(f"device={device!r}: this machine computes on {accelerator.device} (--device).")
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
         detector.cpu()

@@ -5,16 +5,15 @@ import torch
 from accelerate.data_loader import BatchSamplerShard
 from PIL import Image
 
-from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.coco.images import AspectRatioSampler, CocoImages, coco_loader
 from gmconv_zoo.coco.shapes import SHAPES, write_shapes
 from gmconv_zoo.images.pixels import UnreadableImageError
 
-from .coco_files import content, write_coco
+from .coco_files import content, read, write_coco
 
 
 def test_a_sample_is_a_float_image_and_targets_without_crowds_and_boxes_are_flipped_with_it(tmp_path):
-    coco = read_coco(*write_coco(tmp_path))
+    coco = read(*write_coco(tmp_path))
     images = CocoImages(coco)
     image, target = images[0]
     assert type(image) is type(target["boxes"]) is torch.Tensor
@@ -33,7 +32,7 @@ def test_a_sample_is_a_float_image_and_targets_without_crowds_and_boxes_are_flip
 
 
 def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
-    coco = read_coco(*write_coco(tmp_path))
+    coco = read(*write_coco(tmp_path))
 
     def flipped(seed):
         images = CocoImages(coco, flip=0.5, seed=seed)
@@ -53,19 +52,19 @@ def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
 def test_images_without_boxes_have_empty_targets_or_are_left_out(tmp_path):
     described = content()
     described["annotations"] = described["annotations"][:1] + described["annotations"][3:]  # image 7 has a crowd alone
-    coco = read_coco(*write_coco(tmp_path, described))
+    coco = read(*write_coco(tmp_path, described))
     targets = [target for _, target in map(CocoImages(coco).__getitem__, range(3))]
     assert [target["boxes"].shape for target in targets] == [(0, 4), (1, 4), (0, 4)]
     assert targets[0]["labels"].dtype == torch.int64
     images = CocoImages(coco, without_boxes=False)
     assert [images[key][1]["image_id"] for key in range(len(images))] == [3]
     with pytest.raises(ValueError, match="no image with a box"):
-        CocoImages(read_coco(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
+        CocoImages(read(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
 
 
 def test_images_of_one_pixel_are_read_and_those_that_cannot_be_used_named(tmp_path):
     file, root = write_coco(tmp_path)
-    images = CocoImages(read_coco(file, root))
+    images = CocoImages(read(file, root))
     assert images[2][0].shape == (3, 1, 1)
     Image.new("RGB", (10, 20)).save(root / "a.png")
     with pytest.raises(ValueError, match=r"a\.png is 10x20 pixels.*boxes\.json says 20x10"):
@@ -100,7 +99,7 @@ def test_batches_hold_one_shape_and_every_image_comes_once_in_an_order_of_seed_a
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_every_batch(processes, tmp_path):
-    images = CocoImages(read_coco(*write_shapes(tmp_path, images=17, size=32)))
+    images = CocoImages(read(*write_shapes(tmp_path, images=17, size=32)))
     loader = coco_loader(images, 6, shuffle=True, workers=0)
     whole = list(loader.batch_sampler)
     parts = [
@@ -112,7 +111,7 @@ def test_processes_share_every_batch(processes, tmp_path):
 
 
 def test_batches_are_lists_and_the_loader_processes_change_nothing(tmp_path):
-    images = CocoImages(read_coco(*write_shapes(tmp_path, images=5, size=32)), flip=0.5)
+    images = CocoImages(read(*write_shapes(tmp_path, images=5, size=32)), flip=0.5)
     batches = [list(coco_loader(images, 2, shuffle=True, workers=workers)) for workers in (0, 2)]
     for (first, targets), (second, same) in zip(*batches, strict=True):
         assert isinstance(first, list)
@@ -121,8 +120,8 @@ def test_batches_are_lists_and_the_loader_processes_change_nothing(tmp_path):
 
 
 def test_shapes_are_written_with_their_boxes_and_again_equal(tmp_path):
-    coco = read_coco(*write_shapes(tmp_path / "first", images=8, seed=3))
-    again = read_coco(*write_shapes(tmp_path / "second", images=8, seed=3))
+    coco = read(*write_shapes(tmp_path / "first", images=8, seed=3))
+    again = read(*write_shapes(tmp_path / "second", images=8, seed=3))
     assert coco.classes == SHAPES
     assert {coco.labels[key] for key in coco.category_ids.tolist()} == {1, 2, 3}
     assert coco.trained.all()

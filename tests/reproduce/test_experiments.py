@@ -145,7 +145,7 @@ def test_command_trains_and_records_runs_once_and_prints_their_table(data, tmp_p
     printed = capsys.readouterr().out
     assert printed.startswith("2 runs: 0 are recorded")
     assert "No experiment has been recorded" in printed  # at another batch size than the paper's
-    record, undecayed = read_records(tmp_path / "runs.csv", RunRecord)
+    undecayed, record = read_records(tmp_path / "runs.csv", RunRecord)
     assert (record.dataset, record.epochs, record.seed, record.count) == ("CIFAR-10 test", 1, 3, 9)
     assert record.changes == {"batch_size": 8}
     assert undecayed.changes == {"batch_size": 8, "sigma_weight_decay": 0.0}

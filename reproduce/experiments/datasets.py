@@ -1,6 +1,5 @@
 """The images that experiments train on: a known dataset, checked, or a subset of it made once."""
 
-import json
 import math
 import os
 import shutil
@@ -11,13 +10,10 @@ from pathlib import Path
 from PIL.Image import Image
 
 from gmconv_zoo.data.sources import ImageData, open_data
-from gmconv_zoo.files.records import read_results
-from gmconv_zoo.saving import CONFIG_NAME
 
 from .arms import DATASETS
-from .records import RunRecord
 
-__all__ = ["check_recorded", "experiment_data", "write_folder"]
+__all__ = ["experiment_data", "write_folder"]
 
 
 def experiment_data(label: str, images: int | None, data_dir: Path, output: Path) -> str:
@@ -41,29 +37,15 @@ def experiment_data(label: str, images: int | None, data_dir: Path, output: Path
     return str(subset)
 
 
-def check_recorded(record: RunRecord, folder: str | Path) -> None:
-    """Refuse to record the run in a folder under the name of a dataset that it was not trained on."""
-    if record.dataset not in DATASETS:
-        return
-    dataset = DATASETS[record.dataset]
-    classes = json.loads((Path(folder) / CONFIG_NAME).read_text(encoding="utf-8"))["num_classes"]
-    train = read_results(folder).get("training_images", dataset.train)  # runs of version 0.1 do not say
-    remedy = "pass another name for the validation set (--dataset)"
-    wanted = (dataset.classes, dataset.train, dataset.val)
-    _compare(f"{folder} was trained on", (classes, train, record.count), record.dataset, wanted, remedy)
-
-
 def _check(data: ImageData, label: str, train: int, place: str) -> None:
     found = (len(data.classes), len(data.train.labels), len(data.val.labels))
     wanted = (DATASETS[label].classes, train, DATASETS[label].val)
-    _compare(f"{place} has", found, label.split()[0], wanted, "pass --data-dir with the whole dataset")
-
-
-def _compare(subject: str, found: tuple[int | None, ...], name: str, wanted: tuple[int, ...], remedy: str) -> None:
-    """Refuse other numbers of classes, training images and validation images than those of a dataset."""
     if found != wanted:
         told = "{} classes, {:,} training and {:,} validation images"
-        raise ValueError(f"{subject} {told.format(*found)}, but {name} has {told.format(*wanted)}: {remedy}.")
+        raise ValueError(
+            f"{place} has {told.format(*found)}, but {label.split()[0]} has {told.format(*wanted)}: pass the whole "
+            "dataset (--data-dir)."
+        )
 
 
 def write_folder(folder: Path, files: Iterable[tuple[str, Image]]) -> None:

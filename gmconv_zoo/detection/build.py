@@ -141,10 +141,21 @@ def build(
             listed([*named]),
         )
     masks = {"stem": stem, "body": body, "stages": stages, "sigma_init": sigma_init, "sigma_design": sigma_design}
-    made_of = (head, backbone, classes, tuple(dcn_stages), dcn_version, frozen_stages, norm_eps, settings)
-    plan = _Plan(*made_of, min_size, max_size, categories=named)
+    plan = _Plan(
+        head,
+        backbone,
+        classes,
+        tuple(dcn_stages),
+        dcn_version,
+        frozen_stages,
+        norm_eps,
+        settings,
+        min_size,
+        max_size,
+        categories=named,
+    )
     asked = {key: value for key, value in masks.items() if value is not None}
-    detector = _made(plan, asked, tensors, pretrained=pretrained, other_classes=other_classes)
+    detector = _filled(plan, asked, tensors, other_classes) if tensors is not None else _fresh(plan, asked, pretrained)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
@@ -215,32 +226,31 @@ def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
 
-def _made(
-    plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor] | None, *, pretrained: bool, other_classes: bool
-) -> nn.Module:
-    """Build a detector with a whole one's weights, or with at most its backbone's.
-
-    Weights of a standard detector are loaded before anything is replaced. Those of a registered GMConv network may
-    carry their sigmas, so that timm loads them into its masked form.
-    """
-    native = tensors is not None and is_native(tensors)
-    if tensors is None and pretrained and plan.backbone.startswith(MASKED_FAMILIES):
-        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
-    else:
-        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained and tensors is None))
-        if tensors is not None and not native:
-            load_weights(detector, tensors, other_classes=other_classes)
-        conversion = _conversion(plan.backbone, asked)
-        if conversion.masks_anything:
-            preserve = pretrained if tensors is None else not native
-            convert(detector.backbone.body, **conversion.to_dict(), preserve=preserve, inplace=True)
+def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor], other_classes: bool) -> nn.Module:
+    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
+    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
+    native = is_native(tensors)
+    if not native:
+        load_weights(detector, tensors, other_classes=other_classes)
+    _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
     _deform(detector, plan)
-    if tensors is not None and native:
+    if native:
         load_weights(detector, tensors, other_classes=other_classes)
     return detector
 
 
-def _assemble(plan: _Plan, body: Any) -> Any:
+def _fresh(plan: _Plan, asked: dict[str, Any], pretrained: bool) -> nn.Module:
+    """A detector with at most its backbone's weights; those of a registered GMConv network may carry their sigmas."""
+    if pretrained and plan.backbone.startswith(MASKED_FAMILIES):
+        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
+    else:
+        detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained))
+        _mask(detector, _conversion(plan.backbone, asked), preserve=pretrained)
+    _deform(detector, plan)
+    return detector
+
+
+def _assemble(plan: _Plan, body: Any) -> nn.Module:
     cfg, parity = body.pretrained_cfg, plan.parity
     plan = replace(
         plan,
@@ -266,6 +276,11 @@ def _conversion(backbone: str, asked: dict[str, Any]) -> Conversion:
         extra = ", ".join(sorted(asked.keys() - {"stem", "body"}))
         raise ValueError(f"{extra}: without stem or body there is no mask; pass e.g. stem='dynamic', body='static'.")
     return conversion
+
+
+def _mask(detector: Any, conversion: Conversion, *, preserve: bool) -> None:
+    if conversion.masks_anything:
+        convert(detector.backbone.body, **conversion.to_dict(), preserve=preserve, inplace=True)
 
 
 def _deform(detector: Any, plan: _Plan) -> None:

@@ -1,6 +1,5 @@
 """Train a detector on a COCO annotation file, the user's own or COCO's: one call."""
 
-import hashlib
 import json
 import logging
 import shlex
@@ -25,6 +24,7 @@ from ..saving.folder import closing_lines
 from ..saving.named import lasting_name
 from ..visualize.curves import draw_ap_curves
 from ..visualize.detections import compared, draw_boxes
+from ..weights.check import sha256_of
 from ..wording import listed
 from .build import build
 from .evaluate import CocoEvaluator
@@ -242,4 +242,4 @@ def _json_ready(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    return f"{path.name}, digest {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return f"{path.name}, digest {sha256_of(path)[:16]}"

@@ -16,7 +16,6 @@ from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of
-from .heads import TooThinError
 
 __all__ = ["Found", "detect", "detection_table"]
 
@@ -55,7 +54,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         try:
             image = read_image(path, "RGB")
             (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(place)])
-        except (UnreadableImageError, TooThinError) as error:
+        except UnreadableImageError as error:
             yield Found(path, error=str(error))
             continue
         output = {key: value.cpu() for key, value in output.items()}

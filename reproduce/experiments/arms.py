@@ -64,7 +64,9 @@ class Experiment:
 
 # Sides of the kernels, in taps, of the networks of three blocks in which large kernels are tried.
 KERNEL_SIZES = (3, 5, 7, 11)
-_CONVNEXT = {"depths": [2, 2, 2, 2], "patch_size": 2}
+# Without patches, images of 32 pixels have maps of 32, 16, 8 and 4. With patches of 2x2, it would be 8, 4, 2 and 1, and
+# large kernels would have little more than one tap to read.
+_CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [16, 32, 64, 128], "patch_size": 1}
 
 
 def _starts(size: int) -> dict[str, float | str]:
@@ -109,7 +111,7 @@ def _at_best_decay(size: int) -> Experiment:
 def _depthwise(size: int) -> Experiment:
     """Static masks from several sigmas in a small ConvNeXt, whose large kernels are depthwise.
 
-    Its stem has kernels of 2x2, whose mask is 1 at every tap: a dynamic stem would have nothing to say.
+    Its stem has kernels of 1x1, which have no mask.
     """
     network = {**_CONVNEXT, "kernel_sizes": size}
     masked = [

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 
 from gmconv_zoo.classify.recipes import recipe_for
 from reproduce.experiments import run as run_module
@@ -219,6 +220,13 @@ def test_subset_has_the_same_number_of_every_class_and_another_dataset_is_refuse
     make_folder(data / "cifar10" / "train" / "a fourth class", 1)
     with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
         experiment_data(run.dataset, None, data, tmp_path)
+
+
+def test_large_depthwise_kernels_have_maps_of_their_size_to_read():
+    run = plan_runs(["depthwise7"], seeds=[0], epochs=24)[0]
+    features = timm.create_model(run.model, features_only=True, **run.options)
+    assert features.feature_info.reduction() == [1, 2, 4, 8]  # no map of a 32-pixel image is a single pixel
+    assert (run.recipe.optimizer, run.recipe.schedule, run.recipe.sigma_weight_decay) == ("adamw", "cosine", 0.0)
 
 
 def test_differences_are_paired_by_seed():

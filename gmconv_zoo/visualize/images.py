@@ -31,15 +31,20 @@ def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, nor
 
     Raises:
         UnreadableImageError: when an image cannot be read; the message names it.
-        ValueError: when there is no image, what is passed is not a list of images, or the network takes a number of
-            channels that no image has.
+        ValueError: when there is no image, what is passed is not a list of images or a tensor of that shape, or the
+            network takes a number of channels that no image has.
     """
     like = next(iter(model.parameters()), torch.empty(0))
     if isinstance(images, Tensor):
-        return images.to(like)
-    check_several(images)
-    if not images:
+        if not (images.ndim == 4 and images.is_floating_point()):
+            received = f"{images.dtype} {list(images.shape)}"
+            raise ValueError(f"images: expected a float tensor (B, C, H, W), received {received}.")
+    else:
+        check_several(images)
+    if not len(images):
         raise ValueError("images is empty: pass at least one image.")
+    if isinstance(images, Tensor):
+        return images.to(like)
     config = data_config(model, use_test_size=True)
     transform = create_transform(**config, is_training=False, normalize=normalize)
     mode = mode_for(config["input_size"][0])

@@ -42,6 +42,8 @@ def run_all(runs: Sequence[RunRecord], results: str | Path, settings: RunSetting
     A run that is interrupted goes on from its checkpoint when the same call is made again. One that diverges is
     recorded too; any other error stops the call, for it says nothing about a network.
     """
+    if settings.jobs < 1:
+        raise ValueError(f"jobs={settings.jobs}: pass at least 1.")
     known = {record.key: record for record in read_records(results, RunRecord)}
     waiting = [run for run in runs if run.key not in known]
     for data in {(run.dataset, run.train_images) for run in waiting}:  # downloaded before runs do so at the same time

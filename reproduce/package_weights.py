@@ -45,12 +45,10 @@ def package(
 
     Args:
         folder: what training or `gmconv_zoo.save` wrote.
-        tag: tag of the weights, e.g. "gm_cifar10".
         measured: the accuracy measured with them; None makes the card say "not measured".
         source, recipe: what they are derived from and how they were trained, in words.
         stem: what a dynamic stem does; None for what training recorded of it.
         destination: folder to copy to instead of the package's own.
-        overwrite: replace weights of the same model and tag.
 
     Raises:
         ValueError: for a network that could not be published, or a file that is too large for a wheel.

@@ -23,10 +23,10 @@ def measure_stem(model: nn.Module, data: str | Path) -> Stem:
 
 
 @torch.inference_mode()
-def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, seed: int = 0) -> Stem:
+def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]]) -> Stem:
     """Count the predictions that depend on which image a dynamic stem's sigmas come from.
 
-    Every image gets the sigmas of another one, by a permutation drawn from the seed. ``batches`` gives the same
+    Every image gets the sigmas of another one, by a fixed random permutation. ``batches`` gives the same
     (B, C, H, W) images, in the same order, every time it is called; the classifier is in eval mode.
 
     Raises:
@@ -44,7 +44,7 @@ def stem_effect(model: nn.Module, batches: Callable[[], Iterable[Tensor]], *, se
     if len(own) < 2:
         raise ValueError(f"received {len(own)} images: pass at least two, so that their sigmas can be exchanged.")
     # a cycle through a random order: no image keeps its own sigmas
-    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(own), generator=torch.Generator().manual_seed(0))
     other = torch.empty_like(seen.sigma)
     other[order] = seen.sigma[order.roll(1)]
     place = 0

@@ -18,7 +18,7 @@ from ..engine.fit import FitOptions, Task, default_accelerator, fit
 from ..engine.loop import BatchLoss
 from ..extras import needs_extra
 from ..images.pixels import naming_unreadable
-from ..visualize.classes import draw_curves
+from ..visualize.curves import draw_curves
 from .evaluate import Answers, Score, not_above_chance
 from .loading import Loaders
 from .recipes import Recipe

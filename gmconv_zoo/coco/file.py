@@ -73,7 +73,7 @@ class CocoFile:
 
 def read_coco(
     annotations: str | Path,
-    images: str | Path | Sequence[Path] | None = None,
+    folders: Sequence[Path] = (),
     *,
     classes: Sequence[str] | None = None,
     clip: bool = False,
@@ -82,8 +82,8 @@ def read_coco(
 
     Args:
         annotations: JSON file with the lists "images", "annotations" and "categories".
-        images: folder that holds the image files, or several, of which the first that holds the first image is used;
-            None to read the annotations alone, for evaluation.
+        folders: those that may hold the image files; the first that holds the first image is used. Without any, the
+            annotations are read alone, for evaluation.
         classes: names of the labels 1 to N, e.g. those that a detector was trained with; by default the names of the
             file's categories in their order. For torchvision's COCO weights pass their names without the background.
         clip: clip boxes that reach more than 1 pixel beyond their image, and do not train on those of which nothing
@@ -108,9 +108,7 @@ def read_coco(
     )
     if not described:
         raise ValueError(f"{path} lists no images: add the images that its annotations are of.")
-    root = None if images is None else _root(path, images, described)
-    if root is not None:
-        _check_files(path, root, described)
+    root = _root(path, folders, described) if folders else None
     known = {image.id: place for place, image in enumerate(described)}
     entries = _entries(path, content, "annotations", lambda entry: _box_fault(entry, known, categories))
     entries = sorted(entries, key=lambda entry: known[entry["image_id"]])
@@ -120,9 +118,6 @@ def read_coco(
             f"{path}: no number of any box is above 1, so they seem to be shares of the image: give x, y, width and "
             "height in pixels."
         )
-    targets = Counter((entry["image_id"], entry["category_id"], *entry["bbox"]) for entry in entries)
-    if repeated := len(entries) - len(targets):
-        _logger.warning("%s: %d annotations repeat the image, category and box of another one", path, repeated)
     areas = [entry.get("area", entry["bbox"][2] * entry["bbox"][3]) for entry in entries]
     crowd = torch.tensor([bool(entry.get("iscrowd")) for entry in entries], dtype=torch.bool)
     boxes, left = _clipped(path, entries, bboxes, [described[known[entry["image_id"]]] for entry in entries], clip)
@@ -275,21 +270,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _root(path: Path, images: str | Path | Sequence[Path], described: Sequence[CocoImage]) -> Path:
-    if isinstance(images, (str, Path)):
-        return Path(images)
-    for root in images:
-        if os.path.isfile(root / described[0].name):
-            return root
-    raise ValueError(
-        f"{path} names {_shown(described[0].name)}, which does not exist in {', '.join(map(str, images))}: put the "
-        "images into one of these folders, or correct file_name."
-    )
-
-
-def _check_files(path: Path, root: Path, images: Sequence[CocoImage]) -> None:
-    if not root.is_dir():
-        raise ValueError(f"{root} is not a folder: pass the folder of the images that {path} names.")
+def _root(path: Path, folders: Sequence[Path], images: Sequence[CocoImage]) -> Path:
+    """Return the first folder that holds the first image, once it is found to hold all of them."""
+    root = next((folder for folder in folders if os.path.isfile(folder / images[0].name)), None)
+    if root is None:
+        raise ValueError(
+            f"{path} names {_shown(images[0].name)}, which does not exist in {', '.join(map(str, folders))}: put the "
+            "images into one of these folders, or correct file_name."
+        )
     if missing := [_shown(image.name) for image in images if not os.path.isfile(root / image.name)]:
         raise ValueError(
             f"{len(missing)} of the {len(images)} images that {path} names do not exist in {root}: {listed(missing)}. "
@@ -301,6 +289,7 @@ def _check_files(path: Path, root: Path, images: Sequence[CocoImage]) -> None:
             f"{path} lists {len(twice)} images more than once: {listed(twice)}. Each entry would be an image with only "
             "its own boxes: merge the entries of an image, and give their annotations its id."
         )
+    return root
 
 
 def _clipped(

@@ -14,12 +14,7 @@ def read_split(
 
     The annotations are annotations/instances_SPLIT*.json, e.g. instances_val2017.json, or SPLIT.json. The images are in
     the folder SPLIT or images/SPLIT, with what the file's name has after SPLIT, in the folder images, or next to the
-    annotations; the first of these that holds the first image is used.
-
-    Args:
-        folder: folder of the dataset.
-        split: "train" or "val".
-        classes, clip: see `read_coco`.
+    annotations; the first of these that holds the first image is used. The other arguments are those of `read_coco`.
 
     Raises:
         ValueError: when there is no annotation file, or more than one, and as `read_coco`.

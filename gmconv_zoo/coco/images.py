@@ -29,8 +29,7 @@ class CocoImages(Dataset[Sample]):
     """Images and training targets, flipped by seed, epoch and index alone (see `TensorImages` for the keys).
 
     A sample is a (3, H, W) float32 image in [0, 1] and a target: "boxes" (N, 4) float32 x1, y1, x2, y2 in pixels,
-    "labels" (N,) int64 from 1, "area" (N,) float32, "iscrowd" (N,) int64, all 0, and "image_id". As in COCO's
-    reference, boxes around crowds are left out of the targets.
+    "labels" (N,) int64 from 1, and "image_id". As in COCO's reference, boxes around crowds are left out of the targets.
 
     Args:
         coco: annotation file, read with the folder of its images.
@@ -43,8 +42,7 @@ class CocoImages(Dataset[Sample]):
     """
 
     def __init__(self, coco: CocoFile, *, flip: float = 0.0, seed: int = 0, without_boxes: bool = True) -> None:
-        if coco.root is None:
-            raise ValueError(f"{coco.path} was read without its images: pass their folder to read_coco.")
+        assert coco.root is not None
         self.coco, self.seed, self.root = coco, seed, coco.root
         counts = Counter(coco.image_ids[coco.trained].tolist())
         self.starts = list(accumulate((counts[image.id] for image in coco.images), initial=0))
@@ -97,12 +95,10 @@ class CocoImages(Dataset[Sample]):
     def _target(self, place: int, size: tuple[int, int]) -> dict[str, Any]:
         mine = slice(self.starts[place], self.starts[place + 1])
         # copies: a process that reads would share all boxes with the one that trains, not these alone
-        boxes, labels, areas = (column[mine].clone() for column in (self.boxes, self.labels, self.areas))
+        boxes, labels = self.boxes[mine].clone(), self.labels[mine].clone()
         return {
             "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),  # type: ignore[call-overload]
             "labels": labels,
-            "area": areas,
-            "iscrowd": torch.zeros_like(labels),
             "image_id": self.coco.images[place].id,
         }
 

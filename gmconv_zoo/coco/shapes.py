@@ -22,15 +22,16 @@ def write_shapes(
     smallest: int | None = None,
     seed: int = 0,
 ) -> tuple[Path, Path]:
-    """Write images with one to three shapes in random colours on noise; return annotation file and folder of images.
+    """Write images with one to three shapes in random colours on noise, in COCO's layout.
 
     Args:
-        folder: written in COCO's layout: the images to folder/split, the boxes to annotations/instances_split.json.
-        split: name of the split.
         images: number of images; every other one is higher than wide.
         size: longer side of the images in pixels; the shorter one is three quarters of it.
         smallest: side of the smallest shape in pixels; None for an eighth of the size. The largest is a third of it.
         seed: seed of the images; other splits need another one.
+
+    Returns:
+        The annotation file and the folder of the images.
     """
     random = np.random.default_rng(seed)
     root, file = Path(folder) / split, Path(folder) / "annotations" / f"instances_{split}.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ..conversion import Conversion, convert
 from ..conversion.stages import stages_of
@@ -20,7 +21,7 @@ from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
 from .checkpoint import classes_of, is_native, load_weights, read_weights
 from .dcn import deform_stages
-from .heads import BoxHeads, ProposalNetwork, Resize
+from .heads import BoxHeads, ProposalNetwork
 from .parity import BATCH_NORMS, Parity, parity_of
 
 __all__ = ["build", "categories_of", "rebuild"]
@@ -96,9 +97,7 @@ def build(
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
-        stages: stages that the body setting reaches, as in `gmconv_zoo.convert`.
-        sigma_init: initial sigma, as in `gmconv_zoo.convert`.
-        sigma_design: what a dynamic layer predicts, as in `gmconv_zoo.convert`.
+        stages, sigma_init, sigma_design: as in `gmconv_zoo.convert`.
         dcn_stages: stages, counted from 1, whose 3x3 convolutions become deformable.
         dcn_version: 1, or 2 for the modulated deformable convolution.
         batch_norm: "frozen" (constants), "eval" (stored statistics, trainable weight and bias), "sync" or "train"
@@ -119,7 +118,7 @@ def build(
         ValueError: for a value outside these, or frozen layers without weights.
         WeightsError: when the weights do not fit.
     """
-    _check_values(backbone, dcn_stages, dcn_version, norm_eps, min_size, max_size)
+    _check_values(backbone, dcn_version, norm_eps, min_size, max_size)
     settings = parity_of(parity, head)
     settings = replace(settings, batch_norm=batch_norm or settings.batch_norm)
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
@@ -188,14 +187,10 @@ def categories_of(detector: nn.Module) -> dict[str, int]:
     return plan.get("categories") or {str(label): label for label in range(1, plan["num_classes"])}
 
 
-def _check_values(
-    backbone: Any, dcn_stages: Any, dcn_version: Any, norm_eps: Any, min_size: Any, max_size: Any
-) -> None:
+def _check_values(backbone: Any, dcn_version: Any, norm_eps: Any, min_size: Any, max_size: Any) -> None:
     """Check what would fail later, or not at all; options of the command line may have any type."""
     if not isinstance(backbone, str):
         raise ValueError(f"backbone={backbone!r}: pass the name of a timm network, e.g. resnet50.")
-    if not isinstance(dcn_stages, (tuple, list)):
-        raise ValueError(f"dcn_stages={dcn_stages!r}: pass a sequence of stages, e.g. (2, 3, 4).")
     if dcn_version not in (1, 2):
         raise ValueError(f"dcn_version={dcn_version!r}: pass 1, or 2 for modulated deformable convolution.")
     if norm_eps is not None and not (isinstance(norm_eps, (int, float)) and norm_eps >= 0):
@@ -264,7 +259,7 @@ def _assemble(plan: _Plan, body: Any) -> nn.Module:
         body, batch_norm=parity.batch_norm, frozen_stages=plan.frozen_stages, norm_eps=plan.norm_eps
     )
     heads = BoxHeads(plan.num_classes, parity) if plan.head == "faster_rcnn" else CascadeHeads(plan.num_classes, parity)
-    transform = Resize(plan.min_size, plan.max_size, list(plan.mean), list(plan.std))
+    transform = GeneralizedRCNNTransform(plan.min_size, plan.max_size, list(plan.mean), list(plan.std))
     detector = GeneralizedRCNN(backbone, ProposalNetwork(parity), heads, transform)
     detector.gmconv_plan = {"kind": "detector", **asdict(plan)}  # type: ignore[assignment]  # gmconv_zoo.save writes it
     return detector

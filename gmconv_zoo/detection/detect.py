@@ -16,7 +16,6 @@ from ..images.pixels import UnreadableImageError, read_image
 from ..visualize.detections import BoxedImage
 from ..wording import printable
 from .build import categories_of
-from .heads import TooThinError
 
 __all__ = ["Found", "detect", "detection_table"]
 
@@ -36,19 +35,14 @@ class Found:
 
 @torch.inference_mode()
 def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, device: str = "cpu") -> Iterator[Found]:
-    """Find the objects in image files, one after the other.
+    """Find the objects in image files, one after the other, whose "image_id" is their place in the order, from 1.
 
     Args:
         detector: it is moved to the device and put into eval mode.
-        images: files, whose "image_id" is their place in the order, from 1.
         least: lowest score of a detection, in [0, 1]; detectors give none below 0.05, and at most 100 of an image.
-        device: where to compute, e.g. "cuda".
 
     Yields:
         One outcome per image, in order. An image that cannot be used has an error instead of detections.
-
-    Raises:
-        ValueError: for a score outside [0, 1], a device that does not exist, or a network that is not a detector.
     """
     if not 0 <= least <= 1:
         raise ValueError(f"least={least}: pass a score in [0, 1] (--score).")
@@ -60,7 +54,7 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         try:
             image = read_image(path, "RGB")
             (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(place)])
-        except (UnreadableImageError, TooThinError) as error:
+        except UnreadableImageError as error:
             yield Found(path, error=str(error))
             continue
         output = {key: value.cpu() for key, value in output.items()}

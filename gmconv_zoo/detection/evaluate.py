@@ -1,6 +1,5 @@
 """Average precision of a detector on a COCO annotation file, computed by pycocotools."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -12,15 +11,12 @@ from torchvision.ops import box_convert
 from ..coco.file import CocoFile
 from ..extras import needs_extra
 from ..wording import listed
-from .heads import MOST_DETECTIONS
 
 with needs_extra("detection"):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-__all__ = ["CocoEvaluator", "average_precision", "warn_of_many_objects"]
-
-_logger = logging.getLogger(__name__)
+__all__ = ["CocoEvaluator", "average_precision"]
 
 # The first entries of pycocotools' summary
 _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -33,35 +29,23 @@ class CocoEvaluator:
         self.coco = coco
         self._categories = {label: key for key, label in coco.labels.items()}
         self._rows: dict[int, list[dict[str, Any]]] = {}
-        self._known = {image.id for image in coco.images}
 
     def rows(
         self, outputs: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
         """Return the "image_id" and the "detections" of each image in COCO's result format, which processes exchange.
 
-        Detections of classes that the file has no category for are left out, as they cannot match anything.
-
-        Args:
-            outputs: one per image: "boxes" (N, 4) x1, y1, x2, y2 in pixels, "labels" (N,) from 1 and "scores" (N,).
-            targets: one per image, with its "image_id".
+        An output has "boxes" (N, 4) x1, y1, x2, y2 in pixels, "labels" (N,) from 1 and "scores" (N,), a target its
+        "image_id". Detections of classes that the file has no category for are left out: they cannot match anything.
 
         Raises:
-            ValueError: for a label beyond the classes, or boxes or scores that are not finite.
+            ValueError: for boxes or scores that are not finite.
         """
         return [self._row(output, int(target["image_id"])) for output, target in zip(outputs, targets, strict=True)]
 
     def update(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add the rows of all processes; of images that occur twice, the first row is used.
-
-        Raises:
-            ValueError: for an image that the file does not have.
-        """
+        """Add the rows of all processes; of images that occur twice, the first row is used."""
         for row in rows:
-            if row["image_id"] not in self._known:
-                raise ValueError(
-                    f"{self.coco.path} has no image with the id {row['image_id']}: evaluate the images of this file."
-                )
             self._rows.setdefault(row["image_id"], row["detections"])
 
     def result(self) -> dict[str, Any]:
@@ -92,33 +76,13 @@ class CocoEvaluator:
             raise ValueError(
                 f"the detector's boxes or scores of image {image_id} are not finite: check its weights and precision."
             )
-        labels, count = output["labels"].tolist(), len(self.coco.classes)
-        if wrong := sorted({label for label in labels if not 1 <= label <= count}):
-            raise ValueError(
-                f"the detector gave the labels {listed([*map(str, wrong)])}, but there are {count} classes, with the "
-                "labels from 1: build it with num_classes, background included, or read the file with its classes."
-            )
-        sized = box_convert(boxes, "xyxy", "xywh").tolist()
+        labels, sized = output["labels"].tolist(), box_convert(boxes, "xyxy", "xywh").tolist()
         detections = [
             {"image_id": image_id, "category_id": self._categories[label], "bbox": bbox, "score": score}
             for label, bbox, score in zip(labels, sized, scores.tolist(), strict=True)
             if label in self._categories
         ]
         return {"image_id": image_id, "detections": detections}
-
-
-def warn_of_many_objects(coco: CocoFile) -> None:
-    """Log how many images have more objects than a detector finds in one image."""
-    _, counts = coco.image_ids[~coco.crowd].unique(return_counts=True)
-    if many := int((counts > MOST_DETECTIONS).sum()):
-        _logger.warning(
-            "%d of the %d images of %s have more than %d objects, but a detector finds at most so many in an image, "
-            "which limits the average precision. Divide these images into smaller ones.",
-            many,
-            len(coco.images),
-            coco.path,
-            MOST_DETECTIONS,
-        )
 
 
 def average_precision(coco: CocoFile, detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""torchvision's resizing, region proposals and box head, with the settings of `Parity`."""
+"""torchvision's region proposals and box head, with the settings of `Parity`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,49 +9,17 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork, RPNHead
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, roi_align
 from torchvision.ops.poolers import LevelMapper
 
 from .backbone import CHANNELS, STRIDES
 from .parity import Parity
 
-__all__ = [
-    "MOST_DETECTIONS",
-    "BoxHeads",
-    "ProposalNetwork",
-    "Resize",
-    "RoIPool",
-    "Sample",
-    "TooThinError",
-    "level_mapper",
-]
+__all__ = ["BoxHeads", "ProposalNetwork", "RoIPool", "Sample", "level_mapper"]
 
 _ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # one per level of the pyramid
 _BINS, _HIDDEN = 7, 1024
-MOST_DETECTIONS = 100  # of an image, as on COCO
-
-
-class TooThinError(ValueError):
-    """An image of which less than one pixel would be left."""
-
-
-class Resize(GeneralizedRCNNTransform):
-    """torchvision's transform, which names the size of an image that is too thin to be resized."""
-
-    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """Resize a (3, H, W) image and its boxes.
-
-        Raises:
-            TooThinError: when the longer side is more than `max_size` times the shorter one.
-        """
-        shorter, longer = sorted(image.shape[-2:])
-        if self.max_size * shorter < longer:
-            raise TooThinError(
-                f"an image of {image.shape[-1]}x{image.shape[-2]} pixels is too thin: resized to at most "
-                f"{self.max_size} pixels, its shorter side would vanish. Leave it out, or crop it."
-            )
-        return super().resize(image, target)
+_MOST_DETECTIONS = 100  # of an image, as on COCO
 
 
 def level_mapper() -> LevelMapper:
@@ -165,8 +133,7 @@ class BoxHeads(RoIHeads):
         if class_agnostic:
             predictor.bbox_pred = nn.Linear(_HIDDEN, 4)
         head = TwoMLPHead(CHANNELS * _BINS**2, _HIDDEN)
-        pool, most = RoIPool(parity), MOST_DETECTIONS
-        super().__init__(pool, head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, most)
+        super().__init__(RoIPool(parity), head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, _MOST_DETECTIONS)
         self.box_beta = parity.box_beta
 
     def sample(self, proposals: list[Tensor], targets: list[dict[str, Tensor]] | None) -> Sample:

@@ -19,7 +19,7 @@ from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
 from ..wording import distinct, listed, printable
 from .build import categories_of
-from .evaluate import CocoEvaluator, average_precision, warn_of_many_objects
+from .evaluate import CocoEvaluator, average_precision
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
 
 with needs_extra("train"):
@@ -44,24 +44,17 @@ def measure(
     accelerator: Accelerator | None = None,
     **evaluation: Any,
 ) -> dict[str, Any]:
-    """Measure a detector, or a file of predictions, on a split of a dataset.
+    """Measure a detector, or a result file in COCO's format, on a split of a dataset; see `CocoEvaluator.result`.
 
     Args:
-        data: folder, see `read_split`.
-        model: folder that `gmconv_zoo.save` wrote, or a Hub repository.
-        predictions: result file in COCO's format, instead of a model.
-        split, clip: see `read_split`.
+        data, split, clip: see `read_split`.
+        model: what `open_model` takes.
+        predictions: result file, instead of a model.
         image_size: shorter side of the images in pixels; None for the detector's own.
         output: folder for results.json and, with a model, its predictions and a picture of them; None to write nothing.
         overwrite: whether to write into a folder that contains other files.
         accelerator: device, precision and processes; None for accelerate's defaults in float32.
         **evaluation: further arguments of `evaluate_detector`.
-
-    Returns:
-        What `CocoEvaluator.result` returns.
-
-    Raises:
-        ValueError: for data, a model or predictions that cannot be used.
     """
     if (model is None) == (predictions is None):
         raise ValueError("pass either a model (MODEL) or predictions (--predictions), and the data (DATA).")
@@ -103,7 +96,6 @@ def evaluate_detector(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")
-    warn_of_many_objects(coco)
     evaluator = CocoEvaluator(coco)
     batch = batch_size * accelerator.num_processes
     loader = accelerator.prepare(coco_loader(CocoImages(coco), batch, workers=workers))

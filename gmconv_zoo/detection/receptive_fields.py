@@ -66,16 +66,8 @@ def draw_fields_at_boxes(
 ) -> Path:
     """Draw the receptive fields of detectors at the boxes of a dataset: a row for each of them, a column for each size.
 
-    Args:
-        detectors: names that `open_model` takes, e.g. one detector without masks and one with.
-        data: folder, see `read_split`; its split "val" is used.
-        path: file of the picture; its numbers are written next to it as CSV.
-        clip: see `read_split`.
-        overwrite: whether an existing file may be replaced.
-        progress: whether to show a progress bar.
-
-    Raises:
-        ValueError: when the file exists, a name is not that of a detector, or for data that cannot be used.
+    The detectors are names that `open_model` takes. The split "val" of the data is used, see `read_split`. The numbers
+    are written next to the picture as CSV.
     """
     check_target(path, overwrite=overwrite)
     coco = read_split(data, "val", clip=clip)
@@ -97,7 +89,6 @@ def box_fields(detector: nn.Module, coco: CocoFile, *, count: int = 16, progress
         detector: it is run in eval mode, on its device, one image at a time.
         coco: annotations, read with the folder of the images.
         count: most boxes of each size, spread evenly over the file; at least 1.
-        progress: whether to show a progress bar.
 
     Returns:
         "small", "medium" and "large", by COCO's bounds of the area, without the sizes that the file has no box of.
@@ -106,8 +97,6 @@ def box_fields(detector: nn.Module, coco: CocoFile, *, count: int = 16, progress
         ValueError: for a network that is not a detector, or when no box has a gradient.
     """
     categories_of(detector)
-    if count < 1:
-        raise ValueError(f"count={count}: pass at least 1 box.")
     images = CocoImages(coco, without_boxes=False)
     chosen = {size: _chosen(images, bounds, count) for size, bounds in _SIZES.items()}
     if missing := [size for size, boxes in chosen.items() if not boxes]:

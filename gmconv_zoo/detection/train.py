@@ -1,6 +1,5 @@
 """Train a detector on a COCO annotation file, the user's own or COCO's: one call."""
 
-import hashlib
 import json
 import logging
 import shlex
@@ -23,10 +22,12 @@ from ..models._names import MASKED_FAMILIES
 from ..saving import save
 from ..saving.folder import closing_lines
 from ..saving.named import lasting_name
-from ..visualize.detections import compared, draw_ap_curves, draw_boxes
+from ..visualize.curves import draw_ap_curves
+from ..visualize.detections import compared, draw_boxes
+from ..weights.check import sha256_of
 from ..wording import listed
 from .build import build
-from .evaluate import CocoEvaluator, warn_of_many_objects
+from .evaluate import CocoEvaluator
 from .presets import preset_arguments
 from .recipe import ONE_X, recipe_for
 
@@ -101,9 +102,7 @@ def train(
         The best epoch's row, with "val_AP" in [0, 1], and all rows.
 
     Raises:
-        ValueError: for data, a detector or a setting that cannot be used; the message says what to change.
-        NonFiniteError: when training diverges; the last good checkpoint is kept.
-        CheckpointError: when a checkpoint cannot be written; the previous one is kept.
+        ValueError: for data, a detector or a setting that cannot be used; and as `gmconv_zoo.engine.fit.fit`.
     """
     chosen = DetectionOptions(output=output, checkpoints=True, end_with_best=True, **options)
     check_run_folder(output, resume=chosen.resume, overwrite=chosen.overwrite)
@@ -180,7 +179,6 @@ def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, Coco
     val = read_split(data, "val", classes=coco.classes, clip=options.clip)
     if bool(val.crowd.all()):
         raise ValueError(f"{val.path} has no boxes to measure the detector by: add boxes to the validation set.")
-    warn_of_many_objects(val)
     trained = {coco.root / image.name for image in coco.images if coco.root}
     if both := [image.name for image in val.images if val.root and val.root / image.name in trained]:
         _logger.warning(
@@ -244,4 +242,4 @@ def _json_ready(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    return f"{path.name}, digest {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return f"{path.name}, digest {sha256_of(path)[:16]}"

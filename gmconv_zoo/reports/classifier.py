@@ -27,7 +27,7 @@ from ..saving.label_names import label_names
 from ..saving.named import check_model_name, is_timm_name, open_model
 from ..saving.targets import check_target
 from ..validation.validate import eval_images
-from ..visualize.classes import draw_curves
+from ..visualize.curves import draw_curves
 from ..visualize.images import evenly
 from ..weights.specs import SPECS, specs_of
 from ..wording import distinct
@@ -91,9 +91,8 @@ def report(
         ValueError: when the file exists, or for a model, data or a setting that cannot be used.
         BadImagesError: when an image cannot be read.
     """
-    for option, value, least in (("mistakes", mistakes, 0), ("batch_size", batch_size, 1), ("workers", workers, 0)):
-        if value < least:
-            raise ValueError(f"{option}={value}: pass at least {least}.")
+    if mistakes < 0:
+        raise ValueError(f"mistakes={mistakes}: pass at least 0.")
     if not isinstance(model, str):
         raise TypeError(f"model={type(model).__name__}(...): pass its name, or the folder that gmconv_zoo.save wrote.")
     chosen, place = usable_device(device), Path(model.removeprefix("local-dir:"))

@@ -14,7 +14,8 @@ from ..files.records import read_results
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
-from ..visualize.detections import compared, draw_ap_curves, draw_boxes
+from ..visualize.curves import draw_ap_curves
+from ..visualize.detections import compared, draw_boxes
 from ..visualize.images import evenly, network_input
 from ..wording import distinct
 from .page import Section, write_page
@@ -37,26 +38,15 @@ def report(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write what can be seen of a detector into one HTML file, which opens without a connection.
+    """Write what can be seen of a detector into one HTML file, which opens without a connection, and return the file.
 
     Args:
         model: what `open_model` takes; of the folder of a training, the curves are added.
-        data: folder of annotations in COCO's format, see `read_split`; None for a report without average precision,
-            pictures and receptive fields.
-        output: the file.
-        split, clip: see `read_split`.
+        data, split, clip: see `read_split`; without data, average precision, pictures and receptive fields are missing.
         twin: name of a detector whose receptive fields are drawn next to those of the model.
         pictures: number of images that are shown with their true and their detected boxes; 0 for none.
-        workers: loader processes; None for a number that suits the machine.
         device: where objects are detected, "cpu" or that of accelerate, e.g. "cuda".
-        overwrite: whether an existing file may be replaced.
-        progress: whether to show progress bars.
-
-    Returns:
-        The file.
-
-    Raises:
-        ValueError: when the file exists, or for a model, data or a setting that cannot be used.
+        output, workers, overwrite, progress: as in `gmconv_zoo.report`.
     """
     if pictures < 0:
         raise ValueError(f"pictures={pictures}: pass at least 0 (--mistakes).")
@@ -75,8 +65,6 @@ def report(
         assert coco.root is not None
         about["Images"] = f"{len(coco.images):,} of {Path(data).resolve().name}, {split}"
         accelerator = default_accelerator(cpu=True) if place.type == "cpu" else default_accelerator()
-        if accelerator.device.type != place.type:
-            raise ValueError(f"device={device!r}: this machine computes on {accelerator.device} (--device).")
         evaluator = evaluate_detector(detector, coco, accelerator=accelerator, workers=workers, progress=progress)
         found = _found_sections(coco, evaluator.result(), evaluator.detections(), pictures)
         detector.cpu()

@@ -1,4 +1,4 @@
-"""Pictures of a classifier's run: curves by epoch, confusion matrix, accuracy by class."""
+"""Pictures of a classifier's answers: confusion matrix, and recall by class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,28 +8,19 @@ import numpy as np
 
 from ..extras import needs_extra
 from .class_names import ClassLabels
-from .curves import ACCURACY_COLOUR, draw_accuracy, draw_loss
-from .figures import percent_ticks, save_figure
+from .curves import ACCURACY_COLOUR
+from .figures import percent_ticks
 
 with needs_extra("train"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_class_table", "draw_confusion", "draw_curves"]
+__all__ = ["draw_class_table", "draw_confusion"]
 
 # More classes than these are drawn without counts in the cells, and without names in a matrix or a table.
 _MOST_NUMBERS, _MOST_NAMES, _MOST_ROWS = 20, 120, 1000
 # Inches: a cell with a number in it, the side of a picture without names
 _CELL, _SIDE = 0.45, 24.0
-
-
-def draw_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Write training loss and validation accuracy by epoch as a picture; rows as in summary.csv."""
-    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    draw_loss(left, rows)
-    draw_accuracy(right, rows)
-    save_figure(figure, path)
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of detections: boxes with their names and scores, predicted next to true, and the curves of a training."""
+"""Pictures of detections: boxes with their names and scores, predicted next to true."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from ..coco.file import CocoFile
 from ..extras import needs_extra
 from ..images.pixels import read_image
 from .class_names import ClassLabels
-from .curves import draw_loss
-from .figures import COLOURS, STYLES, epoch_axes, percent_ticks, save_figure
+from .figures import COLOURS, STYLES, save_figure
 from .images import evenly
 
 with needs_extra("train"):
@@ -20,7 +19,7 @@ with needs_extra("train"):
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-__all__ = ["BoxedImage", "compared", "draw_ap_curves", "draw_boxes"]
+__all__ = ["BoxedImage", "compared", "draw_boxes"]
 
 _WIDTH, _WIDE = 3.2, 6.4  # inches of one image among others, and of a single one
 _PAIRS = 2  # in one line
@@ -132,24 +131,3 @@ def _entries(number: int, boxed: BoxedImage) -> list[dict[str, Any]]:
         {"image": number, "boxes": kind, "class": name, "score": score, "x": x, "y": y, "width": w, "height": h}
         for (x, y, w, h), name, score in zip(boxed.boxes, boxed.names, scores, strict=True)
     ]
-
-
-def draw_ap_curves(rows: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Write training loss and average precision by epoch as a picture; rows as in summary.csv."""
-    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    draw_loss(left, rows)
-    evaluated = [row for row in rows if row.get("val_AP") is not None]
-    epochs = [row["epoch"] for row in evaluated]
-    for metric, words, colour, style in (
-        ("val_AP", "AP (mean over IoU 0.5 to 0.95)", COLOURS[0], "-"),
-        ("val_AP50", "AP at IoU 0.5", COLOURS[1], "--"),
-    ):
-        values = [100 * row[metric] for row in evaluated]
-        right.plot(epochs, values, style, color=colour, marker="o", markersize=3.5, label=words, clip_on=False)
-    best = max(row["val_AP"] for row in evaluated)
-    epoch_axes(right, f"average precision on the validation set, best AP {100 * best:.1f} %")
-    right.set_ylim(0, 100)
-    percent_ticks(right.yaxis)
-    right.legend(frameon=False, fontsize=8)
-    save_figure(figure, path)

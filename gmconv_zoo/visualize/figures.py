@@ -26,21 +26,11 @@ STYLES = ("-", "--", "-.", ":")
 def save_figure(
     figure: Figure, path: str | Path, rows: Sequence[Mapping[str, Any]] = (), maps: Mapping[str, Tensor] | None = None
 ) -> Path:
-    """Write a picture, and its numbers as CSV next to it. Existing files are replaced.
+    """Write a picture, whose ending chooses the format, and its numbers as CSV next to it; existing files are replaced.
 
-    Args:
-        figure: the picture.
-        path: file of the picture; its ending chooses the format. The table has the same name with the ending ".csv".
-        rows: the numbers, if any.
-        maps: (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
-
-    Raises:
-        ValueError: when matplotlib does not know the ending.
+    The maps are (H, W) values by what is added to the name of their own CSV file, one line per row of pixels.
     """
     path = Path(path)
-    known = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
-        raise ValueError(f"{path}: pictures are written as {', '.join(sorted(known))}; choose one of these endings.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     if rows:

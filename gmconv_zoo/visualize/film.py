@@ -28,15 +28,12 @@ _FRAME_MS, _LAST_FRAME_MS = 250, 2500
 
 
 def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Draw the masks of a training's epochs as a film.
+    """Draw the masks of a training's epochs as a film, and write the sigmas next to it as CSV.
 
-    Args:
-        run: folder of a training, with its summary.csv and its network.
-        path: file of the film, ending in ".gif" or ".webp". The sigmas are written next to it as CSV.
-        overwrite: whether an existing file may be replaced.
+    ``run`` is the folder of a training, with its summary.csv and its network.
 
     Raises:
-        ValueError: when the file exists or has another ending, or for a run without masks or with a single epoch.
+        ValueError: when the file exists or is not a .gif or .webp, or for a run without masks or with a single epoch.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -49,14 +46,9 @@ def draw_film(run: str | Path, path: str | Path, *, overwrite: bool = False) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     durations = [_FRAME_MS] * (len(frames) - 1) + [_LAST_FRAME_MS]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    names = ("stage", "horizontal", "vertical")
     rows = [
-        {
-            "epoch": epoch,
-            "layer": mask.name,
-            "stage": mask.stage,
-            "horizontal": mask.horizontal,
-            "vertical": mask.vertical,
-        }
+        {"epoch": epoch, "layer": mask.name, **{name: getattr(mask, name) for name in names}}
         for epoch, masks in epochs.items()
         for mask in masks
     ]

@@ -141,15 +141,6 @@ def _summary(samples: Tensor) -> dict[str, Any]:
 
 
 def _draw_box(axes: Axes, samples: Tensor, place: float, colour: str) -> None:
-    look = {"color": colour, "linewidth": 1.3}
-    axes.boxplot(
-        [samples.numpy()],
-        positions=[place],
-        widths=0.24,
-        whis=(0, 100),
-        manage_ticks=False,
-        boxprops=look,
-        medianprops=look,
-        whiskerprops=look,
-        capprops=look,
-    )
+    parts = ("boxprops", "medianprops", "whiskerprops", "capprops")
+    looks: dict[str, Any] = {part: {"color": colour, "linewidth": 1.3} for part in parts}
+    axes.boxplot([samples.numpy()], positions=[place], widths=0.24, whis=(0, 100), manage_ticks=False, **looks)

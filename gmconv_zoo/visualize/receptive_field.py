@@ -109,8 +109,6 @@ def receptive_field(
     """
     if images.ndim != 4 or not images.numel() or not images.is_floating_point():
         raise ValueError(f"images: expected a float tensor (B, C, H, W), received {images.dtype} {list(images.shape)}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: pass at least 1.")
     name, module = target_layer(model, layer)
     device = next((tensor.device for tensor in model.parameters()), images.device)
     centres: list[Tensor] = []

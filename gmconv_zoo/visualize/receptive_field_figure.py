@@ -29,12 +29,7 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
         fields: each with the name of its network, at least one.
         path: file of the picture. Sides, area ratios and fitted sigmas are written next to it as CSV, and each map
             in a CSV file of its own, with "_map1", "_map2" and so on after the name.
-
-    Raises:
-        ValueError: when there is no field.
     """
-    if not fields:
-        raise ValueError("fields is empty: pass at least one receptive field with its name.")
     figure = Figure(figsize=(3.5 * len(fields) + 4.4, 3.9), dpi=110, layout="constrained")
     *maps, curve = figure.subplots(1, len(fields) + 1, width_ratios=(*[1] * len(fields), 1.15))
     reach = max(field.side(0.99) for field in fields.values()) * 0.6 + 2

@@ -35,7 +35,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", choices=("cpu", "cuda"), help="device (default: %(default)s)")
     add("--precision", choices=PRECISIONS, default="float32", help="bf16 by autocast (default: %(default)s)")
     add("--busy", action="store_true", help="processor time on one thread, where other work goes on")
-    add("--threads", type=int, help="threads of torch (default: torch's choice)")
     add("--return-memory", action="store_true", help="let the C library return freed memory")
     add("--output", type=Path, default=Path("output/benchmark.json"), help="JSON file (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace files that --output or --scaling name")
@@ -45,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1 if args.busy else args.threads or torch.get_num_threads())
+    if args.busy:
+        torch.set_num_threads(1)
     if args.scaling:
         for path in (args.scaling, args.scaling.with_suffix(".json")):
             check_target(path, "--scaling", overwrite=args.overwrite)

@@ -14,6 +14,7 @@ __all__ = ["time_together"]
 SLOW = 2.0
 # What takes fewer milliseconds than this is called once untimed before it is timed, with its own data in the caches.
 SHORT = 100.0
+_MOST_ROUNDS = 200
 
 
 def time_together(
@@ -22,16 +23,15 @@ def time_together(
     *,
     seconds: float,
     min_rounds: int = 3,
-    max_rounds: int = 200,
     warmup: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, dict[str, Any]]:
     """Time functions in turn, one call each per round, in an order drawn anew every round.
 
     Args:
-        functions: name -> what to call; the first is what the others are compared with. At least one.
+        functions: name -> what to call; the first is what the others are compared with.
         device: where they compute: calls are timed by events on CUDA and by the clock elsewhere.
-        seconds: rounds go on for this long, but there are at least ``min_rounds`` and at most ``max_rounds``.
+        seconds: rounds go on for this long, but there are at least ``min_rounds`` and at most 200.
         warmup: untimed calls of each before the first round, at least one.
         clock: seconds that have gone; `time.process_time` leaves out what other processes take.
 
@@ -43,7 +43,7 @@ def time_together(
     """
     reference = next(iter(functions))
     for function in functions.values():
-        for _ in range(max(warmup - 1, 0)):
+        for _ in range(warmup - 1):
             function()
     first = {name: _milliseconds(function, device, clock) for name, function in functions.items()}
     slow = {name for name in functions if first[name] > SLOW * first[reference]}
@@ -51,7 +51,7 @@ def time_together(
     ratios: dict[str, list[float]] = {name: [] for name in functions}
     shuffled = random.Random(0)
     started = time.perf_counter()
-    for number in range(max_rounds):
+    for number in range(_MOST_ROUNDS):
         if number >= min_rounds and time.perf_counter() - started > seconds:
             break
         names = [name for name in functions if name not in slow or number % 2 == 0]

@@ -33,14 +33,11 @@ _PRESETS = (_STANDARD, "faster_gmconv_l1", "faster_gmconv_l1_l4")
 _ASPECT = 4 / 3
 
 
-def detector_rows(side: int, *, seconds: float, rounds: int, busy: bool = False) -> list[dict[str, Any]]:
-    """Time a training step of every detector on one image, each beside this package's standard one.
+def detector_rows(side: int, *, seconds: float = 10.0, rounds: int = 15, busy: bool = False) -> list[dict[str, Any]]:
+    """Time a training step of every detector on one image beside this package's standard one, with a row for each.
 
-    The shorter side of the image has so many pixels, the longer one a third more; the others are as in
+    The shorter side of the image has so many pixels, the longer one a third more; the other arguments are as in
     `BenchmarkSettings`. A second standard detector shows the error of the measurement.
-
-    Returns:
-        One JSON-ready row per detector.
     """
     longer = round(side * _ASPECT)
     size: dict[str, Any] = {"min_size": side, "max_size": longer}
@@ -95,8 +92,6 @@ def _step(detector: nn.Module, image: torch.Tensor, target: dict[str, torch.Tens
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--image-size", type=int, nargs="+", default=[256], help="shorter sides in pixels (default: 256)")
-    add("--seconds", type=float, default=10.0, help="for every image size, at least (default: %(default)s)")
-    add("--rounds", type=int, default=15, help="the least number of rounds (default: %(default)s)")
     add("--busy", action="store_true", help="processor time on one thread, where other work goes on")
     add("--output", type=Path, default=Path("output/detectors.json"), help="JSON file (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace the file")
@@ -107,8 +102,7 @@ def _main(args: argparse.Namespace) -> None:
     check_target(args.output, overwrite=args.overwrite)
     if args.busy:
         torch.set_num_threads(1)
-    options = {"seconds": args.seconds, "rounds": args.rounds, "busy": args.busy}
-    rows = [row for side in args.image_size for row in detector_rows(side, **options)]
+    rows = [row for side in args.image_size for row in detector_rows(side, busy=args.busy)]
     record = {"environment": environment(), "busy": args.busy, "rows": rows}
     write_json(args.output, record)
     print(detector_table(record))

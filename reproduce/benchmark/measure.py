@@ -36,35 +36,22 @@ def measure(
     settings: BenchmarkSettings,
     memory_format: str = "contiguous",
 ) -> list[dict[str, Any]]:
-    """Time some models on one input in turn and take their peak memory, with one JSON-ready row per model.
+    """Time some models on one input (B, 3, H, W) in turn and take their peak memory, with one row per model.
 
-    Args:
-        models: kind -> model, the one to compare with first; they are moved to the settings' device.
-        x: (B, 3, H, W) on that device.
-        task: "inference" or "training".
-        settings: device, precision and how long to measure.
-        memory_format: of the models' kernels; x has its own.
-
-    Raises:
-        ValueError: when memory does not suffice, saying what to lower.
+    The models are given by kind, the one to compare with first; the memory format is that of their kernels.
     """
     device = torch.device(settings.device)
     steps, held = {}, {}
-    try:
-        for kind, model in models.items():
-            model = model.to(device, memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
-            runs = torch.compile(model) if settings.compile else model
-            optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-            steps[kind] = _step(task, model.train(task == "training"), runs, x, optimizer, settings)
-            held[kind] = (model, x, optimizer)
-        clock = time.process_time if settings.busy else time.perf_counter
-        rounds = {"seconds": settings.seconds, "min_rounds": settings.rounds, "warmup": 3 if settings.compile else 1}
-        timings = time_together(steps, device, clock=clock, **rounds)  # type: ignore[arg-type]
-        peaks = {kind: peak_bytes(step, _tensors(*held[kind]), device) for kind, step in steps.items()}
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-            raise
-        raise ValueError(f"{task} on {list(x.shape)}: memory does not suffice; lower the batch.") from error
+    for kind, model in models.items():
+        model = model.train(task == "training").to(device, memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+        runs = torch.compile(model) if settings.compile else model
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+        steps[kind] = _step(task, runs, x, optimizer, settings)
+        held[kind] = (model, x, optimizer)
+    clock = time.process_time if settings.busy else time.perf_counter
+    rounds = {"seconds": settings.seconds, "min_rounds": settings.rounds, "warmup": 3 if settings.compile else 1}
+    timings = time_together(steps, device, clock=clock, **rounds)  # type: ignore[arg-type]
+    peaks = {kind: peak_bytes(step, _tensors(*held[kind]), device) for kind, step in steps.items()}
     reference = peaks[next(iter(peaks))]
     return [
         {
@@ -79,7 +66,6 @@ def measure(
 
 def _step(
     task: str,
-    model: nn.Module,
     runs: Callable[[Tensor], Tensor],
     x: Tensor,
     optimizer: torch.optim.Optimizer,

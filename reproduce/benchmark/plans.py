@@ -26,18 +26,11 @@ class BenchmarkSettings:
         kinds: some of `KINDS` to compare with the standard network, which is always there.
         tasks: "inference", "training" (forward, backward and an SGD step) or both.
         batches: images per call.
-        formats: "contiguous", "channels_last" or both.
         image_size: side in pixels; None for the net's own.
         precision: "float32", or "bf16" by autocast.
-        device: "cpu" or "cuda".
-        compile: time `torch.compile`d networks.
         stem_only: time the stem layer alone, without a gradient for its input.
         seconds: for every comparison; there are at least `rounds` rounds whatever they take.
-        rounds: the least number of rounds.
         busy: take the processor's time rather than the clock's, on a machine that does other work too.
-
-    Raises:
-        ValueError: for a device that cannot be used, or the processor's time of several threads or another device.
     """
 
     nets: tuple[str, ...]
@@ -112,11 +105,7 @@ CUDA_PLANS: dict[str, tuple[BenchmarkSettings, ...]] = {
 def planned(
     names: Iterable[str] = (), *, device: str = "cpu", precision: str = "float32", busy: bool = False
 ) -> list[BenchmarkSettings]:
-    """Return the settings of some of `PLANS`, on a CUDA device of `CUDA_PLANS`; of all of them without a name.
-
-    Raises:
-        ValueError: for a name that is not a plan of this device, and as `BenchmarkSettings` does.
-    """
+    """Return the settings of some of `PLANS`, on a CUDA device of `CUDA_PLANS`; of all of them without a name."""
     plans = CUDA_PLANS if device == "cuda" else PLANS
     names = tuple(names) or tuple(plans)
     if set(names) - set(plans):

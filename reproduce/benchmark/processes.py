@@ -27,12 +27,8 @@ def process_rows(kinds: Sequence[str], processes: int, *, seconds: float, rounds
     """Time a training step and a validation batch of ResNet-18 that processes share: a row per task and kind.
 
     The processes divide 32 images of 64 x 64 pixels. In training, they average their gradients; in validation, they
-    add up their counts.
-
-    Args:
-        kinds: some of `KINDS`, the one to compare with first.
-        processes: number of processes, a divisor of 32; every one needs a core of its own.
-        seconds, rounds: as in `BenchmarkSettings`, for every task.
+    add up their counts. The kinds are some of `KINDS`, the one to compare with first; every process needs a core of its
+    own.
     """
     rows = []
     with _workers(kinds, processes) as workers:

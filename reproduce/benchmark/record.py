@@ -36,20 +36,11 @@ def run_benchmark(
     startup: bool = False,
     keep_memory: bool = True,
 ) -> dict[str, Any]:
-    """Measure one part after the other.
+    """Measure one part after the other, and with ``startup`` also import, creation and conversion.
 
-    The file is written after every comparison, so that a run that is stopped leaves what it has measured.
-
-    Args:
-        parts: what to measure.
-        path: JSON file to write; None for none.
-        startup: measure import, creation and conversion as well.
-        keep_memory: on a CPU, keep freed memory in this process from now on, as training and validation do. Without,
-            the C library returns activations to the system after every call, and fresh pages are what is timed, unless
-            this process has kept memory before.
-
-    Returns:
-        ``{"environment": ..., "startup": ..., "parts": [{"commit": ..., "settings": ..., "rows": [...]}]}``.
+    The JSON file, if any, is written after every comparison, so that a run that is stopped leaves what it has measured.
+    With ``keep_memory``, this process keeps freed memory on a CPU from now on, as training and validation do. Without,
+    the C library returns activations to the system after every call, and fresh pages are what is timed.
     """
     record: dict[str, Any] = {"environment": _environment(parts, keep_memory), "startup": None, "parts": []}
     if startup:
@@ -80,10 +71,6 @@ def make_record(
     """Measure parts, all on one device and in one precision, into the folder's file of that device and precision.
 
     With ``renew``, the parts take the place of their like in the record, see `merge_record`.
-
-    Raises:
-        FileNotFoundError: when there is no record to renew.
-        ValueError: when the record is from another machine.
     """
     path = Path(folder) / f"{parts[0].device}_{parts[0].precision}.json"
     if not renew:
@@ -100,10 +87,7 @@ def make_record(
 def merge_record(earlier: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     """Return the earlier record with parts that ask for the same networks, tasks and batches replaced, others added.
 
-    Each part keeps the commit it was measured at.
-
-    Raises:
-        ValueError: when the two are from different machines or versions, whose figures do not belong together.
+    Figures of different machines or versions do not belong together: they are refused.
     """
     old, new = earlier["environment"], record["environment"]
     if differing := [name for name in _SAME if old.get(name) != new.get(name)]:

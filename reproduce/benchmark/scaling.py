@@ -36,8 +36,6 @@ def run_scaling(path: Path, *, device: str = "cpu", busy: bool = False) -> Path:
 
     This takes a few minutes on two cores, which processes that share the work need.
     """
-    if path.suffix != ".png":
-        raise ValueError(f"--scaling {path}: end the picture's name in .png.")
     settings = BenchmarkSettings((), _KINDS, device=device, seconds=1.0, rounds=3, busy=busy)
     rows = scaling_rows(settings)
     for count in PROCESSES if device == "cpu" else ():

@@ -22,11 +22,10 @@ _IMPORT = "import time; import timm; begin = time.{clock}(); import gmconv_zoo; 
 
 
 def startup_times(*, net: str = "resnet50", rounds: int = 5, busy: bool = False) -> dict[str, Any]:
-    """Measure startup on the CPU so many times; with ``busy`` in the processor's time rather than the clock's.
+    """Measure startup on the CPU so many times, and return medians; with ``busy`` in the processor's time.
 
-    Returns:
-        JSON-ready medians: milliseconds of ``import gmconv_zoo`` after ``import timm`` in a fresh interpreter, of
-        `timm.create_model` for the masked and the plain network with their ratio, and of `convert`.
+    These are milliseconds of ``import gmconv_zoo`` after ``import timm`` in a fresh interpreter, of `timm.create_model`
+    for the masked and the plain network with their ratio, and of `convert`.
     """
     clock = time.process_time if busy else time.perf_counter
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}

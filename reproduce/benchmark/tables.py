@@ -40,14 +40,14 @@ def full_table(record: dict[str, Any]) -> str:
         for row in part["rows"]:
             if part["settings"]["stem_only"] and row["kind"] in _FORM_KINDS:
                 continue
-            kind = " stem" if part["settings"]["stem_only"] else ", compiled" if _compiled(part) else ""
+            kind = " stem" if part["settings"]["stem_only"] else ", compiled" if part["settings"]["compile"] else ""
             what = row["net"] + kind
             low, high = row["ratio_quartiles"]
-            fastest = f"{row['best_ratio']:.2f}" if "best_ratio" in row else "-"  # older records lack it
             spread = "" if row["kind"] == STANDARD else f"{low:.2f} to {high:.2f}"
             cells = (
                 *(what, row["batch"], row["memory_format"], row["task"], row["kind"], f"{row['milliseconds']:.1f}"),
-                *(f"{row['ratio']:.2f}", spread, fastest, row["rounds"], f"{row['memory_ratio']:.2f}"),
+                *(f"{row['ratio']:.2f}", spread, f"{row['best_ratio']:.2f}", row["rounds"]),
+                f"{row['memory_ratio']:.2f}",
             )
             lines.append([str(cell) for cell in cells])
     whole = table((*columns, "memory"), lines, right=(1, *range(5, 11)))
@@ -64,7 +64,7 @@ def compiled_table(record: dict[str, Any]) -> str:
         for row in _rows(record, compiled=True)
     ]
     columns = ("network", "batch", "memory format", "task", "kind", "ms", "speed", "memory")
-    return table(columns, lines, right=(1, 5, 6, 7)) if lines else "No compiled network was timed."
+    return table(columns, lines, right=(1, 5, 6, 7))
 
 
 def slow_table(record: dict[str, Any]) -> str:
@@ -96,7 +96,7 @@ def slow_table(record: dict[str, Any]) -> str:
     )
     below = sum(cell.startswith("**") for line in lines for cell in line[5:7])
     total = f"{below} of {count} speeds are below the aim, in bold."
-    return f"{table(columns, lines, right=(1, *range(4, 10)))}\n\n{total}" if lines else "None is slower."
+    return f"{table(columns, lines, right=(1, *range(4, 10)))}\n\n{total}"
 
 
 def _marked(speed: float, aim: float) -> str:
@@ -112,7 +112,7 @@ def stem_table(record: dict[str, Any]) -> str:
             cells = (row["net"], str(row["batch"]), row["memory_format"], row["task"])
             lines.append((*cells, f"{added:.1f}", f"{whole:.0f}", f"{whole / (whole + added):.3f}"))
     columns = ("network", "batch", "memory format", "task", "stem adds (ms)", "standard network (ms)", "speed by that")
-    return table(columns, lines, right=(1, 4, 5, 6)) if lines else "No stem was timed alone."
+    return table(columns, lines, right=(1, 4, 5, 6))
 
 
 def form_table(record: dict[str, Any]) -> str:
@@ -126,13 +126,12 @@ def form_table(record: dict[str, Any]) -> str:
         if set(_FORM_KINDS) <= set(kinds)
     ]
     columns = ("stem of", "batch", "memory format", "task", "standard (ms)", "chosen form", *FORMS)
-    return table(columns, lines, right=(1, *range(4, len(columns)))) if lines else "No form was timed alone."
+    return table(columns, lines, right=(1, *range(4, len(columns))))
 
 
 def _rows(record: dict[str, Any], *, stem_only: bool = False, compiled: bool = False) -> list[Row]:
-    wanted = (stem_only, compiled)
-    parts = [part for part in record["parts"] if (part["settings"]["stem_only"], _compiled(part)) == wanted]
-    return [row for part in parts for row in part["rows"]]
+    wanted = {"stem_only": stem_only, "compile": compiled}
+    return [row for part in record["parts"] if wanted.items() <= part["settings"].items() for row in part["rows"]]
 
 
 def _cells(record: dict[str, Any], *, stem_only: bool = False) -> dict[tuple[str, str, int, str], dict[str, Row]]:
@@ -141,10 +140,6 @@ def _cells(record: dict[str, Any], *, stem_only: bool = False) -> dict[tuple[str
     for row in _rows(record, stem_only=stem_only):
         cells.setdefault(_cell(row), {})[row["kind"]] = row
     return cells
-
-
-def _compiled(part: dict[str, Any]) -> bool:
-    return bool(part["settings"].get("compile"))
 
 
 def _cell(row: Row) -> tuple[str, str, int, str]:

@@ -25,8 +25,7 @@ from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
 from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.saving.targets import check_target
 
-from .arms import DATASETS, EXPERIMENTS, NETS, plan_runs
-from .datasets import check_recorded
+from .arms import EXPERIMENTS, NETS, plan_runs
 from .figure import draw_gains, draw_initial_sigmas, draw_sigma_depths
 from .records import RunRecord, add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
@@ -43,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=NETS,
         help=f"networks; depthwise experiments have their own (default: {NETS[0]})",
     )
-    add("--sets", nargs="+", default=["cifar10"], metavar="SET", help=f"of {', '.join(DATASETS)} (default: cifar10)")
+    add("--sets", nargs="+", default=["cifar10"], metavar="SET", help="cifar10 or cifar100 (default: cifar10)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="seeds of every arm (default: 0 1 2)")
     add(
         "--data-dir",
@@ -69,9 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if args.record:
-        record = record_of_folder(args.record, dataset=args.dataset)
-        check_recorded(record, args.record)
-        add_record(args.results, record)
+        add_record(args.results, record_of_folder(args.record, dataset=args.dataset))
         return 0
     figures = {
         "--figure": (draw_gains, args.figure),
@@ -85,12 +82,17 @@ def main(args: argparse.Namespace) -> int:
     if wanted:
         return 0
     changes = recipe_overrides(args)
-    epochs = changes.pop("epochs", None)
-    planned = {"nets": args.nets, "datasets": args.sets, "seeds": args.seeds, "epochs": epochs, "changes": changes}
-    runs = plan_runs(args.experiments, **planned)
-    precision = "no" if args.precision == "float32" else args.precision  # as records have it
-    settings = RunSettings(args.data_dir, args.output, precision, args.jobs, args.compile, args.val_every)
-    records = run_all(runs, args.results, settings, say=print)
+    runs = plan_runs(
+        args.experiments,
+        nets=args.nets,
+        datasets=args.sets,
+        seeds=args.seeds,
+        epochs=changes.pop("epochs", None),
+        changes=changes,
+        precision="no" if args.precision == "float32" else args.precision,  # as records have it
+    )
+    settings = RunSettings(args.data_dir, args.output, args.jobs, args.compile, args.val_every)
+    records = run_all(runs, args.results, settings)
     print(f"\n{experiment_tables(read_records(args.results, RunRecord))}")
     return int(any(record.status != "done" for record in records))
 

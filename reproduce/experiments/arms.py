@@ -10,58 +10,34 @@ from typing import Any
 
 from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
 
-__all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "Run", "dataset_of", "plan_runs"]
+__all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "plan_runs"]
 
 NETS = ("cifar_resnet20", "cifar_resnet56", "cifar_resnet18")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What records call a dataset's validation images, how many classes and images it must contain, and their side."""
+    """A dataset's name on the command line, how many classes and images it must contain, and the side of its images."""
 
-    label: str
+    name: str
     classes: int
     train: int
     val: int
     image_size: int
 
 
-# By the name on the command line; "cifar10:5000" is the dataset with the first 5,000 training images only, the same
-# number of every class.
+# By what records call their validation images
 DATASETS = {
-    "cifar10": Dataset("CIFAR-10 test", 10, 50_000, 10_000, 32),
-    "cifar100": Dataset("CIFAR-100 test", 100, 50_000, 10_000, 32),
+    "CIFAR-10 test": Dataset("cifar10", 10, 50_000, 10_000, 32),
+    "CIFAR-100 test": Dataset("cifar100", 100, 50_000, 10_000, 32),
 }
-
-
-def dataset_of(name: str) -> tuple[Dataset, int | None]:
-    """Return a dataset by its name on the command line, and the number of training images, None for all.
-
-    Raises:
-        ValueError: for an unknown dataset, or a number of images that is not a multiple of its classes.
-    """
-    key, colon, images = name.partition(":")
-    if key not in DATASETS:
-        raise ValueError(f"set {name!r}: pass one or more of {', '.join(DATASETS)}, or NAME:IMAGES for a subset.")
-    dataset = DATASETS[key]
-    if not colon:
-        return dataset, None
-    if not images.isdigit() or not 0 < int(images) < dataset.train or int(images) % dataset.classes:
-        raise ValueError(
-            f"set {name!r}: pass a number of images below {dataset.train:,} that is a multiple of {dataset.classes}."
-        )
-    return dataset, int(images)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison.
+    """One side of a comparison, by the label that tables give it, with its options and changes as in `RunRecord`.
 
-    Attributes:
-        label: what the table calls it.
-        family: "stdconv", "sgmconv" or "gmconv"; "" for timm's own network.
-        options: of `timm.create_model`.
-        changes: of the paper's recipe.
+    The family is "stdconv", "sgmconv" or "gmconv", or "" for timm's own network.
     """
 
     label: str
@@ -203,84 +179,56 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training that is planned.
-
-    Attributes:
-        model, options, changes, seed: as in `RunRecord`.
-        dataset: a name that `dataset_of` takes.
-        epochs: None for the recipe's own number.
-    """
-
-    model: str
-    options: dict[str, Any]
-    changes: dict[str, Any]
-    dataset: str
-    seed: int
-    epochs: int | None = None
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """What is changed of the paper's recipe."""
-        return self.changes if self.epochs is None else {**self.changes, "epochs": self.epochs}
-
-    @property
-    def name(self) -> str:
-        """A folder's name."""
-        changed = sorted({**self.options, **self.changes}.items())
-        settings = [f"{key}={value}".replace(" ", "") for key, value in changed]
-        epochs = base_recipe(self.model).epochs if self.epochs is None else self.epochs
-        return "-".join([self.dataset.replace(":", "_"), self.model, *settings, f"{epochs}epochs", f"seed{self.seed}"])
-
-    def record(self, precision: str, **outcome: Any) -> RunRecord:
-        """The row for a run in some precision."""
-        recipe = base_recipe(self.model).adapt(**self.overrides)
-        dataset, images = dataset_of(self.dataset)
-        return RunRecord(
-            model=self.model,
-            options=self.options,
-            dataset=dataset.label,
-            train_images=images,
-            epochs=recipe.epochs,
-            changes=recipe_changes(self.model, recipe.to_dict()),
-            seed=self.seed,
-            precision=precision,
-            **outcome,
-        )
-
-
 def plan_runs(
     experiments: Sequence[str],
     *,
-    nets: Sequence[str] = ("cifar_resnet20",),
+    nets: Sequence[str] = NETS[:1],
     datasets: Sequence[str] = ("cifar10",),
     seeds: Sequence[int] = (0, 1, 2),
     epochs: int | None = None,
     changes: dict[str, Any] | None = None,
-) -> list[Run]:
-    """Return every run that some experiments need, each once, in an order that finishes whole seeds first.
+    precision: str = "no",
+) -> list[RunRecord]:
+    """Return every run that some experiments need, each once and without results, so that whole seeds finish first.
 
-    Args:
-        experiments: some of `EXPERIMENTS`, at least one.
-        nets: some of `NETS`.
-        datasets: names that `dataset_of` takes.
-        seeds: the same for every arm, at least 0.
-        epochs: None for the paper's recipes.
-        changes: further fields of the recipe, for every arm.
-
-    Raises:
-        ValueError: for a name or number outside of these, saying what there is.
+    A dataset is "cifar10" or "cifar100"; with ":5000" after it, its first 5,000 training images only, the same number
+    of every class. Without a number of epochs, the recipes are the paper's; ``changes`` are further fields of them, for
+    every arm.
     """
     if not experiments or set(experiments) - set(EXPERIMENTS):
         raise ValueError(f"experiments={list(experiments)}: pass one or more of {', '.join(EXPERIMENTS)}.")
-    if min(seeds) < 0:
-        raise ValueError(f"seeds={list(seeds)}: pass whole numbers of at least 0.")
-    runs: dict[str, Run] = {}
+    runs: dict[str, RunRecord] = {}
     for dataset, net, seed, experiment in product(datasets, nets, seeds, map(EXPERIMENTS.__getitem__, experiments)):
+        label, images = _dataset_of(dataset)
         for arm in experiment.arms:
-            wanted = {**(changes or {}), **arm.changes}
             model = "_".join(filter(None, [arm.family, experiment.net or net]))
-            run = Run(model, arm.options, wanted, dataset, seed, epochs)
-            runs.setdefault(run.record("no").key, run)
+            length = {} if epochs is None else {"epochs": epochs}
+            recipe = base_recipe(model).adapt(**{**(changes or {}), **arm.changes, **length})
+            run = RunRecord(
+                model=model,
+                options=arm.options,
+                dataset=label,
+                train_images=images,
+                epochs=recipe.epochs,
+                changes=recipe_changes(model, recipe.to_dict()),
+                seed=seed,
+                precision=precision,
+            )
+            runs.setdefault(run.key, run)
     return list(runs.values())
+
+
+def _dataset_of(name: str) -> tuple[str, int | None]:
+    """Return what records call a dataset's validation images, and the number of training images, None for all."""
+    names = {dataset.name: label for label, dataset in DATASETS.items()}
+    key, colon, images = name.partition(":")
+    if key not in names:
+        raise ValueError(f"set {name!r}: pass one or more of {', '.join(names)}, or NAME:IMAGES for a subset.")
+    label, dataset = names[key], DATASETS[names[key]]
+    if not colon:
+        return label, None
+    if not images.isdigit() or not 0 < int(images) < dataset.train or int(images) % dataset.classes:
+        raise ValueError(
+            f"set {name!r}: pass a number of images below {dataset.train:,} that is a multiple of {dataset.classes}."
+        )
+    return label, int(images)

@@ -2,10 +2,11 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,14 +34,9 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path) -> Path:
 
     There is a row for each network and a panel for each number of training images; bars are 95 % intervals over pairs
     of runs of the same seed.
-
-    Raises:
-        ValueError: when no kernel size was tried yet.
     """
     found = {network: gains_by_images(records, kernels) for kernels, network in NETWORKS.items()}
     rows = {network: panels for network, panels in found.items() if panels}
-    if not rows:
-        raise ValueError("no run of a kernel size is recorded yet: train kernel3 to kernel11 first.")
     columns = sorted({images for panels in rows.values() for images in panels}, key=lambda images: images or math.inf)
     figure = Figure(figsize=(1 + 4 * len(columns), 1 + 3.4 * len(rows)), dpi=120, layout="constrained")
     grid = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
@@ -57,56 +53,43 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path) -> Path:
 
 
 def _draw_panel(axes: Axes, by_size: dict[int, dict[str, Difference]]) -> None:
-    axes.axhline(0, color="0.4", linewidth=1)
+    _draw_zero(axes, [f"{size}x{size}" for size in KERNEL_SIZES])
     for offset, (label, (colour, marker)) in enumerate(_STYLES.items()):
-        points = [
-            (KERNEL_SIZES.index(size) + 0.12 * (offset - 1.5), gains[label])
-            for size, gains in by_size.items()
-            if label in gains
-        ]
-        _draw_points(axes, points, colour, marker, label)
-    axes.set_xticks(range(len(KERNEL_SIZES)), [f"{size}x{size}" for size in KERNEL_SIZES])
-    axes.set(xlabel="kernels", xlim=(-0.5, len(KERNEL_SIZES) - 0.5))
-    axes.grid(axis="y", color="0.9")
+        found = {KERNEL_SIZES.index(size): gains[label] for size, gains in by_size.items() if label in gains}
+        _draw_points(axes, found, 0.12 * (offset - 1.5), color=colour, marker=marker, label=label)
+    axes.set_xlabel("kernels")
 
 
 def draw_initial_sigmas(records: Sequence[RunRecord], path: str | Path) -> Path:
     """Draw the difference of S-GMConv to the standard network against the sigma it starts from (the paper's Fig. 6).
 
     There is a colour for every setting; bars are 95 % intervals over at least three paired seeds.
-
-    Raises:
-        ValueError: when Fig. 6 is not recorded yet.
     """
-    found = differences(records, EXPERIMENTS["fig6"])
-    if not found:
-        raise ValueError("no runs of fig6 are recorded yet: train that experiment first.")
     labels = [arm.label for arm in EXPERIMENTS["fig6"].arms]
     figure = Figure(figsize=(6, 4.2), dpi=120, layout="constrained")
     axes = figure.subplots()
-    axes.axhline(0, color="0.4", linewidth=1)
-    for number, (setting, by_label) in enumerate(found.items()):
-        points = [(labels.index(label) + 0.1 * number, difference) for label, difference in by_label.items()]
-        _draw_points(axes, points, COLOURS[number], "os^D"[number], "\n".join(textwrap.wrap(str(setting), 70)))
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set(xlim=(-0.5, len(labels) - 0.5), ylabel="points of top-1 above no mask")
-    axes.grid(axis="y", color="0.9")
+    _draw_zero(axes, labels)
+    for number, (setting, by_label) in enumerate(differences(records, EXPERIMENTS["fig6"]).items()):
+        found = {labels.index(label): difference for label, difference in by_label.items()}
+        look = {"color": COLOURS[number], "marker": "os^D"[number]}
+        _draw_points(axes, found, 0.1 * number, label="\n".join(textwrap.wrap(str(setting), 70)), **look)
+    axes.set_ylabel("points of top-1 above no mask")
     figure.legend(loc="outside lower center", fontsize=8)
     return save_figure(figure, path)
 
 
-def _draw_points(axes: Axes, points: Sequence[tuple[float, Difference]], colour: str, marker: str, label: str) -> None:
-    """Draw differences at places along the x-axis, each with its interval, if it has one."""
-    axes.errorbar(
-        [place for place, _ in points],
-        [difference.value for _, difference in points],
-        [difference.margin or 0 for _, difference in points],
-        color=colour,
-        marker=marker,
-        linestyle="none",
-        capsize=3,
-        label=label,
-    )
+def _draw_zero(axes: Axes, ticks: Sequence[str]) -> None:
+    """Prepare axes for differences: a line at zero, and names along the x-axis."""
+    axes.axhline(0, color="0.4", linewidth=1)
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.5, len(ticks) - 0.5)
+    axes.grid(axis="y", color="0.9")
+
+
+def _draw_points(axes: Axes, found: Mapping[int, Difference], offset: float, **look: Any) -> None:
+    """Draw differences by the number of their tick, each with its interval, if it has one."""
+    values, margins = [one.value for one in found.values()], [one.margin or 0 for one in found.values()]
+    axes.errorbar([tick + offset for tick in found], values, margins, linestyle="none", capsize=3, **look)
 
 
 def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
@@ -114,13 +97,8 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
 
     There is a panel for every setting and kernel size of the undecayed runs, with the mean over runs and their range,
     and one of the packaged weights, whose sigmas were decayed.
-
-    Raises:
-        ValueError: when no run without weight decay on sigmas is recorded.
     """
     groups = undecayed_runs(records)
-    if not groups:
-        raise ValueError("no run without weight decay on sigmas is recorded yet: train kernel3 to kernel11 first.")
     panels = [list(members) for _, members in groupby(groups, key=lambda group: (group.setting, group.kernel_size))]
     figure = Figure(figsize=(2 + 2.6 * len(panels), 8), dpi=110, layout="constrained")
     grid = figure.add_gridspec(2, len(panels))

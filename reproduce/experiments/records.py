@@ -82,6 +82,11 @@ class RunRecord:
         return json.dumps([getattr(self, name) for name in _KEY], sort_keys=True)
 
     @property
+    def recipe(self) -> Recipe:
+        """The whole recipe."""
+        return base_recipe(self.model).adapt(**{**self.changes, "epochs": self.epochs})
+
+    @property
     def top1_percent(self) -> float | None:
         """Accuracy in percent; None for a run that ended early."""
         return None if self.correct is None or not self.count else 100 * self.correct / self.count
@@ -122,9 +127,6 @@ def record_of_folder(folder: str | Path, *, dataset: str = "") -> RunRecord:
     """Return the record of a finished run, from what training wrote into a folder.
 
     Without a name of the validation images, the run's own is taken.
-
-    Raises:
-        ValueError: when the folder holds no finished run, or one of a network the paper has no recipe for.
     """
     try:
         results, last = read_results(folder), read_rows(Path(folder) / SUMMARY_NAME)[-1]
@@ -166,11 +168,7 @@ def described_environment(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_records(path: str | Path, kind: type[_Record]) -> list[_Record]:
-    """Return the rows of a file as instances of a dataclass, in its order; none where there is no file yet.
-
-    Raises:
-        ValueError: for a row that is not such a record, naming it.
-    """
+    """Return the rows of a file as instances of a dataclass, in its order; none where there is no file yet."""
     hints, records = get_type_hints(kind), []
     for number, row in enumerate(read_rows(path) if Path(path).is_file() else (), start=2):
         try:

@@ -98,7 +98,7 @@ def undecayed_table(records: Sequence[RunRecord]) -> str:
         f"**{setting}.**\n\n{table(columns, [_counted(group) for group in groups])}"
         for setting, groups in groupby(undecayed_runs(records), key=lambda group: group.setting)
     ]
-    return "\n\n".join(parts) or "No run without weight decay on sigmas has been recorded yet."
+    return "\n\n".join(parts)
 
 
 def depth_table(records: Sequence[RunRecord]) -> str:

@@ -166,8 +166,6 @@ def gain_table(records: Sequence[RunRecord]) -> str:
             for name, sizes in groups.items():
                 cells = (_gain([by_size[size][label] for size in sizes if label in by_size[size]]) for label in labels)
                 rows.append((network, f"{images:,}" if images else "all", name, *cells))
-    if not rows:
-        return "No kernel size has been recorded yet."
     return table(("network", "images", "kernels", *labels), rows, right=(1,))
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from gmconv_zoo.coco.file import CocoFile, read_coco
+
 CONTENT = {
     "images": [
         {"id": 7, "file_name": "a.png", "height": 10, "width": 20},
@@ -37,3 +39,8 @@ def write_coco(folder: Path, described: object = None) -> tuple[Path, Path]:
         picture.save(root / image["file_name"])
     file.write_text(json.dumps(content() if described is None else described))
     return file, root
+
+
+def read(file: Path, root: Path, **options) -> CocoFile:
+    """Read an annotation file with the images in a folder."""
+    return read_coco(file, [root], **options)

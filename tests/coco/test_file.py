@@ -8,11 +8,11 @@ import torch
 
 from gmconv_zoo.coco.file import read_coco, read_results
 
-from .coco_files import content, write_coco
+from .coco_files import content, read, write_coco
 
 
 def test_labels_follow_the_order_of_the_file_and_ids_are_kept(tmp_path):
-    coco = read_coco(*write_coco(tmp_path))
+    coco = read(*write_coco(tmp_path))
     assert coco.classes == ("cat", "dog")
     assert coco.labels == {5: 1, 2: 2}
     assert [image.id for image in coco.images] == [7, 3, 9]
@@ -26,7 +26,7 @@ def test_labels_follow_the_order_of_the_file_and_ids_are_kept(tmp_path):
 def test_labels_follow_the_classes_of_a_detector_and_boxes_may_reach_beyond_the_image_by_rounding(tmp_path):
     described = content()
     described["annotations"][1]["bbox"] = [-0.5, 0, 21, 10.3]
-    coco = read_coco(*write_coco(tmp_path, described), classes=("bird", "dog", "N/A", "N/A", "cat"))
+    coco = read(*write_coco(tmp_path, described), classes=("bird", "dog", "N/A", "N/A", "cat"))
     assert coco.labels == {5: 5, 2: 2}
     assert coco.boxes[0].tolist() == [0, 0, 20, 10]
     assert coco.bboxes[0].tolist() == [-0.5, 0, 21, 10.3]
@@ -37,20 +37,12 @@ def test_clipped_boxes_are_counted_and_those_without_area_are_kept_for_evaluatio
     described["annotations"][1]["bbox"] = [15, 5, 30, 40]
     described["annotations"][2]["bbox"] = [3, 3, 0, 2]
     with caplog.at_level(logging.WARNING, "gmconv_zoo"):
-        coco = read_coco(*write_coco(tmp_path, described), clip=True)
+        coco = read(*write_coco(tmp_path, described), clip=True)
     assert coco.boxes[0].tolist() == [15, 5, 20, 10]
     assert coco.trained.tolist() == [True, False, False, True]
     assert len(coco.bboxes) == 4
     assert "2 of 4 boxes" in caplog.text
     assert "1 without area" in caplog.text
-    assert "repeat" not in caplog.text
-
-
-def test_an_annotation_that_stands_twice_under_other_ids_is_counted(tmp_path, caplog):
-    described = content()
-    described["annotations"].append({**described["annotations"][0], "id": 99})
-    read_coco(*write_coco(tmp_path, described))
-    assert "1 annotations repeat the image, category and box of another one" in caplog.text
 
 
 def at(*path, value):
@@ -116,21 +108,19 @@ def test_mistakes_in_the_file_are_named(case, tmp_path):
     change(described)
     file, root = write_coco(tmp_path, described)
     with pytest.raises(ValueError, match=message) as caught:
-        read_coco(file, root)
+        read(file, root)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "[", "\0", "[" * 100_000, '{"images": 1}', "[]", "3", "\udcff"])
-def test_files_and_folders_that_are_not_coco_or_do_not_exist_are_refused(text, tmp_path):
+def test_files_that_are_not_coco_or_do_not_exist_are_refused(text, tmp_path):
     file = tmp_path / "boxes.json"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"boxes\.json is not a (JSON|COCO annotation) file"):
         read_coco(file)
     with pytest.raises(ValueError, match=r"none\.json cannot be read"):
         read_coco(tmp_path / "none.json")
-    with pytest.raises(ValueError, match="none is not a folder"):
-        read_coco(write_coco(tmp_path / "whole")[0], tmp_path / "none")
 
 
 def test_many_mistakes_are_counted_and_five_are_named_as_are_categories_that_a_detector_does_not_know(tmp_path):
@@ -138,10 +128,10 @@ def test_many_mistakes_are_counted_and_five_are_named_as_are_categories_that_a_d
     described["annotations"] = [{**described["annotations"][0], "id": n, "category_id": 0} for n in range(8)]
     file, root = write_coco(tmp_path, described)
     with pytest.raises(ValueError, match=r"8 in all: id 0: .*id 4: .* and 3 more") as caught:
-        read_coco(file, root)
+        read(file, root)
     assert "id 5" not in str(caught.value)
     with pytest.raises(ValueError, match=r"has the categories dog, but the 2 classes are cat, bird"):
-        read_coco(file, root, classes=("cat", "bird"))
+        read(file, root, classes=("cat", "bird"))
 
 
 GOOD = {"image_id": 7, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -169,7 +159,7 @@ def test_mistakes_in_predictions_are_named(found, message, tmp_path):
 
 
 def test_names_of_predictions_that_agree_with_the_ids_are_accepted_also_without_annotations(tmp_path):
-    coco = read_coco(*write_coco(tmp_path, {**content(), "annotations": []}))
+    coco = read(*write_coco(tmp_path, {**content(), "annotations": []}))
     assert (coco.boxes.shape, coco.boxes.dtype) == ((0, 4), torch.float32)
     found = [{**GOOD, "image_id": 3, "file_name": "elsewhere/b.png", "category": "cat"}]
     (tmp_path / "found.json").write_text(json.dumps(found))

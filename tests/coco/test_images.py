@@ -5,36 +5,33 @@ import torch
 from accelerate.data_loader import BatchSamplerShard
 from PIL import Image
 
-from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.coco.images import AspectRatioSampler, CocoImages, coco_loader
 from gmconv_zoo.coco.shapes import SHAPES, write_shapes
 from gmconv_zoo.images.pixels import UnreadableImageError
 
-from .coco_files import content, write_coco
+from .coco_files import content, read, write_coco
 
 
-def test_a_sample_is_a_float_image_and_targets_without_crowds(tmp_path):
-    image, target = CocoImages(read_coco(*write_coco(tmp_path)))[0]
+def test_a_sample_is_a_float_image_and_targets_without_crowds_and_boxes_are_flipped_with_it(tmp_path):
+    coco = read(*write_coco(tmp_path))
+    images = CocoImages(coco)
+    image, target = images[0]
     assert type(image) is type(target["boxes"]) is torch.Tensor
-    assert image.shape == (3, 10, 20)
-    assert image.dtype == torch.float32
+    assert (image.shape, image.dtype) == ((3, 10, 20), torch.float32)
     assert image[:, 0, 0].tolist() == [1, 0, 0]
-    assert target["boxes"].tolist() == [[0, 0, 20, 10], [2.5, 1, 6.5, 7]]
-    assert target["labels"].tolist() == [2, 1]
-    assert target["area"].tolist() == [200, 24]
-    assert target["iscrowd"].tolist() == [0, 0]
-    assert target["image_id"] == 7
-
-
-def test_flips_move_the_boxes_with_the_image(tmp_path):
-    image, target = CocoImages(read_coco(*write_coco(tmp_path)), flip=1.0)[0]
-    assert image[:, 0, -1].tolist() == [1, 0, 0]
-    assert target["boxes"].tolist() == [[0, 0, 20, 10], [13.5, 1, 17.5, 7]]
-    assert target["labels"].tolist() == [2, 1]
+    assert (target["labels"].tolist(), target["image_id"]) == ([2, 1], 7)
+    boxes = target["boxes"]
+    assert boxes.tolist() == [[0, 0, 20, 10], [2.5, 1, 6.5, 7]]
+    boxes.zero_()
+    assert images[0][1]["boxes"].any()
+    assert boxes.untyped_storage().nbytes() == 2 * 4 * 4  # a process that reads shares no other boxes
+    flipped, other = CocoImages(coco, flip=1.0)[0]
+    assert flipped[:, 0, -1].tolist() == [1, 0, 0]
+    assert other["boxes"].tolist() == [[0, 0, 20, 10], [13.5, 1, 17.5, 7]]
 
 
 def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
-    coco = read_coco(*write_coco(tmp_path))
+    coco = read(*write_coco(tmp_path))
 
     def flipped(seed):
         images = CocoImages(coco, flip=0.5, seed=seed)
@@ -54,26 +51,19 @@ def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
 def test_images_without_boxes_have_empty_targets_or_are_left_out(tmp_path):
     described = content()
     described["annotations"] = described["annotations"][:1] + described["annotations"][3:]  # image 7 has a crowd alone
-    coco = read_coco(*write_coco(tmp_path, described))
+    coco = read(*write_coco(tmp_path, described))
     targets = [target for _, target in map(CocoImages(coco).__getitem__, range(3))]
     assert [target["boxes"].shape for target in targets] == [(0, 4), (1, 4), (0, 4)]
     assert targets[0]["labels"].dtype == torch.int64
     images = CocoImages(coco, without_boxes=False)
     assert [images[key][1]["image_id"] for key in range(len(images))] == [3]
     with pytest.raises(ValueError, match="no image with a box"):
-        CocoImages(read_coco(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
-
-
-def test_targets_hold_no_other_boxes_and_no_shared_memory(tmp_path):
-    images = CocoImages(read_coco(*write_coco(tmp_path)))
-    images[0][1]["boxes"].zero_()
-    assert images[0][1]["boxes"].any()
-    assert images[0][1]["boxes"].untyped_storage().nbytes() == 2 * 4 * 4
+        CocoImages(read(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
 
 
 def test_images_of_one_pixel_are_read_and_those_that_cannot_be_used_named(tmp_path):
     file, root = write_coco(tmp_path)
-    images = CocoImages(read_coco(file, root))
+    images = CocoImages(read(file, root))
     assert images[2][0].shape == (3, 1, 1)
     Image.new("RGB", (10, 20)).save(root / "a.png")
     with pytest.raises(ValueError, match=r"a\.png is 10x20 pixels.*boxes\.json says 20x10"):
@@ -81,8 +71,6 @@ def test_images_of_one_pixel_are_read_and_those_that_cannot_be_used_named(tmp_pa
     (root / "a.png").write_bytes(b"no image")
     with pytest.raises(UnreadableImageError, match=r"a\.png \(not an image\)"):
         images[0]
-    with pytest.raises(ValueError, match="without its images"):
-        CocoImages(read_coco(file))
 
 
 def order(sampler, epoch):
@@ -110,7 +98,7 @@ def test_batches_hold_one_shape_and_every_image_comes_once_in_an_order_of_seed_a
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_every_batch(processes, tmp_path):
-    images = CocoImages(read_coco(*write_shapes(tmp_path, images=17, size=32)))
+    images = CocoImages(read(*write_shapes(tmp_path, images=17, size=32)))
     loader = coco_loader(images, 6, shuffle=True, workers=0)
     whole = list(loader.batch_sampler)
     parts = [
@@ -122,7 +110,7 @@ def test_processes_share_every_batch(processes, tmp_path):
 
 
 def test_batches_are_lists_and_the_loader_processes_change_nothing(tmp_path):
-    images = CocoImages(read_coco(*write_shapes(tmp_path, images=5, size=32)), flip=0.5)
+    images = CocoImages(read(*write_shapes(tmp_path, images=5, size=32)), flip=0.5)
     batches = [list(coco_loader(images, 2, shuffle=True, workers=workers)) for workers in (0, 2)]
     for (first, targets), (second, same) in zip(*batches, strict=True):
         assert isinstance(first, list)
@@ -131,8 +119,8 @@ def test_batches_are_lists_and_the_loader_processes_change_nothing(tmp_path):
 
 
 def test_shapes_are_written_with_their_boxes_and_again_equal(tmp_path):
-    coco = read_coco(*write_shapes(tmp_path / "first", images=8, seed=3))
-    again = read_coco(*write_shapes(tmp_path / "second", images=8, seed=3))
+    coco = read(*write_shapes(tmp_path / "first", images=8, seed=3))
+    again = read(*write_shapes(tmp_path / "second", images=8, seed=3))
     assert coco.classes == SHAPES
     assert {coco.labels[key] for key in coco.category_ids.tolist()} == {1, 2, 3}
     assert coco.trained.all()

@@ -85,22 +85,19 @@ def test_batch_norms_without_an_epsilon_train():
     ],
     ids=str,
 )
-def test_a_standard_detectors_weights_keep_their_outputs_and_are_saved(options, standard_detections, tmp_path):
+def test_a_standard_detectors_weights_keep_their_outputs_and_are_saved_and_fused(
+    options, standard_detections, tmp_path
+):
     detector = small(**options)
-    found = detect(detector)
-    assert_same_detections(found, standard_detections)
-    gmconv_zoo.save(detector, tmp_path)
-    loaded = gmconv_zoo.load(tmp_path)
-    torch.testing.assert_close(detect(loaded), found, rtol=0, atol=0)
+    assert_same_detections(detect(detector), standard_detections)
+    fused = gmconv_zoo.fuse(detector)
+    assert not any(isinstance(layer, SGMConv2d) for layer in fused.modules())
+    for name, network in (("fused", fused), ("trained", detector)):
+        gmconv_zoo.save(network, tmp_path / name)
+        loaded = gmconv_zoo.load(tmp_path / name)
+        torch.testing.assert_close(detect(loaded), detect(network), rtol=0, atol=0)
     trainable = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
     assert trainable == {name for name, parameter in loaded.named_parameters() if parameter.requires_grad}
-
-
-def test_a_fused_detector_is_saved(tmp_path):
-    detector = gmconv_zoo.fuse(small(**MASKED))
-    assert not any(isinstance(layer, SGMConv2d) for layer in detector.modules())
-    gmconv_zoo.save(detector, tmp_path)
-    torch.testing.assert_close(detect(gmconv_zoo.load(tmp_path)), detect(detector), rtol=0, atol=0)
 
 
 def test_weights_with_sigmas_and_offsets_load_with_another_number_of_classes(tmp_path, caplog):

@@ -44,6 +44,11 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+@pytest.fixture(autouse=True)
+def _speed_is_hardly_measured(monkeypatch):
+    monkeypatch.setattr(module, "_PASSES", 1)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("report")
@@ -168,8 +173,7 @@ def test_answers_at_chance_are_pointed_out(predicted, poor):
     assert ("not above chance" in said) == poor
 
 
-def test_network_without_masks_and_without_images_says_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PASSES", 1)
+def test_network_without_masks_and_without_images_says_what_is_missing(tmp_path):
     page = Page(gmconv_zoo.report("stdconv_cifar_resnet20.cifar10", output=tmp_path / "a.html").read_text())
     assert "has no Gaussian masks" in page.sections["Masks by layer"]
     assert "0 of 19 convolutions" in page.sections["What the network is"]
@@ -181,8 +185,7 @@ def test_network_without_masks_and_without_images_says_what_is_missing(tmp_path,
     assert not page.all("img")
 
 
-def test_static_masks_of_a_network_with_a_dynamic_stem_are_drawn_without_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PASSES", 1)
+def test_static_masks_of_a_network_with_a_dynamic_stem_are_drawn_without_images(tmp_path):
     page = Page(gmconv_zoo.report("gmconv_cifar_resnet20.gm_cifar10", output=tmp_path / "a.html").read_text())
     assert "dynamic layers depend on the image" in page.sections["Masks by layer"]
     assert any("Masks of 18 layers" in image["alt"] for image in page.all("img"))
@@ -238,7 +241,6 @@ def test_image_that_cannot_be_read_and_outputs_that_are_not_finite_stop_the_repo
 
 
 def test_checkpoint_of_a_one_channel_network_is_shown_with_one_channel(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PASSES", 1)
     monkeypatch.setattr(module, "mask_sections", lambda *_: [])
     options = {"in_chans": 1}
     weights = timm.create_model("sgmconv_cifar_resnet20", num_classes=3, **options).state_dict()

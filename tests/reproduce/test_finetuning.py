@@ -6,7 +6,7 @@ import timm
 import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments.finetuning import add_options, main
-from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table
+from reproduce.experiments.finetuning_records import FinetuningRun
 from reproduce.experiments.records import read_records
 from tests.images.image_folders import make_folder, make_splits
 
@@ -63,15 +63,3 @@ def test_any_network_starts_from_weights_of_its_plain_form(tmp_path):
 def test_images_without_a_folder_are_refused(tmp_path):
     said = study("--sets", "photos", "--results", str(tmp_path / "results.csv"))
     assert "the folder of photos is unknown: pass it with --data photos=FOLDER" in str(said)
-
-
-def test_seeds_share_a_line_of_the_table():
-    values = {"net": "cifar_resnet20", "family": "gmconv", "start": "pretrained", "dataset": "digits", "per_class": 5}
-    values |= {"image_size": 32, "statistics": "kept", "optimizer": "adamw", "lr": 0.001, "batch": 8, "epochs": 4}
-    runs = [
-        FinetuningRun(**values, seed=seed, precision="no", best_epoch=2, correct=40 + seed, count=50, curve="2:40 4:35")
-        for seed in (0, 1)
-    ]
-    line = finetuning_table(runs).splitlines()[-1]
-    shown = "| cifar_resnet20 | GMConv | digits, 5 of each class, 32 px | 8 | adamw | kept | 0.001 "
-    assert line == f"{shown}| 80.0, 82.0 | 70.0, 70.0 | 2 of 4, 2 of 4 |"

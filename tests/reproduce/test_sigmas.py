@@ -12,7 +12,6 @@ from gmconv_zoo.classify.recipes import recipe_for
 from gmconv_zoo.engine.optim import build_optimizer, build_scheduler
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
-from reproduce.experiments.figure import draw_sigma_depths
 from reproduce.experiments.records import RunRecord, add_record
 from reproduce.experiments.sigmas import decayed_sigma, depth_table, undecayed_runs, undecayed_table
 
@@ -83,5 +82,3 @@ def test_command_draws_sigma_by_depth_with_its_numbers(tmp_path, monkeypatch):
     shipped = [row for row in rows if row["panel"] == "3x3, decayed"]
     assert len(shipped) == 19 + 18
     assert float(shipped[0]["mean"]) == pytest.approx(2.081 / 2.699, abs=1e-3)
-    with pytest.raises(ValueError, match="no run without weight decay on sigmas"):
-        draw_sigma_depths([], tmp_path / "other.png")

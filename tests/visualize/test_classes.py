@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from gmconv_zoo.visualize.class_names import ClassLabels
-from gmconv_zoo.visualize.classes import draw_class_table, draw_confusion, draw_curves
+from gmconv_zoo.visualize.classes import draw_class_table, draw_confusion
+from gmconv_zoo.visualize.curves import draw_curves
 
 LONG = "a long name of a class, as number {} of sixty of them has, with its synonyms"
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gmconv_zoo.coco.file import read_coco
 from gmconv_zoo.files.records import read_rows
-from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_ap_curves, draw_boxes
+from gmconv_zoo.visualize.curves import draw_ap_curves
+from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_boxes
 
-from ..coco.coco_files import write_coco
+from ..coco.coco_files import read, write_coco
 
 
 def test_true_and_detected_boxes_of_images_with_boxes(tmp_path):
-    coco = read_coco(*write_coco(tmp_path))
+    coco = read(*write_coco(tmp_path))
     found = [
         {"image_id": 7, "category_id": 2, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.9},
         {"image_id": 7, "category_id": 5, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.4},

@@ -114,6 +114,7 @@ def test_what_cannot_be_explained_is_said(model, tmp_path):
         ({"images": [noise()], "mean_sigma": (5.0, 5.0)}, "not both"),
         ({"images": []}, "images is empty"),
         ({"images": "photos"}, "pass a list"),
+        ({"images": torch.zeros(2, 3, 32, 32, dtype=torch.uint8)}, "expected a float tensor"),
     ):
         with pytest.raises(ValueError, match=said):
             gmconv_zoo.explain(model, noise(), **options)

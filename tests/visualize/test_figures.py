@@ -96,8 +96,6 @@ def test_profiles_and_construction_are_equations_3_to_6(tmp_path):
     assert (float(centre["density"]), float(centre["mask"])) == (pytest.approx(0.199471, rel=1e-5), 1.0)
     for row in rows_of(draw_construction(tmp_path / "construction.png")):
         assert float(row["mask"]) == pytest.approx(float(row["horizontal"]) * float(row["vertical"]), abs=1e-5)
-    with pytest.raises(ValueError, match="choose one of these endings"):
-        draw_profiles(tmp_path / "x.txt")
 
 
 def test_network_is_drawn_next_to_its_twin(tmp_path):

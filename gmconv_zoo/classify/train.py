@@ -188,7 +188,7 @@ def _train(
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
     finetuning = options.end_with_best
     images = _open(data, options, accelerator)
-    stream, classes, count = images.train.stream, images.classes, images.train.count
+    stream, classes, count = images.train.stream, images.classes, len(images.train)
     recipe = recipe_of(count)
     options.say(f"{len(classes)} classes, {_counts(images)}")
     set_seed(options.seed)
@@ -253,7 +253,7 @@ def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> 
 
 def _counts(images: ImageData) -> str:
     if images.train.stream:
-        return f"{images.train.count} training images in {len(images.train.reader.files)} shards"
+        return f"{len(images.train)} training images in {len(images.train.reader.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train)} training images and {len(images.val)} validation images{made}"
 

@@ -103,9 +103,9 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
     if settings.weights is not None:
         raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
-    if source.count != _IMAGENET_IMAGES:
+    if len(source) != _IMAGENET_IMAGES:
         raise ValueError(
-            f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {_IMAGENET_IMAGES:,}."
+            f"{source.name} has {len(source):,} images; the full ImageNet-1k validation set has {_IMAGENET_IMAGES:,}."
         )
     return check_imagenet_classes(source)
 

@@ -39,7 +39,7 @@ def shards(tmp_path_factory):
 
 def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
     data = open_data("wds/made", data_dir=shards, **{**SPLITS, "train_split": f"{split}|{count}"})
-    sizes = {"batches": data.train.count // (4 * processes), "batch_size": 4, "classes": len(data.classes)}
+    sizes = {"batches": len(data.train) // (4 * processes), "batch_size": 4, "classes": len(data.classes)}
     return TrainStream(data.train.reader, transform, rank=rank, processes=processes, seed=seed, **sizes)
 
 
@@ -119,7 +119,7 @@ def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
     given = {"train_split": TRAIN, "train_count": 32, "classes": str(tmp_path / "names.txt")}
     data = open_data("wds/made", data_dir=shards, **{**SPLITS, **given})
     files = len(data.train.reader.files), len(data.val.reader.files)
-    assert (data.train.count, files, data.classes) == (32, (4, 2), ("cat", "dog", "owl"))
+    assert (len(data.train), files, data.classes) == (32, (4, 2), ("cat", "dog", "owl"))
 
 
 def test_missing_package_names_the_extra(monkeypatch):
@@ -254,7 +254,7 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
     for rank in range(processes):
         name = f"hfids/{hugging_face}"
         data = open_data(name, data_dir=tmp_path / "cache")
-        assert (data.train.count, len(data.train.reader.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
+        assert (len(data.train), len(data.train.reader.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
         sizes = {"batches": 8 // processes, "batch_size": 4, "classes": 3}
         images = TrainStream(data.train.reader, to_tensor, rank=rank, processes=processes, seed=5, **sizes)
         first, again = epoch_of(images, 1), epoch_of(images, 2)

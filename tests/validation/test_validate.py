@@ -288,9 +288,9 @@ def test_parts_of_a_folder_are_never_counted_together(folder, tmp_path):
     assert {split: Path(source.name).name for split, source in found.items()} == {
         "validation": "test", "test": "test", "train": "train",
     }  # fmt: skip
-    assert {source.count for source in found.values()} == {13}
+    assert {len(source) for source in found.values()} == {13}
     (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "training")
-    assert open_eval_data(tmp_path / "photos", split="train").count == 13
+    assert len(open_eval_data(tmp_path / "photos", split="train")) == 13
     shutil.rmtree(tmp_path / "photos" / "test")
     with pytest.raises(ValueError, match=r"has no split 'validation', only training: pass one of these .*--split"):
         open_eval_data(tmp_path / "photos")

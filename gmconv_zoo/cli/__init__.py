@@ -1,4 +1,8 @@
-"""The command `gmconv`: a module for each command, which imports what it runs only when it runs."""
+"""The command `gmconv`, with a module for each of its commands.
+
+The docstring of a module is the help of its command, `add_options` gives a parser the options, and `main` runs the
+command, for which it imports what it needs only then.
+"""
 
 import argparse
 import sys

@@ -14,7 +14,6 @@ from .common import adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of the demo."""
     add = adder(parser)
     add(
         "--model", default="gmconv_cifar_resnet20.gm_cifar10", help="name; without a tag, it starts from random weights"
@@ -27,7 +26,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run the demo as the options say."""
     from ..demo.run import DEMO_FILES, run_demo
     from ..saving.targets import check_target
 

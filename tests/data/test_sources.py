@@ -73,13 +73,6 @@ def test_labels_that_are_held_back_are_named(tmp_path):
         opened(folder)
 
 
-def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
-    train = opened(make_set(tmp_path, {"train": (3, 1), "test": (2, 1)}, damaged=(1,))).train
-    assert [int(np.asarray(train.read(index)[0])[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
-    with pytest.raises(UnreadableImageError, match=f"image 1 of hfds/{tmp_path}"):
-        train.read(1)
-
-
 def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):
     class Failing:
         def __len__(self):

@@ -81,6 +81,8 @@ def test_columns_and_splits_go_with_sets_that_have_them(tmp_path):
         ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
     ):
         open_data(tmp_path, val_split="test")
+    with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
+        open_data(tmp_path, classes=3)
 
 
 def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_path):

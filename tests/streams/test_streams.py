@@ -5,7 +5,6 @@ import json
 import zipfile
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -54,28 +53,20 @@ def flat(batches):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_image_comes_once_in_an_order_of_the_epoch_s_own(shards, workers):
+def test_every_image_comes_once_in_an_order_that_depends_on_the_epoch_alone(shards, workers):
     images = stream(shards)
     orders = [epoch_of(images, epoch, workers) for epoch in range(3)]
     for batches, labels in orders:
         assert sorted(flat(batches)) == list(range(32))
         assert labels == [number % 3 for number in flat(batches)]
     assert len({str(batches) for batches, _ in orders}) == 3
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_does_not_depend_on_what_was_read_before(shards, workers):
-    images = stream(shards)
-    for epoch in range(2):
-        epoch_of(images, epoch, workers)
     torch.manual_seed(7)
-    assert epoch_of(images, 2, workers) == epoch_of(stream(shards), 2, workers)
+    assert epoch_of(stream(shards), 2, workers) == orders[2]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("epoch", [0, 3])
-def test_processes_share_the_shards_and_read_none_twice(shards, workers, epoch):
-    parts = [epoch_of(stream(shards, processes=2, rank=rank), epoch, workers)[0] for rank in (0, 1)]
+def test_processes_share_the_shards_and_read_none_twice(shards, workers):
+    parts = [epoch_of(stream(shards, processes=2, rank=rank), 3, workers)[0] for rank in (0, 1)]
     assert [len(batches) for batches in parts] == [4, 4]
     assert sorted(flat(parts[0]) + flat(parts[1])) == list(range(32))
 
@@ -170,10 +161,9 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     assert whole.score.count == 7
 
 
-def png(value, depth=8):
+def png(value):
     picture = io.BytesIO()
-    pixels = np.full((8, 8), value, dtype=np.uint16 if depth == 16 else np.uint8)
-    Image.fromarray(pixels).save(picture, "PNG")
+    Image.new("L", (8, 8), value).save(picture, "PNG")
     return picture.getvalue()
 
 
@@ -215,32 +205,11 @@ def test_fewer_or_more_validation_images_than_expected_end_the_run(shards, tmp_p
         assert (out / "summary.csv").read_text().splitlines()[1].startswith("1,4,")
 
 
-def test_shard_that_is_cut_off_is_named(shards, tmp_path):
-    for path in shards.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    whole = (shards / "train-2.tar").read_bytes()
-    (tmp_path / "train-2.tar").write_bytes(whole[:9000])
-    with pytest.raises(UnreadableImageError, match=r"ReadError: unexpected end of data.*train-2\.tar"):
-        list(stream(tmp_path))
-
-
-def test_sixteen_bits_of_a_stream_keep_their_brightness(tmp_path):
-    write_tar(tmp_path / "train-0.tar", [("deep.png", png(128 << 8, depth=16)), ("deep.cls", b"0")])
-    make_shards(tmp_path, "val", (4, 3))
-    images = stream(tmp_path, count=4, split="train-{0..0}.tar")
-    assert [round(float(image.mean()) * 255) for image, _ in images] == [128] * 4
-
-
 def test_weighing_classes_and_finetuning_are_refused(shards, tmp_path):
     with pytest.raises(ValueError, match="class_weights: how often a class occurs"):
         run(shards, tmp_path, overrides={"class_weights": True})
     with pytest.raises(ValueError, match=r"is a stream: pass it to train_by_recipe"):
         finetune("wds/made", TINY, output=tmp_path, data_dir=shards, **SPLITS)
-
-
-def test_options_of_streams_go_with_streams(tmp_path):
-    with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
-        open_data(tmp_path, classes=3)
 
 
 @pytest.fixture
@@ -264,19 +233,6 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
         assert first[1] == [number % 3 for number in flat(first[0])]
     assert sorted(parts) == list(range(32))
     assert sum(1 for _ in stream_images(data.val.reader)) == 7
-
-
-def test_unreadable_image_of_a_hugging_face_stream_is_named_or_left_out(hugging_face, tmp_path):
-    make_set(hugging_face, {"train": (32, 4), "validation": (7, 1)}, damaged=(19,))
-    data = open_data(f"hfids/{hugging_face}", data_dir=tmp_path / "cache")
-    sizes = {"batches": 8, "batch_size": 4, "classes": 3}
-    images = TrainStream(data.train.reader, to_tensor, seed=5, **sizes)
-    with pytest.raises(UnreadableImageError, match=r"made, 19\.png \(UnidentifiedImageError"):
-        list(images)
-    images = TrainStream(data.train.reader, to_tensor, seed=5, skip_bad=True, **sizes)
-    assert len(list(images)) == 32
-    assert images.lost.count >= 1
-    assert "19.png" in images.lost.names[0]
 
 
 def test_images_in_files_and_archives_are_read_from_there(tmp_path):

@@ -80,11 +80,7 @@ class Answers:
         return counted, torch.stack([probability, loss], dim=1)
 
     def update(self, rows: tuple[Tensor, Tensor]) -> None:
-        """Keep the rows of all processes.
-
-        Raises:
-            BadImagesError: when an image cannot be read and is not to be skipped.
-        """
+        """Keep the rows of all processes; `BadImagesError` when an image cannot be read and is not to be skipped."""
         counted, likely = (part.cpu() for part in rows)
         bad = counted[:, 1] == BAD_LABEL
         unread = counted[bad, 0].tolist()
@@ -103,9 +99,7 @@ class Answers:
     def result(self) -> dict[str, float]:
         """Return counts and percentages, see `Score`.
 
-        Raises:
-            ValueError: when no image was counted.
-            RuntimeError: when an image was counted twice or not at all.
+        ValueError when no image was counted, and RuntimeError when one was counted twice or not at all.
         """
         if self.images is not None:
             indices = torch.cat([self.index, torch.tensor(self.bad, dtype=torch.int64)])

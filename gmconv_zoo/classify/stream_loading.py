@@ -46,10 +46,9 @@ class StreamCounts:
         row["skipped_images"] = int(state.accelerator.reduce(lost)) + unread
 
     def check(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Check the number of validation images after an epoch that is recorded and saved.
+        """After an epoch that is recorded and saved: check the number of validation images.
 
-        Raises:
-            ValueError: when it is not the expected number, unless unreadable images are skipped.
+        ValueError when it is not the expected number, unless unreadable images are skipped.
         """
         if "val_count" not in row:
             return

@@ -64,10 +64,8 @@ def make_batch_loss(
 ) -> BatchLoss:
     """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
-    Args:
-        recipe: gives label smoothing, mixup and cutmix, which need the number of classes.
-        class_weights: (classes,) multiplies each image's loss by its class's weight.
-        channels_last: bring images into this memory format.
+    The recipe says label smoothing, mixup and cutmix, for which the number of classes is needed. The (classes,) weights
+    multiply each image's loss by its class's weight. With channels_last, images are brought into this memory format.
     """
     mixing: Any = None
     if recipe.mixup or recipe.cutmix:

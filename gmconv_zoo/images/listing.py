@@ -38,19 +38,13 @@ def is_image_name(name: str, endings: frozenset[str]) -> bool:
 
 
 def list_images(root: str | Path, *, output: str | Path | None = None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Find every image below a folder.
+    """Return every image below a folder, and the folders that may hold some, empty ones included, each in sorted order.
 
     Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
-    skipped. Symbolic links are followed, but every file is listed once: under its own name if it is stored below the
-    root, otherwise under the first link to it. Links to a folder that contains them are skipped. One log line counts
-    and names the files that are left out, with the reasons. A broken link is listed as an image that cannot be read.
-
-    Args:
-        root: an existing folder; its own name may begin with a dot.
-        output: folder that will be written; ValueError if it is inside one of the folders that are searched.
-
-    Returns:
-        The images, sorted by the parts of their paths, and the folders that may hold some, empty ones included.
+    skipped, except that of the folder itself. Symbolic links are followed, but every file is listed once: under its own
+    name if it is stored below the root, otherwise under the first link to it. Links to a folder that contains them are
+    skipped. One log line counts and names the files that are left out, with the reasons. A broken link is listed as an
+    image that cannot be read. ValueError if the output, a folder that will be written, is inside one of the folders.
     """
     walk = _Walk(Path(root), os.path.realpath(root), image_endings())
     walk.run()
@@ -67,8 +61,7 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
             "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image; at least one.
 
     Returns:
-        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
-        links lead to it.
+        Files in the order of the patterns, those of one pattern sorted, each once, even if links lead to it.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:

@@ -11,11 +11,9 @@ from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo import convert
-from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import finetune
-from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.saving.label_names import label_names
 from tests import launch
@@ -197,41 +195,3 @@ def test_start_that_cannot_be_had_is_refused_with_what_can(tmp_path, options, sa
     with pytest.raises(ValueError, match=said):
         run(make_folder(tmp_path / "images", 12), tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
-
-
-def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(tmp_path):
-    net = timm.create_model(NET, num_classes=3)
-    data = open_data(make_folder(tmp_path, 24))
-    sets = [make_loaders(net, data, FINETUNE, seed=s).train.dataset for s in (5, 5, 6)]
-    torch.manual_seed(0)
-    state = torch.get_rng_state()
-    first = sets[0][30][0]
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.rand(3)
-    assert torch.equal(sets[1][30][0], first)
-    assert not torch.equal(sets[1][30 - len(sets[1])][0], first)
-    assert not torch.equal(sets[2][30][0], first)
-
-
-def test_images_read_at_every_use_are_crops_of_the_padded_image(tmp_path):
-    net = timm.create_model(NET, num_classes=3)
-    data = open_data(make_folder(tmp_path, 24))
-    plain = FINETUNE.override(crop_scale=1.0, flip=False)
-    whole, padded = (
-        make_loaders(net, data, plain.override(crop_padding=padding), memory_gb=0.0).train.dataset
-        for padding in (0, 4)
-    )  # fmt: skip
-    black = whole.transform(Image.new("RGB", (40, 40)))[:, :1, :1]
-    assert torch.equal(whole[0][0], whole[len(whole)][0])
-    moved = 0
-    for epoch in range(4):
-        image, around = padded[epoch * len(padded)][0], torch.nn.functional.pad(whole[0][0] - black, [4] * 4) + black
-        places = [
-            (y, x)
-            for y in range(9)
-            for x in range(9)
-            if torch.allclose(around[:, y : y + 32, x : x + 32], image, atol=1e-5)
-        ]
-        assert len(places) == 1
-        moved += places != [(4, 4)]
-    assert moved

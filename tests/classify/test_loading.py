@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
@@ -78,3 +79,33 @@ def test_class_that_a_split_lacks_is_not_said_to_be_skipped(images):
     data = replace(images, classes=(*images.classes, "zebra"))
     with pytest.raises(ValueError, match=r"the classes zebra have no readable .*: choose .* \(--train-split\)"):
         make_loaders(network(), data, FINETUNE)
+
+
+def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(images):
+    sets = [make_loaders(network(), images, FINETUNE, seed=s).train.dataset for s in (5, 5, 6)]
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = sets[0][12][0]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    assert torch.equal(sets[1][12][0], first)
+    assert not torch.equal(sets[1][12 - len(sets[1])][0], first)
+    assert not torch.equal(sets[2][12][0], first)
+
+
+def test_images_read_at_every_use_are_crops_of_the_padded_image(images):
+    plain = FINETUNE.override(crop_scale=1.0, flip=False)
+    whole, padded = (
+        make_loaders(network(), images, plain.override(crop_padding=padding), memory_gb=0.0).train.dataset
+        for padding in (0, 4)
+    )  # fmt: skip
+    black = whole.transform(Image.new("RGB", (8, 8)))[:, :1, :1]
+    assert torch.equal(whole[0][0], whole[len(whole)][0])
+    moved = 0
+    for epoch in range(4):
+        image, around = padded[epoch * len(padded)][0], torch.nn.functional.pad(whole[0][0] - black, [4] * 4) + black
+        crops = {(y, x): around[:, y : y + 8, x : x + 8] for y in range(9) for x in range(9)}
+        places = [place for place, crop in crops.items() if torch.allclose(crop, image, atol=1e-5)]
+        assert len(places) == 1
+        moved += places != [(4, 4)]
+    assert moved

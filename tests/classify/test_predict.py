@@ -133,11 +133,15 @@ def test_outputs_that_are_not_finite_are_an_error_that_names_the_image(photos, s
         list(predict(model, [photos / "2.png"]))
 
 
-def test_classes_are_imagenets_or_numbers_where_a_network_names_none():
+def test_classes_have_the_names_of_the_configuration_or_imagenets_or_numbers():
     with torch.device("meta"):
         names = label_names(timm.create_model("gmconv_resnet18"))
     assert (names[0], names[207]) == ("tench, Tinca tinca", "golden retriever")
     assert label_names(timm.create_model("sgmconv_cifar_resnet20", num_classes=3)) == ["0", "1", "2"]
+    model = ByBrightness()
+    model.pretrained_cfg |= {"label_names": {"0": "n0", "1": "n1", "2": "n2", "3": "n3"}}  # as timm writes them
+    model.pretrained_cfg |= {"label_descriptions": {"n2": "salmon"}}
+    assert label_names(model) == ["n0", "n1", "salmon", "n3"]
 
 
 def test_names_of_a_saved_network_survive_loading_and_saving(saved, tmp_path):
@@ -146,13 +150,6 @@ def test_names_of_a_saved_network_survive_loading_and_saving(saved, tmp_path):
     again = gmconv_zoo.save(model, tmp_path / "again")
     assert label_names(gmconv_zoo.load(again)) == NAMES
     assert label_names(timm.create_model(f"local-dir:{again}", pretrained=True)) == NAMES
-
-
-def test_names_of_timms_own_configurations_are_understood():
-    model = ByBrightness()
-    model.pretrained_cfg |= {"label_names": {"0": "n0", "1": "n1", "2": "n2", "3": "n3"}}
-    model.pretrained_cfg |= {"label_descriptions": {"n2": "salmon"}}
-    assert label_names(model) == ["n0", "n1", "salmon", "n3"]
 
 
 def test_command_prints_a_table_and_writes_both_files(photos, saved, tmp_path, gmconv):
@@ -173,7 +170,7 @@ def test_command_prints_a_table_and_writes_both_files(photos, saved, tmp_path, g
         assert lines[i].endswith(f"{100 * score['probability']:6.2f} %  {row['label']}")
 
 
-def test_an_image_or_the_other_output_is_not_written_over(photos, saved, gmconv):
+def test_an_image_or_the_other_output_is_not_written_over_and_an_unknown_model_is_named(photos, saved, gmconv):
     image = photos / "1.png"
     before = image.read_bytes()
     for option in ("--csv", "--json"):
@@ -181,7 +178,9 @@ def test_an_image_or_the_other_output_is_not_written_over(photos, saved, gmconv)
         assert f"{option} {image} is one of the inputs" in refused
     assert image.read_bytes() == before
     outputs = ("--csv", "out.txt", "--json", Path("out.txt").resolve())
-    assert "--csv and --json both name" in gmconv("predict", "no_such_network", photos, *outputs)[0]
+    assert "--csv and --json both name" in gmconv("predict", "gmconv_resnet1", photos, *outputs)[0]
+    refused = gmconv("predict", "gmconv_resnet1", photos)[0]
+    assert "is not a folder, a model that timm knows, or a Hub repository" in refused
 
 
 def test_files_are_written_before_the_table_is_printed_and_a_full_disk_does_not_lose_it(
@@ -221,11 +220,6 @@ def test_any_name_is_printed_and_written(tmp_path, gmconv, monkeypatch):
     assert [row["image"] for row in json.loads(Path(f"{out}.json").read_text())] == [f"{tmp_path}/{n}" for n in names]
     with open(f"{out}.csv", newline="", encoding="utf-8") as file:
         assert [Path(row["image"]).name for row in csv.DictReader(file)] == ["caf\\udce9.png", *names[1:]]
-
-
-def test_command_says_what_is_wrong_with_the_model(photos, gmconv):
-    refused = gmconv("predict", "gmconv_resnet1", photos)[0]
-    assert "is not a folder, a model that timm knows, or a Hub repository" in refused
 
 
 def test_an_error_that_is_not_about_weights_is_left_as_it_is():

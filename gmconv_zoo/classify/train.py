@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from timm.models import split_model_name_tag
 
@@ -87,9 +87,8 @@ class TrainOptions(FitOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (known.name for known in fields(self) if get_origin(known.type) is Sequence):
-            if isinstance(value := getattr(self, name), str):
-                raise TypeError(f"{name}={value!r} is a string: pass a list, {name}=[{value!r}].")
+        if isinstance(self.freeze, str):
+            raise TypeError(f"freeze={self.freeze!r} is a string: pass a list, freeze=[{self.freeze!r}].")
 
 
 def train_by_recipe(

@@ -15,19 +15,6 @@ from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
 from .common import PRECISION, adder
 
-__all__ = [
-    "add_classifier_options",
-    "add_column_options",
-    "add_field_options",
-    "add_model_options",
-    "add_recipe_options",
-    "add_run_options",
-    "interruptible",
-    "key_value",
-    "recipe_overrides",
-    "training",
-]
-
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""

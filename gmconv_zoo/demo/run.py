@@ -69,7 +69,7 @@ def run_demo(
         raise ValueError(f"model={model!r} has no Gaussian masks: pass a gmconv_ or sgmconv_ name.")
     start: dict[str, Any] = {} if "." in model else {"pretrained": False, "model_options": {"sigma_init": _START_SIGMA}}
     overrides = _OVERRIDES | ({} if epochs is None else {"epochs": epochs})
-    described = {"dataset": "validation quarter of scikit-learn's digits", "say": say}
+    described: dict[str, Any] = {"dataset": "validation quarter of scikit-learn's digits", "say": say}
     with TemporaryDirectory() as folder:
         for name, image in digits(images):
             path = Path(folder, name)

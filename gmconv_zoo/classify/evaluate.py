@@ -1,16 +1,14 @@
 """Count how a classifier does: what it answers for every image, and top-1 and top-5 accuracy as exact integers."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
-from ..engine.evaluate import evaluate
 
-__all__ = ["Answers", "BadImagesError", "Score", "not_above_chance", "score"]
+__all__ = ["Answers", "BadImagesError", "Score", "not_above_chance"]
 
 
 @dataclass(frozen=True)
@@ -148,13 +146,6 @@ class Answers:
         """(classes, classes) int64: row of the true class, column of the predicted one."""
         pairs = self.labels * classes + self.predicted
         return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
-
-
-def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
-    """Count how a classifier does on a loader of (B, C, H, W) images and (B,) int64 labels, in eval mode."""
-    answers = Answers()
-    evaluate(model, loader, answers)
-    return answers.score
 
 
 def not_above_chance(score: Score, classes: int) -> str:

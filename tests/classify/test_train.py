@@ -4,21 +4,22 @@ import json
 import pytest
 import torch
 
-from gmconv_zoo.classify.evaluate import score
+from gmconv_zoo.classify.evaluate import Answers
 from gmconv_zoo.engine import epochs
 from gmconv_zoo.engine.checkpoint import load_weights
+from gmconv_zoo.engine.evaluate import evaluate
 from gmconv_zoo.engine.fit import default_accelerator
 from tests.engine.nets import SHORT, tensor_loaders, tiny_net, train
 
 
 def test_training_learns_and_records_the_final_score(tmp_path):
     net = tiny_net()
-    before = score(net, tensor_loaders()[1])
+    before = evaluate(net, tensor_loaders()[1], Answers())
     recipe = SHORT.override(epochs=25, patience=None)
     result = train(net, *tensor_loaders(), recipe, output=tmp_path / "run", seed=5)
-    assert before.top1_percent < 60
+    assert before["top1_percent"] < 60
     assert result.score.top1_percent > 90
-    assert result.score == score(net, tensor_loaders()[1])
+    assert result.score.to_dict() == evaluate(net, tensor_loaders()[1], Answers())
     with (tmp_path / "run" / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 26)]

@@ -1,13 +1,11 @@
 """Training on streams."""
 
-import io
 import json
 import zipfile
 from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
@@ -20,7 +18,7 @@ from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.read import TrainStream, stream_images
 from tests import launch
 from tests.images.hugging_face import make_set
-from tests.streams.shards import STEP, make_shards, numbers, write_tar
+from tests.streams.shards import make_shards, numbers, png, write_tar
 
 from ..classify.stopped_run import assert_resume_is_exact
 from ..classify.tiny_model import TINY
@@ -161,12 +159,6 @@ def test_interrupted_run_ends_with_the_bits_of_a_whole_one(shards, tmp_path, mon
     assert whole.score.count == 7
 
 
-def png(value):
-    picture = io.BytesIO()
-    Image.new("L", (8, 8), value).save(picture, "PNG")
-    return picture.getvalue()
-
-
 def run(shards, output, *, held_out=7, **options):
     changes = {"epochs": 2, "batch_size": 8, "crop_scale": 0.5, "flip": True, **options.pop("overrides", {})}
     options |= {**SPLITS, "val_split": f"val-{{0..1}}.tar|{held_out}", "data_dir": shards, "output": output}
@@ -239,7 +231,7 @@ def test_images_in_files_and_archives_are_read_from_there(tmp_path):
     """A set may name places instead of holding bytes."""
     (tmp_path / "0.png").write_bytes(png(0))
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
-        archive.writestr("1.png", png(STEP))
+        archive.writestr("1.png", png(1))
     places = [str(tmp_path / "0.png"), f"zip://1.png::{tmp_path / 'more.zip'}", str(tmp_path / "2.png"), None]
     make_set(tmp_path / "made", {"train": (4, 1)}, places=places)
     reader = open_eval_data(f"hfids/{tmp_path / 'made'}", root=tmp_path / "cache", split="train").reader

@@ -59,13 +59,13 @@ class Hungry(nn.Module):
         return self.model(x)
 
 
-def image_bytes(label: int, kind: str = "right", *, form: str = "PNG") -> bytes:
+def image_bytes(label: int, kind: str = "right") -> bytes:
     """An image file of a class; of kind "right", "second" or "last" by the rank of its class."""
     code = {"right": label, "second": label ^ 1, "last": ~label & (2**_BITS - 1)}[kind]
     pixels = torch.zeros(16, dtype=torch.uint8)
     pixels[:_BITS] = (_signs(torch.tensor([code]))[0] > 0).byte() * 255
     file = io.BytesIO()
-    Image.fromarray(pixels.reshape(4, 4).numpy()).save(file, form)
+    Image.fromarray(pixels.reshape(4, 4).numpy()).save(file, "PNG")
     return file.getvalue()
 
 

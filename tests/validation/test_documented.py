@@ -82,18 +82,15 @@ def test_number_of_another_set_is_not_compared(monkeypatch):
         documented.documented_models(["gmconv_resnet50", "resnet18"])  # not verified in silence
 
 
-def test_pattern_gives_those_of_its_models_that_are_documented_on_imagenet():
+def test_names_and_patterns_give_those_of_their_models_that_are_documented_on_imagenet_or_all_of_them():
+    everything = documented.documented_models()
+    assert len(everything) == len([s for s in SPECS.values() if (s.measured or s.upstream).dataset == IMAGENET]) >= 15
+    assert documented.documented_models(["gmconv_resnet50"]) == ["gmconv_resnet50.from_tv_in1k"]
     names = documented.documented_models(["gmconv_*", "gmconv_resnet50"])
-    assert sorted(names) == sorted(n for n in documented.documented_models() if n.startswith("gmconv_")) != []
+    assert sorted(names) == sorted(name for name in everything if name.startswith("gmconv_")) != []
     assert "gmconv_cifar_resnet20.gm_cifar10" in timm.list_pretrained("gmconv_*")
     with pytest.raises(ValueError, match=r"is documented for gmconv_cifar\*: leave it out"):
         documented.documented_models(["gmconv_cifar*", "gmconv_*"])
-
-
-def test_all_documented_models_are_the_default_and_bare_names_get_their_tag():
-    names = documented.documented_models()
-    assert len(names) == len([s for s in SPECS.values() if (s.measured or s.upstream).dataset == IMAGENET]) >= 15
-    assert documented.documented_models(["gmconv_resnet50"]) == ["gmconv_resnet50.from_tv_in1k"]
 
 
 def test_each_number_is_verified_at_the_size_its_origin_names():

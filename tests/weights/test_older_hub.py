@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers.client import client_env, run_client
-from tests.weights.fault_cases import CASES, LOADS
 from tests.weights.fault_table import run_faults
+from tests.weights.faults import CASES, LOADS
 
 OLDEST = "1.0.1"
 NOT_RETRIED = ("busy-once", "resume")  # newer releases try again by themselves

@@ -95,7 +95,7 @@ def fit_classifier(
     model: nn.Module,
     loaders: Loaders,
     recipe: Recipe,
-    options: FitOptions | None = None,
+    options: FitOptions,
     *,
     accelerator: Accelerator | None = None,
     run: dict[str, Any] | None = None,
@@ -108,7 +108,7 @@ def fit_classifier(
         model: network from (B, C, H, W) images to (B, classes) logits.
         loaders: ``recipe.batch_size`` training images over all processes, and unshuffled validation images.
         recipe: settings of the training. Augmentation is applied by the training loader.
-        options: how the run is carried out; None for the defaults, which write nothing.
+        options: how the run is carried out.
         accelerator, run, identity: as `fit` takes them; None for `default_accelerator` in float32.
         on_best: receives what the network answered after every epoch that is the best so far.
 
@@ -119,7 +119,6 @@ def fit_classifier(
         UnreadableImageError: when an image that is read at every use cannot be read.
         ValueError, NonFiniteError, CheckpointError: as `fit` does.
     """
-    options = options or FitOptions()
     classes = getattr(model, "num_classes", None)
     weights = balanced_weights(loaders.train_labels) if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)

@@ -16,7 +16,6 @@ from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import finetune
 from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.saving.label_names import label_names
-from tests import launch
 from tests.images.image_folders import make_folder
 
 NET = "sgmconv_cifar_resnet20"
@@ -30,15 +29,14 @@ def run(data, output, model=NET, **options):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The whole way with the defaults, in one command, from a trained standard network that was converted."""
-    root = tmp_path_factory.mktemp("finetune")
+    """The whole way with the defaults, from a trained standard network that was converted; and what was said."""
+    root, said = tmp_path_factory.mktemp("finetune"), []
     make_folder(root / "images", 200)
     net = timm.create_model("gmconv_cifar_resnet20")
     net.load_state_dict(convert(timm.create_model("stdconv_cifar_resnet20", pretrained=True)).state_dict())
     gmconv_zoo.save(net, root / "converted")
-    places = (root / "images", "--model", root / "converted", "--output", root / "out")
-    done = launch.run(1, "scripts/finetune.py", *places)
-    return root, done.stdout
+    finetune(root / "images", str(root / "converted"), output=root / "out", progress=False, say=said.append)
+    return root, "\n".join(said)
 
 
 def test_two_hundred_images_are_learned(finished):

@@ -13,6 +13,7 @@ from torch import nn
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.tensors import TensorImages
 from tests.images.image_folders import make_folder, make_splits
 
 
@@ -73,6 +74,21 @@ def test_split_without_a_readable_image_is_named(tmp_path, split, what):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=rf"none of the {what} images in .* can be read, .*--{split}-split"):
         make_loaders(network(), data, FINETUNE, skip_bad=True)
+
+
+def test_images_that_do_not_fit_on_a_device_stay_on_the_host(images, monkeypatch, caplog):
+    moves = []
+
+    def full(self, device):
+        moves.append((len(self), device))
+        if device != "cpu" and len(self) < 9:  # the second set
+            raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(TensorImages, "to", full)
+    accelerator = SimpleNamespace(gradient_accumulation_steps=1, num_processes=1, device="cuda")
+    make_loaders(network(), images, FINETUNE.override(crop_scale=1.0), accelerator=accelerator)
+    assert moves == [(9, "cuda"), (3, "cuda"), (9, "cpu"), (3, "cpu")]
+    assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text
 
 
 def test_class_that_a_split_lacks_is_not_said_to_be_skipped(images):

@@ -6,7 +6,6 @@ The loss is cross entropy with label smoothing, class weights and timm's mixup.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,21 +32,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run gave.
+    """What a run gave: score on the validation set and epoch, from 1, of the weights that the network ends with.
 
-    Attributes:
-        score, epoch: score on the validation set, and epoch from 1, of the weights that the network ends with.
-        rows: one per epoch, as in summary.csv.
-        output: the folder written to, or None.
-        classes, skipped: names of the classes, and of the images that could not be read, where they are known.
+    There is one row per epoch, as in summary.csv. The output folder's results.json has the rest.
     """
 
     score: Score
     epoch: int
     rows: list[dict[str, Any]]
-    output: Path | None
-    classes: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
 
 
 def balanced_weights(labels: Tensor) -> Tensor:
@@ -143,8 +135,7 @@ def fit_classifier(
             "or more epochs.",
             poor,
         )
-    output = None if options.output is None else Path(options.output)
-    return TrainResult(_score(result.row), result.row["epoch"], result.rows, output)
+    return TrainResult(_score(result.row), result.row["epoch"], result.rows)
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -4,7 +4,7 @@ import logging
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -237,7 +237,7 @@ def _train(
         if finetuning:
             draw_class_files(output, classes)
         options.say(closing_lines(output, _next_commands(output)))
-    return replace(result, classes=classes, skipped=tuple(loaders.skipped))
+    return result
 
 
 def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> ImageData:

@@ -30,7 +30,7 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Comparison:
-    """A documented top-1 or top-5 accuracy, who documents it, and what was measured, in percent.
+    """A documented top-1 or top-5 accuracy and what was measured, in percent.
 
     `measured` and its 95 % interval are None for a model that failed; `problem` is empty where both agree.
     """
@@ -38,7 +38,6 @@ class Comparison:
     model: str
     metric: Literal["top1", "top5"]
     documented: float
-    origin: str
     measured: float | None
     interval: tuple[float, float] | None
     problem: str = ""
@@ -134,7 +133,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
 def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) -> Comparison:
     documented: float = getattr(metric, name)
     if row.score is None:
-        return Comparison(row.model, name, documented, metric.origin, None, None, row.error)
+        return Comparison(row.model, name, documented, None, None, row.error)
     correct, count = getattr(row.score, name), row.score.count
     measured = 100 * correct / count
     off = round(measured - documented, 6)
@@ -142,4 +141,4 @@ def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) 
     if count != _IMAGENET_IMAGES:
         problem = f"{count:,} images instead of {_IMAGENET_IMAGES:,}"
     interval = wilson_interval(correct, count)
-    return Comparison(row.model, name, documented, metric.origin, measured, interval, problem)
+    return Comparison(row.model, name, documented, measured, interval, problem)

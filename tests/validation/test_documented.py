@@ -69,7 +69,7 @@ def test_what_was_measured_here_goes_before_what_the_source_says(monkeypatch):
     measured = Metric(70.0, None, IMAGENET, "here")
     monkeypatch.setitem(SPECS, NAME, spec(measured=measured))
     (only,) = documented.compare([ValidationRow(NAME, Score(50_000, 35_000, 40_000))])
-    assert (only.metric, only.documented, only.origin, only.problem) == ("top1", 70.0, "here", "")
+    assert (only.metric, only.documented, only.problem) == ("top1", 70.0, "")
 
 
 def test_number_of_another_set_is_not_compared(monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from gmconv_zoo.data.sources import ImageData, open_data
+from gmconv_zoo.data.sources import DataOptions, ImageData, open_data
 from gmconv_zoo.files.records import read_results
 from gmconv_zoo.saving import CONFIG_NAME
 
@@ -36,11 +36,11 @@ def experiment_data(name: str, data_dir: Path, output: Path) -> str:
     folder = data_dir / key
     place = str(folder) if folder.is_dir() else f"torch/{key}"
     if images is None:
-        _check(open_data(place, data_dir=data_dir), dataset, dataset.train, place)
+        _check(open_data(place, DataOptions(data_dir=data_dir)), dataset, dataset.train, place)
         return place
     subset = output / "data" / name.replace(":", "_")
     if not subset.is_dir():
-        whole = open_data(place, data_dir=data_dir)
+        whole = open_data(place, DataOptions(data_dir=data_dir))
         _check(whole, dataset, dataset.train, place)
         write_folder(subset, _first_images(whole, images // dataset.classes))
     _check(open_data(subset), dataset, images, str(subset))

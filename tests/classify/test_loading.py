@@ -12,7 +12,7 @@ from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.data.tensors import TensorImages
 from tests.images.image_folders import make_folder, make_splits
 
@@ -20,7 +20,7 @@ from tests.images.image_folders import make_folder, make_splits
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Nine images to train on and three for validation."""
-    return open_data(make_folder(tmp_path_factory.mktemp("loading") / "images", 12), val_share=0.25)
+    return open_data(make_folder(tmp_path_factory.mktemp("loading") / "images", 12), DataOptions(val_share=0.25))
 
 
 def network(channels=3, norm=True):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.hub_datasets import held_out_split
 from gmconv_zoo.images.image_source import ImageSource, TorchReader
 from gmconv_zoo.images.pixels import UnreadableImageError
@@ -11,8 +11,9 @@ from tests.images.hugging_face import CLASSES, make_set
 from tests.streams.shards import STEP
 
 
-def opened(folder, **options):
-    return open_data(f"hfds/{folder}", data_dir=folder / "cache", **options)
+def opened(folder, *, seed=0, output=None, **options):
+    options = DataOptions(data_dir=folder / "cache", **options)
+    return open_data(f"hfds/{folder}", options, seed=seed, output=output)
 
 
 def numbers(source):

@@ -13,7 +13,7 @@ from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.stream_loading import make_stream_loaders
 from gmconv_zoo.classify.train import finetune, train_by_recipe
 from gmconv_zoo.data.eval_data import name_prefix, open_eval_data
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.read import TrainStream, stream_images
 from tests import launch
@@ -35,7 +35,7 @@ def shards(tmp_path_factory):
 
 
 def stream(shards, *, count=32, processes=1, rank=0, transform=to_tensor, seed=5, split=TRAIN):
-    data = open_data("wds/made", data_dir=shards, **{**SPLITS, "train_split": f"{split}|{count}"})
+    data = open_data("wds/made", DataOptions(data_dir=shards, **{**SPLITS, "train_split": f"{split}|{count}"}))
     sizes = {"batches": len(data.train) // (4 * processes), "batch_size": 4, "classes": len(data.classes)}
     return TrainStream(data.train.reader, transform, rank=rank, processes=processes, seed=seed, **sizes)
 
@@ -94,19 +94,20 @@ def test_unequal_shards_give_every_process_the_same_number_of_batches(tmp_path):
 )
 def test_what_a_stream_lacks_is_named(shards, options, message):
     with pytest.raises(ValueError, match=message):
-        open_data("wds/made", data_dir=shards, **{**SPLITS, **options})
+        open_data("wds/made", DataOptions(data_dir=shards, **{**SPLITS, **options}))
 
 
 def test_more_processes_than_shards_are_refused(shards):
     accelerator = SimpleNamespace(num_processes=5)
+    data = open_data("wds/made", DataOptions(data_dir=shards, **SPLITS))
     with pytest.raises(ValueError, match="4 shards cannot be shared by 5 processes"):
-        make_stream_loaders(None, open_data("wds/made", data_dir=shards, **SPLITS), FINETUNE, accelerator=accelerator)
+        make_stream_loaders(None, data, FINETUNE, accelerator=accelerator)
 
 
 def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n\nowl\n")
     given = {"train_split": TRAIN, "train_count": 32, "classes": str(tmp_path / "names.txt")}
-    data = open_data("wds/made", data_dir=shards, **{**SPLITS, **given})
+    data = open_data("wds/made", DataOptions(data_dir=shards, **{**SPLITS, **given}))
     files = len(data.train.reader.files), len(data.val.reader.files)
     assert (len(data.train), files, data.classes) == (32, (4, 2), ("cat", "dog", "owl"))
 
@@ -120,7 +121,7 @@ def test_missing_package_names_the_extra(monkeypatch):
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):
     name = f"hfids/{make_set(tmp_path / 'made', {'train': (8, 1), 'validation': (4, 1)})}"
     with pytest.raises(ValueError, match=r"has no split for validation besides 'validation': pass one \(--val-split\)"):
-        open_data(name, train_split="validation", data_dir=tmp_path / "cache")
+        open_data(name, DataOptions(train_split="validation", data_dir=tmp_path / "cache"))
 
 
 def test_shard_without_labels_is_told_from_one_without_images(tmp_path):
@@ -214,7 +215,7 @@ def test_hugging_face_streams_tell_their_classes_and_are_shared(hugging_face, tm
     parts = []
     for rank in range(processes):
         name = f"hfids/{hugging_face}"
-        data = open_data(name, data_dir=tmp_path / "cache")
+        data = open_data(name, DataOptions(data_dir=tmp_path / "cache"))
         assert (len(data.train), len(data.train.reader.files), data.classes) == (32, 4, ("cat", "dog", "owl"))
         sizes = {"batches": 8 // processes, "batch_size": 4, "classes": 3}
         images = TrainStream(data.train.reader, to_tensor, rank=rank, processes=processes, seed=5, **sizes)

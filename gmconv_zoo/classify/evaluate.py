@@ -1,16 +1,14 @@
 """Count how a classifier does: what it answers for every image, and top-1 and top-5 accuracy as exact integers."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.eval_images import BAD_LABEL, EvalImages, EvalStream
-from ..engine.evaluate import evaluate
 
-__all__ = ["Answers", "BadImagesError", "Score", "not_above_chance", "score"]
+__all__ = ["Answers", "BadImagesError", "Score", "not_above_chance"]
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,7 @@ class Answers:
         return counted, torch.stack([probability, loss], dim=1)
 
     def update(self, rows: tuple[Tensor, Tensor]) -> None:
-        """Keep the rows of all processes.
-
-        Raises:
-            BadImagesError: when an image cannot be read and is not to be skipped.
-        """
+        """Keep the rows of all processes; `BadImagesError` when an image cannot be read and is not to be skipped."""
         counted, likely = (part.cpu() for part in rows)
         bad = counted[:, 1] == BAD_LABEL
         unread = counted[bad, 0].tolist()
@@ -103,9 +97,7 @@ class Answers:
     def result(self) -> dict[str, float]:
         """Return counts and percentages, see `Score`.
 
-        Raises:
-            ValueError: when no image was counted.
-            RuntimeError: when an image was counted twice or not at all.
+        ValueError when no image was counted, and RuntimeError when one was counted twice or not at all.
         """
         if self.images is not None:
             indices = torch.cat([self.index, torch.tensor(self.bad, dtype=torch.int64)])
@@ -154,13 +146,6 @@ class Answers:
         """(classes, classes) int64: row of the true class, column of the predicted one."""
         pairs = self.labels * classes + self.predicted
         return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
-
-
-def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Score:
-    """Count how a classifier does on a loader of (B, C, H, W) images and (B,) int64 labels, in eval mode."""
-    answers = Answers()
-    evaluate(model, loader, answers)
-    return answers.score
 
 
 def not_above_chance(score: Score, classes: int) -> str:

@@ -100,7 +100,7 @@ def make_loaders(
     channels, height, width = config["input_size"]
     if (mode := mode_for(channels)) != "RGB":
         data = replace(data, train=replace(data.train, mode=mode), val=replace(data.val, mode=mode))
-    needed = channels * height * width * (len(data.train.labels) + len(data.val.labels))
+    needed = channels * height * width * (len(data.train) + len(data.val))
     small = needed <= memory_gb * 2**30
     in_memory = small and recipe.crop_scale == 1
     train: Any
@@ -148,7 +148,7 @@ def described_images(images: ImageData, loaders: Loaders) -> dict[str, Any]:
     labels = loaders.train_labels.to(torch.int64).numpy().tobytes()
     described = {"classes": list(images.classes), "labels_digest": _digest(labels), "in_memory": loaders.in_memory}
     if images.val.stream:
-        return described | {"validation_set": f"{images.val.count} images, {images.description}"}
+        return described | {"validation_set": f"{len(images.val)} images, {images.description}"}
     val_labels: list[int] = loaders.val.dataset.labels.tolist()  # type: ignore[attr-defined]
     content = "\n".join(map(str, [*val_labels, *images.val.names]))
     described["file_names_digest"] = _digest("\n".join(images.train.names).encode(errors="surrogateescape"))

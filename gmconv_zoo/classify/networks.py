@@ -39,13 +39,9 @@ def starts_random(model: str, options: dict[str, Any]) -> bool:
 def build_network(model: str, classes: int, *, image_size: int | None = None, **options: Any) -> nn.Module:
     """Build a network, named as `open_model` takes it, with a new classifier and pretrained weights if there are any.
 
-    Args:
-        model, classes: name, and number of outputs.
-        image_size: side in pixels of the images that the network is to take; None for its own size.
-        **options: arguments of `timm.create_model`, for a name that timm knows.
-
-    Raises:
-        ValueError: when the name, the size or the options cannot be had, or there is no classifier to replace.
+    Its images have the given side in pixels; None for its own size. Options are arguments of `timm.create_model`, for a
+    name that timm knows. ValueError when the name, the size or the options cannot be had, or there is no classifier to
+    replace.
     """
     check_model_name(model)
     net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)

@@ -46,10 +46,9 @@ class StreamCounts:
         row["skipped_images"] = int(state.accelerator.reduce(lost)) + unread
 
     def check(self, state: TrainState, row: dict[str, Any]) -> None:
-        """Check the number of validation images after an epoch that is recorded and saved.
+        """After an epoch that is recorded and saved: check the number of validation images.
 
-        Raises:
-            ValueError: when it is not the expected number, unless unreadable images are skipped.
+        ValueError when it is not the expected number, unless unreadable images are skipped.
         """
         if "val_count" not in row:
             return
@@ -80,7 +79,7 @@ def make_stream_loaders(
     """
     if recipe.class_weights:
         raise ValueError("class_weights: how often a class occurs in a stream is unknown. Train without them.")
-    processes, classes, count = accelerator.num_processes, len(data.classes), data.train.count
+    processes, classes, count = accelerator.num_processes, len(data.classes), len(data.train)
     shards, val_shards = len(data.train.reader.files), len(data.val.reader.files)
     if shards < processes:
         raise ValueError(
@@ -118,5 +117,5 @@ def make_stream_loaders(
     transform = create_transform(**config, is_training=False)
     val = EvalStream(replace(data.val, mode=mode), transform, shape=config["input_size"], outputs=list(range(classes)))
     val_loader: Any = DataLoader(val, eval_batch(processes), num_workers=min(loader_processes(), val_shards))
-    counts, answers = StreamCounts(train, data.val.count), partial(Answers, val, skip_bad=skip_bad)
+    counts, answers = StreamCounts(train, len(data.val)), partial(Answers, val, skip_bad=skip_bad)
     return Loaders(loader, val_loader, answers=answers, callbacks=(counts.add,), closing_callbacks=(counts.check,))

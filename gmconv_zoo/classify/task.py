@@ -6,7 +6,6 @@ The loss is cross entropy with label smoothing, class weights and timm's mixup.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,21 +32,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run gave.
+    """What a run gave: score on the validation set and epoch, from 1, of the weights that the network ends with.
 
-    Attributes:
-        score, epoch: score on the validation set, and epoch from 1, of the weights that the network ends with.
-        rows: one per epoch, as in summary.csv.
-        output: the folder written to, or None.
-        classes, skipped: names of the classes, and of the images that could not be read, where they are known.
+    There is one row per epoch, as in summary.csv. The output folder's results.json has the rest.
     """
 
     score: Score
     epoch: int
     rows: list[dict[str, Any]]
-    output: Path | None
-    classes: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
 
 
 def balanced_weights(labels: Tensor) -> Tensor:
@@ -64,10 +56,8 @@ def make_batch_loss(
 ) -> BatchLoss:
     """Return the loss of a batch of (B, C, H, W) images and (B,) labels as the training loop wants it.
 
-    Args:
-        recipe: gives label smoothing, mixup and cutmix, which need the number of classes.
-        class_weights: (classes,) multiplies each image's loss by its class's weight.
-        channels_last: bring images into this memory format.
+    The recipe says label smoothing, mixup and cutmix, for which the number of classes is needed. The (classes,) weights
+    multiply each image's loss by its class's weight. With channels_last, images are brought into this memory format.
     """
     mixing: Any = None
     if recipe.mixup or recipe.cutmix:
@@ -97,7 +87,7 @@ def fit_classifier(
     model: nn.Module,
     loaders: Loaders,
     recipe: Recipe,
-    options: FitOptions | None = None,
+    options: FitOptions,
     *,
     accelerator: Accelerator | None = None,
     run: dict[str, Any] | None = None,
@@ -110,7 +100,7 @@ def fit_classifier(
         model: network from (B, C, H, W) images to (B, classes) logits.
         loaders: ``recipe.batch_size`` training images over all processes, and unshuffled validation images.
         recipe: settings of the training. Augmentation is applied by the training loader.
-        options: how the run is carried out; None for the defaults, which write nothing.
+        options: how the run is carried out.
         accelerator, run, identity: as `fit` takes them; None for `default_accelerator` in float32.
         on_best: receives what the network answered after every epoch that is the best so far.
 
@@ -121,7 +111,6 @@ def fit_classifier(
         UnreadableImageError: when an image that is read at every use cannot be read.
         ValueError, NonFiniteError, CheckpointError: as `fit` does.
     """
-    options = options or FitOptions()
     classes = getattr(model, "num_classes", None)
     weights = balanced_weights(loaders.train_labels) if recipe.class_weights else None
     loss = make_batch_loss(recipe, classes=classes, class_weights=weights, channels_last=options.channels_last)
@@ -146,8 +135,7 @@ def fit_classifier(
             "or more epochs.",
             poor,
         )
-    output = None if options.output is None else Path(options.output)
-    return TrainResult(_score(result.row), result.row["epoch"], result.rows, output)
+    return TrainResult(_score(result.row), result.row["epoch"], result.rows)
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -4,16 +4,15 @@ import logging
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import partial
-from inspect import signature
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from timm.models import split_model_name_tag
 
 from ..data.eval_data import STREAMS, name_prefix
-from ..data.sources import ImageData, open_data
+from ..data.sources import DataOptions, ImageData, open_data
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts
 from ..extras import needs_extra
@@ -45,7 +44,7 @@ _IDENTITY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(FitOptions):
+class TrainOptions(FitOptions, DataOptions):
     """Options of `train_by_recipe` and `finetune`.
 
     Attributes:
@@ -54,8 +53,6 @@ class TrainOptions(FitOptions):
         image_size: side of the images in pixels; None for the network's own.
         freeze: modules ("layer1") and patterns of parameters ("*.sigma") that are not trained.
         freeze_backbone: train the classifier only (linear probing).
-        data_dir, train_split, val_split, train_count, val_count, classes, image_column, label_column, val_share: how
-            the dataset is opened, see `gmconv_zoo.data.sources.open_data`.
         dataset: name of the validation set in records, e.g. "CIFAR-10 test"; None to describe the data.
         skip_bad: leave out images that cannot be read; results.json lists them, summary.csv counts those of a stream.
         memory_gb: largest memory for decoded images, in GB.
@@ -63,6 +60,8 @@ class TrainOptions(FitOptions):
             accelerate's defaults in float32.
         say: function that receives one line of text after each step.
         output, seed, resume, overwrite, save_every, val_every, ...: see `FitOptions`.
+        data_dir, train_split, val_split, train_count, val_count, classes, image_column, label_column, val_share: see
+            `gmconv_zoo.data.sources.DataOptions`.
     """
 
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -70,15 +69,6 @@ class TrainOptions(FitOptions):
     image_size: int | None = None
     freeze: Sequence[str] = ()
     freeze_backbone: bool = False
-    data_dir: str | Path | None = None
-    train_split: str | None = None
-    val_split: str | None = None
-    train_count: int | None = None
-    val_count: int | None = None
-    classes: str | int | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-    val_share: float = 0.2
     dataset: str | None = None
     skip_bad: bool = False
     memory_gb: float = 2.0
@@ -87,9 +77,8 @@ class TrainOptions(FitOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (known.name for known in fields(self) if get_origin(known.type) is Sequence):
-            if isinstance(value := getattr(self, name), str):
-                raise TypeError(f"{name}={value!r} is a string: pass a list, {name}=[{value!r}].")
+        if isinstance(self.freeze, str):
+            raise TypeError(f"freeze={self.freeze!r} is a string: pass a list, freeze=[{self.freeze!r}].")
 
 
 def train_by_recipe(
@@ -188,7 +177,7 @@ def _train(
     output, accelerator = Path(str(options.output)), options.accelerator or default_accelerator()
     finetuning = options.end_with_best
     images = _open(data, options, accelerator)
-    stream, classes, count = images.train.stream, images.classes, images.train.count
+    stream, classes, count = images.train.stream, images.classes, len(images.train)
     recipe = recipe_of(count)
     options.say(f"{len(classes)} classes, {_counts(images)}")
     set_seed(options.seed)
@@ -238,7 +227,7 @@ def _train(
         if finetuning:
             draw_class_files(output, classes)
         options.say(closing_lines(output, _next_commands(output)))
-    return replace(result, classes=classes, skipped=tuple(loaders.skipped))
+    return result
 
 
 def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> ImageData:
@@ -247,13 +236,12 @@ def _open(data: str | Path, options: TrainOptions, accelerator: Accelerator) -> 
     if prefix in STREAMS and options.end_with_best:
         raise ValueError(f"{data} is a stream: pass it to train_by_recipe (gmconv train) with the recipe finetune.")
     with accelerator.local_main_process_first() if prefix == "torch" else nullcontext():
-        named = [name for name in signature(open_data).parameters if name != "data"]
-        return open_data(data, **{name: getattr(options, name) for name in named})
+        return open_data(data, options, seed=options.seed, output=options.output)
 
 
 def _counts(images: ImageData) -> str:
     if images.train.stream:
-        return f"{images.train.count} training images in {len(images.train.reader.files)} shards"
+        return f"{len(images.train)} training images in {len(images.train.reader.files)} shards"
     made = " (split made here)" if images.split_made else ""
     return f"{len(images.train)} training images and {len(images.val)} validation images{made}"
 

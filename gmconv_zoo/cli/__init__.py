@@ -1,4 +1,8 @@
-"""The command `gmconv`: a module for each command, which imports what it runs only when it runs."""
+"""The command `gmconv`, with a module for each of its commands.
+
+The docstring of a module is the help of its command, `add_options` gives a parser the options, and `main` runs the
+command, for which it imports what it needs only then.
+"""
 
 import argparse
 import sys
@@ -24,16 +28,12 @@ COMMANDS = {
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",
     "report": "write a page about a network: masks, receptive fields, accuracy, mistakes",
-    "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
+    "demo": "finetune, load, fuse and draw a network in two minutes, offline",
 }
 
 
 def main(command: str | None = None) -> None:
-    """Run one of `COMMANDS` with the program's arguments.
-
-    Args:
-        command: name of the command; None to take it from the first argument, as ``gmconv COMMAND`` does.
-    """
+    """Run one of `COMMANDS` with the program's arguments; None for the one that the first argument names."""
     arguments = sys.argv[1:]
     if command is None:
         listed = "\n".join(f"  {name:14}{what}" for name, what in COMMANDS.items())

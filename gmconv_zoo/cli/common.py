@@ -7,19 +7,6 @@ from typing import Any
 
 from ..engine.precision import PRECISIONS
 
-__all__ = [
-    "DEVICE",
-    "DEVICE_OR_CPU",
-    "IMAGES",
-    "MODEL",
-    "PRECISION",
-    "SHORTER_SIDE",
-    "WEIGHTS",
-    "WORKERS",
-    "adder",
-    "picture_paths",
-]
-
 # Settings of `add_argument` for one option each.
 MODEL: dict[str, Any] = {"metavar": "MODEL", "help": "name, folder or Hub repository"}
 IMAGES: dict[str, Any] = {"metavar": "IMAGES", "nargs": "+", "help": "files, folders or patterns"}

@@ -17,7 +17,6 @@ from .common import DEVICE, IMAGES, SHORTER_SIDE, adder, picture_paths
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of detection."""
     add = adder(parser)
     add("model", metavar="MODEL", help="folder or Hub repository")
     add("images", **IMAGES)
@@ -29,7 +28,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Detect as the options say."""
     from ..detection.build import categories_of
     from ..detection.detect import detect, detection_table
     from ..detection.measure import resize_to

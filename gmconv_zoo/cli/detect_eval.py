@@ -17,7 +17,6 @@ from .common import DEVICE_OR_CPU, PRECISION, SHORTER_SIDE, WORKERS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of evaluating a detector."""
     add = adder(parser)
     add("model", metavar="MODEL", nargs="?", help="folder or Hub repository")
     add("data", metavar="DATA", help="folder with annotations and images")
@@ -34,7 +33,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Evaluate as the options say."""
     from ..detection.measure import measure, result_table
     from ..engine.fit import default_accelerator
 

@@ -23,7 +23,6 @@ from .recipe_options import add_model_options, add_recipe_options, add_run_optio
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of training a detector."""
     add = adder(parser)
     names = [preset.name for preset in presets()]
     add("data", metavar="DATA", help="folder with annotations and images")
@@ -48,10 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train as the options say."""
-    with training(args, DetectionRecipe) as options:
+    with training(args, "data", "preset", "no_pretrained", "clip_boxes", recipe=DetectionRecipe) as options:
         from ..detection.train import train
 
-        options |= {name: getattr(args, name) for name in ("weights", "image_size", "workers", "val_every")}
         preset = None if args.preset == "none" else args.preset
         train(args.data, preset=preset, pretrained=not args.no_pretrained, clip=args.clip_boxes, **options)

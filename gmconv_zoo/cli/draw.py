@@ -23,7 +23,6 @@ from .common import MODEL, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of drawing."""
     add = adder(parser)
     add("model", **MODEL)
     add("--images", metavar="IMAGES", nargs="+", default=(), help="images for masks of dynamic layers (default: none)")
@@ -37,7 +36,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Draw as the options say."""
     from ..images.listing import find_images
     from ..visualize.draw_model import draw_model
     from ..visualize.film import draw_film

@@ -15,7 +15,6 @@ from .common import IMAGES, MODEL, WEIGHTS, adder, picture_paths
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of explaining."""
     add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
@@ -29,7 +28,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Explain as the options say."""
     from ..images.listing import find_images
     from ..saving.named import open_model
     from ..saving.targets import check_target

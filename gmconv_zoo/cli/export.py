@@ -17,7 +17,6 @@ from .common import MODEL, WEIGHTS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of export."""
     add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
@@ -32,7 +31,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Export as the options say."""
     from ..saving.named import open_model
     from ..saving.targets import check_target
 

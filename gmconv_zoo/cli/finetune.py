@@ -21,7 +21,6 @@ from .recipe_options import add_classifier_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of finetuning."""
     add = adder(parser)
     add("data", metavar="DATA", help="folder of images, or torch/NAME or hfds/NAME")
     add("--model", default="gmconv_resnet18.from_tv_in1k", help="name, folder or Hub repository")
@@ -33,12 +32,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Finetune as the options say."""
-    with training(args) as options:
+    with training(args, "data", "model", "weights", "no_pretrained") as options:
         from ..classify.train import finetune
         from ..saving.named import with_weights
 
         if args.weights is not None:
             options["model_options"] |= with_weights(args.model, args.weights)
-        options |= {"val_share": args.val_share, "image_size": args.image_size}
         finetune(args.data, args.model, pretrained=not args.no_pretrained, **options)

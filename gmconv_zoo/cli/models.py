@@ -13,13 +13,11 @@ import json
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of listing."""
     parser.add_argument("names", metavar="NAMES", nargs="*", help="names or patterns (default: all networks)")
     parser.add_argument("--json", action="store_true", help="print JSON, with the origin of every accuracy")
 
 
 def main(args: argparse.Namespace) -> None:
-    """List as the options say."""
     from ..hub.listing import listed_models
 
     rows = listed_models(args.names)

@@ -17,7 +17,6 @@ from .common import DEVICE, IMAGES, MODEL, WEIGHTS, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of prediction."""
     add = adder(parser)
     add("model", **MODEL)
     add("--weights", **WEIGHTS)
@@ -31,7 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Predict as the options say."""
     from ..classify.predict import predict, prediction_table, write_predictions_csv, write_predictions_json
     from ..images.listing import find_images
     from ..saving.named import open_model

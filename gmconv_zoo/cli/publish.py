@@ -18,7 +18,6 @@ from .common import adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of publishing."""
     add = adder(parser)
     add("folder", metavar="FOLDER", help="folder with config.json, model.safetensors and results.json")
     add("--repo", required=True, metavar="ORG/NAME", help='repository on the Hub, best named "<model>.<tag>"')
@@ -39,7 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Publish as the options say."""
     from ..hub.measured import choose_measured
     from ..hub.publish import publish, spec_row
     from ..hub.stage import stage

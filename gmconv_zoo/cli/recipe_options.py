@@ -15,19 +15,6 @@ from ..classify.recipes import Recipe
 from ..engine.optim import TrainSettings
 from .common import PRECISION, adder
 
-__all__ = [
-    "add_classifier_options",
-    "add_column_options",
-    "add_field_options",
-    "add_model_options",
-    "add_recipe_options",
-    "add_run_options",
-    "interruptible",
-    "key_value",
-    "recipe_overrides",
-    "training",
-]
-
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Give a parser what every training command has beside its recipe, from resuming to precision."""
@@ -152,8 +139,8 @@ def _or_none(kind: Any) -> Any:
 
 
 @contextmanager
-def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
-    """Wrap a training, which is given the arguments that all commands that train share, from their options."""
+def training(args: argparse.Namespace, *own: str, recipe: type[TrainSettings] = Recipe) -> Iterator[dict[str, Any]]:
+    """Wrap a training, which is given its arguments from the options, except those that the command takes itself."""
     from ..engine.fit import default_accelerator
 
     accelerator = default_accelerator(
@@ -165,12 +152,10 @@ def training(args: argparse.Namespace, recipe: type[TrainSettings] = Recipe) -> 
     for library in ("accelerate", "timm"):  # timm would print the path of its checkpoint and expected missing keys
         logging.getLogger(library).setLevel(logging.WARNING)
     with interruptible(args.output, accelerator.num_processes):
-        names = ["output", "data_dir", "seed", "resume", "overwrite", "save_every", "skip_bad", "memory_gb"]
-        names += ["freeze", "freeze_backbone", "train_split", "val_split", "train_count", "val_count", "classes"]
-        names += ["image_column", "label_column"]
-        shared = {name: getattr(args, name) for name in names if hasattr(args, name)}
-        shared |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
-        yield {**shared, "accelerator": accelerator, "say": accelerator.print}
+        taken = {*own, "precision", "accumulate", "compile", *(field.name for field in fields(recipe))}
+        options = {name: value for name, value in vars(args).items() if name not in taken}
+        options |= {"overrides": recipe_overrides(args, recipe), "model_options": dict(args.model_options)}
+        yield {**options, "accelerator": accelerator, "say": accelerator.print}
     accelerator.end_training()
 
 

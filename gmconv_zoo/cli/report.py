@@ -19,7 +19,6 @@ from .common import DEVICE, adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of a report."""
     add = adder(parser)
     add("model", metavar="MODEL", help="name, folder, checkpoint or Hub repository")
     add("--data", help="folder of images, tar file, torch/NAME or hfds/NAME; for a detector, a folder (default: none)")
@@ -38,7 +37,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Report as the options say."""
     from ..saving.detectors import holds_detector
 
     options = {name: value for name, value in vars(args).items() if value is not None}

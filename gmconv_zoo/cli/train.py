@@ -18,7 +18,6 @@ from .recipe_options import add_classifier_options, training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of training."""
     add = adder(parser)
     add("model", metavar="MODEL", help="a name that timm knows")
     add("data", metavar="DATA", help="folder of images, or torch/NAME, hfds/NAME, wds/NAME or hfids/NAME")
@@ -35,9 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train as the options say."""
-    with training(args) as options:
+    with training(args, "model", "data") as options:
         from ..classify.train import train_by_recipe
 
-        options |= {name: getattr(args, name) for name in ("recipe", "dataset", "val_every", "image_size")}
         train_by_recipe(args.model, args.data, **options)

@@ -25,7 +25,6 @@ from .recipe_options import add_column_options, add_field_options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of validation."""
     add = adder(parser)
     add("data", metavar="DATA", help="folder, tar file, torch/NAME, hfds/NAME, hfids/NAME or wds/NAME")
     add(
@@ -46,7 +45,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Validate as the options say."""
     from ..data.eval_data import open_eval_data
     from ..saving.targets import check_target
     from ..validation.run import REPORT_FILES, run_validation

@@ -12,14 +12,12 @@ import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of verification."""
     parser.add_argument("names", metavar="NAMES", nargs="*", help="names or patterns (default: all weights)")
     parser.add_argument("--cache-dir", metavar="FOLDER", help="cache to check (default: the Hub's and torch.hub's)")
     parser.add_argument("--missing", action="store_true", help="also list weights that are not in the cache")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Verify as the options say."""
     from ..hub import verify
 
     records = verify(args.names or None, cache_dir=args.cache_dir)

@@ -20,13 +20,10 @@ _UNKNOWN_WORDS = 20
 
 
 def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
-    """Return the network's output for each class of a dataset, in the order of the labels.
+    """Return the network's output for each class of a dataset, in the order of the labels; None if labels are outputs.
 
     Classes are matched by name if both sides know names: those that the network was saved with, or WordNet ids for a
     network with ImageNet's 1,000 classes. A folder with only some of the classes is therefore evaluated correctly.
-
-    Returns:
-        One output per class, or None if labels are outputs already.
 
     Raises:
         ValueError: when the network does not know some of the classes, or has another number of classes, or when labels

@@ -129,7 +129,7 @@ def open_named(
         place = data if root is None else f"{data} in {root} (--data-dir)"
         asked = f"split {split!r} (--train-split, --val-split; in validation --split)"
         raise ValueError(f"{place}, {asked}: {error or type(error).__name__}") from error
-    if not shards.count:
+    if not len(shards):
         raise ValueError(
             f"{data}, split {split!r}: the number of images is unknown, so lost images would not be noticed. Pass it "
             "as --train-count and --val-count (in validation as --num-samples). For wds/ it may also be part of the "

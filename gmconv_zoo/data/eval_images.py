@@ -21,13 +21,10 @@ BAD_LABEL = -1
 
 @dataclass(eq=False)
 class _Prepared:
-    """What images and streams share.
+    """What images and streams share: the source, and a transform from a Pillow image to a (C, H, W) tensor.
 
-    Attributes:
-        source: gives images.
-        transform: PIL image to (C, H, W) tensor.
-        shape: (C, H, W) of what stands for an image that cannot be read.
-        outputs: (classes,) output of each class of the source; None where labels are outputs already.
+    An image that cannot be read is replaced by zeros of that shape. The outputs are those of the source's classes, see
+    `class_outputs`.
     """
 
     source: ImageSource

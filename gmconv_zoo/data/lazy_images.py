@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ with needs_extra("train"):
     from tqdm import tqdm
 
 __all__ = ["LazyImages", "find_unreadable", "loader_processes", "reading_loader"]
+
+# Images that a loader process checks at once
+_CHECKED = 32
 
 
 class LazyImages(Dataset[tuple[Tensor, int]]):
@@ -70,32 +74,25 @@ def find_unreadable(source: ImageSource) -> dict[int, str]:
     """Return name and reason, by index, of the images that cannot be read; the run's processes share the reading."""
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
-    images = _Messages(source, range(rank, len(source.labels), processes))
-    loader = reading_loader(images, 32, seed=0, collate_fn=list)
+    indices: Any = range(rank, len(source), processes)
+    loader = reading_loader(indices, _CHECKED, seed=0, collate_fn=partial(_messages, source))
     found: dict[int, str] = {}
     shown = sys.stderr.isatty() and rank == 0
-    with tqdm(total=len(images), desc="reading every image", unit="image", delay=2, disable=not shown) as bar:
-        for pairs in loader:
-            found |= {index: message for index, message in pairs if message}
-            bar.update(len(pairs))
+    bar = {"desc": "reading every image", "unit": "image", "unit_scale": _CHECKED, "delay": 2, "disable": not shown}
+    for messages in tqdm(loader, **bar):
+        found |= messages
     parts: list[Any] = [found] * processes
     if together:
         dist.all_gather_object(parts, found)
     return dict(sorted((index, message) for part in parts for index, message in part.items()))
 
 
-class _Messages(Dataset[tuple[int, str]]):
-    """Index of each image, and why it cannot be read; empty where it can be."""
-
-    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
-        self.source, self.indices = source, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> tuple[int, str]:
+def _messages(source: ImageSource, indices: Sequence[int]) -> dict[int, str]:
+    """Return why images cannot be read, by index, of those that cannot be."""
+    found = {}
+    for index in indices:
         try:
-            self.source.read(self.indices[place])
+            source.read(index)
         except UnreadableImageError as error:
-            return self.indices[place], str(error)
-        return self.indices[place], ""
+            found[index] = str(error)
+    return found

@@ -14,7 +14,10 @@ from ..images.listing import refuse_inside
 from ..wording import listed
 from .eval_data import STREAMS, name_prefix, open_named
 
-__all__ = ["ImageData", "open_data"]
+__all__ = ["DataOptions", "ImageData", "open_data"]
+
+# Classes, training images, validation images if there are any, and the name of the validation set in records
+_Opened = tuple[tuple[str, ...], ImageSource, ImageSource | None, str]
 
 
 @dataclass(frozen=True)
@@ -31,26 +34,11 @@ class ImageData:
     split_made: bool = False
 
 
-def open_data(
-    data: str | Path,
-    *,
-    data_dir: str | Path | None = None,
-    train_split: str | None = None,
-    val_split: str | None = None,
-    train_count: int | None = None,
-    val_count: int | None = None,
-    classes: str | int | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    val_share: float = 0.2,
-    seed: int = 0,
-    output: str | Path | None = None,
-) -> ImageData:
-    """Open the training and validation images of a dataset; those of a stream are read when an epoch begins.
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How the training and validation images of a dataset are found.
 
-    Args:
-        data: a folder as in `read_folder`; a dataset that timm names, such as "torch/cifar10" or "hfds/NAME"; or a
-            stream, "wds/NAME" or "hfids/NAME".
+    Attributes:
         data_dir: folder in which a named dataset is stored or to which it is downloaded; also the address of shards.
         train_split, val_split: splits of a Hugging Face dataset or a stream. Of "hfds/NAME", slices such as
             "train[:90%]" are allowed; of "wds/NAME", timm's pattern of shards, "name-{00..09}.tar|COUNT". By default
@@ -61,48 +49,79 @@ def open_data(
             if the dataset names its classes ("hfids/NAME").
         image_column, label_column: image and label column of a Hugging Face dataset; None to find them by their
             features.
-        val_share, seed: share and seed of the validation set, if the dataset has none.
+        val_share: share of the validation set, if the dataset has none.
+    """
+
+    data_dir: str | Path | None = None
+    train_split: str | None = None
+    val_split: str | None = None
+    train_count: int | None = None
+    val_count: int | None = None
+    classes: str | int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    val_share: float = 0.2
+
+
+def open_data(
+    data: str | Path, options: DataOptions | None = None, *, seed: int = 0, output: str | Path | None = None
+) -> ImageData:
+    """Open the training and validation images of a dataset; those of a stream are read when an epoch begins.
+
+    Args:
+        data: a folder as in `read_folder`; a dataset that timm names, such as "torch/cifar10" or "hfds/NAME"; or a
+            stream, "wds/NAME" or "hfids/NAME".
+        options: how the images are found; None for the defaults.
+        seed: seed of the validation set, if the dataset has none.
         output: folder that will be written; it must be outside of a folder of images.
 
     Raises:
         ValueError: when a package, the dataset, its classes, its splits or a stream's number of images are missing,
             labels are not classes, or the output is inside the dataset's folder.
     """
-    prefix, (_, _, name) = name_prefix(data), str(data).partition("/")
-    if prefix not in STREAMS and (train_count or val_count or classes):
+    options, prefix = options or DataOptions(), name_prefix(data)
+    if prefix not in STREAMS and (options.train_count or options.val_count or options.classes):
         raise ValueError(f"{data} is not a stream: leave out --train-count, --val-count and --classes.")
     if prefix in ("", "torch"):
-        if train_split or val_split:
+        if options.train_split or options.val_split:
             raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
-        refuse_columns(data, image_column, label_column)
-    if not prefix:
-        known, files, val_files = read_folder(data, output=output)
-        train = ImageSource(str(data), files, list(known))
-        val = None if val_files is None else replace(train, reader=val_files)
-        description = f"validation part of {Path(data).resolve().name}"
-    else:
-        if prefix in ("hfds", "hfids") and Path(name).is_dir():
-            refuse_inside(output, name)
-        train_split, given = train_split or "train", None if classes is None else _given_classes(classes)
-        opening: dict[str, Any] = {"root": data_dir, "columns": (image_column, label_column), "download": True}
-        train = open_named(str(data), split=train_split, num_samples=train_count, classes=given, **opening)
-        known = _stream_classes(train, given) if train.stream else _names(train)
-        _check_labels(train, train_split, len(known))
-        if val_split is None and prefix in ("hfds", "hfids"):
-            val_split = held_out_split(name, train_split=train_split, cache=data_dir)
-            if val_split is None and train.stream:
-                raise ValueError(f"{data} has no split for validation besides {train_split!r}: pass one (--val-split).")
-        else:
-            val_split = val_split or "validation"
-        val, description = None, f"validation part of {name} {train_split}"
-        if val_split is not None:
-            val = open_named(str(data), split=val_split, num_samples=val_count, classes=known, **opening)
-            _check_labels(val, val_split, len(known))
-            description = f"{name} {val_split.partition('|')[0]}"
+        refuse_columns(data, options.image_column, options.label_column)
+    opened = _open_splits(str(data), prefix, options, output) if prefix else _open_folder(Path(data), output)
+    classes, train, val, description = opened
     if val is not None:
-        return ImageData(known, train, val, description)
-    train, val = map(train.part, _split_indices(train.labels, known, share=val_share, seed=seed))
-    return ImageData(known, train, val, description, split_made=True)
+        return ImageData(classes, train, val, description)
+    train, val = map(train.part, _split_indices(train.labels, classes, share=options.val_share, seed=seed))
+    return ImageData(classes, train, val, description, split_made=True)
+
+
+def _open_folder(folder: Path, output: str | Path | None) -> _Opened:
+    classes, files, val_files = read_folder(folder, output=output)
+    train = ImageSource(str(folder), files, list(classes))
+    val = None if val_files is None else replace(train, reader=val_files)
+    return classes, train, val, f"validation part of {folder.resolve().name}"
+
+
+def _open_splits(data: str, prefix: str, options: DataOptions, output: str | Path | None) -> _Opened:
+    """Open a dataset or a stream that timm names."""
+    name, on_hub = data.partition("/")[2], prefix in ("hfds", "hfids")
+    if on_hub and Path(name).is_dir():
+        refuse_inside(output, name)
+    train_split, val_split = options.train_split or "train", options.val_split
+    given = None if options.classes is None else _given_classes(options.classes)
+    columns = options.image_column, options.label_column
+    opening: dict[str, Any] = {"root": options.data_dir, "columns": columns, "download": True}
+    train = open_named(data, split=train_split, num_samples=options.train_count, classes=given, **opening)
+    classes = _stream_classes(train, given) if train.stream else _names(train)
+    _check_labels(train, train_split, len(classes))
+    if val_split is None:
+        val_split = held_out_split(name, train_split=train_split, cache=options.data_dir) if on_hub else "validation"
+    if val_split is None and train.stream:
+        raise ValueError(f"{data} has no split for validation besides {train_split!r}: pass one (--val-split).")
+    if val_split is None:
+        return classes, train, None, f"validation part of {name} {train_split}"
+    val = open_named(data, split=val_split, num_samples=options.val_count, classes=classes, **opening)
+    _check_labels(val, val_split, len(classes))
+    return classes, train, val, f"{name} {val_split.partition('|')[0]}"
 
 
 def _split_indices(

@@ -22,12 +22,7 @@ _TEST = ("test", "testing")
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Image files and, for each, the index of its class: a reader of `ImageSource`.
-
-    Attributes:
-        paths, labels: of every image.
-        root: folder that holds them, at any depth.
-    """
+    """Image files below a root and, for each, the index of its class: a reader of `ImageSource`."""
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...]
@@ -64,19 +59,14 @@ def read_folder(
 ) -> tuple[tuple[str, ...], LabelledFiles, LabelledFiles | None]:
     """Find the classes and images to train on and to validate with.
 
-    Args:
-        root: holds one folder per class, in which images may be at any depth, or folders of splits that do.
-            Folders are splits only if all that hold images have names of splits: train, training; val, valid,
-            validation, dev, eval, evaluation; test, testing, in any case of letters. See `list_images` for which
-            files count.
-        output: folder that will be written; it must be outside of the root.
+    The root holds one folder per class, in which images may be at any depth, or folders of splits that do. Folders are
+    splits only if all that hold images have names of splits: train, training; val, valid, validation, dev, eval,
+    evaluation; test, testing, in any case of letters. The root and the output are as in `list_images`.
 
     Returns:
         The classes in natural order ("2" before "10"), the files to train on, and those to validate with; None for the
-        latter if the folder has no split for it.
-
-    Raises:
-        ValueError: when the folder cannot be used as it is; the message names the classes, splits or files to change.
+        latter if the folder has no split for it. ValueError, naming classes, splits or files to change, for a folder
+        that cannot be used as it is.
     """
     root = Path(root)
     parts = _parts(root, output=output)
@@ -102,12 +92,10 @@ def read_folder(
 def read_split(
     root: str | Path, split: str, *, output: str | Path | None = None
 ) -> tuple[tuple[str, ...], LabelledFiles]:
-    """Find the classes and images of one split, by the rules of `read_folder`.
+    """Find the classes and images of one split, by the rules of `read_folder`, although a single class is allowed.
 
-    Args:
-        root, output: as in `read_folder`, although a single class is allowed. If the root holds classes instead of
-            splits, all images are read.
-        split: name of the split or another name for it; "validation" also means "test" if there is no other split.
+    The split may be named in any way; "validation" also means "test" if there is no other split. If the root holds
+    classes instead of splits, all images are read.
 
     Returns:
         The classes in natural order, and the files below the folder that holds the class folders.

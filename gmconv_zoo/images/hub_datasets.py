@@ -79,15 +79,9 @@ def _kind(feature: Any) -> str:
 class HubReader:
     """A split of a Hugging Face dataset, which is named as on the Hub, or by its folder.
 
-    Text labels refer to the classes, or without them to the different texts in sorted order.
-
-    Attributes:
-        labels: one label per image.
-        class_names: class names that the labels index; None if labels are numbers without names.
-        sorted: whether the labels are text, whose order as classes is that of the alphabet.
-
-    Raises:
-        ValueError: when a column is not found, labels are missing, or a text label is not one of the classes.
+    It has a label per image. Text labels refer to the classes, or without them to the different texts in sorted order;
+    `sorted` is then True. `class_names` is None if labels are numbers without names. ValueError when a column is not
+    found, labels are missing, or a text label is not one of the classes.
     """
 
     def __init__(

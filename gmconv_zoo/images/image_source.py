@@ -27,6 +27,7 @@ class ImageSource:
             names match. The order of a folder's classes is only alphabetical.
         stream: whether images come in sequence and without names.
         mode: mode of Pillow in which `read` returns images, see `to_mode`.
+        indices: places in the reader of the images that are used; None for all.
     """
 
     name: str
@@ -35,32 +36,35 @@ class ImageSource:
     ordered: bool = False
     stream: bool = False
     mode: str = "RGB"
+    indices: Sequence[int] | None = None
 
     def __len__(self) -> int:
-        return len(self.reader)
+        """Return the number of images; of a stream, as many as are announced."""
+        return len(self._places)
 
     @property
-    def count(self) -> int:
-        """Return the number of images, also of a stream."""
-        return self.reader.count if self.stream else len(self)
+    def _places(self) -> Sequence[int]:
+        return range(len(self.reader)) if self.indices is None else self.indices
 
     @cached_property
     def labels(self) -> Sequence[int]:
         """Return the labels of all images, in order."""
-        return [int(label) for label in self.reader.labels]
+        labels = self.reader.labels
+        return [int(labels[place]) for place in self._places]
 
     @property
     def names(self) -> Sequence[str]:
         """Return the paths of the images, relative to the dataset's folder; empty for a dataset without a folder."""
-        return getattr(self.reader, "names", ())
+        names = getattr(self.reader, "names", ())
+        return [names[place] for place in self._places] if names else []
 
     def part(self, indices: Sequence[int]) -> "ImageSource":
         """Return a source of some of these images."""
-        return replace(self, reader=_Part(self.reader, indices))
+        return replace(self, indices=[self._places[index] for index in indices])
 
     def image_name(self, index: int) -> str:
         """Return the name of an image for messages."""
-        return str(self.reader.filename(index))
+        return str(self.reader.filename(self._places[index]))
 
     def read(self, index: int) -> tuple[Image.Image, Any]:
         """Return an image in the source's mode, and its label.
@@ -69,7 +73,7 @@ class ImageSource:
             UnreadableImageError: when the image cannot be read; the message names it.
         """
         try:
-            file, label = self.reader[index]
+            file, label = self.reader[self._places[index]]
             return read_image(file, self.mode), label
         except UnreadableImageError as error:
             raise UnreadableImageError(f"{self.image_name(index)} ({error})") from error
@@ -98,29 +102,3 @@ class TorchReader:
     def filename(self, index: int) -> str:
         samples = getattr(self.dataset, "samples", None)
         return str(samples[index][0]) if samples else f"image {index} of {type(self.dataset).__name__}"
-
-
-class _Part:
-    """Some images of a reader."""
-
-    def __init__(self, reader: Any, indices: Sequence[int]) -> None:
-        self.reader, self.indices = reader, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.reader[self.indices[index]]
-
-    @property
-    def labels(self) -> list[int]:
-        labels = self.reader.labels
-        return [labels[index] for index in self.indices]
-
-    @property
-    def names(self) -> list[str]:
-        names = getattr(self.reader, "names", ())
-        return [names[index] for index in self.indices] if names else []
-
-    def filename(self, index: int) -> str:
-        return self.reader.filename(self.indices[index])

@@ -52,10 +52,7 @@ def read_class_names(path: str | Path) -> list[str]:
 
     A name may be in double quotes. Text after a tab is ignored, and so is the text after a WordNet id, as in
     "n01440764 tench". If every name has a number, as in "0,cat" or "cat 0", and the numbers are 0 to N - 1, the numbers
-    give the order.
-
-    Raises:
-        ValueError: when the file does not exist, is not text, is empty or names a class twice.
+    give the order. ValueError when the file does not exist, is not text, is empty or names a class twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -79,13 +76,10 @@ def read_class_names(path: str | Path) -> list[str]:
 
 
 def read_labels(path: str | Path, files: Sequence[Path]) -> tuple[list[int], list[str] | None]:
-    """Read the label of every image file, in the order of the files, which are sorted by name.
+    """Return the label of every image file, in the order of the files, which are sorted by name.
 
-    Returns:
-        One label per file, and the class names that the labels index; None if the labels are outputs of the network.
-
-    Raises:
-        ValueError: when files and labels do not match, or the kind of the label file is not known.
+    The class names that the labels index come second; None if the labels are outputs of the network. ValueError when
+    files and labels do not match, or the kind of the label file is not known.
     """
     path = Path(path)
     if not path.is_file():

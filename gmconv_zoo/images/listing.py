@@ -38,25 +38,19 @@ def is_image_name(name: str, endings: frozenset[str]) -> bool:
 
 
 def list_images(root: str | Path, *, output: str | Path | None = None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Find every image below a folder.
+    """Return every image below a folder, and the folders that may hold some, empty ones included, each in sorted order.
 
     Images are the files with an ending that Pillow reads, in any case of letters. Names with a leading dot are
-    skipped. Symbolic links are followed, but every file is listed once: under its own name if it is stored below the
-    root, otherwise under the first link to it. Links to a folder that contains them are skipped. One log line counts
-    and names the files that are left out, with the reasons. A broken link is listed as an image that cannot be read.
-
-    Args:
-        root: an existing folder; its own name may begin with a dot.
-        output: folder that will be written; ValueError if it is inside one of the folders that are searched.
-
-    Returns:
-        The images, sorted by the parts of their paths, and the folders that may hold some, empty ones included.
+    skipped, except that of the folder itself. Symbolic links are followed, but every file is listed once: under its own
+    name if it is stored below the root, otherwise under the first link to it. Links to a folder that contains them are
+    skipped. One log line counts and names the files that are left out, with the reasons. A broken link is listed as an
+    image that cannot be read. ValueError if the output, a folder that will be written, is inside one of the folders.
     """
     walk = _Walk(Path(root), os.path.realpath(root), image_endings())
     walk.run()
     walk.log()
     refuse_inside(output, root, walk.seen)
-    return _sorted(walk.images), _sorted(walk.folders)
+    return _sorted(walk.images), _sorted(walk.folders[1:])
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
@@ -67,8 +61,7 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
             "photos/*.jpg" or "photos/**/*.png". A pattern matches only files with the ending of an image; at least one.
 
     Returns:
-        Files in the order of the patterns. The files of one pattern are sorted, and each file is listed once, even if
-        links lead to it.
+        Files in the order of the patterns, those of one pattern sorted, each once, even if links lead to it.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
@@ -104,22 +97,27 @@ class _Walk:
     folders: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    linked_folders: deque[tuple[str, str]] = field(default_factory=deque)
     linked_files: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self) -> None:
-        self._descend(str(self.root), self.real_root)
-        while self.linked_folders:
-            path, real = self.linked_folders.popleft()
-            if self._is_new(path, real):
-                self._descend(path, real)
-        linked = set()
+        waiting = deque([(str(self.root), self.real_root)])
+        while waiting:
+            path, real = waiting.popleft()
+            if real in self.seen:
+                self._leave_out(_SAME, path)
+                continue
+            self.seen.add(real)
+            self.folders.append(path)
+            inner, linked = self._open(path, real)
+            waiting.extendleft(reversed(inner))
+            waiting.extend(linked)
+        found = set()
         for path, real in self.linked_files:
             folder, name = os.path.split(real)
-            if real in linked or (folder in self.seen and is_image_name(name, self.endings) and os.path.isfile(real)):
+            if real in found or (folder in self.seen and is_image_name(name, self.endings) and os.path.isfile(real)):
                 self._leave_out(_SAME, path)
             else:
-                linked.add(real)
+                found.add(real)
                 self.images.append(path)
 
     def log(self) -> None:
@@ -129,23 +127,31 @@ class _Walk:
             level = logging.INFO if set(self.left_out) == {_HIDDEN} else logging.WARNING
             _logger.log(level, "%s: left out %s", self.root, reasons)
 
-    def _descend(self, path: str, real: str) -> None:
-        waiting = [(path, real)]
-        while waiting:
-            path, real = waiting.pop()
-            self.seen.add(real)
-            inner = []
-            for entry in self._entries(path):
-                place = os.path.join(real, entry.name)
-                if entry.name.startswith("."):
-                    self._leave_out(_HIDDEN, entry.path)
-                elif entry.is_symlink():
-                    self._link(entry.path, os.path.realpath(place), real)
-                elif entry.is_dir():
-                    inner += [(entry.path, place)] if self._is_new(entry.path, place) else []
-                elif self._is_image(entry.path, regular=entry.is_file()):
-                    self.images.append(entry.path)
-            waiting += reversed(inner)
+    def _open(self, path: str, real: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Keep the files of a folder, and return path and real path of its own folders and of the linked ones."""
+        inner, linked = [], []
+        for entry in self._entries(path):
+            place = os.path.join(real, entry.name)
+            is_link = entry.is_symlink()
+            target = os.path.realpath(place) if is_link else place
+            is_folder = os.path.isdir(target) if is_link else entry.is_dir()
+            if entry.name.startswith("."):
+                self._leave_out(_HIDDEN, entry.path)
+            elif is_folder and not is_link:
+                inner.append((entry.path, place))
+            elif is_folder and any(Path(holder).is_relative_to(target) for holder in (real, self.real_root)):
+                self._leave_out(_LOOP, entry.path)
+            elif is_folder:
+                linked.append((entry.path, target))
+            elif not is_image_name(entry.name, self.endings):
+                self._leave_out(_ENDING, entry.path)
+            elif is_link and (os.path.isfile(target) or not os.path.exists(target)):
+                self.linked_files.append((entry.path, target))
+            elif entry.is_file():
+                self.images.append(entry.path)
+            else:
+                self._leave_out(_SPECIAL, entry.path)
+        return inner, linked
 
     def _entries(self, path: str) -> Iterator[os.DirEntry[str]]:
         try:
@@ -155,28 +161,6 @@ class _Walk:
             if path == str(self.root):
                 raise
             self._leave_out(f"the folder cannot be opened, {error.strerror}", path)
-
-    def _is_new(self, path: str, real: str) -> bool:
-        if real in self.seen:
-            self._leave_out(_SAME, path)
-            return False
-        self.folders.append(path)
-        return True
-
-    def _link(self, path: str, real: str, folder: str) -> None:
-        if not os.path.isdir(real):
-            if self._is_image(path, regular=os.path.isfile(real) or not os.path.exists(real)):
-                self.linked_files.append((path, real))
-        elif any(f"{place}{os.sep}".startswith(f"{real.rstrip(os.sep)}{os.sep}") for place in (folder, self.real_root)):
-            self._leave_out(_LOOP, path)
-        else:
-            self.linked_folders.append((path, real))
-
-    def _is_image(self, path: str, *, regular: bool) -> bool:
-        named = is_image_name(os.path.basename(path), self.endings)
-        if not (named and regular):
-            self._leave_out(_SPECIAL if named else _ENDING, path)
-        return named and regular
 
     def _leave_out(self, why: str, path: str) -> None:
         self.left_out.setdefault(why, []).append(os.path.relpath(path, self.root))

@@ -33,10 +33,9 @@ def unreadable(error: Exception) -> UnreadableImageError:
 
 @contextmanager
 def naming_unreadable(remedy: str) -> Iterator[None]:
-    """Wrap a training, whose loaders' processes add their traceback to the error of an image.
+    """Wrap a training, whose loaders' processes add their traceback to the error of an image, to say it in one line.
 
-    An `UnreadableImageError` or other `ValueError` is raised again in one line, the first with the sentence `remedy`,
-    which says what the user can do about the image.
+    The remedy is a sentence that says what the user can do about an image that cannot be read.
     """
     try:
         yield
@@ -61,17 +60,12 @@ def mode_for(channels: int) -> str:
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image to another mode of Pillow's.
+    """Return an image in another mode of Pillow's ("L", "RGB" or "RGBA"), with the same metadata.
 
     For 16-bit images the upper 8 bits are taken, because Pillow's own conversion makes everything above 255 white:
     for all modes "I;16", and for 16-bit PGM files, which Pillow opens in mode "I". Other images in that mode have 32
     bits, which do not say what white is: it is 255 if no value is above it, and otherwise the largest value of 16 bits.
-
-    Returns:
-        A new image in that mode ("L", "RGB" or "RGBA"), with the same metadata.
-
-    Raises:
-        ValueError: for an image of floating-point numbers, whose value for white is unknown.
+    ValueError for an image of floating-point numbers, whose value for white is unknown.
     """
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits a channel")
@@ -84,14 +78,9 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def read_image(file: str | Path | IO[Any] | Image.Image | None, mode: str) -> Image.Image:
-    """Decode an image and turn it upright, as its EXIF orientation says.
+    """Return an image in a mode of Pillow's ("L", "RGB" or "RGBA"), turned upright as its EXIF data say.
 
-    Args:
-        file: a path, an open file, or a decoded image; None for an image that is missing in a dataset.
-        mode: "L", "RGB" or "RGBA", see `to_mode`.
-
-    Returns:
-        The image in that mode, without EXIF data.
+    The file is a path, an open file, or a decoded image; None for an image that is missing in a dataset.
 
     Raises:
         UnreadableImageError: when it cannot be decoded, whatever Pillow raises, or is too thin to be resized.

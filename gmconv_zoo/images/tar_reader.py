@@ -15,11 +15,9 @@ __all__ = ["TarReader"]
 
 
 class TarReader:
-    """Images in a tar file, read from their places in it.
+    """Images in a tar file, read from their places in it, with one label per image.
 
-    Attributes:
-        classes: names of the folders that directly hold the images, in natural order ("2" before "10").
-        labels: one label per image.
+    The classes are the names of the folders that directly hold the images, in natural order ("2" before "10").
 
     Raises:
         ValueError: when the file is cut off or not a tar file, or has no images, or images without a folder.

@@ -64,10 +64,9 @@ def loader_part() -> tuple[int, int]:
 def stream_images(
     shards: Shards, mode: str = "RGB", *, part: tuple[int, int] | None = None, seed: int | None = None
 ) -> Iterator[tuple[Image.Image, int] | UnreadableImageError]:
-    """Read some of the shards once.
+    """Read some of the shards once, in a mode of Pillow's, see `to_mode`.
 
     Args:
-        shards, mode: the files, and the mode of Pillow in which images are returned, see `to_mode`.
         part: number of this reader, counted from 0, and number of readers that share the shards; None for the
             processes of a torch loader.
         seed: seed of the order of shards and images, the same for all readers; None for the stored order.

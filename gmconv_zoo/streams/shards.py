@@ -43,6 +43,9 @@ class Shards:
     class_names: list[str] | None
     files: Sequence[Callable[[], Iterator[Sample | UnreadableImageError]]]
 
+    def __len__(self) -> int:
+        return self.count
+
 
 def tar_shards(data: str, root: str | Path | None, split: str, count: int | None) -> Shards:
     """Find the shards of "wds/NAME" in a folder or at an address; the split may be timm's "name-{00..09}.tar|COUNT"."""

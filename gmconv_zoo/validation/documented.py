@@ -30,7 +30,7 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Comparison:
-    """A documented top-1 or top-5 accuracy, who documents it, and what was measured, in percent.
+    """A documented top-1 or top-5 accuracy and what was measured, in percent.
 
     `measured` and its 95 % interval are None for a model that failed; `problem` is empty where both agree.
     """
@@ -38,7 +38,6 @@ class Comparison:
     model: str
     metric: Literal["top1", "top5"]
     documented: float
-    origin: str
     measured: float | None
     interval: tuple[float, float] | None
     problem: str = ""
@@ -103,9 +102,9 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
     if settings.weights is not None:
         raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")
-    if source.count != _IMAGENET_IMAGES:
+    if len(source) != _IMAGENET_IMAGES:
         raise ValueError(
-            f"{source.name} has {source.count:,} images; the full ImageNet-1k validation set has {_IMAGENET_IMAGES:,}."
+            f"{source.name} has {len(source):,} images; the full ImageNet-1k validation set has {_IMAGENET_IMAGES:,}."
         )
     return check_imagenet_classes(source)
 
@@ -134,7 +133,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
 def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) -> Comparison:
     documented: float = getattr(metric, name)
     if row.score is None:
-        return Comparison(row.model, name, documented, metric.origin, None, None, row.error)
+        return Comparison(row.model, name, documented, None, None, row.error)
     correct, count = getattr(row.score, name), row.score.count
     measured = 100 * correct / count
     off = round(measured - documented, 6)
@@ -142,4 +141,4 @@ def _compare(row: ValidationRow, metric: Metric, name: Literal["top1", "top5"]) 
     if count != _IMAGENET_IMAGES:
         problem = f"{count:,} images instead of {_IMAGENET_IMAGES:,}"
     interval = wilson_interval(correct, count)
-    return Comparison(row.model, name, documented, metric.origin, measured, interval, problem)
+    return Comparison(row.model, name, documented, measured, interval, problem)

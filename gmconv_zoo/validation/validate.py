@@ -101,11 +101,11 @@ def validate_one(
         answers, batch_size = _answers(name, model, images, settings, accelerator)
         score, bad = answers.score, answers.bad
         seconds = time.perf_counter() - started
-        left_out = source.count - score.count if source.stream else len(bad)
+        left_out = len(source) - score.count if source.stream else len(bad)
         if left_out < 0:
-            raise ValueError(f"{source.name}: {score.count} images came, but {source.count} were announced.")
+            raise ValueError(f"{source.name}: {score.count} images came, but {len(source)} were announced.")
         if left_out and not settings.skip_bad:
-            raise ValueError(f"{source.name}: {score.count} images of {source.count} came; is a shard cut short?")
+            raise ValueError(f"{source.name}: {score.count} images of {len(source)} came; is a shard cut short?")
     except (BadImagesError, LoaderError):
         raise
     except Exception as error:  # whatever it is, the other models are still to be evaluated

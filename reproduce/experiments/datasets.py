@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from gmconv_zoo.data.sources import ImageData, open_data
+from gmconv_zoo.data.sources import DataOptions, ImageData, open_data
 
 from .arms import DATASETS
 
@@ -26,11 +26,11 @@ def experiment_data(label: str, images: int | None, data_dir: Path, output: Path
     folder = data_dir / dataset.name
     place = str(folder) if folder.is_dir() else f"torch/{dataset.name}"
     if images is None:
-        _check(open_data(place, data_dir=data_dir), label, dataset.train, place)
+        _check(open_data(place, DataOptions(data_dir=data_dir)), label, dataset.train, place)
         return place
     subset = output / "data" / f"{dataset.name}_{images}"
     if not subset.is_dir():
-        whole = open_data(place, data_dir=data_dir)
+        whole = open_data(place, DataOptions(data_dir=data_dir))
         _check(whole, label, dataset.train, place)
         write_folder(subset, _first_images(whole, images // dataset.classes))
     _check(open_data(subset), label, images, str(subset))

@@ -6,19 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
 from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
+from gmconv_zoo.data.tensors import TensorImages
 from tests.images.image_folders import make_folder, make_splits
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Nine images to train on and three for validation."""
-    return open_data(make_folder(tmp_path_factory.mktemp("loading") / "images", 12), val_share=0.25)
+    return open_data(make_folder(tmp_path_factory.mktemp("loading") / "images", 12), DataOptions(val_share=0.25))
 
 
 def network(channels=3, norm=True):
@@ -74,7 +76,52 @@ def test_split_without_a_readable_image_is_named(tmp_path, split, what):
         make_loaders(network(), data, FINETUNE, skip_bad=True)
 
 
+def test_images_that_do_not_fit_on_a_device_stay_on_the_host(images, monkeypatch, caplog):
+    moves = []
+
+    def full(self, device):
+        moves.append((len(self), device))
+        if device != "cpu" and len(self) < 9:  # the second set
+            raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(TensorImages, "to", full)
+    accelerator = SimpleNamespace(gradient_accumulation_steps=1, num_processes=1, device="cuda")
+    make_loaders(network(), images, FINETUNE.override(crop_scale=1.0), accelerator=accelerator)
+    assert moves == [(9, "cuda"), (3, "cuda"), (9, "cpu"), (3, "cpu")]
+    assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text
+
+
 def test_class_that_a_split_lacks_is_not_said_to_be_skipped(images):
     data = replace(images, classes=(*images.classes, "zebra"))
     with pytest.raises(ValueError, match=r"the classes zebra have no readable .*: choose .* \(--train-split\)"):
         make_loaders(network(), data, FINETUNE)
+
+
+def test_images_read_at_every_use_are_augmented_by_seed_epoch_and_index(images):
+    sets = [make_loaders(network(), images, FINETUNE, seed=s).train.dataset for s in (5, 5, 6)]
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = sets[0][12][0]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    assert torch.equal(sets[1][12][0], first)
+    assert not torch.equal(sets[1][12 - len(sets[1])][0], first)
+    assert not torch.equal(sets[2][12][0], first)
+
+
+def test_images_read_at_every_use_are_crops_of_the_padded_image(images):
+    plain = FINETUNE.override(crop_scale=1.0, flip=False)
+    whole, padded = (
+        make_loaders(network(), images, plain.override(crop_padding=padding), memory_gb=0.0).train.dataset
+        for padding in (0, 4)
+    )  # fmt: skip
+    black = whole.transform(Image.new("RGB", (8, 8)))[:, :1, :1]
+    assert torch.equal(whole[0][0], whole[len(whole)][0])
+    moved = 0
+    for epoch in range(4):
+        image, around = padded[epoch * len(padded)][0], torch.nn.functional.pad(whole[0][0] - black, [4] * 4) + black
+        crops = {(y, x): around[:, y : y + 8, x : x + 8] for y in range(9) for x in range(9)}
+        places = [place for place, crop in crops.items() if torch.allclose(crop, image, atol=1e-5)]
+        assert len(places) == 1
+        moved += places != [(4, 4)]
+    assert moved

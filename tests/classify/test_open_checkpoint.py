@@ -89,7 +89,7 @@ def test_command_counts_with_the_checkpoints_of_a_run_that_has_not_ended(trained
     assert {row["count"] for row in rows} == {"6"}
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_what_is_no_checkpoint_of_a_classifier_is_refused(tmp_path):
     save_file(timm.create_model("stdconv_cifar_resnet20").state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match=r"weights\.safetensors is not a checkpoint .* pass the folder of its network"):
         open_checkpoint(tmp_path / "weights.safetensors")
@@ -98,9 +98,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no config\.json in it or in a folder of it, and no checkpoint"):
         find_models(str(tmp_path / "empty"))
-
-
-def test_checkpoint_of_a_detector_is_refused_as_one(tmp_path):
     write_state(tmp_path / "last.safetensors", {"identity": {"detector": {}}, "model": {}, "ema": None})
     with pytest.raises(ValueError, match=r"is a checkpoint of a detector.*gmconv detect-train --resume continues"):
         open_checkpoint(tmp_path / "last.safetensors")

@@ -70,13 +70,15 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["dataset"] == "fake validation"
 
 
+OPTIONS = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, "progress": False}
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
     """A run of one epoch of two, and the folder of its images."""
     root = tmp_path_factory.mktemp("run")
     make_splits(root / "images")
-    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}}
-    train_by_recipe(NET, root / "images", output=root / "out", progress=False, **options)
+    train_by_recipe(NET, root / "images", output=root / "out", **OPTIONS)
     return root
 
 
@@ -92,30 +94,24 @@ def interrupted(tmp_path_factory):
 )
 def test_a_run_goes_on_with_its_own_images_and_options_only(interrupted, changed, message):
     make_splits(interrupted / "other", classes=("a", "b", "d"))
-    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, **changed}
+    options = {**OPTIONS, **changed}
     images = interrupted / options.pop("images", "images")
     before = (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes()
     with pytest.raises(ValueError, match=f"is from another run: .*({message})"):
-        train_by_recipe(NET, images, output=interrupted / "out", resume=True, progress=False, **options)
+        train_by_recipe(NET, images, output=interrupted / "out", resume=True, **options)
     assert (interrupted / "out" / "checkpoints" / "last.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("change", ["added", "another file", "another label"])
-def test_another_validation_set_is_refused_on_resuming(interrupted, tmp_path, change):
+def test_another_validation_set_is_refused_on_resuming_and_the_same_one_elsewhere_is_not(interrupted, tmp_path):
     shutil.copytree(interrupted / "images", tmp_path / "images")
     shutil.copytree(interrupted / "out", tmp_path / "out")
-    cat = tmp_path / "images" / "val" / "cat"
-    first = cat / "0.png"
-    if change == "added":
-        shutil.copy(first, cat / "new.png")
-    else:
-        first.rename(cat / "00.png" if change == "another file" else cat.parent / "dog" / "0.png")
-    options = {"overrides": {"epochs": 1, "batch_size": 8}, "model_options": {"sigma_init": 1.5}, "progress": False}
-    with pytest.raises(ValueError, match=r"another run: validation set is '6 images, .* there and '[67] images"):
-        train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
-    shutil.rmtree(tmp_path / "images")
-    shutil.copytree(interrupted / "images", tmp_path / "images")
-    train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **options)
+    first = tmp_path / "images" / "val" / "cat" / "0.png"
+    for other in (first.with_name("00.png"), tmp_path / "images" / "val" / "dog" / "0.png"):
+        first.rename(other)
+        with pytest.raises(ValueError, match=r"another run: validation set is '6 images, .* there and '6 images"):
+            train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **OPTIONS)
+        other.rename(first)
+    train_by_recipe(NET, tmp_path / "images", output=tmp_path / "out", resume=True, **OPTIONS)
 
 
 def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gmconv):
@@ -127,11 +123,6 @@ def test_folder_of_a_training_is_ready_to_be_published(interrupted, tmp_path, gm
     assert "type: imagefolder" in card
     assert "datasets:" not in card
     assert "validation part of images" in card
-    ours, staged = (
-        timm.create_model(f"local-dir:{path}", pretrained=True) for path in (interrupted / "out", tmp_path / "staged")
-    )
-    images = torch.randn(2, 3, 32, 32)
-    assert torch.equal(ours.eval()(images), staged.eval()(images))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Classes of a dataset and outputs of a network that do not match by name in every class."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 import timm
 from torch import nn
 
 from gmconv_zoo.data.class_order import class_outputs
+from gmconv_zoo.images.folder import LabelledFiles
 from gmconv_zoo.images.image_source import ImageSource
 
 WNIDS = timm.data.ImageNetInfo().label_names()
@@ -19,7 +20,7 @@ def network(names, count=0):
 
 
 def source(names, *, ordered=True, labels=()):
-    return ImageSource("made", SimpleNamespace(labels=labels), names, ordered=ordered)
+    return ImageSource("made", LabelledFiles((Path(),) * len(labels), labels, Path()), names, ordered=ordered)
 
 
 def test_one_name_that_differs_is_refused_where_the_others_are_known():

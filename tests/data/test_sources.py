@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.hub_datasets import held_out_split
 from gmconv_zoo.images.image_source import ImageSource, TorchReader
 from gmconv_zoo.images.pixels import UnreadableImageError
@@ -11,8 +11,9 @@ from tests.images.hugging_face import CLASSES, make_set
 from tests.streams.shards import STEP
 
 
-def opened(folder, **options):
-    return open_data(f"hfds/{folder}", data_dir=folder / "cache", **options)
+def opened(folder, *, seed=0, output=None, **options):
+    options = DataOptions(data_dir=folder / "cache", **options)
+    return open_data(f"hfds/{folder}", options, seed=seed, output=output)
 
 
 def numbers(source):
@@ -71,13 +72,6 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     (tmp_path / "README.md").write_text((tmp_path / "card" / "README.md").read_text())
     with pytest.raises(ValueError, match=r"split 'test': labels \[-1\] are none of its 3 classes.*--val-split"):
         opened(folder)
-
-
-def test_an_unreadable_image_is_named_and_not_replaced(tmp_path):
-    train = opened(make_set(tmp_path, {"train": (3, 1), "test": (2, 1)}, damaged=(1,))).train
-    assert [int(np.asarray(train.read(index)[0])[0, 0, 0]) for index in (0, 2)] == [0, 2 * STEP]
-    with pytest.raises(UnreadableImageError, match=f"image 1 of hfds/{tmp_path}"):
-        train.read(1)
 
 
 def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):

@@ -1,16 +1,8 @@
-from types import SimpleNamespace
-
 import pytest
-import timm
 import torch
 from torchvision.transforms import functional as reference
 
-from gmconv_zoo.classify.loading import make_loaders
-from gmconv_zoo.classify.recipes import FINETUNE
-from gmconv_zoo.data.sources import open_data
 from gmconv_zoo.data.tensors import EpochSampler, TensorImages, tensor_loader
-
-from ..images.image_folders import make_folder
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -92,19 +84,3 @@ def test_images_are_augmented_on_the_device_they_lie_on():
     images, labels = data.__getitems__([7, 9, 8])
     assert images.device.type == labels.device.type == "meta"
     assert images.shape == data.to("meta").__getitems__([0, 2, 3])[0].shape
-
-
-def test_images_that_do_not_fit_on_a_device_stay_on_the_host(tmp_path, monkeypatch, caplog):
-    moves = []
-
-    def full(self, device):
-        moves.append((len(self), device))
-        if device != "cpu" and len(self) < 20:  # the second set
-            raise torch.OutOfMemoryError("full")
-
-    monkeypatch.setattr(TensorImages, "to", full)
-    net = timm.create_model("stdconv_cifar_resnet20", num_classes=3)
-    accelerator = SimpleNamespace(gradient_accumulation_steps=1, num_processes=1, device="cuda")
-    make_loaders(net, open_data(make_folder(tmp_path, 30)), FINETUNE.override(crop_scale=1.0), accelerator=accelerator)
-    assert moves == [(24, "cuda"), (6, "cuda"), (24, "cpu"), (6, "cpu")]
-    assert "do not fit into the memory of cuda: they are augmented on the CPU" in caplog.text

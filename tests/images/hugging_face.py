@@ -1,13 +1,11 @@
 """Data sets as on the Hub: parquet files of one-coloured images, and a card that tells classes and counts."""
 
-import io
 import json
 
 import pyarrow as arrow
-from PIL import Image
 from pyarrow import parquet
 
-from ..streams.shards import STEP
+from ..streams.shards import png
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -20,16 +18,10 @@ def make_columns(folder, features, rows):
     held = {}
     for name, values in rows.items():
         picture = features[name].__class__.__name__ == "Image"
-        held[name] = [{"bytes": _png(value), "path": None} for value in values] if picture else values
+        held[name] = [{"bytes": png(value), "path": None} for value in values] if picture else values
     (folder / "data").mkdir(parents=True, exist_ok=True)
     Dataset.from_dict(held, features=features).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
     return folder
-
-
-def _png(number):
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
-    return picture.getvalue()
 
 
 def make_set(folder, splits, *, card=True, label=lambda number: number % 3, damaged=(), places=None):
@@ -37,17 +29,18 @@ def make_set(folder, splits, *, card=True, label=lambda number: number % 3, dama
 
     Those of the numbers in ``damaged`` are no images. With ``places`` these are named instead of holding bytes.
     """
+
+    def stored(number):
+        if places is not None:
+            return {"bytes": None, "path": places[number]}
+        return {"bytes": b"no image" if number in damaged else png(number), "path": f"{number}.png"}
+
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     for split, (count, files) in splits.items():
         for file in range(files):
-            rows = {"image": [], "label": []}
-            for number in range(file * count // files, (file + 1) * count // files):
-                stored = b"no image" if number in damaged else _png(number)
-                held = {"bytes": stored, "path": f"{number}.png"}
-                rows["image"].append(held if places is None else {"bytes": None, "path": places[number]})
-                rows["label"].append(label(number))
-            path = folder / "data" / f"{split}-{file:05}-of-{files:05}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            parquet.write_table(arrow.table(rows), path)
+            numbers = range(file * count // files, (file + 1) * count // files)
+            rows = {"image": [stored(number) for number in numbers], "label": [label(number) for number in numbers]}
+            parquet.write_table(arrow.table(rows), folder / "data" / f"{split}-{file:05}-of-{files:05}.parquet")
     names = {str(index): name for index, name in enumerate(CLASSES)}
     told = {
         "features": [

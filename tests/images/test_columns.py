@@ -3,7 +3,7 @@
 import pytest
 from datasets import ClassLabel, Image, List, Value
 
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.hub_datasets import find_columns
 from tests.data.test_sources import numbers, opened
 from tests.images.hugging_face import make_columns
@@ -76,11 +76,13 @@ def test_missing_labels_and_gaps_are_told(tmp_path, kind, labels, said):
 
 def test_columns_and_splits_go_with_sets_that_have_them(tmp_path):
     with pytest.raises(ValueError, match=r"has no columns: leave out .* \(--image-column, --label-column\)"):
-        open_data(tmp_path, label_column="kind")
+        open_data(tmp_path, DataOptions(label_column="kind"))
     with pytest.raises(
         ValueError, match=r"has no splits to choose from \(--train-split, --val-split\): leave them out"
     ):
-        open_data(tmp_path, val_split="test")
+        open_data(tmp_path, DataOptions(val_split="test"))
+    with pytest.raises(ValueError, match=r"is not a stream: leave out --train-count"):
+        open_data(tmp_path, DataOptions(classes=3))
 
 
 def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_path):
@@ -90,7 +92,8 @@ def test_stream_finds_its_columns_and_takes_text_labels_with_their_classes(tmp_p
     counts = {"val_split": "train", "train_count": 3, "val_count": 3}
 
     def found(classes):
-        data = open_data(f"hfids/{folder}", classes=classes, data_dir=tmp_path / "cache", **counts)
+        options = DataOptions(classes=classes, data_dir=tmp_path / "cache", **counts)
+        data = open_data(f"hfids/{folder}", options)
         return data.classes, [sample.label for sample in data.train.reader.files[0]()]
 
     assert found(str(tmp_path / "names.txt")) == (("car", "bus"), [1, 0, 1])

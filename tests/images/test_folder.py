@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,19 +11,14 @@ from gmconv_zoo.images.folder import read_folder
 from .image_folders import make_folder, make_splits
 
 
-def test_split_holds_out_a_share_of_every_class(tmp_path):
-    data = open_data(make_folder(tmp_path, 30), seed=1)
+def test_split_holds_out_a_share_of_every_class_that_depends_on_the_seed_alone(tmp_path):
+    data, same, other = (open_data(make_folder(tmp_path, 30), seed=seed) for seed in (1, 1, 2))
     assert (data.classes, data.split_made) == (("cat", "dog", "owl"), True)
     assert [data.val.labels.count(label) for label in range(3)] == [2, 2, 2]
     assert (len(data.train), len(data.val)) == (24, 6)
     assert not set(data.train.names) & set(data.val.names)
     assert [name.split("/")[0] for name in data.val.names] == [data.classes[label] for label in data.val.labels]
-
-
-def test_split_depends_on_the_seed_alone(tmp_path):
-    make_folder(tmp_path, 60)
-    splits = [open_data(tmp_path, seed=seed).val.names for seed in (0, 0, 1)]
-    assert splits[0] == splits[1] != splits[2]
+    assert data.val.names == same.val.names != other.val.names
 
 
 def test_train_and_val_folders_are_used_as_they_are_and_a_class_without_images_is_warned_about(tmp_path, caplog):
@@ -109,16 +105,16 @@ def test_splits_by_any_name_are_found_by_training_and_validation_alike(tmp_path,
     assert {path.parts[-3] for path in found[1].paths} == {val}
 
 
-def test_the_validation_split_is_preferred_to_the_test_split(tmp_path):
+def test_the_validation_split_is_preferred_to_the_test_split_and_any_split_is_found_by_its_own_name(tmp_path):
     touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "val", "test") for kind in ("bus", "car")))
     assert {path.parts[-3] for path in read_folder(tmp_path)[2].paths} == {"val"}
-    assert [open_eval_data(tmp_path, split=split).name for split in ("validation", "test", "testing")] == [
-        str(tmp_path / name) for name in ("val", "test", "test")
-    ]
-
-
-def test_a_split_with_a_name_of_its_own_is_found_when_it_is_asked_for(tmp_path):
-    touch(tmp_path, *(f"{split}/{kind}" for split in ("train", "holdout") for kind in ("bus", "car")))
+    found = [Path(open_eval_data(tmp_path, split=split).name).name for split in ("validation", "test", "testing")]
+    assert found == ["val", "test", "test"]
+    for split in ("val", "test"):
+        shutil.rmtree(tmp_path / split)
+    with pytest.raises(ValueError, match=r"has no split 'validation', only train: pass one of these .*--split"):
+        open_eval_data(tmp_path)
+    touch(tmp_path, "holdout/bus", "holdout/car")
     assert open_eval_data(tmp_path, split="holdout").name == str(tmp_path / "holdout")
 
 

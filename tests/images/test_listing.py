@@ -44,9 +44,13 @@ def test_every_format_that_pillow_writes_and_reads_is_listed_and_read(tmp_path):
     assert not image_endings() & {".txt", ".pdf", ".h5", ".mpg"}
 
 
-def test_names_with_a_leading_dot_are_skipped_but_not_that_of_the_root(tmp_path):
-    root = fill(tmp_path / ".root", "bus/a.png", "bus/._a.png", "bus/.checkpoints/b.png", ".c.png")
+def test_names_with_a_leading_dot_are_skipped_but_not_that_of_the_root_and_are_no_warning(tmp_path, caplog):
+    root = fill(tmp_path / ".root", "bus/a.png", "bus/._a.png", "bus/.checkpoints/b.png", ".DS_Store")
     assert names(root) == ["bus/a.png"]
+    assert not caplog.text
+    with caplog.at_level(logging.INFO):
+        list_images(root)
+    assert ".DS_Store" in caplog.text
 
 
 def test_what_is_left_out_is_counted_and_named_with_the_reason(tmp_path, caplog):
@@ -58,14 +62,6 @@ def test_what_is_left_out_is_counted_and_named_with_the_reason(tmp_path, caplog)
         "9: Pillow does not read images with this file ending (0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 4 more); "
         "1: not a regular file (pipe.png)"
     ) in caplog.text
-
-
-def test_hidden_names_alone_are_no_warning(tmp_path, caplog):
-    list_images(fill(tmp_path, "a.png", ".DS_Store"))
-    assert not caplog.text
-    with caplog.at_level(logging.INFO):
-        list_images(tmp_path)
-    assert ".DS_Store" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,27 @@ from gmconv_zoo.images.image_source import ImageSource
 from gmconv_zoo.images.pixels import UnreadableImageError, mode_for, read_image, to_mode
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_sixteen_bits_become_their_upper_eight(tmp_path, mode):
-    values = np.array([[0, 256, 32768, 65535]], dtype=np.uint16)
-    Image.fromarray(values).save(tmp_path / "deep.png")
-    image = read_image(tmp_path / "deep.png", mode)
-    assert image.mode == mode
-    assert np.asarray(image.convert("L")).tolist() == [[0, 1, 128, 255]]
+@pytest.mark.parametrize(
+    ("name", "stored", "dtype", "read"),
+    [
+        ("deep.png", [0, 256, 32768, 65535], np.uint16, [0, 1, 128, 255]),
+        ("deep.pgm", [100, 40000], ">u2", [0, 156]),
+        ("dark.pgm", [100, 255], ">u2", [0, 0]),
+        ("counts.tif", [-5, 255], np.int32, [0, 255]),
+        ("wide.tif", [200, 65280], np.int32, [0, 255]),
+        ("wider.tif", [0, 1 << 20], np.int32, [0, 255]),
+    ],
+)
+def test_images_of_more_than_eight_bits_keep_their_brightness(tmp_path, name, stored, dtype, read):
+    """The upper eight of sixteen bits are taken; integers of thirty-two bits that fit into eight are kept."""
+    values = np.array([stored], dtype)
+    if name.endswith("pgm"):
+        (tmp_path / name).write_bytes(b"P5 2 1 65535\n" + values.tobytes())
+    else:
+        Image.fromarray(values).save(tmp_path / name)
+    for mode in ("L", "RGB"):
+        image = read_image(tmp_path / name, mode)
+        assert (image.mode, np.asarray(image.convert("L")).tolist()) == (mode, [read])
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
@@ -27,20 +41,6 @@ def test_the_mode_decides_the_scale_and_not_the_brightest_pixel(mode):
         image = Image.new(mode, (2, 1), brightest)
         image.putpixel((0, 0), 200)
         assert np.asarray(to_mode(image, "L")).tolist() == [[0, brightest >> 8]]
-
-
-def test_sixteen_bit_pgm_files_keep_their_brightness(tmp_path):
-    for values, read in (([100, 40000], [0, 156]), ([100, 255], [0, 0])):
-        (tmp_path / "deep.pgm").write_bytes(b"P5 2 1 65535\n" + np.array(values, ">u2").tobytes())
-        assert np.asarray(read_image(tmp_path / "deep.pgm", "L")).tolist() == [read]
-
-
-@pytest.mark.parametrize(
-    ("stored", "read"), [([-5, 255], [0, 255]), ([200, 65280], [0, 255]), ([0, 1 << 20], [0, 255])]
-)
-def test_integers_of_thirty_two_bits_that_fit_into_eight_are_kept(tmp_path, stored, read):
-    Image.fromarray(np.array([stored], dtype=np.int32)).save(tmp_path / "counts.tif")
-    assert np.asarray(read_image(tmp_path / "counts.tif", "L")).tolist() == [read]
 
 
 def test_floating_point_images_are_named_as_unreadable(tmp_path):

@@ -18,6 +18,13 @@ def write_tar(path, files):
     return path
 
 
+def png(number):
+    """The file of image ``number``."""
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
+    return picture.getvalue()
+
+
 def make_shards(folder, name, sizes, classes=3, damaged=()):
     """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo classes.
 
@@ -28,9 +35,7 @@ def make_shards(folder, name, sizes, classes=3, damaged=()):
     for shard, size in enumerate(sizes):
         files = []
         for _ in range(size):
-            picture = io.BytesIO()
-            Image.new("RGB", (8, 8), (STEP * number,) * 3).save(picture, "PNG")
-            stored = picture.getvalue()[: 45 if number in damaged else None]
+            stored = png(number)[: 45 if number in damaged else None]
             files += [(f"{number:04}.png", stored), (f"{number:04}.cls", str(number % classes).encode())]
             number += 1
         write_tar(folder / f"{name}-{shard}.tar", files)

@@ -22,15 +22,6 @@ from ..streams.shards import write_tar
 from .linear import NAME, Hungry, fixture_linear, image_bytes
 
 
-class Subset(EvalImages):
-    """The first images of a set."""
-
-    size = 0
-
-    def __len__(self) -> int:
-        return self.size
-
-
 def shard(size: int, bad: int = 0) -> str:
     """A folder with a shard of images of class 2 and 3 by turns, all labelled 2, after some that are no images."""
     folder = Path(tempfile.mkdtemp())
@@ -52,10 +43,9 @@ def main(folder: str, broken: str) -> None:
     model = fixture_linear().eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     source = open_eval_data(folder)
-    images = Subset(source, transform, shape=(3, 4, 4), outputs=[17, 500, 999])
     found = {"processes": accelerator.num_processes}
     for size in (1, 2, 3, 5, 8, 12, 13):
-        Subset.size = size
+        images = EvalImages(source.part(range(size)), transform, shape=(3, 4, 4), outputs=[17, 500, 999])
         for batch_size in (1, 2, 4, 16):
             score = counted(model, images, accelerator, batch_size)
             found[f"{size} by {batch_size}"] = [score.count, score.top1, score.top5]

@@ -6,10 +6,9 @@ image whose lowest bit is wrong has the right class second, one whose bits are a
 
 import io
 
-import timm
 import torch
 from PIL import Image
-from timm.models import is_model, register_model
+from timm.models import register_model
 from torch import Tensor, nn
 
 __all__ = ["NAME", "Hungry", "fixture_linear", "image_bytes"]
@@ -36,13 +35,9 @@ class _Linear(nn.Module):
         return self.fc(x.flatten(1))
 
 
-if not is_model("fixture_linear"):
-
-    @register_model
-    def fixture_linear(pretrained: bool = False, **kwargs) -> nn.Module:
-        return _Linear()
-else:
-    fixture_linear = timm.model_entrypoint("fixture_linear")
+@register_model
+def fixture_linear(pretrained: bool = False, **kwargs) -> nn.Module:
+    return _Linear()
 
 
 class Hungry(nn.Module):
@@ -59,13 +54,13 @@ class Hungry(nn.Module):
         return self.model(x)
 
 
-def image_bytes(label: int, kind: str = "right", *, form: str = "PNG") -> bytes:
+def image_bytes(label: int, kind: str = "right") -> bytes:
     """An image file of a class; of kind "right", "second" or "last" by the rank of its class."""
     code = {"right": label, "second": label ^ 1, "last": ~label & (2**_BITS - 1)}[kind]
     pixels = torch.zeros(16, dtype=torch.uint8)
     pixels[:_BITS] = (_signs(torch.tensor([code]))[0] > 0).byte() * 255
     file = io.BytesIO()
-    Image.fromarray(pixels.reshape(4, 4).numpy()).save(file, form)
+    Image.fromarray(pixels.reshape(4, 4).numpy()).save(file, "PNG")
     return file.getvalue()
 
 

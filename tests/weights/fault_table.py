@@ -5,15 +5,13 @@ import re
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.servers.client import client_env, run_client
 from tests.servers.files import FileServer
 from tests.servers.hub import HubServer
-from tests.weights.fault_cases import CASES, Case
-from tests.weights.faults import MODEL, World
+from tests.weights.faults import CASES, Case, prepare
 
 __all__ = ["can_fill_a_disk", "render", "run_faults"]
 
@@ -83,8 +81,8 @@ def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> di
     Returns slug -> kind and message of the error ("" without one), warnings, cached (whether the file is in the cache
     afterwards) and partial (unfinished files); a full disk is left out where none can be made.
     """
-    world = World(HubServer(folder / "hub"), FileServer())
-    specs = {case.slug: _spec(case, world) for case in CASES}
+    hub, files = HubServer(folder / "hub"), FileServer()
+    specs = {case.slug: prepare(case, hub, files) for case in CASES}
 
     home, small = folder / "home", folder / "home" / "small"
     small.mkdir(parents=True)
@@ -92,8 +90,9 @@ def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> di
 
     def run(process: str) -> dict[str, dict[str, Any]]:
         cases = [case for case in CASES if case.process == process and (small_disk or not case.small_disk)]
-        env = client_env(home, endpoint="" if process == "dead" else world.hub.url, offline=process == "offline")
-        rows = [{**asdict(case), "prepare": "", "spec": specs[case.slug]} for case in cases]
+        env = client_env(home, endpoint="" if process == "dead" else hub.url, offline=process == "offline")
+        asked = ("token", "warm", "harm", "small_disk")
+        rows = [{"spec": specs[case.slug], **{name: getattr(case, name) for name in asked}} for case in cases]
         env |= {"CASES": json.dumps(rows), "WATCHED": str(home), "SMALL": str(small)}
         env |= {"CLIENT_REPORT": str(folder / f"{process}.json"), **(environment or {})}
         found = run_client(CLIENT, env, wrapper=small_disk if process == "online" else ()).result["rows"]
@@ -103,19 +102,14 @@ def run_faults(folder: Path, *, environment: dict[str, str] | None = None) -> di
     with ThreadPoolExecutor() as pool:
         for rows in pool.map(run, ("dead", "offline")):
             results |= rows
-    world.hub.close()
-    world.files.close()
+    hub.close()
+    files.close()
     return results
 
 
 def render(results: dict[str, dict[str, Any]]) -> str:
     """The page: one row per fault that was run."""
     return INTRO + "".join(_row(case, results[case.slug]) for case in CASES if case.slug in results)
-
-
-def _spec(case: Case, world: World) -> dict[str, Any]:
-    fields = {"model": MODEL, "tag": case.slug, "conversion": "standard", "licence": "apache-2.0", "source": "a test"}
-    return {**fields, "num_classes": 10, **case.prepare(world, case.slug)}
 
 
 def _neutral(row: dict[str, Any], home: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def native():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [  # the files of tests/weights/fault_cases.py have the other faults
+    [  # the files of tests/weights/faults.py have the other faults
         (lambda w: w.update({"conv1.weight": torch.ones(16, 1, 3, 3)}), r"conv1\.weight has shape"),
         (
             lambda w: w.update({"bn1.bias": torch.full((16,), float("inf"))}),

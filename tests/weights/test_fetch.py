@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save
+from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.weights.check import check_file, discard
@@ -17,6 +18,7 @@ from gmconv_zoo.weights.specs import SPECS, WeightSpec
 from tests.servers.client import client_env, run_client
 from tests.servers.hub import HubServer
 
+OPENED = ("opened", "unknown")
 CHUNK = 10 << 20  # bytes that huggingface_hub writes at a time
 FIELDS = {"model": "gmconv_resnet18", "conversion": "standard", "licence": "apache-2.0", "source": "a test"}
 CLIENT = """
@@ -44,9 +46,15 @@ for fields in _json.loads(_os.environ["SPECS"]):
         HfApi(token="hf_loopback_writer").create_commit(spec.hf_hub_id, [newer], commit_message="newer")
         paths.append(fetch(spec))
     found[spec.tag] = [(str(path), sha256_of(path)) for path in paths]
-first = _os.environ["FIRST"]
-opened = {name: open_model(f"gmconv/hand{name}").fc.bias.tolist() for name in ("", f"@{first}", "@v1")}
-report(**found, opened=list(opened.values()))
+def refused(name):
+    try:
+        open_model(name)
+    except RuntimeError as error:
+        return str(error)
+named = ("gmconv/hand", f"gmconv/hand@{_os.environ['FIRST']}", "hf-hub:gmconv/hand@v1", "gmconv/own")
+opened = [open_model(name).fc.bias.tolist() for name in named]
+unknown = [refused(name) for name in ("gmconv/missing", "gmconv_zoo/detectio", "resnet18")]
+report(**found, opened=opened, unknown=unknown)
 """
 
 
@@ -54,10 +62,9 @@ def content(name: str, size: int = 1000) -> bytes:
     return save({name: torch.arange(float(size))})
 
 
-def by_hand(folder: Path, bias: float) -> dict[str, bytes]:
-    """The files of a network that was converted after it was built, which timm alone cannot load."""
-    net = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20", num_classes=2))
-    torch.nn.init.constant_(net.fc.bias, bias)
+def files_of(net: nn.Module, folder: Path, bias: float) -> dict[str, bytes]:
+    """The files of a saved network whose classifier has this bias."""
+    nn.init.constant_(net.fc.bias, bias)
     return {path.name: path.read_bytes() for path in gmconv_zoo.save(net, folder).iterdir()}
 
 
@@ -81,8 +88,10 @@ def pulled(tmp_path_factory):
         {**FIELDS, "tag": tag, "hf_hub_id": "gmconv/commits", "revision": revision}
         for tag, revision in (("latest", ""), ("older", older))
     ]
-    hand = [hub.put("gmconv/hand", by_hand(folder / "hand", bias)) for bias in (1.0, 2.0)]
+    by_hand = gmconv_zoo.convert(timm.create_model("stdconv_cifar_resnet20", num_classes=2))  # timm cannot load it
+    hand = [hub.put("gmconv/hand", files_of(by_hand, folder / "hand", bias)) for bias in (1.0, 2.0)]
     hub.tag("gmconv/hand", "v1", hand[0])
+    hub.put("gmconv/own", files_of(timm.create_model("sgmconv_cifar_resnet20", num_classes=2), folder / "own", 3.0))
     env = client_env(folder, endpoint=hub.url) | {"FIRST": hand[0]}
     (folder / "newer").write_bytes(content("new"))
     env |= {"SPECS": json.dumps(specs), "ELSEWHERE": str(folder / "elsewhere"), "NEWER": str(folder / "newer")}
@@ -116,16 +125,25 @@ def test_the_file_that_is_asked_for_is_found_whatever_is_cached(pulled):
         hashlib.sha256(content(name, size)).hexdigest()
         for name, size in (*((name, 1000) for name in ("old", "new", "latest", "older", "flip")), ("resumed", 4 << 20))
     )
-    digests = {name: [digest for _, digest in rows] for name, rows in found.items() if name != "opened"}
+    digests = {name: [digest for _, digest in rows] for name, rows in found.items() if name not in OPENED}
     assert digests["newer"] == [old, old, new]  # a newer commit of the branch
     assert (digests["latest"], digests["older"]) == ([latest] * 2, [older] * 2)  # a branch, and a pinned revision of it
     assert digests["flip"] == [flip]  # what was damaged is replaced at the next attempt
     ranges = [row["range"] for row in hub.journal() if f"GET {row['path']}" == download_of("resumed", 4 << 20)]
     assert ranges == [None, f"bytes={CHUNK}-"]  # a cut download goes on where it stopped
     assert digests["resumed"][0] == resumed
-    assert found["opened"] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0]]  # a network at the newest commit, a commit, a tag
     assert found["elsewhere"][0][0].startswith(str(folder / "elsewhere"))
     assert found["pinned"][0][0].startswith(str(folder / "hf"))
+
+
+def test_networks_are_opened_at_a_branch_a_commit_or_a_tag_and_unknown_names_are_refused(pulled):
+    found = pulled[2]
+    assert found["opened"] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0], [3.0, 3.0]]
+    missing, misspelt, of_timm = found["unknown"]
+    assert missing.startswith("gmconv/missing could not be loaded from the Hub")
+    assert "set HF_TOKEN" in missing
+    assert "Did you mean detection?" in misspelt
+    assert of_timm.startswith("resnet18 could not be loaded from the Hub")
 
 
 def test_url_is_downloaded_once_to_torch_home(file_server, tmp_path, monkeypatch):

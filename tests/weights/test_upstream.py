@@ -1,8 +1,7 @@
 """Every published source, end to end: served under its real name, pulled, converted, the same outputs as the source."""
 
 import json
-from functools import cached_property
-from pathlib import Path
+from functools import cache
 
 import pytest
 import torch
@@ -79,38 +78,6 @@ def test_a_weight_of_timm_has_the_licence_and_the_preprocessing_that_timm_says(n
         assert getattr(ours, field) == getattr(timms, field), field
 
 
-class Pulled:
-    """What a client got for some cases; it runs when the first result is asked for."""
-
-    def __init__(self, cases: list[tuple[str, dict]], folder: Path) -> None:
-        self.cases, self.folder = cases, folder
-
-    @cached_property
-    def results(self) -> list[dict]:
-        hub, files = HubServer(self.folder / "hub"), FileServer()
-        specs = [SPECS[name] for name, _ in self.cases]
-        for spec in {spec.location: spec for spec in specs}.values():
-            if spec.hf_hub_id:
-                hub.put(spec.hf_hub_id, {spec.filename: file_of(spec)})
-            else:
-                files.files[f"/models/{spec.basename}"] = file_of(spec)
-        torch.save(images(), self.folder / "images.pt")
-        env = {
-            **client_env(self.folder, endpoint=hub.url),
-            "FILES": files.url,
-            "CASES": json.dumps(self.cases),
-            "IMAGES": str(self.folder / "images.pt"),
-            "OUTPUTS": str(self.folder / "outputs.pt"),
-        }
-        run_client(CLIENT, env)
-        hub.close()
-        files.close()
-        return torch.load(self.folder / "outputs.pt")
-
-    def result(self, name: str, kwargs: dict) -> dict:
-        return self.results[self.cases.index((name, kwargs))]
-
-
 def images() -> Tensor:
     return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
@@ -126,10 +93,28 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory):
-    def group(slow: bool) -> Pulled:
-        return Pulled(PLAIN_CASES[slow] + ALTERED_CASES[slow], tmp_path_factory.mktemp("pulled"))
+    """What a client gets for a case; it pulls all of one kind, slow or not, when the first of them is asked for."""
 
-    return {slow: group(slow) for slow in (False, True)}
+    @cache
+    def results(slow: bool) -> list[dict]:
+        folder, cases = tmp_path_factory.mktemp("pulled"), PLAIN_CASES[slow] + ALTERED_CASES[slow]
+        hub, files = HubServer(folder / "hub"), FileServer()
+        for spec in {SPECS[name].location: SPECS[name] for name, _ in cases}.values():
+            if spec.hf_hub_id:
+                hub.put(spec.hf_hub_id, {spec.filename: file_of(spec)})
+            else:
+                files.files[f"/models/{spec.basename}"] = file_of(spec)
+        torch.save(images(), folder / "images.pt")
+        env = client_env(folder, endpoint=hub.url) | {"FILES": files.url, "CASES": json.dumps(cases)}
+        run_client(CLIENT, env | {"IMAGES": str(folder / "images.pt"), "OUTPUTS": str(folder / "outputs.pt")})
+        hub.close()
+        files.close()
+        return torch.load(folder / "outputs.pt")
+
+    def result(slow: bool, name: str, kwargs: dict) -> dict:
+        return results(slow)[(PLAIN_CASES[slow] + ALTERED_CASES[slow]).index((name, kwargs))]
+
+    return result
 
 
 @torch.no_grad()
@@ -137,13 +122,13 @@ def pulled(tmp_path_factory):
 def test_pretrained_equals_its_source(pulled, slow, name, kwargs):
     expected = source_of(SPECS[name])(images())
     assert (expected[0] - expected[1]).std() > 0.05, "outputs that hardly vary would prove nothing"
-    assert_same(pulled[slow].result(name, kwargs)["maps"][-1], expected)
+    assert_same(pulled(slow, name, kwargs)["maps"][-1], expected)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("slow", "name", "kwargs"), parameters(ALTERED_CASES))
 def test_pretrained_honours_keywords(pulled, slow, name, kwargs):
-    source, result = source_of(SPECS[name]), pulled[slow].result(name, kwargs)
+    source, result = source_of(SPECS[name]), pulled(slow, name, kwargs)
     maps, sigmas = result["maps"], result["sigmas"]
     if "features_only" in kwargs:
         for found, expected in zip(maps, feature_maps(SPECS[name]), strict=True):

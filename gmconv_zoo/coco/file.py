@@ -118,6 +118,9 @@ def read_coco(
             f"{path}: no number of any box is above 1, so they seem to be shares of the image: give x, y, width and "
             "height in pixels."
         )
+    targets = Counter((entry["image_id"], entry["category_id"], *entry["bbox"]) for entry in entries)
+    if repeated := len(entries) - len(targets):
+        _logger.warning("%s: %d annotations repeat the image, category and box of another one", path, repeated)
     areas = [entry.get("area", entry["bbox"][2] * entry["bbox"][3]) for entry in entries]
     crowd = torch.tensor([bool(entry.get("iscrowd")) for entry in entries], dtype=torch.bool)
     boxes, left = _clipped(path, entries, bboxes, [described[known[entry["image_id"]]] for entry in entries], clip)

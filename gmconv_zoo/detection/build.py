@@ -118,7 +118,7 @@ def build(
         ValueError: for a value outside these, or frozen layers without weights.
         WeightsError: when the weights do not fit.
     """
-    _check_values(backbone, dcn_version, norm_eps, min_size, max_size)
+    _check_values(backbone, dcn_stages, dcn_version, norm_eps, min_size, max_size)
     settings = parity_of(parity, head)
     settings = replace(settings, batch_norm=batch_norm or settings.batch_norm)
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
@@ -187,10 +187,14 @@ def categories_of(detector: nn.Module) -> dict[str, int]:
     return plan.get("categories") or {str(label): label for label in range(1, plan["num_classes"])}
 
 
-def _check_values(backbone: Any, dcn_version: Any, norm_eps: Any, min_size: Any, max_size: Any) -> None:
+def _check_values(
+    backbone: Any, dcn_stages: Any, dcn_version: Any, norm_eps: Any, min_size: Any, max_size: Any
+) -> None:
     """Check what would fail later, or not at all; options of the command line may have any type."""
     if not isinstance(backbone, str):
         raise ValueError(f"backbone={backbone!r}: pass the name of a timm network, e.g. resnet50.")
+    if not isinstance(dcn_stages, (tuple, list)):
+        raise ValueError(f"dcn_stages={dcn_stages!r}: pass a sequence of stages, e.g. (2, 3, 4).")
     if dcn_version not in (1, 2):
         raise ValueError(f"dcn_version={dcn_version!r}: pass 1, or 2 for modulated deformable convolution.")
     if norm_eps is not None and not (isinstance(norm_eps, (int, float)) and norm_eps >= 0):

@@ -1,5 +1,6 @@
 """Average precision of a detector on a COCO annotation file, computed by pycocotools."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,12 +12,15 @@ from torchvision.ops import box_convert
 from ..coco.file import CocoFile
 from ..extras import needs_extra
 from ..wording import listed
+from .heads import MOST_DETECTIONS
 
 with needs_extra("detection"):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-__all__ = ["CocoEvaluator", "average_precision"]
+__all__ = ["CocoEvaluator", "average_precision", "warn_of_many_objects"]
+
+_logger = logging.getLogger(__name__)
 
 # The first entries of pycocotools' summary
 _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -39,7 +43,7 @@ class CocoEvaluator:
         "image_id". Detections of classes that the file has no category for are left out: they cannot match anything.
 
         Raises:
-            ValueError: for boxes or scores that are not finite.
+            ValueError: for a label beyond the classes, or boxes or scores that are not finite.
         """
         return [self._row(output, int(target["image_id"])) for output, target in zip(outputs, targets, strict=True)]
 
@@ -76,13 +80,33 @@ class CocoEvaluator:
             raise ValueError(
                 f"the detector's boxes or scores of image {image_id} are not finite: check its weights and precision."
             )
-        labels, sized = output["labels"].tolist(), box_convert(boxes, "xyxy", "xywh").tolist()
+        labels, count = output["labels"].tolist(), len(self.coco.classes)
+        if wrong := sorted({label for label in labels if not 1 <= label <= count}):
+            raise ValueError(
+                f"the detector gave the labels {listed([*map(str, wrong)])}, but there are {count} classes, with the "
+                "labels from 1: build it with num_classes, background included, or read the file with its classes."
+            )
+        sized = box_convert(boxes, "xyxy", "xywh").tolist()
         detections = [
             {"image_id": image_id, "category_id": self._categories[label], "bbox": bbox, "score": score}
             for label, bbox, score in zip(labels, sized, scores.tolist(), strict=True)
             if label in self._categories
         ]
         return {"image_id": image_id, "detections": detections}
+
+
+def warn_of_many_objects(coco: CocoFile) -> None:
+    """Log how many images have more objects than a detector finds in one image."""
+    _, counts = coco.image_ids[~coco.crowd].unique(return_counts=True)
+    if many := int((counts > MOST_DETECTIONS).sum()):
+        _logger.warning(
+            "%d of the %d images of %s have more than %d objects, but a detector finds at most so many in an image, "
+            "which limits the average precision. Divide these images into smaller ones.",
+            many,
+            len(coco.images),
+            coco.path,
+            MOST_DETECTIONS,
+        )
 
 
 def average_precision(coco: CocoFile, detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

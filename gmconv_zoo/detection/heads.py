@@ -15,11 +15,11 @@ from torchvision.ops.poolers import LevelMapper
 from .backbone import CHANNELS, STRIDES
 from .parity import Parity
 
-__all__ = ["BoxHeads", "ProposalNetwork", "RoIPool", "Sample", "level_mapper"]
+__all__ = ["MOST_DETECTIONS", "BoxHeads", "ProposalNetwork", "RoIPool", "Sample", "level_mapper"]
 
 _ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # one per level of the pyramid
 _BINS, _HIDDEN = 7, 1024
-_MOST_DETECTIONS = 100  # of an image, as on COCO
+MOST_DETECTIONS = 100  # of an image, as on COCO
 
 
 def level_mapper() -> LevelMapper:
@@ -133,7 +133,7 @@ class BoxHeads(RoIHeads):
         if class_agnostic:
             predictor.bbox_pred = nn.Linear(_HIDDEN, 4)
         head = TwoMLPHead(CHANNELS * _BINS**2, _HIDDEN)
-        super().__init__(RoIPool(parity), head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, _MOST_DETECTIONS)
+        super().__init__(RoIPool(parity), head, predictor, iou, iou, 512, 0.25, weights, 0.05, 0.5, MOST_DETECTIONS)
         self.box_beta = parity.box_beta
 
     def sample(self, proposals: list[Tensor], targets: list[dict[str, Tensor]] | None) -> Sample:

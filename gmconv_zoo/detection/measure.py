@@ -19,7 +19,7 @@ from ..saving.targets import check_target
 from ..visualize.detections import compared, draw_boxes
 from ..wording import distinct, listed, printable
 from .build import categories_of
-from .evaluate import CocoEvaluator, average_precision
+from .evaluate import CocoEvaluator, average_precision, warn_of_many_objects
 from .train import PICTURE_NAME, PREDICTIONS_NAME, SHOWN_IMAGES, image_sizes, percent
 
 with needs_extra("train"):
@@ -96,6 +96,7 @@ def evaluate_detector(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: pass at least 1 (--batch-size).")
+    warn_of_many_objects(coco)
     evaluator = CocoEvaluator(coco)
     batch = batch_size * accelerator.num_processes
     loader = accelerator.prepare(coco_loader(CocoImages(coco), batch, workers=workers))

@@ -27,7 +27,7 @@ from ..visualize.detections import compared, draw_boxes
 from ..weights.check import sha256_of
 from ..wording import listed
 from .build import build
-from .evaluate import CocoEvaluator
+from .evaluate import CocoEvaluator, warn_of_many_objects
 from .presets import preset_arguments
 from .recipe import ONE_X, recipe_for
 
@@ -179,6 +179,7 @@ def _open(data: str | Path, options: DetectionOptions) -> tuple[CocoImages, Coco
     val = read_split(data, "val", classes=coco.classes, clip=options.clip)
     if bool(val.crowd.all()):
         raise ValueError(f"{val.path} has no boxes to measure the detector by: add boxes to the validation set.")
+    warn_of_many_objects(val)
     trained = {coco.root / image.name for image in coco.images if coco.root}
     if both := [image.name for image in val.images if val.root and val.root / image.name in trained]:
         _logger.warning(

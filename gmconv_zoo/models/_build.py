@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,18 +44,22 @@ class SigmaNoDecay:
         return sigma_parameter_names(self)  # type: ignore[arg-type]
 
 
-def entrypoint(name: str, title: str, build: Callable[..., nn.Module], **args: Any) -> None:
-    """Register a model, and put its entrypoint into the module in which `build` is defined.
+def entrypoint(name: str, title: str, build: Callable[..., ModelT], **args: Any) -> Callable[..., ModelT]:
+    """Register a model of the module in which `build` is defined, and return its entrypoint.
 
-    `build` takes the name, whether to load weights, and constructor arguments: these, and those of a call.
+    Args:
+        name: name of the model, and of its entrypoint in the module.
+        title: name of the network in words.
+        build: function of the name, whether to load weights, and constructor arguments.
+        **args: constructor arguments, which those of a call replace.
     """
 
-    def create(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    def create(pretrained: bool = False, **kwargs: Any) -> ModelT:
         return build(name, pretrained, **{**args, **kwargs})
 
     create.__name__ = create.__qualname__ = name
     create.__module__, create.__doc__ = build.__module__, f"{title} {_FAMILIES_IN_WORDS[name.partition('_')[0]]}."
-    setattr(sys.modules[build.__module__], name, register_model(create))
+    return register_model(create)
 
 
 def build_gmconv(

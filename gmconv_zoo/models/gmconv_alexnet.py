@@ -199,5 +199,6 @@ def _checked_pool(global_pool: str, num_classes: int) -> str:
     return global_pool
 
 
-for _family in FAMILIES:
-    entrypoint(f"{_family}alexnet", "AlexNet", _create)
+gmconv_alexnet = entrypoint("gmconv_alexnet", "AlexNet", _create)
+sgmconv_alexnet = entrypoint("sgmconv_alexnet", "AlexNet", _create)
+stdconv_alexnet = entrypoint("stdconv_alexnet", "AlexNet", _create)

@@ -159,8 +159,15 @@ def _block(
     return block
 
 
+_RESNET20 = {"layers": (3, 3, 3), "channels": (16, 32, 64)}
+_RESNET56 = {"layers": (9, 9, 9), "channels": (16, 32, 64)}
 _RESNET18: dict[str, Any] = {"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "shortcut": "conv"}
-for _family in FAMILIES:
-    entrypoint(f"{_family}cifar_resnet20", "CIFAR ResNet-20", _create, layers=(3, 3, 3), channels=(16, 32, 64))
-    entrypoint(f"{_family}cifar_resnet56", "CIFAR ResNet-56", _create, layers=(9, 9, 9), channels=(16, 32, 64))
-    entrypoint(f"{_family}cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+gmconv_cifar_resnet20 = entrypoint("gmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+sgmconv_cifar_resnet20 = entrypoint("sgmconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+stdconv_cifar_resnet20 = entrypoint("stdconv_cifar_resnet20", "CIFAR ResNet-20", _create, **_RESNET20)
+gmconv_cifar_resnet56 = entrypoint("gmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+sgmconv_cifar_resnet56 = entrypoint("sgmconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+stdconv_cifar_resnet56 = entrypoint("stdconv_cifar_resnet56", "CIFAR ResNet-56", _create, **_RESNET56)
+gmconv_cifar_resnet18 = entrypoint("gmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+sgmconv_cifar_resnet18 = entrypoint("sgmconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)
+stdconv_cifar_resnet18 = entrypoint("stdconv_cifar_resnet18", "CIFAR ResNet-18", _create, **_RESNET18)

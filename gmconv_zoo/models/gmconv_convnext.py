@@ -9,7 +9,6 @@ from timm.models import generate_default_cfgs
 from timm.models.convnext import ConvNeXt
 
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
-from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvConvNeXt"]
 
@@ -31,6 +30,7 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvConvNeXt:
 # timm's two sizes; only the small one has its pointwise layers as 1x1 convolutions
 _ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320), "conv_mlp": True}
 _TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
-for _family in MASKED_FAMILIES:
-    entrypoint(f"{_family}convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
-    entrypoint(f"{_family}convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)
+gmconv_convnext_atto = entrypoint("gmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
+sgmconv_convnext_atto = entrypoint("sgmconv_convnext_atto", "ConvNeXt-Atto", _create, **_ATTO)
+gmconv_convnext_tiny = entrypoint("gmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)
+sgmconv_convnext_tiny = entrypoint("sgmconv_convnext_tiny", "ConvNeXt-Tiny", _create, **_TINY)

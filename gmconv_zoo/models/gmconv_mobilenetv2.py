@@ -10,7 +10,6 @@ from torch import nn
 
 from ..weights.adapt import rename_by_order
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
-from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvMobileNetV2"]
 
@@ -48,5 +47,5 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvMobileNetV2:
     return build_gmconv(GMConvMobileNetV2, variant, pretrained, **{**args, **kwargs})
 
 
-for _family in MASKED_FAMILIES:
-    entrypoint(f"{_family}mobilenetv2", "MobileNetV2 1.0", _create)
+gmconv_mobilenetv2 = entrypoint("gmconv_mobilenetv2", "MobileNetV2 1.0", _create)
+sgmconv_mobilenetv2 = entrypoint("sgmconv_mobilenetv2", "MobileNetV2 1.0", _create)

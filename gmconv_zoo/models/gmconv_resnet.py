@@ -10,7 +10,6 @@ from timm.models import generate_default_cfgs
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from ._build import SigmaNoDecay, build_gmconv, default_cfgs_of, entrypoint
-from ._names import MASKED_FAMILIES
 
 __all__ = ["GMConvResNet"]
 
@@ -26,6 +25,7 @@ def _create(variant: str, pretrained: bool, **kwargs: Any) -> GMConvResNet:
     return build_gmconv(GMConvResNet, variant, pretrained, **{"zero_init_last": False, **kwargs})
 
 
-for _family in MASKED_FAMILIES:
-    entrypoint(f"{_family}resnet18", "ResNet-18", _create, block=BasicBlock, layers=(2, 2, 2, 2))
-    entrypoint(f"{_family}resnet50", "ResNet-50", _create, block=Bottleneck, layers=(3, 4, 6, 3))
+gmconv_resnet18 = entrypoint("gmconv_resnet18", "ResNet-18", _create, block=BasicBlock, layers=(2, 2, 2, 2))
+sgmconv_resnet18 = entrypoint("sgmconv_resnet18", "ResNet-18", _create, block=BasicBlock, layers=(2, 2, 2, 2))
+gmconv_resnet50 = entrypoint("gmconv_resnet50", "ResNet-50", _create, block=Bottleneck, layers=(3, 4, 6, 3))
+sgmconv_resnet50 = entrypoint("sgmconv_resnet50", "ResNet-50", _create, block=Bottleneck, layers=(3, 4, 6, 3))

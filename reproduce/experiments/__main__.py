@@ -26,6 +26,7 @@ from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.saving.targets import check_target
 
 from .arms import EXPERIMENTS, NETS, plan_runs
+from .datasets import check_recorded
 from .figure import draw_gains, draw_initial_sigmas, draw_sigma_depths
 from .records import RunRecord, add_record, read_records, record_of_folder
 from .run import RunSettings, run_all
@@ -68,7 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if args.record:
-        add_record(args.results, record_of_folder(args.record, dataset=args.dataset))
+        record = record_of_folder(args.record, dataset=args.dataset)
+        check_recorded(record, args.record)
+        add_record(args.results, record)
         return 0
     figures = {
         "--figure": (draw_gains, args.figure),

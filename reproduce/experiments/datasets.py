@@ -1,5 +1,6 @@
 """The images that experiments train on: a known dataset, checked, or a subset of it made once."""
 
+import json
 import math
 import os
 import shutil
@@ -10,10 +11,13 @@ from pathlib import Path
 from PIL.Image import Image
 
 from gmconv_zoo.data.sources import DataOptions, ImageData, open_data
+from gmconv_zoo.files.records import read_results
+from gmconv_zoo.saving import CONFIG_NAME
 
 from .arms import DATASETS
+from .records import RunRecord
 
-__all__ = ["experiment_data", "write_folder"]
+__all__ = ["check_recorded", "experiment_data", "write_folder"]
 
 
 def experiment_data(label: str, images: int | None, data_dir: Path, output: Path) -> str:
@@ -37,15 +41,28 @@ def experiment_data(label: str, images: int | None, data_dir: Path, output: Path
     return str(subset)
 
 
+def check_recorded(record: RunRecord, folder: str | Path) -> None:
+    """Refuse to record the run in a folder under the name of a dataset that it was not trained on."""
+    if record.dataset in DATASETS:
+        dataset = DATASETS[record.dataset]
+        classes = json.loads((Path(folder) / CONFIG_NAME).read_text(encoding="utf-8"))["num_classes"]
+        train = read_results(folder).get("training_images", dataset.train)  # runs of version 0.1 do not say
+        remedy = "pass another name for the validation set (--dataset)"
+        _compare(f"{folder} was trained on", (classes, train, record.count), record.dataset, dataset.train, remedy)
+
+
 def _check(data: ImageData, label: str, train: int, place: str) -> None:
     found = (len(data.classes), len(data.train.labels), len(data.val.labels))
+    _compare(f"{place} has", found, label, train, "pass the whole dataset (--data-dir)")
+
+
+def _compare(subject: str, found: tuple[int | None, ...], label: str, train: int, remedy: str) -> None:
+    """Refuse other numbers of classes, training images and validation images than those of a dataset."""
     wanted = (DATASETS[label].classes, train, DATASETS[label].val)
     if found != wanted:
         told = "{} classes, {:,} training and {:,} validation images"
-        raise ValueError(
-            f"{place} has {told.format(*found)}, but {label.split()[0]} has {told.format(*wanted)}: pass the whole "
-            "dataset (--data-dir)."
-        )
+        name = label.split()[0]
+        raise ValueError(f"{subject} {told.format(*found)}, but {name} has {told.format(*wanted)}: {remedy}.")
 
 
 def write_folder(folder: Path, files: Iterable[tuple[str, Image]]) -> None:

@@ -23,6 +23,13 @@ def test_labels_follow_the_order_of_the_file_and_ids_are_kept(tmp_path):
     assert coco.trained.tolist() == [True, True, False, True]
 
 
+def test_an_annotation_that_stands_twice_under_other_ids_is_counted(tmp_path, caplog):
+    described = content()
+    described["annotations"].append({**described["annotations"][0], "id": 99})
+    read(*write_coco(tmp_path, described))
+    assert "1 annotations repeat the image, category and box of another one" in caplog.text
+
+
 def test_labels_follow_the_classes_of_a_detector_and_boxes_may_reach_beyond_the_image_by_rounding(tmp_path):
     described = content()
     described["annotations"][1]["bbox"] = [-0.5, 0, 21, 10.3]

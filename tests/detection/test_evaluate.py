@@ -156,6 +156,8 @@ def test_images_that_are_missing_are_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"labels": [3]}, r"the labels 3, but there are 2 classes"),
+        ({"labels": [0]}, r"the labels 0, but"),
         ({"scores": [float("nan")]}, "of image 4 are not finite"),
         ({"boxes": [[0, 0, float("inf"), 1]]}, "of image 4 are not finite"),
     ],

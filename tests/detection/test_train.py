@@ -133,15 +133,17 @@ def test_a_damaged_image_is_one_line_and_one_of_validation_is_found_before_train
         run(tmp_path, tmp_path / "out", workers=workers)
 
 
-def test_validation_sets_without_boxes_or_of_training_images_are_pointed_out(tmp_path, caplog):
+def test_validation_sets_without_boxes_or_of_training_images_or_with_too_many_boxes_are_pointed_out(tmp_path, caplog):
     train_file, images = write_shapes(tmp_path, images=2, size=32)
     images.rename(tmp_path / "images")
     file = train_file.with_name("instances_val.json")
     described = json.loads(train_file.read_text())
-    file.write_text(json.dumps(described))
+    boxes = [{**described["annotations"][0], "id": number} for number in range(101)]
+    file.write_text(json.dumps({**described, "annotations": boxes}))
     with pytest.raises(ValueError, match="nothing"):
         run(tmp_path, tmp_path / "out", overrides={"nothing": 1})
     assert "2 of the 2 validation images are training images too (000001.png, 000002.png)" in caplog.text
+    assert f"1 of the 2 images of {file} have more than 100 objects, but a detector finds at most so" in caplog.text
     file.write_text(json.dumps({**described, "annotations": []}))
     with pytest.raises(ValueError, match="has no boxes to measure the detector by"):
         run(tmp_path, tmp_path / "out")

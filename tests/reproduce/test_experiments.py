@@ -3,6 +3,7 @@ import multiprocessing
 import runpy
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import timm
 from gmconv_zoo.classify.recipes import recipe_for
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
-from reproduce.experiments.datasets import experiment_data
+from reproduce.experiments.datasets import check_recorded, experiment_data
 from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
 from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
@@ -220,6 +221,20 @@ def test_subset_has_the_same_number_of_every_class_and_another_dataset_is_refuse
     make_folder(data / "cifar10" / "train" / "a fourth class", 1)
     with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
         experiment_data(run.dataset, None, data, tmp_path)
+
+
+def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on(tmp_path):
+    (tmp_path / "config.json").write_text('{"num_classes": 10}')
+    for train, record, refused in (
+        (50_000, a_record(count=10_000), ""),
+        (50_000, a_record(count=9_999), "10 classes, 50,000 training and 9,999 validation images"),
+        (40_000, a_record(count=10_000), "10 classes, 40,000 training and 10,000 validation images"),
+        (50_000, a_record(count=10_000, dataset="CIFAR-100 test"), "CIFAR-100 has 100 classes"),
+        (12, a_record(count=9, dataset="my photos"), ""),
+    ):
+        (tmp_path / "results.json").write_text(json.dumps({"training_images": train}))
+        with pytest.raises(ValueError, match=refused) if refused else nullcontext():
+            check_recorded(record, tmp_path)
 
 
 def test_large_depthwise_kernels_have_maps_of_their_size_to_read():

@@ -43,7 +43,7 @@ _ROWS = {
     "detection": "device wording extras files layers conversion weights models saving engine images coco visualize",
     "reports": "device _version wording files layers conversion weights models saving "
     "engine images data coco visualize classify validation detection",
-    "demo": "extras conversion models visualize classify",
+    "demo": "extras files conversion models saving engine data visualize classify",
     "export": "_version extras layers conversion saving images",
     "hub": "_version files layers conversion sigmas weights models saving",
     "cli": "_version files saving engine images data visualize classify validation detection reports demo export hub",

@@ -28,7 +28,7 @@ COMMANDS = {
     "draw": "draw a network's masks, sigmas, kernel sizes and receptive field",
     "explain": "explain a classifier's answer for single images",
     "report": "write a page about a network: masks, receptive fields, accuracy, mistakes",
-    "demo": "finetune, load, fuse and draw a network in two minutes, offline",
+    "demo": "finetune, fuse, save, load and draw a network in two minutes, offline",
 }
 
 

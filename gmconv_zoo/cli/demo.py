@@ -1,4 +1,4 @@
-"""Finetune a GMConv network on handwritten digits, load it back through timm, fuse it and draw its masks.
+"""Finetune a GMConv network on handwritten digits, fuse it, save it, load it back through timm and draw its masks.
 
 Offline; about two minutes on two cores.
 
@@ -14,20 +14,24 @@ from .common import adder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of the demo."""
     add = adder(parser)
     add(
         "--model", default="gmconv_cifar_resnet20.gm_cifar10", help="name; without a tag, it starts from random weights"
     )
     add("--output", default="output/demo", help="folder for everything written")
     add("--overwrite", action="store_true", help="replace an earlier demo or network in the folder")
-    add("--epochs", type=int, help="epochs (default: 15)")
+    add("--epochs", type=int, help="epochs (default: the recipe's)")
     add("--images", type=int, help="number of images to use (default: all 1,797)")
     add("--seed", type=int, default=0, help="seed of initial weights, order and augmentation")
 
 
 def main(args: argparse.Namespace) -> None:
-    from ..demo.run import run_demo
+    """Run the demo as the options say."""
+    from ..demo.run import DEMO_FILES, run_demo
+    from ..saving.targets import check_target
 
     started = time.perf_counter()
-    run_demo(**vars(args), say=print)
+    check_target(args.output, writes=DEMO_FILES, overwrite=args.overwrite)
+    run_demo(args.model, args.output, epochs=args.epochs, images=args.images, seed=args.seed, say=print)
     print(f"done in {time.perf_counter() - started:.0f} s")

@@ -47,14 +47,16 @@ def draw_loss(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     axes.set_ylim(bottom=0)
 
 
-def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
+def draw_accuracy(axes: Axes, rows: Sequence[dict[str, Any]], *, before: float | None = None) -> None:
     """Draw the top-1 accuracy on the validation set by epoch, in percent.
 
-    Each row has "epoch", and those that were evaluated "val_top1_percent".
+    Each row has "epoch", and those that were evaluated "val_top1_percent"; the accuracy before training is at epoch 0.
     """
     evaluated = [row for row in rows if "val_top1_percent" in row]
     epochs = [row["epoch"] for row in evaluated]
     accuracies = [row["val_top1_percent"] for row in evaluated]
+    if before is not None:
+        epochs, accuracies = [0, *epochs], [before, *accuracies]
     axes.plot(epochs, accuracies, color=ACCURACY_COLOUR, **_LINE)
     _percent_axes(axes, f"validation accuracy, at the end {accuracies[-1]:.1f} %")
 

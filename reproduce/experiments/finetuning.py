@@ -21,6 +21,7 @@ from itertools import product
 from pathlib import Path
 
 from accelerate.utils import set_seed
+from PIL import Image
 from torch import nn
 
 from gmconv_zoo.classify.loading import make_loaders
@@ -124,7 +125,14 @@ def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
 
 def _digits_folder(folder: Path) -> Path:
     if not folder.is_dir():
-        write_folder(folder, digits())
+        data = digits()
+        parts = {"train": (data.train_images, data.train_labels), "val": (data.held_out_images, data.held_out_labels)}
+        files = (
+            (f"{split}/{label}/{number:05d}.png", Image.fromarray(image.permute(1, 2, 0).numpy()))
+            for split, (pixels, labels) in parts.items()
+            for number, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True))
+        )
+        write_folder(folder, files)
     return folder
 
 

@@ -46,7 +46,7 @@ class StreamCounts:
         row["skipped_images"] = int(state.accelerator.reduce(lost)) + unread
 
     def check(self, state: TrainState, row: dict[str, Any]) -> None:
-        """After an epoch that is recorded and saved: check the number of validation images.
+        """Check the number of validation images, after an epoch has been recorded and saved.
 
         ValueError when it is not the expected number, unless unreadable images are skipped.
         """

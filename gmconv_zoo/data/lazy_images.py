@@ -88,7 +88,7 @@ def find_unreadable(source: ImageSource) -> dict[int, str]:
 
 
 def _messages(source: ImageSource, indices: Sequence[int]) -> dict[int, str]:
-    """Return why images cannot be read, by index, of those that cannot be."""
+    """Return the reason for every image that cannot be read, by its index."""
     found = {}
     for index in indices:
         try:

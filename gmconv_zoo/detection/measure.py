@@ -55,6 +55,9 @@ def measure(
         overwrite: whether to write into a folder that contains other files.
         accelerator: device, precision and processes; None for accelerate's defaults in float32.
         **evaluation: further arguments of `evaluate_detector`.
+
+    Raises:
+        ValueError: for data, a model or predictions that cannot be used.
     """
     if (model is None) == (predictions is None):
         raise ValueError("pass either a model (MODEL) or predictions (--predictions), and the data (DATA).")

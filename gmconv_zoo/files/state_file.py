@@ -20,8 +20,9 @@ _TENSOR, _DICT = "tensor", "dict"
 def write_state(path: str | Path, state: dict[str, Any]) -> None:
     """Write a file that at every moment is the earlier one or the whole new one, also through a loss of power.
 
-    The state is made of dicts, lists, numbers, strings, booleans, None and tensors; TypeError for any other value.
-    Tuples come back as lists. The tensors' names in the file are the keys that lead to them, joined by "/".
+    The state is made of dicts, lists, numbers, strings, booleans, None and tensors; tuples come back as lists. The
+    tensors' names in the file are the keys that lead to them, joined by "/". TypeError for any other value, and OSError
+    when the disk is full or the folder cannot be written; the earlier file is untouched then.
     """
     tensors: dict[str, Tensor] = {}
     structure = _flatten(state, "", tensors)

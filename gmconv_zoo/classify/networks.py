@@ -12,6 +12,7 @@ from torch import nn
 from ..engine.checkpoint import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, load_weights
 from ..extras import needs_extra
 from ..images.data_config import data_config
+from ..models._names import tagged_name
 from ..saving.detectors import refuse_detector
 from ..saving.named import check_model_name, is_timm_name, naming_load_errors, open_model
 from ..sigmas import eval_mode
@@ -140,7 +141,7 @@ def open_checkpoint(path: str | Path) -> nn.Module:
             raise ValueError(f"{path} does not name its classes: pass a checkpoint of gmconv train or finetune.")
         start, options = identity.get("start"), identity.get("model options", {})  # of finetune, of train_by_recipe
         if start is None:
-            start = ".".join(filter(None, (identity["model"], identity.get("tag"))))
+            start = tagged_name(identity["model"], identity.get("tag"))
         if Path(start).is_absolute() and not Path(start).exists():
             raise ValueError(
                 f"{path} is from a run that started from {start}, which does not exist any more: put it back there, or "

@@ -18,7 +18,7 @@ from ..engine.fit import FitOptions, FitResult, Task, check_run_folder, default_
 from ..extras import needs_extra
 from ..files.records import write_json
 from ..images.pixels import naming_unreadable
-from ..models._names import MASKED_FAMILIES
+from ..models._names import MASKED_FAMILIES, tagged_name
 from ..saving import save
 from ..saving.folder import closing_lines
 from ..saving.named import lasting_name
@@ -224,7 +224,7 @@ def _start(detector: Any, arguments: dict[str, Any]) -> str:
     if not arguments["pretrained"]:
         return "random weights"
     config = detector.backbone.body.pretrained_cfg
-    return ".".join(filter(None, (config["architecture"], config.get("tag"))))
+    return tagged_name(config["architecture"], config.get("tag"))
 
 
 def _loss(model: nn.Module, batch: tuple[list[Tensor], list[dict[str, Any]]]) -> tuple[Tensor, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.records import RESULTS_NAME, read_results
+from ..models._names import tagged_name
 from ..saving import CONFIG_NAME
 from ..saving.detectors import holds_detector
 from ..weights.specs import Metric, Stem
@@ -128,7 +129,7 @@ def read_start(folder: str | Path) -> str | None:
         return None
     if not (record["model_options"] or {}).get("pretrained"):
         return ""
-    return ".".join(filter(None, (record["model"], record.get("tag"))))
+    return tagged_name(record["model"], record.get("tag"))
 
 
 def read_stem(folder: str | Path) -> Stem | None:

@@ -1,5 +1,6 @@
 """Push a staged folder to the Hub in one commit, read it back, and tag it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -15,18 +16,18 @@ from ..weights.check import sha256_of
 from ..weights.specs import WeightSpec
 from .stage import Staged
 
-__all__ = ["DEFAULT_TAG", "PublishError", "publish", "spec_row"]
+__all__ = ["PublishError", "publish", "spec_row"]
 
-DEFAULT_TAG = f"v{__version__}"
 # Formats that a client may load instead of safetensors, and that can run code on loading.
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+_TAG = re.compile(r"\w+([.+-]\w+)*")
 
 
 class PublishError(RuntimeError):
     """Publishing failed, and nothing was published under the tag."""
 
 
-def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, private: bool = False) -> WeightSpec:
+def publish(staged: Staged, *, tag: str = f"v{__version__}", force: bool = False, private: bool = False) -> WeightSpec:
     """Publish a folder under a version.
 
     All files are pushed in one commit, and the tag is set last, after every file has been read back: the same call
@@ -37,8 +38,11 @@ def publish(staged: Staged, *, tag: str = DEFAULT_TAG, force: bool = False, priv
         The spec, with the commit and the weights' sha256 filled in.
 
     Raises:
+        ValueError: for a tag that git does not take; nothing has been sent then.
         PublishError: for a tag with other files, a repository with pickles, a Hub that refuses, or damaged files.
     """
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"tag={tag!r}: pass letters and digits with single dots, plus or minus signs between (--tag).")
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: sha256_of(path) for path in staged.files}
     with _explained(repo_id):

@@ -2,7 +2,7 @@
 
 from timm.models import is_model
 
-__all__ = ["FAMILIES", "MASKED_FAMILIES", "net_of", "plain_name"]
+__all__ = ["FAMILIES", "MASKED_FAMILIES", "net_of", "plain_name", "tagged_name"]
 
 MASKED_FAMILIES = ("gmconv_", "sgmconv_")
 FAMILIES = (*MASKED_FAMILIES, "stdconv_")
@@ -22,3 +22,8 @@ def plain_name(net: str) -> str:
     """Return the registered name of a network with standard convolutions: this package's where timm has none."""
     own = f"stdconv_{net}"
     return own if is_model(own) else _TIMM_NAMES.get(net, net)
+
+
+def tagged_name(model: str, tag: str | None) -> str:
+    """Return timm's name of a model with a tag: "model.tag", or the model's name alone where there is none."""
+    return f"{model}.{tag}" if tag else model

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..conversion import fit_sigma_modules, present_conversion
 from ..conversion.plan import FLAT_KERNEL
 from ..conversion.stages import CONVOLUTIONS
+from ..files.records import write_json
 from ..files.replacing import replacing
 from ..weights.adapt import nonfinite
 from ..wording import listed
@@ -64,7 +65,7 @@ def save(model: nn.Module, folder: str | Path, *, label_names: list[str] | None 
         _check_rebuilds(model, config)
     folder.mkdir(parents=True, exist_ok=True)
     _write_weights(model, folder / WEIGHTS_NAME)
-    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n")
+    write_json(folder / CONFIG_NAME, config)
     return folder
 
 

@@ -43,6 +43,13 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("tag", ["", "v 1", "v..1", ".v1", "v1.", "a/b", "v1~2"])
+def test_a_tag_that_git_does_not_take_is_refused_before_anything_is_sent(loopback, staged, tag):
+    with pytest.raises(ValueError, match=r"tag=.*pass letters and digits"):
+        publish(staged, tag=tag)
+    assert loopback.journal() == []
+
+
 def test_everything_arrives_in_one_tagged_commit(loopback, staged):
     (staged.folder / ".notes").write_text("private")
     spec = publish(staged, tag="v1")

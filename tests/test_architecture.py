@@ -105,6 +105,17 @@ def test_specs_need_the_standard_library_only():
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
+def test_private_names_of_other_libraries_are_those_of_the_table():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Private names")[2]
+    listed = set()
+    for name, places in re.findall(r"^\| `([\w.]+)` \| (`[^|]+`) \|", table, re.M):
+        for place in re.findall(r"`([^`]+)`", places):
+            assert name.rpartition(".")[2] in (PACKAGE / place).read_text(), (name, place)
+            listed.add(PACKAGE / place)
+    private = re.compile(r"\b(accelerate|datasets|huggingface_hub|nn|timm|torch|torchvision)(\.\w+)*\._[a-zA-Z]")
+    assert {path for path in files() if private.search(path.read_text())} == listed
+
+
 def test_files_of_models_cannot_land_in_timms_listings():
     names = {path.stem for path in (PACKAGE / "models").glob("*.py")}
     assert all(name.startswith(("gmconv_", "_")) for name in names)

@@ -11,7 +11,7 @@ from typing import Any
 
 from timm.models import split_model_name_tag
 
-from ..data.eval_data import STREAMS, name_prefix
+from ..data.named import STREAMS, name_prefix
 from ..data.sources import DataOptions, ImageData, open_data
 from ..engine.fit import FitOptions, check_run_folder, default_accelerator, described_run
 from ..engine.freeze import freeze_parts

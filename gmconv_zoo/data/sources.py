@@ -12,7 +12,7 @@ from ..images.image_source import ImageSource
 from ..images.label_files import read_class_names
 from ..images.listing import refuse_inside
 from ..wording import listed
-from .eval_data import STREAMS, name_prefix, open_named
+from .named import STREAMS, name_prefix, open_named
 
 __all__ = ["DataOptions", "ImageData", "open_data"]
 
@@ -82,11 +82,9 @@ def open_data(
     options, prefix = options or DataOptions(), name_prefix(data)
     if prefix not in STREAMS and (options.train_count or options.val_count or options.classes):
         raise ValueError(f"{data} is not a stream: leave out --train-count, --val-count and --classes.")
-    if prefix in ("", "torch"):
-        if options.train_split or options.val_split:
-            raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
-        refuse_columns(data, options.image_column, options.label_column)
-    opened = _open_splits(str(data), prefix, options, output) if prefix else _open_folder(Path(data), output)
+    if prefix in ("", "torch") and (options.train_split or options.val_split):
+        raise ValueError(f"{data} has no splits to choose from (--train-split, --val-split): leave them out.")
+    opened = _open_splits(str(data), prefix, options, output) if prefix else _open_folder(Path(data), options, output)
     classes, train, val, description = opened
     if val is not None:
         return ImageData(classes, train, val, description)
@@ -94,7 +92,8 @@ def open_data(
     return ImageData(classes, train, val, description, split_made=True)
 
 
-def _open_folder(folder: Path, output: str | Path | None) -> _Opened:
+def _open_folder(folder: Path, options: DataOptions, output: str | Path | None) -> _Opened:
+    refuse_columns(folder, options.image_column, options.label_column)
     classes, files, val_files = read_folder(folder, output=output)
     train = ImageSource(str(folder), files, list(classes))
     val = None if val_files is None else replace(train, reader=val_files)

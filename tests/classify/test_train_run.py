@@ -63,7 +63,7 @@ def test_named_data_set_of_timm_is_decoded_into_memory(tmp_path, monkeypatch):
         data.targets[:4] = range(4)
         return data
 
-    monkeypatch.setattr("gmconv_zoo.data.eval_data.create_dataset", create)
+    monkeypatch.setattr("gmconv_zoo.data.named.create_dataset", create)
     options = {"data_dir": tmp_path, "output": tmp_path / "out", "overrides": {"epochs": 1, "batch_size": 10}}
     result = train_by_recipe(NET, "torch/fake", **options, progress=False)
     assert result.score.count == 20

@@ -12,7 +12,8 @@ from torchvision.transforms.functional import to_tensor
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.stream_loading import make_stream_loaders
 from gmconv_zoo.classify.train import finetune, train_by_recipe
-from gmconv_zoo.data.eval_data import name_prefix, open_eval_data
+from gmconv_zoo.data.eval_data import open_eval_data
+from gmconv_zoo.data.named import name_prefix
 from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.streams.read import TrainStream, stream_images
@@ -113,7 +114,7 @@ def test_count_may_be_given_apart_and_classes_by_a_file(shards, tmp_path):
 
 
 def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr("gmconv_zoo.data.eval_data.find_spec", lambda name: None)
+    monkeypatch.setattr("gmconv_zoo.data.named.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'needs webdataset: run pip install "gmconv_zoo\[streams\]"'):
         open_data("wds/made")
 

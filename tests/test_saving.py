@@ -292,6 +292,18 @@ def with_another_kernel() -> torch.nn.Module:
     return net
 
 
+def with_a_nan() -> torch.nn.Module:
+    net = plain(NET)
+    net.bn1.bias.data[0] = float("nan")
+    return net
+
+
+def with_a_shared_kernel() -> torch.nn.Module:
+    net = plain(NET)
+    net.layer1[0].conv2.weight = net.layer1[0].conv1.weight
+    return net
+
+
 def with_other_groups() -> torch.nn.Module:
     net = timm.create_model("resnet18", norm_layer="groupnorm", num_classes=2)
     net.bn1.num_groups = 4
@@ -306,10 +318,12 @@ def with_other_groups() -> torch.nn.Module:
         (lambda: OwnNet().to("meta"), ON_META),
         (lambda: torch.nn.DataParallel(plain(NET)), WRAPPED),
         (lambda: torch.compile(plain(NET)), WRAPPED),
-        (lambda: torch.jit.script(plain(NET)), WRAPPED),
+        (lambda: torch.jit.script(plain(NET)), "a scripted network: pass the one that was scripted"),
         (lambda: timm.create_model(NET, features_only=True), FEATURES),
         (lambda: timm.create_model(NET, features_only=True, feature_cls="fx"), FEATURES),
         (lambda: timm.create_model(NET, features_only=True, feature_cls="hook"), FEATURES),
+        (with_a_nan, r"cannot be saved: bn1\.bias has values that are not finite"),
+        (with_a_shared_kernel, r"layer1\.0\.conv1\.weight, layer1\.0\.conv2\.weight are one parameter, .* is not kept"),
         (with_another_kernel, "another network than this one .*of another shape layer1.0.conv1.weight"),
     ],
 )

@@ -66,7 +66,9 @@ class Answers:
         index, labels = targets.unbind(1) if targets.ndim == 2 else (torch.full_like(targets, -1), targets)
         outside = labels[(labels >= logits.shape[1]) | (labels < BAD_LABEL)]
         if len(outside):
-            raise ValueError(f"label {int(outside[0])}: the network has outputs 0 to {logits.shape[1] - 1}.")
+            raise ValueError(
+                f"label {int(outside[0])}: the network has outputs 0 to {logits.shape[1] - 1}; count labels from 0."
+            )
         logits = logits.float()
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices  # the one order, also among equal logits
         first = best[:, :1]

@@ -48,6 +48,9 @@ def build_network(model: str, classes: int, *, image_size: int | None = None, **
     net = _of_timm(model, classes, options) if is_timm_name(model) else _opened(model, classes)
     if image_size is not None:
         _take_images_of(net, image_size, model)
+    if isinstance(config := getattr(net, "pretrained_cfg", None), dict):
+        for key in ("test_input_size", "test_crop_pct"):  # it is used at the size at which training measures it
+            config.pop(key, None)
     return net
 
 
@@ -110,7 +113,6 @@ def _take_images_of(net: nn.Module, side: int, model: str) -> None:
             f"image_size={side} is too small for {model} ({error}): pass a larger size (--image-size)."
         ) from error
     config["input_size"] = (channels, side, side)
-    config.pop("test_input_size", None)
 
 
 def find_checkpoints(folder: str | Path) -> list[Path]:

@@ -146,6 +146,10 @@ def finetune(
             f"{model} is built as it was saved: leave out model_options (--model-options) and pretrained=False "
             "(--no-pretrained)."
         )
+    if given.get("pretrained") and not pretrained:
+        raise ValueError(
+            "weights (--weights) and pretrained=False (--no-pretrained) exclude each other: pass one of them."
+        )
     built = {**given, **({} if pretrained else {"pretrained": False})}
     run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained}
     random_start = starts_random(model, built)

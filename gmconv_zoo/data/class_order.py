@@ -1,6 +1,7 @@
 """Match the classes of a dataset with the outputs of a network."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from unicodedata import normalize
 
@@ -10,6 +11,7 @@ from torch import nn
 from ..images.image_source import ImageSource
 from ..images.label_files import is_wnid
 from ..saving.label_names import check_classifier, recorded_names
+from ..wording import listed
 
 __all__ = ["check_imagenet_classes", "class_outputs"]
 
@@ -38,6 +40,12 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     # operating systems may encode the same letters as different code points
     place = {normalize("NFC", name): index for index, name in enumerate(known)}
     names = [normalize("NFC", name) for name in source.class_names]
+    counts = Counter(normalize("NFC", name) for name in known)
+    if twice := {name for name in names if counts[name] > 1}:
+        raise ValueError(
+            f"{source.name}: several outputs of the network have the name {listed(twice)}: save the network with a "
+            "different name for each output (label_names)."
+        )
     unknown = sorted(set(names) - set(place))
     if known and not unknown:
         return [place[name] for name in names]
@@ -45,7 +53,8 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     if known and not (source.ordered and set(place).isdisjoint(names)):
         raise ValueError(
             f"{source.name}: {len(unknown)} of its {len(names)} classes are unknown to the network, e.g. "
-            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the file of class names (--classes)."
+            f"{unknown[:5]}; it knows {others}. Rename the folders, or correct the names in your file of labels "
+            "(--labels) or of class names (--classes of gmconv validate)."
         )
     if len(names) != count:
         raise ValueError(f"{source.name} has {len(names)} classes, the network has {count} outputs.")

@@ -50,9 +50,13 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
     names = {key: name for name, key in categories}
     place = usable_device(device)
     detector = detector.to(place).eval()
+    transform: Any = detector.transform
+    most = transform.max_size
     for number, path in enumerate(images, start=1):
         try:
             image = read_image(path, "RGB")
+            if min(image.size) * most <= max(image.size):  # the shorter side would be resized to less than a pixel
+                raise UnreadableImageError(f"{image.width}x{image.height} pixels: too thin, pass a larger --image-size")
             (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(place)])
         except UnreadableImageError as error:
             yield Found(path, error=str(error))

@@ -64,7 +64,9 @@ def choose_measured(
         if top5 is not None and not top1 <= top5 <= 100:
             raise ValueError(f"top5={top5:g}: pass an accuracy in percent, from top1={top1:g} to 100.")
         if not dataset or not origin:
-            raise ValueError(f"top1={top1:g}: say what was measured and how, as dataset and origin (--origin).")
+            raise ValueError(
+                f"top1={top1:g}: say what was measured and how, as dataset (--dataset) and origin (--origin)."
+            )
         return Metric(top1, top5, dataset, origin, datetime.date.today().isoformat())
     metric = _recorded_metric(folder, dataset)
     if metric is None:

@@ -19,8 +19,10 @@ def verify(names: str | Iterable[str] | None = None, *, cache_dir: str | Path | 
         cache_dir: folder for downloads; None for the caches of the Hub and torch.hub.
 
     Raises:
-        ValueError: for a name or pattern that matches no weight.
+        ValueError: for a name or pattern that matches no weight, or a cache_dir that does not exist.
     """
+    if cache_dir is not None and not Path(cache_dir).is_dir():
+        raise ValueError(f"cache_dir={str(cache_dir)!r} is not a folder: pass one that holds downloads (--cache-dir).")
     patterns = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
     for pattern in patterns:
         if not any(fits(name, pattern) for name in SPECS):

@@ -128,6 +128,9 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
     loose = tops.pop("", [])
     if not tops or any(name.lower() not in names for name in tops):
         _refuse_inner_splits(root, folders)
+        if len(taken := [name for name in tops if name.lower() in names]) > 1:
+            others = listed([name for name in tops if name not in taken])
+            _logger.warning("%s: %s are classes, not splits, because of the folders %s", root, listed(taken), others)
         return {"": _part(root, images, folders)}
     if loose:
         _logger.warning(

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from unicodedata import normalize
 
+from ..wording import listed
 from .folder import natural_key
 
 __all__ = ["is_wnid", "read_class_names", "read_labels"]
@@ -134,8 +135,8 @@ def _pairs(path: Path, lines: list[str], known: set[str]) -> list[tuple[str, str
         rows = [row + [""] * (width - len(row)) for row in table]
         place = next((i for i in range(width) if any(_file_name(row[i], known) in known for row in rows)), width)
         if place + 1 < width:
-            if any(not row[place + 1] for row in rows):
-                raise ValueError(f"{path}: pass a file name and a label on every line.")
+            if bare := [row[place] for row in rows if not row[place + 1]]:
+                raise ValueError(f"{path}: {bare[0]!r} has no label: pass a file name and a label on every line.")
             others = {tuple(row[place + 1 :]) for row in rows if _file_name(row[place], known) in known}
             if len(others) > 1 and all(sorted(row) == ["0"] * (len(row) - 1) + ["1"] for row in others):
                 raise ValueError(
@@ -178,7 +179,9 @@ def _by_name(
 ) -> tuple[list[int], list[str] | None]:
     table = {_file_name(name, known): normalize("NFC", label) for name, label in pairs}
     if len(table) < len(pairs):
-        raise ValueError(f"{path}: {len(pairs) - len(table)} file names occur more than once.")
+        counts = Counter(_file_name(name, known) for name, _ in pairs)
+        twice = listed([name for name, count in counts.items() if count > 1])
+        raise ValueError(f"{path}: the file names {twice} occur more than once: keep one line for each.")
     labels = [table.get(normalize("NFC", file.name), "") for file in files]
     if missing := [file.name for file, label in zip(files, labels, strict=True) if not label]:
         raise ValueError(f"{path}: no label for {len(missing)} of {len(files)} images, the first is {missing[0]}.")

@@ -15,12 +15,14 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def check_network(model: Any) -> None:
-    """Check that a network was passed, not its name or its state dict; TypeError for anything else."""
+    """Check that a network was passed: TypeError for its name or state dict, ValueError for one that is scripted."""
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model={textwrap.shorten(repr(model), 80)}: pass a network; timm.create_model builds one from a name, and "
             "gmconv_zoo.load from a folder."
         )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError(f"{type(model).__name__} is a scripted network: pass the one that was scripted.")
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

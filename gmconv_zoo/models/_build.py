@@ -111,7 +111,8 @@ def build_gmconv(
             _check_recorded(conversion, recorded)
     if pretrained and not (cfg.has_weights or cfg.state_dict):
         tags = [spec.name for spec in specs_of(variant)]
-        remedy = f"one of {tags}" if tags else "pretrained=False, or load your own weights as 'local-dir:FOLDER'"
+        own = "pretrained=False, a file of your own (--weights), or a folder ('local-dir:FOLDER')"
+        remedy = f"one of {tags}" if tags else own
         raise RuntimeError(f"no pretrained weights exist for {variant}: pass {remedy}.")
 
     features_only = kwargs.get("features_only", False)

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import timm
-import torch
 from timm.models import FeatureDictNet, FeatureGraphNet, FeatureHookNet, FeatureListNet, is_model
 from timm.models._features import FeatureGetterNet
 from timm.models._hub import save_config_for_hf
@@ -78,10 +77,10 @@ def describe(model: nn.Module, *, label_names: list[str] | None = None) -> dict[
 
 def check_unwrapped(model: Any, action: str) -> None:
     """Refuse a network inside a wrapper; the action is a participle for the message, e.g. "exported"."""
-    if unwrapped(model) is not model or isinstance(model, torch.jit.ScriptModule):
+    if unwrapped(model) is not model:
         raise ValueError(
             f"{type(model).__name__} cannot be {action}: pass the network inside it (model.module, or the one that was "
-            "compiled or scripted)."
+            "compiled)."
         )
 
 

@@ -16,7 +16,7 @@ from ..conversion.plan import FLAT_KERNEL
 from ..conversion.stages import CONVOLUTIONS
 from ..files.records import write_json
 from ..files.replacing import replacing
-from ..weights.adapt import nonfinite
+from ..weights.adapt import unusable
 from ..wording import listed
 from .config import CONFIG_NAME, NOT_TIMMS, WEIGHTS_NAME, build_from_config, describe, rebuild
 
@@ -51,16 +51,20 @@ def save(model: nn.Module, folder: str | Path, *, label_names: list[str] | None 
 
     Raises:
         ValueError: if the network could not be rebuilt from the folder (the message names the difference), is wrapped,
-            is on the meta device, or does not fit the label names; nothing has been written then.
+            is on the meta device, has weights that are not finite, or does not fit the label names; nothing has been
+            written then.
         OSError: when the folder cannot be written.
     """
     folder = Path(folder)
     config = describe(model, label_names=label_names)
-    if meta := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
+    own = model.state_dict()
+    if meta := [name for name, tensor in own.items() if tensor.is_meta]:
         raise ValueError(
             f"{meta[0]} is on the meta device and has no values: load weights into the network before saving it "
             '(model.to_empty(device="cpu"), then load_state_dict).'
         )
+    if bad := unusable(own, own):
+        raise ValueError(f"the network cannot be saved: {listed(bad, separator='; ')}.")
     if config["architecture"] != NOT_TIMMS or config["gmconv"]["architecture"]:
         _check_rebuilds(model, config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,7 @@ def load(folder: str | Path, *, model: nn.Module | Callable[[], nn.Module] | Non
     missing = {key for key in own if key not in tensors and own[key].data_ptr() not in stored}
     if difference := _difference(missing, set(tensors) - set(own), _misshaped(own, tensors)):
         raise RuntimeError(f"{folder / WEIGHTS_NAME} does not fit the network: {difference}.")
-    if bad := nonfinite(tensors):
+    if bad := unusable(tensors, own):
         raise RuntimeError(f"{folder / WEIGHTS_NAME} cannot be used: {listed(bad, separator='; ')}.")
     _take_dtypes(net, tensors)
     net.load_state_dict(tensors, strict=False)
@@ -172,6 +176,11 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
             f"{model.pretrained_cfg['architecture']!r} and model_args={config.get('model_args', {})}: "  # type: ignore[index]
             f"{difference}. Build it by timm.create_model with all its arguments, or save the state dict yourself."
         )
+    for names in sorted(_shared(model) - _shared(twin)):
+        raise ValueError(
+            f"{listed(names)} are one parameter, but would be rebuilt as several: a change made after building is not "
+            "kept. Save the state dict yourself."
+        )
     forms = {name: _form(module) for name, module in twin.named_modules()}
     for name, module in model.named_modules():
         form, other = _form(module), forms.get(name, "")
@@ -180,6 +189,14 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
                 f"{name} is {form}, but would be rebuilt as {other}: a change made after building is not kept. "
                 "Make it by a constructor argument, or save the state dict yourself."
             )
+
+
+def _shared(net: nn.Module) -> set[tuple[str, ...]]:
+    """Return the names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in net.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {tuple(found) for found in names.values() if len(found) > 1}
 
 
 def _form(module: nn.Module) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..conversion import has_masks
 from ..images.data_config import data_config
+from ..layers.copying import unwrapped
 from ..saving.detectors import main_network
 from ..saving.named import open_model
 from ..saving.targets import check_target
@@ -65,7 +66,7 @@ def draw_model(
     networks: dict[str, nn.Module] = {}
     for net in (model_or_name, *twins):
         name, module = (net, open_model(net)) if isinstance(net, str) else (_name(net), net)
-        networks[distinct(name, networks)] = main_network(module)
+        networks[distinct(name, networks)] = main_network(unwrapped(module))
     model = next(iter(networks.values()))
     masked = has_masks(model)
     figures = {name: output / f"{name}.png" for name in (*(MASK_FIGURES if masked else ()), "receptive_field")}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..conversion import has_masks
+from ..layers.copying import unwrapped
 from ..saving.label_names import best_classes, check_classifier, label_names
 from .images import ImageFile, image_name, network_input
 from .masks import LayerMask, layer_masks
@@ -80,6 +81,11 @@ def explain(
         raise ValueError(f"topk={topk}: pass at least 1 (--top).")
     if images is not None and mean_sigma is not None:
         raise ValueError("pass either images, over which the mean sigma is measured, or mean_sigma, not both.")
+    if mean_sigma is not None and not (
+        isinstance(mean_sigma, Sequence) and len(mean_sigma) == 2 and min(mean_sigma) > 0
+    ):
+        raise ValueError(f"mean_sigma={mean_sigma!r}: pass the horizontal and the vertical sigma, two numbers above 0.")
+    model = unwrapped(model)  # torch.compile ignores hooks that a network gets later
     check_classifier(model)
     x = network_input(model, [image])
     picture = network_input(model, [image], normalize=False)[0].float().cpu()

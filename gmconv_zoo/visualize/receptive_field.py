@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..conversion.stages import convolutions, stages_of
 from ..extras import needs_extra
 from ..layers import DGMConv2d
+from ..layers.copying import unwrapped
 from ..sigmas import eval_mode
 
 with needs_extra("train"):
@@ -107,8 +108,11 @@ def receptive_field(
     Raises:
         ValueError: for images or a layer that the network does not have, or when no gradient reaches the input.
     """
+    if not isinstance(images, Tensor):
+        raise ValueError(f"images: expected a float tensor (B, C, H, W), received a {type(images).__name__}.")
     if images.ndim != 4 or not images.numel() or not images.is_floating_point():
         raise ValueError(f"images: expected a float tensor (B, C, H, W), received {images.dtype} {list(images.shape)}.")
+    model = unwrapped(model)  # torch.compile ignores hooks that a network gets later
     name, module = target_layer(model, layer)
     device = next((tensor.device for tensor in model.parameters()), images.device)
     centres: list[Tensor] = []

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..wording import listed
 
-__all__ = ["StateDict", "adapt_checkpoint", "nonfinite", "rename_by_order"]
+__all__ = ["StateDict", "adapt_checkpoint", "rename_by_order", "unusable"]
 
 StateDict = dict[str, Tensor]
 
@@ -34,7 +34,7 @@ def adapt_checkpoint(
         classifier: layers that may be missing or of another size, because timm drops them afterwards.
 
     Raises:
-        RuntimeError: for tensors that do not fit or are not finite, or a file that is not what its spec declares.
+        RuntimeError: for tensors that do not fit or cannot be used, or a file that is not what its spec declares.
     """
     state_dict = dict(state_dict)
     if strays := {key for key, value in state_dict.items() if not isinstance(value, Tensor)}:
@@ -50,12 +50,17 @@ def adapt_checkpoint(
             )
         if rename is not None:
             state_dict = rename(state_dict, model)
-    elif sigmas and not carried:
+    if not expected.keys() & state_dict.keys():
+        raise RuntimeError(
+            f"no tensor of the checkpoint has a name that the model uses: it has {listed(list(state_dict))}, and the "
+            f"model {listed(list(expected))}. Rename the tensors, e.g. remove a prefix from every name."
+        )
+    if declared == "native" and sigmas and not carried:
         raise RuntimeError(
             "the checkpoint carries no sigma: it looks like a plain network's. Load it into the plain network and "
             "call gmconv_zoo.convert(...) on that."
         )
-    elif carried and (missing := sigmas - carried):
+    if declared == "native" and carried and (missing := sigmas - carried):
         raise RuntimeError(
             f"the checkpoint carries some of the sigmas but not {listed(missing)}: it was saved with another stem, "
             "body or stages, or is damaged. Pass the keywords it was trained with."
@@ -80,10 +85,15 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
     return dict(zip(keys, state_dict.values(), strict=False))
 
 
-def nonfinite(state_dict: StateDict) -> list[str]:
-    """Return a clause about each tensor that holds a NaN or an infinity."""
+def unusable(state_dict: StateDict, expected: StateDict) -> list[str]:
+    """Return a clause about each tensor that holds a NaN or an infinity, or whole numbers instead of fractions."""
     bad = [key for key, value in state_dict.items() if not torch.isfinite(value).all()]
-    return [f"{key} has values that are not finite" for key in bad]
+    quantised = [
+        f"{key} holds {value.dtype} instead of floating-point numbers"
+        for key, value in state_dict.items()
+        if key in expected and expected[key].is_floating_point() and not value.is_floating_point()
+    ]
+    return [*(f"{key} has values that are not finite" for key in bad), *quantised]
 
 
 def _check(
@@ -106,7 +116,7 @@ def _check(
             found, wanted = found[:1] + found[2:], wanted[:1] + wanted[2:]
         if found != wanted and not key.startswith(heads):
             problems.append(f"{key} has shape {tuple(state_dict[key].shape)}, expected {tuple(expected[key].shape)}")
-    problems += nonfinite(state_dict)
+    problems += unusable(state_dict, expected)
     if problems:
         raise RuntimeError("the checkpoint does not fit the model, nothing was loaded: " + "; ".join(problems) + ".")
 

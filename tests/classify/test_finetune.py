@@ -172,7 +172,9 @@ def test_image_size_is_kept_for_prediction_and_for_checkpoints(odd):
     sizes = [json.loads((odd[0] / "config.json").read_text())["pretrained_cfg"]["input_size"]]
     sizes.append(list(open_checkpoint(odd[0] / "checkpoints" / "last.safetensors").pretrained_cfg["input_size"]))
     assert sizes == [[3, 12, 12]] * 2
-    assert "test_input_size" not in start_network("gmconv_resnet18", 3, pretrained=False, image_size=96).pretrained_cfg
+    for size in (None, 96):
+        config = start_network("gmconv_resnet18.from_a1_in1k", 3, pretrained=False, image_size=size).pretrained_cfg
+        assert not {"test_input_size", "test_crop_pct"} & config.keys()
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,10 @@ def test_image_size_is_kept_for_prediction_and_for_checkpoints(odd):
         ({"model": "gmconv_alexnet", "image_size": 16, "pretrained": False}, "image_size=16 is too small"),
         ({"model": NET, "image_size": 0}, "image_size=0: pass at least 1 pixel"),
         ({"model": "ORG/NAME", "pretrained": False}, "is built as it was saved: leave out model_options"),
+        (
+            {"model": NET, "pretrained": False, "model_options": {"pretrained": True}},
+            r"weights \(--weights\) and pretrained=False \(--no-pretrained\) exclude each other",
+        ),
         (
             {"model": "gmconv_resnet18.from_nowhere"},
             r"no tag 'from_nowhere': pass one of gmconv_resnet18\.from_a1",

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 import gmconv_zoo
-from gmconv_zoo import DGMConv2d, SGMConv2d, convert
+from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
 from gmconv_zoo.conversion import present_conversion
 from gmconv_zoo.layers import circular_mask
 
@@ -210,6 +210,11 @@ def test_networks_that_cannot_be_converted_are_named():
             convert(nn.Sequential(nn.Conv2d(3, 3, 1)), sigma_init=sigma_init)
     with pytest.raises(TypeError, match="pass a network"):
         convert("resnet18")
+    for change in (convert, fuse):
+        with pytest.raises(
+            ValueError, match="RecursiveScriptModule is a scripted network: pass the one that was scripted"
+        ):
+            change(torch.jit.script(SGMConv2d(3, 3, 3)))
     with pytest.raises(ValueError, match="OwnNet has no known stages"):
         convert(OwnNet(), stages=(1,))
 

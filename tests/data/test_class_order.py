@@ -47,6 +47,13 @@ def test_classes_that_do_not_fit_are_refused(names, count, said):
         class_outputs(source(["apple", "pear", "plum"], ordered=False), net)
 
 
+def test_a_name_of_several_outputs_is_refused_only_where_a_class_has_it():
+    net = network(["crane", "maillot", "crane"])
+    assert class_outputs(source(["maillot"]), net) == [1]
+    with pytest.raises(ValueError, match="several outputs of the network have the name crane"):
+        class_outputs(source(["crane", "maillot"]), net)
+
+
 def test_wordnet_ids_and_names_in_either_form_of_an_accent_are_matched():
     assert class_outputs(source([WNIDS[17], WNIDS[999]], ordered=False), network([], 1000)) == [17, 999]
     assert class_outputs(source(["caf\u00e9", "the\u0301"]), network(["th\u00e9", "cafe\u0301"])) == [1, 0]

@@ -46,7 +46,8 @@ def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmco
     Image.new("L", (1, 1)).save(tmp_path / "c.png")
     Image.new("RGB", (400, 20)).save(tmp_path / "d.png")
     Image.new("RGB", (1, 3000)).save(tmp_path / "e.png")
-    images = [tmp_path / f"{name}.png" for name in "abcde"]
+    Image.new("RGB", (1, 900)).save(tmp_path / "f.png")
+    images = [tmp_path / f"{name}.png" for name in "abcdef"]
     asked = ["detect", net, *images, "--score", "0.1", "--output", tmp_path / "out"]
     status, printed, _ = gmconv(*asked)
     lines = printed.splitlines()
@@ -61,9 +62,10 @@ def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmco
         assert -0.01 <= x <= x + width <= size[0] + 0.01
         assert -0.01 <= y <= y + height <= size[1] + 0.01
         assert entry["category"] == ("circle", "square", "triangle")[entry["category_id"] - 1]
-    assert len(lines) == sum(max(1, sum(e["image_id"] == n for e in entries)) for n in (1, 2, 3, 4, 5)) + 1
+    assert len(lines) == sum(max(1, sum(e["image_id"] == n for e in entries)) for n in range(1, 7)) + 1
     assert f"{images[1]}  unreadable: " in "\n".join(lines)
     assert f"{images[4]}  unreadable: 1x3000 pixels: too thin" in "\n".join(lines)
+    assert f"{images[5]}  unreadable: 1x900 pixels: too thin, pass a larger --image-size" in "\n".join(lines)
     assert (tmp_path / "out" / "001-a.png").stat().st_size > 5_000
     assert not (tmp_path / "out" / "002-b.png").exists()
     assert "exists: choose another one, or pass overwrite" in gmconv(*asked)[0]

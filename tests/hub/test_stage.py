@@ -229,7 +229,7 @@ def test_damaged_record_is_named(tmp_path, content):
         ({"top5": 80.0}, "belong to a top1 "),
         ({}, "belong to a top1 "),
         ({"top1": 90.0, "absent": True}, "excludes a measured accuracy"),
-        ({"top1": 90.0, "origin": ""}, "say what was measured and how"),
+        ({"top1": 90.0, "origin": ""}, r"as dataset \(--dataset\) and origin \(--origin\)"),
     ],
 )
 def test_an_accuracy_is_a_percentage_and_is_not_given_in_part(tmp_path, given, message):

@@ -47,7 +47,7 @@ def test_file_without_a_declared_hash_is_unchecked(cache):
 
 def test_names_patterns_and_bare_models_select():
     def names(asked: str | list[str]) -> list[str]:
-        return [record.name for record in verify(asked, cache_dir="absent")]
+        return [record.name for record in verify(asked, cache_dir=".")]
 
     assert names("stdconv_alexnet.tv_in1k") == ["stdconv_alexnet.tv_in1k"]
     assert names("gmconv_resnet18") == ["gmconv_resnet18.from_tv_in1k", "gmconv_resnet18.from_a1_in1k"]
@@ -80,3 +80,5 @@ def test_command_lists_missing_weights_and_refuses_unknown_names(gmconv, tmp_pat
     assert status == 0
     assert "timm/resnet18.tv_in1k/model.safetensors is not in the cache" in printed
     assert "gmconv verify: no weight is called 'resnet19'" in gmconv("verify", "resnet19")[0]
+    missing = gmconv("verify", "--cache-dir", tmp_path / "missing")[0]
+    assert "missing' is not a folder: pass one that holds downloads (--cache-dir)" in missing

@@ -90,6 +90,12 @@ def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path, name, deep):
         assert open_eval_data(tmp_path, split=split).class_names == list(classes)
 
 
+def test_splits_that_are_read_as_classes_are_named(tmp_path, caplog):
+    touch(tmp_path, "train/cat", "train/dog", "val/cat", "val/dog", "other")
+    assert set(read_folder(tmp_path)[0]) == {"other", "train", "val"}
+    assert "train, val are classes, not splits, because of the folders other" in caplog.text
+
+
 @pytest.mark.parametrize("train", ["train", "training", "Train"])
 @pytest.mark.parametrize("val", [*VAL, "test", "testing", "Val", "TEST"])
 def test_splits_by_any_name_are_found_by_training_and_validation_alike(tmp_path, train, val):

@@ -1,5 +1,7 @@
 """Explanations of one image with the weights that ship in the package."""
 
+from functools import partial
+
 import pytest
 import timm
 import torch
@@ -9,6 +11,7 @@ import gmconv_zoo
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.images.pixels import UnreadableImageError
 from gmconv_zoo.visualize.explanation_figure import draw_explanation
+from gmconv_zoo.visualize.receptive_field import receptive_field
 from tests.reports.report_run import noise
 
 
@@ -37,6 +40,18 @@ def test_explanation_agrees_with_the_network(model):
     )
     assert found.evidence.shape == (32, 32)
     assert found.evidence.sum().item() == pytest.approx(1)
+    model.train()
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, partial(torch.compile, backend="eager")])
+def test_a_wrapped_network_is_explained_as_the_network_inside(model, wrap):
+    wrapped = wrap(model)
+    with torch.no_grad():
+        wrapped.eval()(torch.rand(1, 3, 32, 32))  # compiled code ignores later hooks
+    found, expected = (gmconv_zoo.explain(net, noise()) for net in (wrapped, model))
+    assert found.classes == expected.classes
+    assert torch.equal(found.evidence, expected.evidence)
+    assert receptive_field(wrapped, torch.ones(1, 3, 32, 32)).layer == "layer3"
     model.train()
 
 
@@ -112,6 +127,8 @@ def test_what_cannot_be_explained_is_said(model, tmp_path):
     for options, said in (
         ({"topk": 0}, "topk=0"),
         ({"images": [noise()], "mean_sigma": (5.0, 5.0)}, "not both"),
+        ({"mean_sigma": 5.0}, r"mean_sigma=5\.0: pass the horizontal and the vertical sigma, two numbers above 0"),
+        ({"mean_sigma": (5.0, -1.0)}, "two numbers above 0"),
         ({"images": []}, "images is empty"),
         ({"images": "photos"}, "pass a list"),
         ({"images": torch.zeros(2, 3, 32, 32, dtype=torch.uint8)}, "expected a float tensor"),

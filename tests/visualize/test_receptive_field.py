@@ -179,7 +179,7 @@ def test_layers_that_do_not_run_and_gradients_that_do_not_exist_are_refused():
         receptive_field(net, torch.rand(1, 1, 5, 5), layer="")
     with pytest.raises(ValueError, match="no convolution"):
         receptive_field(nn.ReLU(), torch.rand(1, 1, 5, 5))
-    for images in (torch.rand(1, 5, 5), torch.rand(0, 1, 5, 5), torch.ones(1, 1, 5, 5, dtype=torch.uint8)):
+    for images in (torch.rand(1, 5, 5), torch.rand(0, 1, 5, 5), torch.ones(1, 1, 5, 5, dtype=torch.uint8), ["a.png"]):
         with pytest.raises(ValueError, match="expected a float tensor"):
             receptive_field(net, images)
 

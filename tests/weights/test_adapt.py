@@ -65,6 +65,10 @@ def native():
             r"bn1\.bias has values that are not finite",
         ),
         (lambda w: w.pop("conv1.sigma_module.fc.bias"), r"but not conv1\.sigma_module\.fc\.bias"),
+        (
+            lambda w: w.update({"fc.weight": torch.ones(10, 64, dtype=torch.int8)}),
+            r"fc\.weight holds torch\.int8 instead of floating-point numbers",
+        ),
     ],
 )
 def test_a_native_file_fits_whole_or_not_at_all(native, change, message):
@@ -73,6 +77,16 @@ def test_a_native_file_fits_whole_or_not_at_all(native, change, message):
     change(weights)
     with pytest.raises(RuntimeError, match=message):
         adapt_checkpoint(weights, native, declared="native")
+
+
+@pytest.mark.parametrize("name", [NATIVE, "stdconv_cifar_resnet20"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_file_whose_names_all_have_a_prefix_is_refused_for_that(name, strict):
+    model = timm.create_model(name)
+    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
+    said = r"has a name that the model uses: it has model\.conv1\.weight, .* model conv1\.weight, .* remove a prefix"
+    with pytest.raises(RuntimeError, match=said):
+        adapt_checkpoint(weights, model, declared="native", strict=strict)
 
 
 def test_only_named_layers_may_have_other_channels_or_classes(native):

@@ -48,10 +48,14 @@ def test_any_shape_and_name_is_drawn_where_the_box_is(tmp_path, shape):
     assert (abs(drawn.astype(int) - [0xD5, 0x5E, 0x00]).sum(1) < 30).any()  # the second class's colour
 
 
-def test_curves_leave_out_epochs_without_evaluation(tmp_path):
+def test_curves_leave_out_epochs_without_evaluation(figures, tmp_path):
     rows = [
         {"epoch": 1, "train_loss": 2.0},
         {"epoch": 2, "train_loss": 1.0, "val_AP": 0.25, "val_AP50": 0.5, "val_APl": None},
     ]
     draw_ap_curves(rows, tmp_path / "curves.png")
-    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    loss, precision = figures[0].axes
+    lines = {line.get_label(): (*line.get_xdata(), *line.get_ydata()) for line in precision.lines}
+    assert lines == {"AP (mean over IoU 0.5 to 0.95)": (2, 25.0), "AP at IoU 0.5": (2, 50.0)}
+    assert precision.get_title(loc="left").endswith("best AP 25.0 %")
+    assert loss.lines[0].get_ydata().tolist() == [2.0, 1.0]

@@ -19,7 +19,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list:
     path = tmp_path / "model.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), path)
     specs: list = []
-    monkeypatch.setattr(_build, "fetch", lambda spec, **_: specs.append(spec) or path)
+    monkeypatch.setattr(_build, "fetch", lambda spec, cache_dir: specs.append((spec, cache_dir)) or path)
     return specs
 
 
@@ -38,8 +38,9 @@ def test_the_specs_source_or_another_in_its_place_is_fetched_and_a_users_file_is
 ):
     timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.safetensors")})
     assert not fetched
-    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay)
-    (spec,) = fetched
+    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay, cache_dir=tmp_path)
+    ((spec, cache_dir),) = fetched
+    assert cache_dir == tmp_path
     assert {key: getattr(spec, key) for key in expected} == expected
     assert (spec.name, spec.conversion) == (NAME, "standard")
     assert spec.sha256 == spec.sha256_prefix == ""

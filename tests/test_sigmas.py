@@ -163,6 +163,10 @@ def test_clipping_limits_each_sigma_module_and_nothing_else():
     assert (net[1].sigma_module.fc.bias.grad < small).all()
     assert net[1].sigma_module.fc.bias.grad[0].item() == pytest.approx(1e-4)
     assert (net[0].weight.grad == 0.5).all()
+    clip_sigma_grad(net)
+    assert torch.cat([p.grad.flatten() for p in net[0].sigma_module.parameters()]).norm().item() == pytest.approx(
+        0.005, rel=1e-3
+    )
 
 
 def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():

@@ -133,6 +133,10 @@ def test_network_without_masks_gets_its_receptive_field_and_a_field_that_is_cut_
     (picture,) = draw_model("stdconv_cifar_resnet20.cifar10", tmp_path / "net", layer=1)
     assert picture.name == "receptive_field.png"
     assert "stdconv_cifar_resnet20.cifar10 has no Gaussian masks" in caplog.text
+    net = nn.Conv2d(3, 4, 3)
+    net.pretrained_cfg = {"input_size": (3, 8, 8), "test_input_size": (3, 10, 12)}
+    row = rows_of(*draw_model(net, tmp_path / "noise"))[0]
+    assert (row["height_px"], row["width_px"]) == ("10", "12")  # noise of the size that images are tested at
     draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path / "small", torch.rand(1, 3, 5, 5))
     assert "the image cuts the receptive field" in caplog.text
 

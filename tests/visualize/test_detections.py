@@ -7,6 +7,7 @@ from PIL import Image
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.visualize.curves import draw_ap_curves
 from gmconv_zoo.visualize.detections import BoxedImage, compared, draw_boxes
+from gmconv_zoo.visualize.images import evenly
 
 from ..coco.coco_files import read, write_coco
 
@@ -26,6 +27,7 @@ def test_true_and_detected_boxes_of_images_with_boxes(tmp_path):
     assert second.scores == (0.5,)
     assert truth.pixels.shape == (10, 20, 3)
     assert [len(line) for line in compared(coco, found, count=1)] == [2]
+    assert (evenly(range(10), 4), evenly(range(2), 4)) == ([0, 3, 6, 9], [0, 1])
     draw_boxes(compared(coco, found, count=5), tmp_path / "out" / "boxes.png", classes=coco.classes)
     rows = read_rows(tmp_path / "out" / "boxes.csv")
     assert [(row["image"], row["boxes"], row["class"], row["score"]) for row in rows] == [

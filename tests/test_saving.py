@@ -234,8 +234,20 @@ def test_a_converted_backbone_inside_another_network(tmp_path, fused):
     net = fuse(net) if fused else net
     save(net, tmp_path / "whole")
     assert torch.equal(load(tmp_path / "whole", model=WithBackbone)(x), net(x))
+    mine = WithBackbone()
+    assert torch.equal(load(tmp_path / "whole", model=mine)(x), net(x))
+    assert type(mine.backbone.conv1) is torch.nn.Conv2d  # is left as it was
     save(net.backbone, tmp_path / "part")
     assert torch.equal(load(tmp_path / "part")(x), net.backbone(x))
+
+
+def test_two_converted_parts_may_have_names_that_begin_alike(tmp_path):
+    def pair() -> torch.nn.ModuleDict:
+        return torch.nn.ModuleDict({name: torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)) for name in ("a", "ab")})
+
+    net = torch.nn.ModuleDict({name: convert(part) for name, part in pair().items()})
+    save(net, tmp_path)
+    assert load(tmp_path, model=pair).state_dict().keys() == net.state_dict().keys()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def test_a_converted_dynamic_stem_takes_other_channels(fetched, tmp_path):
     assert len(net.pretrained_cfg["first_conv"]) == 3  # native checkpoints of this network adapt all of them
 
 
+def test_converted_weights_are_said_once_to_have_untrained_masks(fetched, caplog):
+    _build._say_untrained.cache_clear()
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            timm.create_model(NAME, pretrained=True)
+    assert caplog.text.count(f"{NAME} has the outputs of its source, and its masks are untrained.") == 1
+
+
 def test_weights_are_not_divided_by_next_to_nothing(fetched):
     with pytest.raises(ValueError, match=r"sigma_init=0\.2: the mask of conv1 .* falls to .*pretrained=False"):
         timm.create_model(NAME, pretrained=True, sigma_init=0.2)

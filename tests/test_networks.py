@@ -7,6 +7,7 @@ import torchvision
 from timm.layers import DropPath
 from torch import nn
 
+from gmconv_zoo.models.gmconv_alexnet import AlexNetMlp
 from gmconv_zoo.models.gmconv_cifar_resnet import CifarResNet, PadShortcut
 from gmconv_zoo.weights.specs import get_spec
 
@@ -64,6 +65,11 @@ def test_only_alexnet_drops_out_unless_asked():
     }
     assert rates == {"stdconv_alexnet": {0.5}, "stdconv_cifar_resnet20": set()}
     assert timm.create_model("stdconv_cifar_resnet20", device="meta").drop_rate == 0
+    mlp, seen = AlexNetMlp(2, 5, 0.5, "avg"), []
+    for dropout in (mlp.drop1, mlp.drop2):
+        dropout.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    mlp(torch.rand(1, 2, 6, 6))
+    assert seen == [2 * 36, 5]  # the inputs of each fully connected layer
     headless = timm.create_model("stdconv_alexnet", num_classes=-1, device="meta")
     assert isinstance(headless.get_classifier(), nn.Identity)  # as timm's own networks
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import gmconv_zoo
 from gmconv_zoo import convert, fuse, load, save
 from gmconv_zoo.saving import folder as saving_folder
+from gmconv_zoo.saving.named import open_model
 
 from .conversion.networks import OwnNet, plain, randomised
 
@@ -41,6 +42,7 @@ def test_a_registered_model_loads_through_timm_and_through_load(tmp_path, name, 
     assert torch.equal(through_timm(x), net(x))
     assert torch.equal(load(tmp_path)(x), net(x))
     assert load(tmp_path).state_dict().keys() == net.state_dict().keys()
+    assert not any(open_model(opened, pretrained=False).training for opened in (name, str(tmp_path)))
 
 
 @pytest.mark.parametrize(

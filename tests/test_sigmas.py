@@ -78,6 +78,10 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert found.live_shares == [1.0, 0.0, 1.0, 1.0]
     assert found.spread == pytest.approx(net[0].mask(images).std(0, correction=0).max().item())
     assert dynamic_masks(net, images[:1])["0"].spread == 0
+    nn.init.constant_(net.bfloat16()[0].sigma_module.fc_avg.weight, 0.5)
+    low = images.bfloat16()
+    torch.testing.assert_close(dynamic_masks(net, low)["0"].mask, net[0].mask(low).detach(), rtol=1e-6, atol=1e-6)
+    assert list(dynamic_masks(nn.Sequential(DGMConv2d(3, 4, 3), DGMConv2d(4, 4, 3)), images)) == ["0", "1"]
 
 
 def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
@@ -145,7 +149,7 @@ def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     assert steps.state[module.fc.bias][memory].tolist() == [1, 1]
     assert dynamic_masks(net, images)["0"].live_shares[1] >= 0.5
     frozen, images = stem_with_a_dead_unit()
-    frozen[0].sigma_module.requires_grad_(False)
+    frozen[0].sigma_module.fc_avg.requires_grad_(False)  # one part is enough
     assert revive(frozen, images) == {}
 
 

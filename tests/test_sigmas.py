@@ -138,7 +138,9 @@ def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     with torch.no_grad():
         before = net.eval()(images)
     net.train()
-    assert revive(net, images, optimizer=steps) == {"0": [1]}
+    state = torch.get_rng_state()
+    assert revive(net, images, optimizer=steps, generator=torch.Generator()) == {"0": [1]}
+    assert torch.equal(torch.get_rng_state(), state)  # the generator alone is drawn from
     assert net.training
     assert net[1].training
     with torch.no_grad():

@@ -6,11 +6,13 @@ import math
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.layers import SGMConv2d
 from gmconv_zoo.visualize.draw_model import draw_model
+from gmconv_zoo.visualize.images import network_input
 from gmconv_zoo.visualize.mask_figures import draw_kernel_sizes, draw_masks, draw_sigmas
 from gmconv_zoo.visualize.masks import effective_size, layer_masks, stage_masks
 from gmconv_zoo.visualize.profiles import draw_construction, draw_profiles
@@ -137,6 +139,7 @@ def test_network_without_masks_gets_its_receptive_field_and_a_field_that_is_cut_
     net.pretrained_cfg = {"input_size": (3, 8, 8), "test_input_size": (3, 10, 12)}
     row = rows_of(*draw_model(net, tmp_path / "noise"))[0]
     assert (row["height_px"], row["width_px"]) == ("10", "12")  # noise of the size that images are tested at
+    assert network_input(net, [Image.new("RGB", (40, 40))]).shape == (1, 3, 10, 12)
     draw_model(nn.Conv2d(3, 4, 9, padding=4), tmp_path / "small", torch.rand(1, 3, 5, 5))
     assert "the image cuts the receptive field" in caplog.text
 

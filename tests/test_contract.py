@@ -190,6 +190,8 @@ def test_layer_groups_and_weight_decay_cover_the_masks(name):
     net = on_meta(name)
     layers = group_parameters(net, net.group_matcher(), reverse=True)
     assert layers.keys() == {n for n, _ in net.named_parameters()}
+    numbers = [layers[n] for n, _ in net.named_parameters()]
+    assert numbers == sorted(numbers)  # from the stem to the classifier
     assert {layers[n] for n in layers if n.startswith(f"{_stem(net)}.")} == {0}
     undecayed = net.no_weight_decay()
     assert undecayed == {n for n in layers if n.endswith((".sigma", "sigma_module.fc.bias"))}

@@ -7,7 +7,9 @@ import torchvision
 from timm.layers import DropPath
 from torch import nn
 
+from gmconv_zoo.models.gmconv_alexnet import AlexNetMlp
 from gmconv_zoo.models.gmconv_cifar_resnet import CifarResNet, PadShortcut
+from gmconv_zoo.weights.specs import get_spec
 
 
 @pytest.mark.parametrize(("channels", "before"), [((16, 32), 8), ((3, 8), 2), ((4, 4), 0)])
@@ -27,9 +29,16 @@ def test_kernels_start_as_he_et_al_say():
     for kernel in (net.layer2[0].conv2.weight, net.layer3[0].conv2.weight):
         assert kernel.std() == pytest.approx((2 / (kernel.shape[0] * 9)) ** 0.5, rel=0.05)
     assert net.layer1[0].bn2.weight.all()
+    assert timm.create_model("sgmconv_resnet18").layer1[0].bn2.weight.all()  # as torchvision's
     zeroed = CifarResNet((1, 1, 1), (16, 32, 64), zero_init_last=True)
     assert not zeroed.layer1[0].bn2.weight.any()
     assert zeroed.layer1[0].bn1.weight.all()
+
+
+def test_cifar_networks_without_weights_take_images_as_those_with_weights_do():
+    cfg, spec = timm.get_pretrained_cfg("gmconv_cifar_resnet56"), get_spec("gmconv_cifar_resnet20")
+    fields = ("input_size", "crop_pct", "interpolation", "mean", "std")
+    assert all(getattr(cfg, field) == getattr(spec, field) for field in fields)
 
 
 @pytest.mark.parametrize(("layers", "channels"), [((1, 1), (16, 32)), ((1,) * 5, (16,) * 5), ((1, 1, 1), (16, 32))])
@@ -56,6 +65,11 @@ def test_only_alexnet_drops_out_unless_asked():
     }
     assert rates == {"stdconv_alexnet": {0.5}, "stdconv_cifar_resnet20": set()}
     assert timm.create_model("stdconv_cifar_resnet20", device="meta").drop_rate == 0
+    mlp, seen = AlexNetMlp(2, 5, 0.5, "avg"), []
+    for dropout in (mlp.drop1, mlp.drop2):
+        dropout.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    mlp(torch.rand(1, 2, 6, 6))
+    assert seen == [2 * 36, 5]  # the inputs of each fully connected layer
     headless = timm.create_model("stdconv_alexnet", num_classes=-1, device="meta")
     assert isinstance(headless.get_classifier(), nn.Identity)  # as timm's own networks
 

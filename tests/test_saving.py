@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import gmconv_zoo
 from gmconv_zoo import convert, fuse, load, save
 from gmconv_zoo.saving import folder as saving_folder
+from gmconv_zoo.saving.named import open_model
 
 from .conversion.networks import OwnNet, plain, randomised
 
@@ -41,6 +42,7 @@ def test_a_registered_model_loads_through_timm_and_through_load(tmp_path, name, 
     assert torch.equal(through_timm(x), net(x))
     assert torch.equal(load(tmp_path)(x), net(x))
     assert load(tmp_path).state_dict().keys() == net.state_dict().keys()
+    assert not any(open_model(opened, pretrained=False).training for opened in (name, str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -234,8 +236,20 @@ def test_a_converted_backbone_inside_another_network(tmp_path, fused):
     net = fuse(net) if fused else net
     save(net, tmp_path / "whole")
     assert torch.equal(load(tmp_path / "whole", model=WithBackbone)(x), net(x))
+    mine = WithBackbone()
+    assert torch.equal(load(tmp_path / "whole", model=mine)(x), net(x))
+    assert type(mine.backbone.conv1) is torch.nn.Conv2d  # is left as it was
     save(net.backbone, tmp_path / "part")
     assert torch.equal(load(tmp_path / "part")(x), net.backbone(x))
+
+
+def test_two_converted_parts_may_have_names_that_begin_alike(tmp_path):
+    def pair() -> torch.nn.ModuleDict:
+        return torch.nn.ModuleDict({name: torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)) for name in ("a", "ab")})
+
+    net = torch.nn.ModuleDict({name: convert(part) for name, part in pair().items()})
+    save(net, tmp_path)
+    assert load(tmp_path, model=pair).state_dict().keys() == net.state_dict().keys()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,10 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert found.live_shares == [1.0, 0.0, 1.0, 1.0]
     assert found.spread == pytest.approx(net[0].mask(images).std(0, correction=0).max().item())
     assert dynamic_masks(net, images[:1])["0"].spread == 0
+    nn.init.constant_(net.bfloat16()[0].sigma_module.fc_avg.weight, 0.5)
+    low = images.bfloat16()
+    torch.testing.assert_close(dynamic_masks(net, low)["0"].mask, net[0].mask(low).detach(), rtol=1e-6, atol=1e-6)
+    assert list(dynamic_masks(nn.Sequential(DGMConv2d(3, 4, 3), DGMConv2d(4, 4, 3)), images)) == ["0", "1"]
 
 
 def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
@@ -134,7 +138,9 @@ def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     with torch.no_grad():
         before = net.eval()(images)
     net.train()
-    assert revive(net, images, optimizer=steps) == {"0": [1]}
+    state = torch.get_rng_state()
+    assert revive(net, images, optimizer=steps, generator=torch.Generator()) == {"0": [1]}
+    assert torch.equal(torch.get_rng_state(), state)  # the generator alone is drawn from
     assert net.training
     assert net[1].training
     with torch.no_grad():
@@ -145,7 +151,7 @@ def test_revival_keeps_outputs_and_clears_the_units_momentum(optimizer):
     assert steps.state[module.fc.bias][memory].tolist() == [1, 1]
     assert dynamic_masks(net, images)["0"].live_shares[1] >= 0.5
     frozen, images = stem_with_a_dead_unit()
-    frozen[0].sigma_module.requires_grad_(False)
+    frozen[0].sigma_module.fc_avg.requires_grad_(False)  # one part is enough
     assert revive(frozen, images) == {}
 
 
@@ -163,6 +169,10 @@ def test_clipping_limits_each_sigma_module_and_nothing_else():
     assert (net[1].sigma_module.fc.bias.grad < small).all()
     assert net[1].sigma_module.fc.bias.grad[0].item() == pytest.approx(1e-4)
     assert (net[0].weight.grad == 0.5).all()
+    clip_sigma_grad(net)
+    assert torch.cat([p.grad.flatten() for p in net[0].sigma_module.parameters()]).norm().item() == pytest.approx(
+        0.005, rel=1e-3
+    )
 
 
 def test_sigmas_are_float32_without_sign_or_gradient_and_of_every_layer():

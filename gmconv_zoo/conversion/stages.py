@@ -31,13 +31,14 @@ def convolutions(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def stem_names(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the stem convolutions: those of timm's ``first_conv``, else the first convolution's."""
-    conv_names = [name for name, _ in convolutions(model)]
+    """Return all names of the stem convolutions: those in timm's ``first_conv``, or else the first convolution."""
+    convs = dict(convolutions(model))
     declared = (getattr(model, "pretrained_cfg", None) or {}).get("first_conv") or ()
     declared = (declared,) if isinstance(declared, str) else tuple(declared)
     # timm's feature extractors rename a.b to a_b
-    present = [name for d in declared for name in (d, d.replace(".", "_")) if name in conv_names]
-    return tuple(dict.fromkeys(present)) or tuple(conv_names[:1])
+    present = [name for d in declared for name in (d, d.replace(".", "_")) if name in convs]
+    stems = [convs[name] for name in present or list(convs)[:1]]
+    return tuple(name for name, conv in convs.items() if conv in stems)
 
 
 def stages_of(model: nn.Module) -> dict[str, int]:

@@ -138,6 +138,8 @@ def test_classes_have_the_names_of_the_configuration_or_imagenets_or_numbers():
         names = label_names(timm.create_model("gmconv_resnet18"))
     assert (names[0], names[207]) == ("tench, Tinca tinca", "golden retriever")
     assert label_names(timm.create_model("sgmconv_cifar_resnet20", num_classes=3)) == ["0", "1", "2"]
+    fewer = timm.create_model("gmconv_cifar_resnet20.gm_cifar10", pretrained=True, num_classes=3)
+    assert label_names(fewer) == ["0", "1", "2"]  # not the ten that the weights came with
     model = ByBrightness()
     model.pretrained_cfg |= {"label_names": {"0": "n0", "1": "n1", "2": "n2", "3": "n3"}}  # as timm writes them
     model.pretrained_cfg |= {"label_descriptions": {"n2": "salmon"}}

@@ -190,6 +190,7 @@ def test_stages_reach_their_own_blocks(name, stages, masked):
         ("stdconv_cifar_resnet20", {"stages": ()}, "at least one stage"),
         ("stdconv_cifar_resnet20", {"sigma_init": 0.2}, "ill-conditioned"),
         ("resnet18", {"sigma_init": 1.0}, r"the mask of conv1 \(kernel \(7, 7\)\) falls to 0.00012"),
+        ("resnet18", {"stem": None, "sigma_init": 0.2}, r"the mask of layer1\.0\.conv1 \(kernel \(3, 3\)\)"),
         ("gmconv_cifar_resnet20", {}, "has Gaussian mask convolutions already"),
         ("sgmconv_cifar_resnet20", {}, "has Gaussian mask convolutions already"),
     ],
@@ -250,6 +251,8 @@ def test_blocks_under_two_names_are_converted_once(stem, sigma_init):
     converted = convert(net, stem=stem, sigma_init=sigma_init)
     assert relative_difference(converted(x), net(x)) < 1e-5
     assert converted.everything[1] is converted.second is converted.also_second
+    kinds = {"dynamic": DGMConv2d, "static": SGMConv2d, None: nn.Conv2d}
+    assert type(converted.first[0]) is kinds[stem]
     assert relative_difference(gmconv_zoo.fuse(converted)(x), net(x)) < 1e-5
 
 

@@ -86,6 +86,9 @@ def test_it_prints_a_row_per_convolution_and_a_total():
 
 
 def test_a_plain_network_and_one_without_convolutions():
-    report = conversion_report(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv1d(3, 3, 3)))
+    net = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv1d(3, 3, 3))
+    net.conv_stages = (("0", "1"),)
+    report = conversion_report(net)
+    assert [row.stage for row in report] == [None, 1]  # the stem belongs to none
     assert [row.reason for row in report] == ["not converted", "Conv1d is not a Conv2d"]
     assert list(conversion_report(nn.Linear(2, 2))) == []

@@ -42,13 +42,17 @@ def test_an_exported_program_computes_what_the_network_does(dynamic_size, tmp_pa
 
 def test_a_torchscript_file_computes_what_the_network_does(tmp_path):
     net = small()
-    written = export(net, tmp_path / "net.pt", format="torchscript", image_size=SIZE)
+    written = export(net, tmp_path / "net.pt", format="torchscript", image_size=(48, 32))
     images = example_images((3, 40, 32), 3)
     with torch.no_grad():
         torch.testing.assert_close(read_torchscript(written.path)(images)[0], net(images), rtol=1e-4, atol=1e-4)
     extra = {METADATA_FILE: ""}
     torch.jit.load(written.path, _extra_files=extra)
     assert json.loads(extra[METADATA_FILE]) == written.described
+    assert written.described["input_size"] == [3, 48, 32]
+    assert written.described["masks"] == {"dynamic": 1, "static": 0}
+    unfused = export(net, tmp_path / "net.pt", format="torchscript", image_size=SIZE, fuse=False)
+    assert unfused.described["masks"] == {"dynamic": 1, "static": 1}
 
 
 def test_the_metadata_say_how_images_are_prepared_and_what_the_outputs_mean():
@@ -57,8 +61,10 @@ def test_the_metadata_say_how_images_are_prepared_and_what_the_outputs_mean():
     described = metadata_of(prepare(net), (3, 32, 32))
     assert described["labels"] == ["cat", "dog", "fox"]
     assert described["masks"] == {"dynamic": 1, "static": 0}
-    for key in ("mean", "std", "interpolation", "crop_pct"):
+    for key in ("mean", "std", "interpolation", "crop_pct", "crop_mode", "license"):
         assert described[key] == json.loads(json.dumps(net.pretrained_cfg[key]))
+    net.pretrained_cfg["test_input_size"] = (3, 64, 64)
+    assert export_module._input_size(net, None) == (3, 32, 32)
     grey = metadata_of(prepare(awake(NET, in_chans=1)), (1, 32, 32))  # as timm saves and loads it
     assert grey["mean"] == [pytest.approx(sum(net.pretrained_cfg["mean"]) / 3)]
     assert len(grey["std"]) == 1

@@ -115,6 +115,8 @@ def test_profile_counts_a_layer_as_its_formula_does():
     assert counts.activations == outputs
     assert counts.macs == outputs * 3 * 5 * 5
     assert counts.parameters == 8 * 3 * 5 * 5 + 8 + 1
+    usual, small = (profile_registered("gmconv_cifar_resnet20", num_classes=classes) for classes in (10, 3))
+    assert usual.parameters - small.parameters == 7 * 65
 
 
 def test_card_says_what_the_dynamic_stem_does_and_whether_it_is_nearly_static():

@@ -10,6 +10,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.classify.networks import build_network, open_together
 from gmconv_zoo.detection import build
+from gmconv_zoo.hub import detectors
 from gmconv_zoo.hub.measured import choose_measured
 from gmconv_zoo.hub.publish import publish
 from gmconv_zoo.hub.stage import stage
@@ -23,6 +24,7 @@ SCORE = {"AP": 0.4125, "AP50": 0.62, "AP75": 0.44, "APs": 0.1, "APm": 0.5, "APl"
 RECORD = {
     "start": "resnet18.a1_in1k",
     "dataset": "/home/me/shapes",
+    "sources": ["/home/me/shapes"],
     "score": {**SCORE, "per_class": {"circle": 0.5, "square": None}},
     "stem": {"mask_spread": 0.001, "live": [1.0, 0.5], "images": 3},
 }
@@ -48,6 +50,10 @@ def test_a_card_says_what_a_detector_is_and_what_was_measured(folder, tmp_path):
     assert "with Gaussian masks that were trained. Source of the weights: trained from resnet18.a1_in1k." in card.text
     assert "- GMConv: dynamic in the stem, static in stage 1" in lines
     assert "- Classes: circle, square" in lines
+    assert "- Image size: shorter side 64 pixels, longer side at most 96" in lines
+    assert "- Batch norms of the backbone: trained" in lines
+    unnamed = detectors._details(finding(**SMALL, num_classes=4), staged.spec)
+    assert (unnamed["Classes"], unnamed["GMConv"]) == ("3, whose names are not recorded", "none")
     assert "**This stem is nearly static**" in card.text
     assert "| 41.2 | 62.0 | 44.0 | 10.0 | 50.0 | - | " in lines
     assert "| circle | 50.0 |" in lines

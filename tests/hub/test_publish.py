@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
 import gmconv_zoo
@@ -104,6 +105,19 @@ def test_damage_on_reading_back_is_found_before_tagging(loopback, staged):
         publish(staged, tag="v1")
     assert tags(loopback) == {}
     assert publish(staged, tag="v1").revision
+
+
+def test_a_new_repository_is_private_if_asked(loopback, staged, monkeypatch):
+    asked, create = [], HfApi.create_repo
+
+    def remember(api, *args, **options):
+        asked.append(options["private"])
+        return create(api, *args, **options)
+
+    monkeypatch.setattr(HfApi, "create_repo", remember)
+    for private in (False, True):
+        publish(staged, tag="v1", private=private)
+    assert asked == [None, True]
 
 
 def test_pickle_in_the_repository_is_refused(loopback, staged):

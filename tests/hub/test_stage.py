@@ -47,6 +47,9 @@ def test_folder_holds_exactly_what_a_user_needs_and_the_spec_describes_it(gm_fol
     assert (spec.model, spec.tag, spec.conversion) == ("gmconv_cifar_resnet20", "gm_cifar10", "native")
     assert (spec.hf_hub_id, spec.filename, spec.licence) == (REPO, "model.safetensors", "apache-2.0")
     assert (spec.num_classes, spec.input_size, spec.measured, spec.paper) == (10, (3, 32, 32), METRIC, None)
+    usual = timm.get_pretrained_cfg("gmconv_cifar_resnet20")
+    assert all(getattr(spec, key) == getattr(usual, key) for key in ("crop_pct", "interpolation", "mean", "std"))
+    assert staged.no_tag == ""
     card = ModelCard.load(staged.folder / "README.md")
     assert card.text.lstrip().startswith(f"# hf-hub:{REPO}: mask-trained weights\n")
     assert f'timm.create_model("hf-hub:{REPO}", pretrained=True)' in card.text
@@ -98,8 +101,8 @@ def test_a_card_says_what_training_started_from(gm_folder, tmp_path, record, sai
     assert card.data.base_model == base
     assert "| top-1 (%) | not measured |" in card.text
     assert card.data.eval_results is None
-    given = stage(run, tmp_path / "given", repo_id=REPO, measured=None, source="a thesis")
-    assert given.spec.source == "a thesis"
+    given = stage(run, tmp_path / "given", repo_id=REPO, measured=None, source="a thesis", licence="mit")
+    assert (given.spec.source, given.spec.licence) == ("a thesis", "mit")
 
 
 @pytest.mark.parametrize("name", ["gmconv_cifar_resnet20", "sgmconv_cifar_resnet20"])
@@ -107,6 +110,7 @@ def test_untrained_masks_are_said_to_be_untrained(name, tmp_path):
     folder = gmconv_zoo.save(timm.create_model(name, sigma_init=0.3), tmp_path / "untrained")
     staged = stage(folder, tmp_path / "out", repo_id="gmconv/x", measured=None)
     assert staged.kind == "untrained"
+    assert "trained with sigma_init=0.3" in staged.no_tag
     assert "# hf-hub:gmconv/x: masks untrained" in (staged.folder / "README.md").read_text()
 
 
@@ -204,6 +208,10 @@ def test_a_metric_is_that_of_the_record_or_given_with_dataset_and_origin_or_decl
     with pytest.raises(ValueError, match="does not say what was measured"):
         choose_measured(tmp_path)
     assert choose_measured(tmp_path, dataset="digits").dataset == "digits"
+    assert choose_measured(gm_folder, dataset="digits").dataset == "digits"
+    environment = {"gpu": "a GPU", "processor": "a CPU"}
+    (tmp_path / "results.json").write_text(json.dumps({**RECORD, "environment": environment}))
+    assert choose_measured(tmp_path).origin == "results.json, a GPU"
     assert choose_measured(tmp_path, absent=True) is None
     metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
     assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")

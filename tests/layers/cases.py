@@ -22,7 +22,9 @@ GEOMETRIES = [
 
 # padding that follows the image's size, which torch's own layer refuses; timm's Conv2dSame does it
 SAME_WITH_STRIDE = {"kernel_size": (5, 4), "stride": (2, 3), "padding": "same", "dilation": (1, 2), "groups": 2}
-SAMES = [{**SAME_WITH_STRIDE, **change} for change in ({}, {"dilation": 1}, {"groups": 1, "bias": False})]
+SAMES = [
+    {**SAME_WITH_STRIDE, **change} for change in ({}, {"dilation": 1}, {"stride": (1, 3), "groups": 1, "bias": False})
+]
 
 
 def plain_layer(geometry: dict, **kwargs) -> nn.Conv2d:

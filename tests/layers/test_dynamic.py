@@ -91,16 +91,17 @@ def test_revival_makes_dead_units_live_and_keeps_the_sigmas(shift):
 
 
 def test_revival_draws_from_the_generator_it_is_given():
-    def revived():
+    def revived(shift: float = 0.0):
         module = DGMConv2d(3, 2, 3).sigma_module
         with torch.no_grad():
             module.fc_max.weight.zero_()
             module.fc_avg.weight.zero_()
-        module.revive(torch.rand(4, 3, 5, 5), generator=torch.Generator().manual_seed(7))
-        return module.fc_avg.weight
+        module.revive(torch.rand(4, 3, 5, 5) + shift, generator=torch.Generator().manual_seed(7))
+        return torch.stack([module.fc_max.weight, module.fc_avg.weight])
 
     assert torch.equal(revived(), revived())
     assert revived().abs().max() <= 3**-0.5
+    assert torch.equal(revived(9.0), -revived(-9.0))  # a unit that would be 0 is negated as a whole
 
 
 @pytest.mark.parametrize("design", SIGMA_DESIGNS)

@@ -115,6 +115,9 @@ def test_network_and_its_training_are_described(page):
     assert "trained on 32 images, started from run" in said
     assert "62.5 % (5 of 8) on held-out part of photos" in said
     assert "0.9" in page.sections["Training curves"]
+    net = nn.Identity()
+    net.pretrained_cfg = {"input_size": (3, 24, 48)}
+    assert module._about("no name", net, {})["Image size"] == "48 x 24 pixels, 3 channels"
 
 
 def test_every_section_has_its_picture_and_speed_is_rough_and_of_the_fused_network_too(page):
@@ -126,7 +129,9 @@ def test_every_section_has_its_picture_and_speed_is_rough_and_of_the_fused_netwo
     assert "the boxes show them for 15 images" in page.sections["Sigmas and kernel sizes by depth"]
     said = page.sections["Speed"]
     assert "rough figure" in said
-    assert all(f"{form}, 8 images at once" in said for form in ("as it is", "fused"))
+    for form in ("as it is", "fused"):
+        milliseconds, speed = re.search(rf"{form}, 8 images at once\s*([\d.]+) ms, ([\d,]+) images", said).groups()
+        assert float(speed.replace(",", "")) == pytest.approx(8000 / float(milliseconds), rel=0.05)
 
 
 def test_accuracy_is_counted_with_wilsons_interval(page, counted):
@@ -165,6 +170,19 @@ def test_classes_that_do_not_occur_are_left_out_and_many_are_a_table_of_the_most
     section = answers(labels, [*range(70), 4, 4, 6], [f"class {n}" for n in range(70)]).confusion_section()
     assert not section.figures
     assert section.tables["Most frequent mistakes"][1:] == [("class 3", "class 4", 2), ("class 5", "class 6", 1)]
+
+
+def test_the_five_most_probable_classes_and_every_class_are_counted():
+    found, logits = Answers(), torch.arange(7.0).flip(0).expand(4, 7)  # a is the most probable, g the least
+    found.update(found.rows(logits, torch.tensor([0, 0, 4, 6])))
+    section = AnswerSections(found, list("abcdefg"), None, []).accuracy_section()
+    low, high = binomtest(3, 4).proportion_ci(method="wilson")
+    assert section.text[1].startswith("For 75.0 % of the images (3), the true class is among the five")
+    assert f"the interval is {100 * low:.1f} to {100 * high:.1f} %" in section.text[1]
+    rows = section.tables["Accuracy by class"][1:]
+    assert [row[:4] for row in rows] == [("a", 2, 2, "100.0 %"), ("e", 1, 0, "0.0 %"), ("g", 1, 0, "0.0 %")]
+    low, high = binomtest(0, 1).proportion_ci(method="wilson")
+    assert rows[1][4] == f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 @pytest.mark.parametrize(("predicted", "poor"), [([1, 2, 2, 1], False), ([1, 2, 0, 0], True)])

@@ -7,20 +7,9 @@ from matplotlib.image import imread
 
 from gmconv_zoo.visualize.class_names import ClassLabels
 from gmconv_zoo.visualize.classes import draw_class_table, draw_confusion
-from gmconv_zoo.visualize.curves import draw_curves
+from gmconv_zoo.visualize.curves import draw_accuracy, draw_curves
 
 LONG = "a long name of a class, as number {} of sixty of them has, with its synonyms"
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """Every figure that is saved."""
-    saved = []
-    save = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, *args, **options: (saved.append(self), save(self, *args, **options))
-    )
-    return saved
 
 
 def draw(names, folder):
@@ -59,12 +48,32 @@ def test_names_are_whole_and_apart_and_inside_the_picture(names, figures, tmp_pa
 
 def test_pictures_have_titles_and_axes_that_end_at_a_hundred_percent(figures, tmp_path):
     draw(["a", "b"], tmp_path)
-    draw_curves([{"epoch": n, "train_loss": 1.0, "val_top1_percent": 100.0} for n in (1, 2)], tmp_path / "curves.png")
+    rows = [{"epoch": n, "train_loss": 1.0, "val_top1_percent": 100.0 - n} for n in (1, 2)]
+    draw_curves(rows, tmp_path / "curves.png")
     confusion, classes, curves = figures
     assert confusion.axes[1].get_ylim() == classes.axes[0].get_xlim() == curves.axes[1].get_ylim() == (0, 100)
     assert confusion.axes[0].get_title(loc="left") == "Confusion matrix\n6 of 6 validation images are correct"
     assert confusion.axes[1].get_ylabel() == "share of the true class"
     assert classes.axes[0].get_title(loc="left") == "Recall by class"
+    assert curves.axes[1].get_title(loc="left") == "validation accuracy, at the end 98.0 %"
+    draw_accuracy(axes := Figure().subplots(), rows, before=10.0)
+    assert axes.lines[0].get_xydata().tolist() == [[0, 10], [1, 99], [2, 98]]
+
+
+def test_every_number_is_in_its_place(figures, tmp_path):
+    draw_confusion([[1, 3], [0, 3]], ["a", "b"], tmp_path / "confusion.png")
+    rows = [("a", 25.0, 1, 4), ("b", None, 0, 0)]
+    names = ("class", "recall_percent", "correct", "val_images")
+    draw_class_table([dict(zip(names, row, strict=True)) for row in rows], tmp_path / "classes.png")
+    matrix, table = (figure.axes[0] for figure in figures)
+    assert matrix.images[0].get_array().tolist() == [[25, 75], [0, 100]]  # percent of the true class
+    assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("predicted class", "true class")
+    cells = {text.get_position(): text.get_text() for text in matrix.texts}  # x and y
+    assert cells == {(0, 0): "1", (1, 0): "3", (0, 1): "0", (1, 1): "3"}
+    assert matrix.get_title(loc="left").endswith("4 of 7 validation images are correct")
+    assert [bar.get_width() for bar in table.patches] == [25, 0]
+    assert [text.get_text() for text in table.texts] == ["1 of 4", "0 of 0"]
+    assert table.yaxis_inverted()
 
 
 def test_name_without_a_font_is_shown_by_number_and_bytes_by_escapes(monkeypatch, caplog):

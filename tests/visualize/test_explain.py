@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -10,7 +11,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.images.pixels import UnreadableImageError
-from gmconv_zoo.visualize.explanation_figure import draw_explanation
+from gmconv_zoo.visualize.explanation_figure import _level, draw_explanation
 from gmconv_zoo.visualize.receptive_field import receptive_field
 from tests.reports.report_run import noise
 
@@ -97,14 +98,26 @@ def test_networks_with_masks_and_without_are_explained_and_drawn_for_any_image(n
     assert draw_explanation(found, tmp_path / "explained.png").is_file()
 
 
-def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, tmp_path):
+def test_picture_has_its_numbers_next_to_it_and_is_not_overwritten(model, figures, tmp_path):
     noise().save(tmp_path / "a.png")
     found = gmconv_zoo.explain(model, tmp_path / "a.png", images=[noise(1), noise(2)])
     path = draw_explanation(found, tmp_path / "explained.png")
     rows = read_rows(path.with_suffix(".csv"))
     assert [row["name"] for row in rows[:5]] == [name for name, _ in found.classes]
-    assert float(rows[5]["value"]) == pytest.approx(found.sigma[0], rel=1e-4)
-    assert len((tmp_path / "explained_evidence.csv").read_text().splitlines()) == 32
+    numbers = [*found.sigma, *found.mean_sigma, *found.sigma_offset, *found.sigma_deviation]
+    assert [float(row["value"]) for row in rows[5:]] == pytest.approx(numbers, rel=1e-4)
+    evidence = np.loadtxt(tmp_path / "explained_evidence.csv", delimiter=",")
+    np.testing.assert_allclose(evidence, found.evidence, rtol=1e-4)
+    _, _, classes, mask, _ = figures[0].axes
+    assert [bar.get_width() for bar in classes.patches] == pytest.approx([100 * share for _, share in found.classes])
+    assert classes.yaxis_inverted()
+    torch.testing.assert_close(torch.tensor(mask.images[0].get_array()), found.stem.values())
+    sigma, mean, offset, deviation = numbers[1::2]
+    said = (
+        f"{sigma:.2f} taps\n   dataset's mean {mean:.2f}, {offset:+.2f} from it ({offset / deviation:+.1f} deviations)"
+    )
+    assert mask.get_xlabel().endswith(said)
+    assert _level(np.array([[1.0, 2.0], [3.0, 4.0]]), 0.5) == 3
     with pytest.raises(ValueError, match="exists"):
         draw_explanation(found, path)
     assert draw_explanation(found, path, overwrite=True) == path

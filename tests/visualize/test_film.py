@@ -6,12 +6,15 @@ import itertools
 import numpy as np
 import pytest
 import timm
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo.cli import draw
 from gmconv_zoo.cli.command import run as run_command
 from gmconv_zoo.files.records import read_rows
+from gmconv_zoo.layers import elliptical_mask
 from gmconv_zoo.visualize.film import draw_film
 
 
@@ -49,11 +52,32 @@ def test_film_has_a_frame_for_every_epoch_and_the_numbers_next_to_it(folder, tmp
         frames = frames_of(film)
         assert len(frames) == 3
         assert all(np.abs(one - other).max() > 100 for one, other in itertools.pairwise(frames))
+    with Image.open(tmp_path / "films" / "masks.gif") as image:
+        assert image.info["duration"] == 250
+        image.seek(2)
+        assert image.info["duration"] == 2500
     rows = read_rows(tmp_path / "films" / "masks.csv")
     assert len(rows) == 3 * 7
     stem, body = [row for row in rows if row["epoch"] == "2"][:2]
     assert (stem["layer"], float(stem["horizontal"]), float(stem["vertical"])) == ("conv1", 1.0, 0.5)
     assert (body["layer"], body["stage"], float(body["vertical"])) == ("layer1.0.conv1", "stage 1", 4.0)
+
+
+def test_a_frame_shows_the_masks_and_sigmas_of_its_epoch(folder, tmp_path, monkeypatch):
+    drawn, draw_canvas = [], FigureCanvasAgg.draw
+
+    def remember(canvas):
+        stem, *_, below = canvas.figure.axes
+        sigmas = [line.get_ydata()[0] for line in below.lines[1:]]
+        drawn.append((canvas.figure.get_suptitle(), torch.tensor(stem.images[0].get_array()), sigmas))
+        draw_canvas(canvas)
+
+    monkeypatch.setattr(FigureCanvasAgg, "draw", remember)
+    draw_film(folder, tmp_path / "masks.gif")
+    for epoch, (heading, mask, sigmas) in enumerate(drawn[-3:], start=1):
+        assert heading.startswith(f"Masks after epoch {epoch} of 3")
+        assert sigmas == [2.0 / epoch, 1.0 / epoch]  # horizontal and vertical
+        torch.testing.assert_close(mask, elliptical_mask(*torch.tensor([[2.0 / epoch], [1.0 / epoch]]), (3, 3))[0])
 
 
 def test_other_endings_are_refused_and_a_film_is_replaced_only_when_told_to(folder, tmp_path):

@@ -6,11 +6,12 @@ import math
 import pytest
 import timm
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
 from gmconv_zoo.visualize.receptive_field import ReceptiveField, receptive_field, target_layer
-from gmconv_zoo.visualize.receptive_field_figure import draw_receptive_fields
+from gmconv_zoo.visualize.receptive_field_figure import draw_field, draw_receptive_fields, field_row
 
 
 def stack(channels: int = 2) -> nn.Sequential:
@@ -81,6 +82,7 @@ def test_dynamic_stem_reaches_every_pixel_only_through_its_sigma():
     detached, attached = (receptive_field(stem, images, layer="", through_sigma=flag).map for flag in (False, True))
     assert int((detached > 0).sum()) == 9
     assert (attached > 0).all()
+    assert torch.equal(receptive_field(stem, images, layer="").map, detached)
 
 
 @pytest.mark.parametrize(("options", "side"), [({"sigma_init": 5.0}, 15), ({"sigma_init": 1.0}, 9)])
@@ -98,6 +100,14 @@ def test_sides_and_ratios_are_those_of_centred_squares():
     assert (field.side(25 / 45), field.area_ratio(25 / 45)) == (5, 25 / 45)
     assert (field.side(1.0), field.area_ratio(1.0)) == (9, 1.0)
     assert field.is_cut_off
+    spike = torch.zeros(4, 6).index_put((torch.tensor(2), torch.tensor(3)), torch.tensor(1.0))
+    assert ReceptiveField("", 1, spike).side(1.0) == 1  # an even map has its centre after the middle
+    row = field_row("net", field, 9 / 45)
+    assert [row[name] for name in ("height_px", "width_px", "side_px", "area_ratio", "cut_off")] == [5, 9, 3, 0.2, True]
+    picture = draw_field(axes := Figure().subplots(), field, reach=99, title="", shares={9 / 45: "-"})
+    assert picture.get_extent() == [-4.5, 4.5, 2.5, -2.5]  # the first row is on top
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-4.5, 4.5), (2.5, -2.5))
+    assert axes.patches[0].get_bbox().bounds == (-1.5, -1.5, 3, 3)
     with pytest.raises(ValueError, match="share=50"):
         field.side(50)
     pixel = receptive_field(timm.create_model("stdconv_cifar_resnet20").eval(), torch.rand(2, 3, 1, 1))
@@ -108,6 +118,8 @@ def test_gaussian_is_fitted_to_the_map():
     y, x = torch.meshgrid(*[torch.arange(41, dtype=torch.float64) - 20] * 2, indexing="ij")
     field = ReceptiveField("", 1, 7 * torch.exp(-(x**2) / (2 * 3**2) - y**2 / (2 * 5**2)))
     assert field.gaussian == pytest.approx((3, 5), rel=1e-4)
+    row = field_row("net", field, 0.5)
+    assert (row["sigma_x_px"], row["sigma_y_px"]) == field.gaussian
     assert all(map(math.isnan, ReceptiveField("", 1, torch.ones(1, 1)).gaussian))
 
 
@@ -141,6 +153,9 @@ def test_map_with_channels_last_has_its_centre_in_the_middle_of_the_picture():
     rows, columns = (found > 0).nonzero().unbind(1)
     assert (rows.min(), rows.max()) == (columns.min(), columns.max())
     assert 16 < rows.min() < rows.max() < 48
+    conv = nn.Conv2d(3, 9, 3, padding=1)  # as many channels as rows
+    nn.init.ones_(conv.weight)
+    assert int((receptive_field(conv, torch.rand(1, 3, 9, 9), layer="").map > 0).sum()) == 9
 
 
 @pytest.mark.parametrize(
@@ -155,6 +170,12 @@ def test_stage_is_its_last_module(name, layer, found):
     with torch.device("meta"):
         model = timm.create_model(name)
     assert target_layer(model, layer)[0] == found
+
+
+def test_stage_does_not_hold_the_stem_next_to_it():
+    net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.ReLU()))
+    net.conv_stages = (("0.1",),)
+    assert target_layer(net, 1)[0] == "0.1"
 
 
 def test_layer_that_cannot_be_had_is_named_with_some_that_can():
@@ -184,7 +205,7 @@ def test_layers_that_do_not_run_and_gradients_that_do_not_exist_are_refused():
             receptive_field(net, images)
 
 
-def test_figure_writes_every_side_and_every_map(tmp_path):
+def test_figure_writes_every_side_and_every_map(figures, tmp_path):
     net, images = stack(), torch.randn(1, 2, 13, 17, dtype=torch.float64)
     fields = {
         "masked": receptive_field(net, images),
@@ -195,6 +216,9 @@ def test_figure_writes_every_side_and_every_map(tmp_path):
     assert path.is_file()
     rows = path.with_suffix(".csv").read_text().splitlines()
     assert len(rows) == 1 + 3 * 4
+    line = figures[0].axes[3].lines[0]
+    assert line.get_xdata()[:3].tolist() == [1, 3, 5]
+    assert line.get_ydata().tolist() == pytest.approx((100 * fields["masked"].held).tolist())
     assert f"0.5,{fields['masked'].side(0.5)}," in rows[3]
     first = [[float(cell) for cell in line.split(",")] for line in (tmp_path / "new/field_map1.csv").open()]
     torch.testing.assert_close(torch.tensor(first).double(), fields["masked"].map, rtol=1e-4, atol=1e-6)

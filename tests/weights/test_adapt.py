@@ -99,3 +99,6 @@ def test_only_named_layers_may_have_other_channels_or_classes(native):
             adapt_checkpoint(weights, native, declared="native", **{**named, left_out: ()})
     with pytest.raises(RuntimeError, match=r"conv1\.weight has shape"):  # other outputs are not other channels
         adapt_checkpoint({**weights, "conv1.weight": torch.ones(8, 1, 3, 3)}, native, declared="native", **named)
+    del weights["layer1.0.conv1.sigma"]
+    with pytest.raises(RuntimeError, match=r"but not layer1\.0\.conv1\.sigma"):  # also where others may be missing
+        adapt_checkpoint(weights, native, declared="native", strict=False, **named)

@@ -154,6 +154,7 @@ def test_url_is_downloaded_once_to_torch_home(file_server, tmp_path, monkeypatch
     spec = WeightSpec(**FIELDS, tag="url", url=f"{file_server.url}/{name}", sha256_prefix=name[4:12])
     assert fetch(spec) == fetch(spec) == tmp_path / "hub" / "checkpoints" / name
     assert file_server.journal == [f"/{name}"]
+    assert fetch(spec, cache_dir=tmp_path / "mine") == tmp_path / "mine" / name
 
 
 def test_pickle_named_by_a_spec_is_refused_before_any_request():

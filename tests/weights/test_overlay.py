@@ -19,7 +19,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list:
     path = tmp_path / "model.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), path)
     specs: list = []
-    monkeypatch.setattr(_build, "fetch", lambda spec, **_: specs.append(spec) or path)
+    monkeypatch.setattr(_build, "fetch", lambda spec, cache_dir: specs.append((spec, cache_dir)) or path)
     return specs
 
 
@@ -38,8 +38,9 @@ def test_the_specs_source_or_another_in_its_place_is_fetched_and_a_users_file_is
 ):
     timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.safetensors")})
     assert not fetched
-    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay)
-    (spec,) = fetched
+    timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay=overlay, cache_dir=tmp_path)
+    ((spec, cache_dir),) = fetched
+    assert cache_dir == tmp_path
     assert {key: getattr(spec, key) for key in expected} == expected
     assert (spec.name, spec.conversion) == (NAME, "standard")
     assert spec.sha256 == spec.sha256_prefix == ""
@@ -65,6 +66,14 @@ def test_a_converted_dynamic_stem_takes_other_channels(fetched, tmp_path):
     masked = net.conv1.weight * net.conv1.mask(torch.ones(1, 1, 8, 8))[0]
     torch.testing.assert_close(masked, weights.sum(1, keepdim=True))
     assert len(net.pretrained_cfg["first_conv"]) == 3  # native checkpoints of this network adapt all of them
+
+
+def test_converted_weights_are_said_once_to_have_untrained_masks(fetched, caplog):
+    _build._say_untrained.cache_clear()
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            timm.create_model(NAME, pretrained=True)
+    assert caplog.text.count(f"{NAME} has the outputs of its source, and its masks are untrained.") == 1
 
 
 def test_weights_are_not_divided_by_next_to_nothing(fetched):

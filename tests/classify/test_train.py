@@ -85,6 +85,17 @@ def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(t
     assert (tmp_path / "late" / "curves.png").is_file()
 
 
+def test_the_running_average_is_that_of_the_weights_after_every_update_with_timms_warm_up():
+    net, seen = tiny_net(), []
+    recipe = SHORT.override(epochs=5, ema_decay=0.5)  # one update each
+    train(net, *tensor_loaders(8), recipe, callbacks=[lambda state, _: seen.append(state.network[6].weight.clone())])
+    average = seen[0]
+    for step, weight in enumerate(seen[1:], start=1):
+        decay = min(0.5, 1 - (1 + step) ** (-2 / 3))
+        average = decay * average + (1 - decay) * weight
+    torch.testing.assert_close(net[6].weight, average)
+
+
 def test_sigma_settings_of_the_recipe_reach_training():
     frozen, free = tiny_net(), tiny_net()
     train(frozen, *tensor_loaders(), SHORT.override(sigma_lr_scale=0.0))

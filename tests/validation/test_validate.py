@@ -118,6 +118,10 @@ def test_labels_that_are_shifted_by_one_or_beyond_the_outputs_are_noticed(tmp_pa
         assert shift or not caplog.text
     assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in caplog.text
     assert "label 1000: the network has outputs 0 to 999" in found[2].error
+    (tmp_path / "names.txt").write_text("\n".join(reversed(WNIDS)))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt", classes=tmp_path / "names.txt")
+    with pytest.raises(ValueError, match="not in ImageNet-1k's order"):
+        check_imagenet_classes(source)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

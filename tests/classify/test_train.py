@@ -104,6 +104,13 @@ def test_sigma_settings_of_the_recipe_reach_training():
     assert free[2].sigma.item() != 5.0
 
 
+def test_class_weights_of_the_recipe_reach_training():
+    recipe = SHORT.override(epochs=1, class_weights=True)
+    labels = torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0, 1, 2])
+    results = [train(tiny_net(), *tensor_loaders(), recipe, train_labels=counted) for counted in labels]
+    assert results[0].rows[0]["train_loss"] != results[1].rows[0]["train_loss"]
+
+
 def test_loader_with_another_batch_size_than_the_recipe_is_refused():
     with pytest.raises(ValueError, match=r"gives 4 images .* batch_size=8.*override\(batch_size=4\)"):
         train(tiny_net(), *tensor_loaders(batch_size=4), SHORT)

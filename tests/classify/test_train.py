@@ -28,6 +28,8 @@ def test_training_learns_and_records_the_final_score(tmp_path):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["score"], results["seed"]) == (result.score.to_dict(), 5)
     assert results["recipe"]["sigma_weight_decay"] == 0
+    assert (results["epoch"], results["epoch_selected_on_validation"]) == (25, False)
+    assert results["seconds"] == pytest.approx(sum(row["seconds"] for row in result.rows))
     assert results["environment"]["torch"]
 
 
@@ -51,7 +53,9 @@ def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tm
     net, saved = tiny_net(), {"checkpoints": True, "end_with_best": True}
     result = train(net, *tensor_loaders(), recipe, output=tmp_path, **saved)
     assert [row["epoch"] for row in result.rows] == [1, 2, 3]
-    assert result.epoch == 1
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert result.epoch == results["epoch"] == 1
+    assert results["epoch_selected_on_validation"]
     best = tiny_net()
     load_weights(tmp_path / "checkpoints" / "best.safetensors", best)
     assert all(torch.equal(value, best.state_dict()[name]) for name, value in net.state_dict().items())

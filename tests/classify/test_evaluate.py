@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gmconv_zoo.classify.class_files import class_table, write_class_files
-from gmconv_zoo.classify.evaluate import Answers, Score
+from gmconv_zoo.classify.evaluate import Answers, Score, not_above_chance
 from gmconv_zoo.engine.evaluate import evaluate
 
 
@@ -61,6 +61,17 @@ def test_dropout_and_batch_norm_are_in_eval_mode_and_modes_are_kept():
     assert score(net, [(logits, labels)]) == expected
     assert (net.training, net[0].training, net[1].training) == (True, False, True)
     assert torch.equal(net[0].running_mean, statistics)
+
+
+def test_probability_and_loss_are_of_the_images_that_were_read_and_chance_is_the_share_of_a_class():
+    logits, labels = problem()
+    labels[3] = -1
+    answers = Answers(skip_bad=True)
+    answers.update(answers.rows(logits, labels))
+    read = torch.arange(37) != 3
+    torch.testing.assert_close(answers.probability, logits.softmax(1).amax(1)[read])
+    torch.testing.assert_close(answers.loss, -logits.log_softmax(1)[torch.arange(37), labels][read])
+    assert [bool(not_above_chance(Score(9, top1, 9), 3)) for top1 in (3, 4)] == [True, False]
 
 
 def test_empty_loader_is_refused():

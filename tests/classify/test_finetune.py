@@ -14,6 +14,7 @@ from gmconv_zoo import convert
 from gmconv_zoo.classify.networks import open_checkpoint, start_network
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.classify.train import finetune
+from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.files.state_file import read_state
 from gmconv_zoo.saving.label_names import label_names
 from tests.images.image_folders import make_folder
@@ -48,6 +49,7 @@ def test_two_hundred_images_are_learned(finished):
     assert results["epoch_selected_on_validation"]
     assert said.splitlines()[-1] == f'load: timm.create_model("local-dir:{root / "out"}", pretrained=True)'
     assert results["recipe"] == FINETUNE.override(batch_size=16, lr=results["recipe"]["lr"]).to_dict()
+    assert read_rows(root / "out" / "summary.csv")[0]["step"] == "10"  # whole batches only
     assert "3 classes, 161 training images and 39 validation images (split made here)" in said
     (root / "usual").touch()  # every file follows the umask
     files = [path for path in (root / "out").rglob("*") if path.is_file()]
@@ -175,6 +177,19 @@ def test_image_size_is_kept_for_prediction_and_for_checkpoints(odd):
     for size in (None, 96):
         config = start_network("gmconv_resnet18.from_a1_in1k", 3, pretrained=False, image_size=size).pretrained_cfg
         assert not {"test_input_size", "test_crop_pct"} & config.keys()
+
+
+def test_the_seed_and_the_output_reach_the_opening_of_the_images(tmp_path, monkeypatch):
+    opened = []
+
+    def refuse(data, options, *, seed, output):
+        opened.append((seed, output))
+        raise OSError
+
+    monkeypatch.setattr("gmconv_zoo.classify.train.open_data", refuse)
+    with pytest.raises(OSError):
+        run("images", tmp_path / "out", seed=3)
+    assert opened == [(3, tmp_path / "out")]
 
 
 @pytest.mark.parametrize(

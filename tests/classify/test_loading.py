@@ -10,7 +10,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import nn
 
-from gmconv_zoo.classify.loading import make_loaders
+from gmconv_zoo.classify.loading import make_loaders, training_transform
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.data.tensors import TensorImages
@@ -65,6 +65,23 @@ def test_validation_images_are_cropped_as_timm_crops_them(images, crop_scale, cr
     pixels, _ = next(iter(make_loaders(net, images, FINETUNE.override(batch_size=9, crop_scale=crop_scale)).val))
     for index in range(len(pixels)):
         torch.testing.assert_close(pixels[index], expected(images.val.read(index)[0]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_augmentation_and_seed_are_the_recipes_in_memory_and_at_every_use(images, flip):
+    recipe = FINETUNE.override(crop_scale=1.0, crop_padding=2, flip=flip)
+    kept = make_loaders(network(), images, recipe, seed=5)
+    data, plain = kept.train.dataset, kept.val.dataset
+    assert (data.crop_padding, data.flip, data.seed) == (2, flip, 5)
+    assert (plain.crop_padding, plain.flip) == (0, False)
+    assert make_loaders(network(), images, recipe, seed=5, memory_gb=0.0).train.sampler.seed == 5
+    for crop_scale in (1.0, 0.5):
+        drawn = training_transform(resolve_model_data_config(network()), recipe.override(crop_scale=crop_scale))
+        steps = {type(step).__name__: step for step in drawn.transforms}
+        mirror = steps.get("RandomHorizontalFlip")
+        assert (mirror.p if mirror else 0.0) == 0.5 * flip
+    assert steps["RandomResizedCropAndInterpolation"].scale == (0.5, 1.0)
+    assert steps["ColorJitter"].brightness is None
 
 
 @pytest.mark.parametrize(("split", "what"), [("train", "18 training"), ("val", "6 validation")])

@@ -1,7 +1,9 @@
 import json
+from functools import partial
 
 import pytest
 
+from gmconv_zoo.classify import train as train_module
 from gmconv_zoo.classify.recipes import (
     FINETUNE,
     FINETUNE_RANDOM,
@@ -82,3 +84,21 @@ def test_cifar100_has_its_own_statistics_and_other_datasets_keep_the_networks():
         assert dataset_statistics(data) == own
     for data in ("torch/cifar10", "photos", "cifar1000"):
         assert dataset_statistics(data) == {}
+
+
+def test_network_and_recipe_of_a_training_are_those_of_its_model_and_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, "_train", lambda model, data, built, recipe_of, *_: (built, recipe_of(100)))
+    train = partial(train_module.train_by_recipe, output=tmp_path)
+    own = {"pretrained_cfg_overlay": dataset_statistics("cifar100")}
+    assert train("gmconv_cifar_resnet20", "cifar100")[0] == {"pretrained": False, **own}
+    assert train("gmconv_resnet18", "photos")[0] == {"pretrained": False, "zero_init_last": False}
+    given = {"zero_init_last": True, "pretrained": True}
+    assert train("gmconv_resnet18", "cifar100", model_options=given, recipe="finetune") == (given, FINETUNE)
+    assert train("mobilenetv2_100", "photos", recipe="finetune") == (
+        {"pretrained": False, "drop_rate": 0.2},
+        FINETUNE_RANDOM,
+    )
+    assert train("mobilenetv2_100", "photos", recipe="resnet50")[1] == PAPER_RECIPES["resnet50"]
+    tune = partial(train_module.finetune, "photos", "sgmconv_cifar_resnet20", output=tmp_path)
+    assert tune(pretrained=False)[1] == finetuning_recipe(100, {}, random_start=True)
+    assert tune(model_options={"pretrained": True})[1] == finetuning_recipe(100, {})

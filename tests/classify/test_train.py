@@ -28,6 +28,8 @@ def test_training_learns_and_records_the_final_score(tmp_path):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (results["score"], results["seed"]) == (result.score.to_dict(), 5)
     assert results["recipe"]["sigma_weight_decay"] == 0
+    assert (results["epoch"], results["epoch_selected_on_validation"]) == (25, False)
+    assert results["seconds"] == pytest.approx(sum(row["seconds"] for row in result.rows))
     assert results["environment"]["torch"]
 
 
@@ -51,7 +53,9 @@ def test_run_ends_when_validation_no_longer_improves_and_keeps_the_best_epoch(tm
     net, saved = tiny_net(), {"checkpoints": True, "end_with_best": True}
     result = train(net, *tensor_loaders(), recipe, output=tmp_path, **saved)
     assert [row["epoch"] for row in result.rows] == [1, 2, 3]
-    assert result.epoch == 1
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert result.epoch == results["epoch"] == 1
+    assert results["epoch_selected_on_validation"]
     best = tiny_net()
     load_weights(tmp_path / "checkpoints" / "best.safetensors", best)
     assert all(torch.equal(value, best.state_dict()[name]) for name, value in net.state_dict().items())
@@ -85,12 +89,30 @@ def test_evaluation_every_few_epochs_ends_with_one_and_keeps_the_best_of_those(t
     assert (tmp_path / "late" / "curves.png").is_file()
 
 
+def test_the_running_average_is_that_of_the_weights_after_every_update_with_timms_warm_up():
+    net, seen = tiny_net(), []
+    recipe = SHORT.override(epochs=5, ema_decay=0.5)  # one update each
+    train(net, *tensor_loaders(8), recipe, callbacks=[lambda state, _: seen.append(state.network[6].weight.clone())])
+    average = seen[0]
+    for step, weight in enumerate(seen[1:], start=1):
+        decay = min(0.5, 1 - (1 + step) ** (-2 / 3))
+        average = decay * average + (1 - decay) * weight
+    torch.testing.assert_close(net[6].weight, average)
+
+
 def test_sigma_settings_of_the_recipe_reach_training():
     frozen, free = tiny_net(), tiny_net()
     train(frozen, *tensor_loaders(), SHORT.override(sigma_lr_scale=0.0))
     train(free, *tensor_loaders(), SHORT.override(sigma_lr_scale=50.0))
     assert frozen[2].sigma.item() == 5.0
     assert free[2].sigma.item() != 5.0
+
+
+def test_class_weights_of_the_recipe_reach_training():
+    recipe = SHORT.override(epochs=1, class_weights=True)
+    labels = torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0, 1, 2])
+    results = [train(tiny_net(), *tensor_loaders(), recipe, train_labels=counted) for counted in labels]
+    assert results[0].rows[0]["train_loss"] != results[1].rows[0]["train_loss"]
 
 
 def test_loader_with_another_batch_size_than_the_recipe_is_refused():

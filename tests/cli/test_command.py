@@ -206,7 +206,7 @@ def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, gmconv):
     assert "layer='nowhere': CifarResNet has no such layer. Pass the name of a module" in missing
 
 
-def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv):
+def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv, monkeypatch):
     for name, shade in (("a.png", 40), ("b.jpg", 200)):
         Image.new("RGB", (40, 30), (shade, 90, 20)).save(tmp_path / name)
     command = ["explain", "gmconv_cifar_resnet20.gm_cifar10", tmp_path / "a.png", tmp_path / "b.jpg"]
@@ -215,12 +215,32 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv):
     assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
     assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
     assert "001-a.png exists: choose another one, or pass overwrite" in gmconv(*command)[0]
+    seen = []
+    monkeypatch.setattr("gmconv_zoo.visualize.explain.explain", lambda *_, **options: seen.append(options))
+    with pytest.raises(AttributeError):
+        gmconv(*command, "--overwrite", "--top", "2")
+    assert (seen[0]["topk"], len(seen[0]["images"])) == (2, 2)
 
 
 def test_report_prints_the_page_that_it_writes(tmp_path, gmconv):
     page = tmp_path / "report.html"
     assert gmconv("report", "stdconv_cifar_resnet20.cifar10", "--output", page) == (0, f"{page}\n", "")
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_options_of_a_training_reach_it(tmp_path, monkeypatch, gmconv, forget_accelerator):
+    weights, seen = tmp_path / "own.safetensors", []
+    save_file({"weight": torch.zeros(1)}, weights)
+    monkeypatch.setattr("gmconv_zoo.classify.train.finetune", lambda data, model, **options: seen.append(options))
+    device = ("--accumulate", "2", "--precision", "bf16", "--compile")
+    start = ("--weights", weights, "--model-options", "drop_rate=0.1", "--no-pretrained")
+    assert gmconv("finetune", "photos", "--model", "resnet18", *start, *device, "--seed", "3")[0] == 0
+    ((options, accelerator),) = [(found, found["accelerator"]) for found in seen]
+    assert (accelerator.gradient_accumulation_steps, accelerator.mixed_precision) == (2, "bf16")
+    assert accelerator.state.dynamo_plugin.backend == "INDUCTOR"
+    assert (options["seed"], options["pretrained"]) == (3, False)
+    own = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+    assert options["model_options"] == {"drop_rate": 0.1, **own}
 
 
 def test_training_does_not_print_what_timm_logs_about_checkpoints(tmp_path, caplog):

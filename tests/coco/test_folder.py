@@ -6,7 +6,7 @@ import pytest
 
 from gmconv_zoo.coco.folder import read_split
 
-from .coco_files import write_coco
+from .coco_files import content, write_coco
 
 LAYOUTS = [
     ("annotations/instances_train2017.json", "train2017"),
@@ -20,13 +20,16 @@ LAYOUTS = [
 
 @pytest.mark.parametrize(("file", "root"), LAYOUTS)
 def test_layouts(file, root, tmp_path):
-    written, images = write_coco(tmp_path / "source")
+    described = content()
+    described["annotations"][0]["bbox"] = [1, 2, 40, 6]
+    written, images = write_coco(tmp_path / "source", described)
     data = tmp_path / "data"
     (data / file).parent.mkdir(parents=True)
     (data / "train").mkdir()  # an empty folder of that name misleads nobody
     shutil.move(written, data / file)
     shutil.copytree(images, data / root, dirs_exist_ok=True)
-    coco = read_split(data, "train")
+    coco = read_split(data, "train", clip=True)
+    assert coco.boxes[-1].tolist() == [1, 2, 10, 8]
     assert (coco.path, coco.root) == (data / file, data / root)
 
 

@@ -15,6 +15,7 @@ from .coco_files import content, read, write_coco
 def test_a_sample_is_a_float_image_and_targets_without_crowds_and_boxes_are_flipped_with_it(tmp_path):
     coco = read(*write_coco(tmp_path))
     images = CocoImages(coco)
+    assert (images.areas.tolist(), images.portrait) == ([200, 24, 12.5], [False, True, False])
     image, target = images[0]
     assert type(image) is type(target["boxes"]) is torch.Tensor
     assert (image.shape, image.dtype) == ((3, 10, 20), torch.float32)
@@ -46,6 +47,7 @@ def test_flips_depend_on_seed_epoch_and_index_alone(tmp_path):
     assert first == again
     assert first != other
     assert 10 < sum(first.values()) < 30
+    assert 0 < sum(first[epoch * 3] for epoch in range(20)) < 20
 
 
 def test_images_without_boxes_have_empty_targets_or_are_left_out(tmp_path):
@@ -57,6 +59,10 @@ def test_images_without_boxes_have_empty_targets_or_are_left_out(tmp_path):
     assert targets[0]["labels"].dtype == torch.int64
     images = CocoImages(coco, without_boxes=False)
     assert [images[key][1]["image_id"] for key in range(len(images))] == [3]
+    described = content()
+    described["annotations"][1]["bbox"] = [0, 0, 0, 10]  # nothing to train on
+    images = CocoImages(read(*write_coco(tmp_path, described), clip=True))
+    assert [images[key][1]["boxes"].tolist() for key in range(2)] == [[[2.5, 1, 6.5, 7]], [[1, 2, 5, 8]]]
     with pytest.raises(ValueError, match="no image with a box"):
         CocoImages(read(*write_coco(tmp_path, {**content(), "annotations": []})), without_boxes=False)
 
@@ -98,9 +104,10 @@ def test_batches_hold_one_shape_and_every_image_comes_once_in_an_order_of_seed_a
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_every_batch(processes, tmp_path):
-    images = CocoImages(read(*write_shapes(tmp_path, images=17, size=32)))
-    loader = coco_loader(images, 6, shuffle=True, workers=0)
+    coco = read(*write_shapes(tmp_path, images=17, size=32))
+    loader, other = (coco_loader(CocoImages(coco, seed=seed), 6, shuffle=True, workers=0) for seed in (0, 1))
     whole = list(loader.batch_sampler)
+    assert list(other.batch_sampler) != whole
     parts = [
         list(BatchSamplerShard(loader.batch_sampler, processes, rank, split_batches=True)) for rank in range(processes)
     ]

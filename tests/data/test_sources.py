@@ -59,6 +59,7 @@ def test_splits_may_be_chosen_and_sliced(tmp_path):
 
 def test_split_that_is_trained_on_is_not_held_out(tmp_path):
     folder = make_set(tmp_path, {"train": (30, 1), "validation": (30, 1), "test": (5, 1)})
+    assert opened(folder).description.endswith(" validation")
     data = opened(folder, train_split="train+validation[:50%]")
     assert (len(data.train.labels), data.description[-5:]) == (45, " test")
     data = opened(folder, train_split="test+validation")

@@ -49,6 +49,7 @@ def test_order_and_augmentation_depend_on_seed_epoch_and_image_but_not_on_the_ba
     for other_order, other in others:
         assert order != other_order
         assert not torch.equal(images, other)
+    assert torch.equal(loader.dataset.__getitems__(range(100, 120))[0], images)  # epoch 5 again, after 6
 
 
 @pytest.mark.parametrize(("flip", "ways"), [(True, 18), (False, 9)])

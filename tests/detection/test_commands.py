@@ -40,6 +40,27 @@ def test_train_evaluate_and_detect_from_the_command_line(tmp_path, gmconv, monke
     assert {path.name for path in found.iterdir()} >= {"001-000001.png", "002-000002.png", "detections.json"}
 
 
+def test_options_of_the_commands_reach_what_they_are_for(tmp_path, gmconv, net, monkeypatch):
+    seen, sizes = [], []
+
+    def look(*_, **options):
+        seen.append(options)
+        raise OSError("seen")
+
+    for function in ("measure.measure", "train.train", "detect.detect"):
+        monkeypatch.setattr(f"gmconv_zoo.detection.{function}", look)
+    monkeypatch.setattr("gmconv_zoo.detection.measure.resize_to", lambda detector, side: sizes.append(side))
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    chosen = ("--image-size", "64", "--clip-boxes", "--workers", "3")
+    gmconv("detect-eval", "net", "data", *chosen, "--batch-size", "2", "--split", "train")
+    gmconv("detect-train", "data", *chosen, "--weights", "start.pth", "--no-pretrained", "--preset", "none")
+    gmconv("detect", net, tmp_path / "a.png", "--image-size", "64", "--score", "0.25", "--output", tmp_path / "out")
+    common = {"image_size": 64, "clip": True, "workers": 3}
+    assert seen[0].items() >= {**common, "batch_size": 2, "split": "train"}.items()
+    assert seen[1].items() >= {**common, "weights": "start.pth", "pretrained": False, "preset": None}.items()
+    assert (seen[2], sizes) == ({"least": 0.25, "device": "cpu"}, [64])
+
+
 def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmconv, net):
     Image.new("RGB", (90, 60), (200, 30, 30)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")

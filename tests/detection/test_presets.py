@@ -56,6 +56,7 @@ def test_a_preset_takes_mmdetections_settings_by_its_head_and_others_one_by_one(
     assert (faster.rpn.box_beta, faster.roi_heads.box_beta, faster.rpn.post_nms_top_n()) == (0, 0, 1000)
     stage = cascade.roi_heads.stages[2]
     assert (cascade.rpn.box_beta, stage.box_beta, cascade.rpn.post_nms_top_n()) == (1 / 9, 1.0, 2000)
+    assert cascade.eval().rpn.post_nms_top_n() == 1000
     assert (stage.box_roi_pool.aligned, stage.box_roi_pool.sampling_ratio) == (True, 0)
 
 

@@ -1,5 +1,6 @@
 """Receptive fields of detectors at boxes: the level and the place that a box chooses, and the picture of them."""
 
+import json
 import math
 
 import pytest
@@ -38,7 +39,10 @@ class Averages(torch.nn.Module):
 
 
 def test_a_box_chooses_the_output_at_its_centre(tmp_path):
-    write_shapes(tmp_path, "val", images=1, size=96)
+    file, _ = write_shapes(tmp_path, "val", images=2, size=96)
+    described = json.loads(file.read_text())
+    boxes = [entry for entry in described["annotations"] if entry["image_id"] == 2]  # the first image has none
+    file.write_text(json.dumps({**described, "annotations": boxes}))
     coco = read_split(tmp_path, "val")
     detector = build(weights=weights_of(), **{**WEIGHTS, "min_size": 72, "max_size": 96})
     detector.backbone = Averages()

@@ -86,6 +86,29 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path, monkeypatch):
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
 
 
+def test_flips_seed_and_images_without_boxes_are_as_the_recipe_says_and_images_are_shuffled(
+    data, tmp_path, monkeypatch
+):
+    chosen, create, ordered = [], train.CocoImages, []
+
+    def images(coco, **options):
+        chosen.append(options)
+        return create(coco, **options)
+
+    def loader(images, batch_size, *, shuffle=False, workers=None):
+        ordered.append((len(images), batch_size, shuffle))
+        raise OSError
+
+    monkeypatch.setattr(train, "CocoImages", images)
+    monkeypatch.setattr(train, "coco_loader", loader)
+    for number, changes in enumerate(({}, {"flip": False, "without_boxes": True})):
+        with pytest.raises(OSError):
+            run(data, tmp_path / str(number), seed=3, overrides=changes)
+    first = {"flip": 0.5, "seed": 3, "without_boxes": False}
+    assert chosen == [first, {"flip": 0.0, "seed": 3, "without_boxes": True}]
+    assert ordered == [(5, 2, True)] * 2
+
+
 def test_training_goes_on_from_weights_of_other_classes(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)

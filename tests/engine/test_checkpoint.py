@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gmconv_zoo.engine.checkpoint import CheckpointError, Checkpoints, load_weights
-from gmconv_zoo.engine.epochs import Validation
+from gmconv_zoo.engine.epochs import Validation, best_row
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.files.state_file import read_state, write_state
 from tests.test_targets import contents
@@ -119,6 +119,14 @@ def test_checkpoint_that_not_all_machines_see_is_refused(folder, monkeypatch):
         writer.resume(SimpleNamespace())
 
 
+def test_losses_of_an_epoch_are_shared_by_another_number_of_processes(tmp_path):
+    stored = [{"totals": torch.tensor(totals), "rng": None} for totals in ([6.0, 3.0], [2.0, 1.0])]
+    accelerator = SimpleNamespace(process_index=0, num_processes=1)
+    state = SimpleNamespace(accelerator=accelerator, totals=torch.zeros(2), rng=None)
+    Checkpoints(tmp_path, {}, best="val_top1")._resume_process(state, stored)
+    assert state.totals.tolist() == [8, 4]
+
+
 def test_nan_loss_keeps_the_last_good_checkpoint(tmp_path):
     net = network()
 
@@ -161,6 +169,7 @@ def test_best_is_the_first_of_the_largest_and_last_is_always_written(tmp_path, m
         writer(state, state.rows[-1])
     assert [epoch for epoch, name in written if name == "best.safetensors"] == [1, 2, 5]
     assert [epoch for epoch, name in written if name == "last.safetensors"] == [1, 2, 3, 4, 5]
+    assert best_row([{"epoch": epoch, "val_top1": 3} for epoch in (1, 2)], "top1")["epoch"] == 1
 
 
 def test_run_whose_first_evaluation_failed_goes_on_with_it_without_training_again(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from gmconv_zoo.engine.loop import TrainState, run_epochs
 from gmconv_zoo.engine.nonfinite import NonFiniteError
 from gmconv_zoo.engine.optim import TrainSettings, build_optimizer, build_scheduler
 
-from .nets import tiny_loader, tiny_net
+from .nets import tensor_loaders, tiny_loader, tiny_net
 
 SETTINGS = TrainSettings(epochs=3, batch_size=8, lr=0.05, schedule="cosine", weight_decay=1e-3, clip_sigma=None)
 
@@ -120,6 +120,9 @@ def test_every_epoch_s_first_batch_is_shown_before_the_network_sees_it():
 
     train(state, loader, epochs=2, on_first_batch=look)
     assert seen == [(0, 0, True), (1, 3, True)]
+    labels = []
+    train(*start(tiny_net(), tensor_loaders()[0]), epochs=2, on_first_batch=lambda _, batch: labels.append(batch[1]))
+    assert not torch.equal(*labels)  # shuffled anew
 
 
 def test_layer_that_overflows_is_named_though_every_gradient_is_nan():

@@ -1,11 +1,13 @@
 import csv
 import json
 import os
+import subprocess
 
 import pytest
 import timm
 import torch
 
+from gmconv_zoo.files import records
 from gmconv_zoo.files.records import write_csv, write_results, write_rows
 
 
@@ -39,7 +41,21 @@ def test_results_carry_machine_and_versions(tmp_path):
     assert results["top1"] == 9
     assert results["environment"]["torch"] == torch.__version__
     assert results["environment"]["timm"] == timm.__version__
+    assert results["environment"]["threads"] == torch.get_num_threads()
     assert {"commit", "python", "processor", "cores", "gpu"} <= results["environment"].keys()
+
+
+def test_commit_says_whether_the_checkout_was_changed(tmp_path, monkeypatch):
+    file = tmp_path / "records.py"
+    file.touch()
+    monkeypatch.setattr(records, "__file__", str(file))
+    assert records.environment()["commit"] is None
+    git = ["git", "-C", tmp_path, "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True, capture_output=True)
+    commit = records.environment()["commit"]
+    file.write_text("changed")
+    assert (len(commit), records.environment()["commit"]) == (40, f"{commit}-dirty")
 
 
 def test_a_device_is_written_to_and_not_replaced():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gmconv_zoo.data.eval_data import open_eval_data
-from gmconv_zoo.data.sources import open_data
+from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.folder import read_folder
 
 from .image_folders import make_folder, make_splits
@@ -19,15 +19,20 @@ def test_split_holds_out_a_share_of_every_class_that_depends_on_the_seed_alone(t
     assert not set(data.train.names) & set(data.val.names)
     assert [name.split("/")[0] for name in data.val.names] == [data.classes[label] for label in data.val.labels]
     assert data.val.names == same.val.names != other.val.names
+    assert data.train.part([23]).names == data.train.names[23:]
+    shares = [open_data(tmp_path, DataOptions(val_share=share)).val.labels.count(0) for share in (0.01, 0.28, 0.99)]
+    assert shares == [1, 3, 9]  # of ten
+    shutil.rmtree(tmp_path / "cat")
+    assert open_data(tmp_path, seed=1).val.names == [name for name in data.val.names if not name.startswith("cat")]
 
 
 def test_train_and_val_folders_are_used_as_they_are_and_a_class_without_images_is_warned_about(tmp_path, caplog):
     make_splits(tmp_path, 12)
     data = open_data(tmp_path)
     assert (len(data.train), len(data.val), data.split_made) == (12, 6, False)
-    shutil.rmtree(tmp_path / "val" / "owl")
-    assert set(open_data(tmp_path).val.labels) == {0, 1}
-    assert "no images of the classes owl" in caplog.text
+    shutil.rmtree(tmp_path / "val" / "cat")
+    assert set(open_data(tmp_path).val.labels) == {1, 2}
+    assert "no images of the classes cat" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import timm
 
 from gmconv_zoo.classify.recipes import recipe_for
+from gmconv_zoo.files.records import write_results, write_rows
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
 from reproduce.experiments.datasets import check_recorded, experiment_data
@@ -64,6 +65,9 @@ def test_paper_s_recipe_is_changed_only_where_an_arm_says_so():
     shorter, _ = plan_runs(["sigma-decay"], seeds=[0], epochs=10)
     assert (shorter.epochs, shorter.changes) == (10, {})
     assert shorter.recipe == recipe_for(shorter.model).adapt(epochs=10)
+    assert planned("sgmconv", changes={"batch_size": 8, "clip_sigma": 0.02}) == planned("sgmconv")  # has no use for it
+    for run in plan_runs(["kernel7-decay"], seeds=[0]):
+        assert run.changes == {"sigma_weight_decay": 0.0, "weight_decay": 5e-4}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,8 @@ def test_records_survive_the_file_and_replace_their_like(tmp_path):
         ({"seed": 1}, True),
         ({"options": {"sigma_init": 1.0}}, True),
         ({"changes": {"lr": 0.2}}, True),
+        ({"dataset": "CIFAR-100 test"}, True),
+        ({"precision": "bf16"}, True),
         ({"correct": 901, "commit": "abc", "device": "a CPU", "status": "NonFiniteError"}, False),
     ],
 )
@@ -130,6 +136,22 @@ def test_damaged_row_and_a_folder_without_a_finished_run_are_named(tmp_path, lin
         read_records(path, RunRecord)
     with pytest.raises(ValueError, match=r"holds no finished run.*train it to its end"):
         record_of_folder(tmp_path)
+
+
+def test_record_of_a_folder_has_the_counts_and_the_last_row_of_its_run(tmp_path):
+    results = {"model": "gmconv_cifar_resnet20", "recipe": recipe_for("cifar_resnet20").to_dict(), "dataset": "images"}
+    results |= {"seed": 0, "precision": "no", "seconds": 1.0, "date": "", "score": {"top1": 3, "top5": 5, "count": 9}}
+    write_results(tmp_path, results)
+    last = {
+        "sigma/a.horizontal_spread": 0.1,
+        "sigma/a.vertical_spread": 0.3,
+        "sigma/a.mask_spread": 0.4,
+        "sigma/b": 4.5,
+    }
+    write_rows(tmp_path / "summary.csv", [dict.fromkeys(last, 9.0), last])
+    record = record_of_folder(tmp_path)
+    assert (record.correct, record.top5, record.count, record.sigmas) == (3, 5, 9, "4.5")
+    assert (record.stem_spread, record.stem_mask_spread) == (pytest.approx(0.2), 0.4)
 
 
 def test_command_trains_and_records_runs_once_and_prints_their_table(data, tmp_path, monkeypatch, capsys):
@@ -160,7 +182,7 @@ def test_command_trains_and_records_runs_once_and_prints_their_table(data, tmp_p
 
 def test_depthwise_network_is_trained_at_the_size_of_the_images_and_not_at_its_own(data, tmp_path):
     run = plan_runs(["depthwise3"], seeds=[0], epochs=1, changes={"batch_size": 8})[0]
-    run_module.train_one(run, RunSettings(data, tmp_path), threads=None)
+    assert run_module.train_one(run, RunSettings(data, tmp_path), threads=None).key == run.key
     (config,) = tmp_path.glob("cifar10-convnext_atto-*-1epochs-seed0/config.json")
     assert json.loads(config.read_text())["pretrained_cfg"]["input_size"] == [3, 32, 32]
 
@@ -258,8 +280,8 @@ def test_differences_are_paired_by_seed():
 def test_table_says_mean_range_difference_and_whether_the_stem_is_dynamic():
     records = [a_record(seed=seed, correct=900 + seed) for seed in range(3)]
     records += [
-        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread, stem_live="1 0.86")
-        for seed, spread in enumerate((0.031, 0.02, 0.0123))
+        a_record("gmconv_cifar_resnet20", seed=seed, correct=905 + seed, stem_mask_spread=spread, stem_live=live)
+        for seed, (spread, live) in enumerate([(0.031, "1 0.9"), (0.02, "1 0.86"), (0.0123, "1 1")])
     ]
     records.append(a_record("gmconv_cifar_resnet20", seed=3, correct=None, top5=None, count=None, status="died"))
     assert "| S-GMConv | not run | - | - | - | - |" in experiment_tables(records)
@@ -289,7 +311,7 @@ def test_readme_prefers_all_images_once_three_seeds_are_recorded():
         ]
 
     few = runs(5, train_images=1000)
-    assert "1,000 images" in highlights([*few, *runs(2)])
+    assert "1,000 images, 160 epochs, 5 seeds" in highlights([*few[:-1], *runs(2)])
     assert "all images" in highlights([*few, *runs(3)])
 
 
@@ -328,4 +350,5 @@ def test_pairs_of_all_large_kernels_are_pooled_and_counted():
     assert [row.split(" | ")[2] for row in rows] == ["3x3", "5x5", "11x11", "all larger than 3x3"]
     assert rows[1].startswith("| ResNet-8 | all | 5x5 | +0.10 (2 pairs, no interval), 2 of 2 |")
     # by hand: 0.1, 0.1, -0.3, -0.3 have mean -0.1 and standard deviation 0.231; t(0.975, 3) = 3.182
+    assert ", 0 of 1 |" in gain_table(runs_of("kernel3", gain=0))
     assert rows[3].startswith("| ResNet-8 | all | all larger than 3x3 | -0.10 (-0.47 to +0.27), 2 of 4 |")

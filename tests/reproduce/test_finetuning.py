@@ -1,12 +1,15 @@
 """The finetuning study: every run a row, runs that are recorded are not repeated, and a table of them."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 
 import gmconv_zoo
 from gmconv_zoo.cli.command import run
+from reproduce.experiments import finetuning
 from reproduce.experiments.finetuning import add_options, main
-from reproduce.experiments.finetuning_records import FinetuningRun
+from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table
 from reproduce.experiments.records import read_records
 from tests.images.image_folders import make_folder, make_splits
 
@@ -29,6 +32,8 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
         ("gmconv", 8, 12, 2),
         ("plain", 8, 12, 2),
     ]
+    by_hand = replace(runs[0], correct=6, count=12, curve="1:6 2:3", best_epoch=1)
+    assert "| 50.0 | 25.0 | 1 of 2 |" in finetuning_table([by_hand])
     capsys.readouterr()
     assert study(*options) == 0
     assert (results.read_text(), capsys.readouterr().out) == (rows, "")
@@ -58,6 +63,34 @@ def test_any_network_starts_from_weights_of_its_plain_form(tmp_path):
     runs = read_records(tmp_path / "results.csv", FinetuningRun)
     assert [one.family for one in runs] == ["gmconv", "plain", "sgmconv"]
     assert len({one.curve for one in runs}) == 1, "converted networks predict as the plain one does"
+
+
+def test_images_network_and_recipe_of_a_run_are_those_that_were_asked_for(tmp_path, monkeypatch):
+    seen = []
+
+    def look(net, images, recipe, **_):
+        seen.append((net, images.train.names, recipe))
+        raise OSError("seen")
+
+    monkeypatch.setattr(finetuning, "make_loaders", look)
+    make_splits(tmp_path / "photos")
+    options = [f"--data=digits={tmp_path / 'photos'}", "--sets=digits:2", f"--results={tmp_path / 'results.csv'}"]
+    for seed in (0, 1):
+        study(*options, f"--seeds={seed}", "--families=gmconv")
+    study(*options, "--families=sgmconv", "--start=frozen", "--statistics=batch", "--layer-decay=0.5")
+    study(*options, "--families=sgmconv", "--weights=stdconv_cifar_resnet20.cifar10")
+    (net, names, recipe), (_, others, _), (static, _, changed), (converted, *_) = seen
+    assert len(names) == 6
+    assert names != others
+    assert isinstance(net.conv1, gmconv_zoo.DGMConv2d)
+    assert all(isinstance(found.conv1, gmconv_zoo.SGMConv2d) for found in (static, converted))
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert [name for name, parameter in static.named_parameters() if parameter.requires_grad] == [
+        "fc.weight",
+        "fc.bias",
+    ]
+    assert (recipe.freeze_statistics, recipe.layer_decay, recipe.flip) == (True, 1.0, False)
+    assert (changed.freeze_statistics, changed.layer_decay) == (False, 0.5)
 
 
 def test_images_without_a_folder_are_refused(tmp_path):

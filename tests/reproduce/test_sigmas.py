@@ -36,7 +36,7 @@ RECORDS = [
 
 def test_decay_alone_is_what_the_optimizer_does_to_a_sigma_without_gradient():
     recipe = recipe_for("cifar_resnet20").override(
-        epochs=4, milestones=(2, 3), batch_size=8, weight_decay=0.02, sigma_weight_decay=0.02
+        epochs=4, milestones=(2, 3), batch_size=8, weight_decay=0.02, sigma_weight_decay=0.02, sigma_lr_scale=2.0
     )
     layer = SGMConv2d(1, 1, 3, sigma_init=5.0)
     optimizer = build_optimizer(layer, recipe)
@@ -59,7 +59,8 @@ def test_undecayed_runs_are_counted_by_start_and_family():
     assert second.startswith("| 3x3 | GMConv | 1 | 1 (1) | - | - | 1 of 1 | 1 of 1 | -, 1, 1.1")
     whole = a_record("sgmconv", 0, " ".join(["4.9"] * 19), options={})
     records = [*RECORDS, whole, replace(RECORDS[0], train_images=5000)]
-    assert [len(group.layers) for group in undecayed_runs(records)] == [7, 7, 6, 19]
+    found = [(len(group.layers), group.start) for group in undecayed_runs(records)]
+    assert found == [(7, 1.0), (7, 1.0), (6, 1.0), (19, 5.0)]
     assert undecayed_table(records).count("**") == 2 * 3
     # by hand: the ranks 2 3 4 5 6 7 1 of the third run have the correlation 1 - 6 (6 + 36) / (7 (49 - 1)) = 0.25
     assert depth_table(RECORDS).splitlines()[2] == "| 3x3 | 4 | 1 of 3 | 2 of 3 | 2 of 4 | 3 of 4 | 0.25 to 1.00 |"

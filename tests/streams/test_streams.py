@@ -63,6 +63,15 @@ def test_every_image_comes_once_in_an_order_that_depends_on_the_epoch_alone(shar
     assert epoch_of(stream(shards), 2, workers) == orders[2]
 
 
+def test_shards_order_and_augmentation_differ_between_epochs_seeds_and_processes(shards):
+    parts = [stream(shards, processes=2, rank=rank, transform=lambda _: torch.rand(())) for rank in (0, 1)]
+    assert len({float(drawn) for part in parts for drawn, _ in part}) == 32
+    read = [flat(epoch_of(stream(shards, processes=4), epoch)[0]) for epoch in range(6)]
+    assert len({order[0] // 8 for order in read}) > 1
+    assert any(order != sorted(order) for order in read)
+    assert read[0] != flat(epoch_of(stream(shards, processes=4, seed=6), 0)[0])
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_processes_share_the_shards_and_read_none_twice(shards, workers):
     parts = [epoch_of(stream(shards, processes=2, rank=rank), 3, workers)[0] for rank in (0, 1)]

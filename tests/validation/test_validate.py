@@ -14,6 +14,7 @@ from gmconv_zoo.classify.evaluate import Answers, BadImagesError, Score
 from gmconv_zoo.data.class_order import check_imagenet_classes
 from gmconv_zoo.data.eval_data import open_eval_data
 from gmconv_zoo.data.eval_images import EvalImages
+from gmconv_zoo.validation import validate as validate_module
 from gmconv_zoo.validation.run import run_validation
 from gmconv_zoo.validation.settings import ValidationSettings
 from gmconv_zoo.validation.validate import find_models
@@ -118,6 +119,10 @@ def test_labels_that_are_shifted_by_one_or_beyond_the_outputs_are_noticed(tmp_pa
         assert shift or not caplog.text
     assert f"{NAME}: 0 of 12 images are correct, which is not above chance (1 in 1000)" in caplog.text
     assert "label 1000: the network has outputs 0 to 999" in found[2].error
+    (tmp_path / "names.txt").write_text("\n".join(reversed(WNIDS)))
+    source = open_eval_data(tmp_path / "flat", labels=tmp_path / "labels.txt", classes=tmp_path / "names.txt")
+    with pytest.raises(ValueError, match="not in ImageNet-1k's order"):
+        check_imagenet_classes(source)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -233,7 +238,9 @@ def test_retry_halves_the_batch_and_counts_from_the_start(folder, monkeypatch):
 def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeypatch):
     model = fixture_linear()
     model.pretrained_cfg |= {"test_input_size": (3, 8, 8), "test_crop_pct": 0.9, "crop_pct": 0.8}
-    model.forward = lambda x: torch.zeros(len(x), 1000)
+    done = []
+    model.forward = lambda x: done.append(torch.is_autocast_enabled("cpu")) or torch.zeros(len(x), 1000)
+    monkeypatch.setattr(validate_module, "fuse", lambda model: done.append("fused") or model)
     monkeypatch.setattr(networks, "open_model", lambda name: model)
     source = open_eval_data(folder)
 
@@ -245,6 +252,9 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
     assert used() == ("3x4x4", 0.8, "nearest")
     assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
     assert used(image_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
+    assert set(done) == {False}
+    used(precision="bf16", fuse=True)
+    assert done[-5:] == ["fused", True, True, True, True]
 
 
 def test_pattern_gives_its_models():

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ def one_line_errors(name: str) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"\n{name}: {interrupt or 'interrupted.'}\n")
         raise SystemExit(_INTERRUPTED) from None
+    except BrokenPipeError:  # whoever reads the output, e.g. head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end
+        raise SystemExit(1) from None
     except MemoryError as error:
         sys.exit(f"{name}: there is not enough memory ({error}). Pass a smaller --batch-size or smaller images.")
     except (ImportError, OSError, RuntimeError, ValueError) as error:
@@ -52,5 +56,7 @@ def run(
         formatter = argparse.RawDescriptionHelpFormatter
         parser = CommandParser(prog=name, description=description, formatter_class=formatter)
         add_options(parser)
-        if (status := main(parser.parse_args(arguments))) is not None:
+        status = main(parser.parse_args(arguments))
+        sys.stdout.flush()
+        if status is not None:
             sys.exit(status)

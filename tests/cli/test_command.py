@@ -165,6 +165,12 @@ def test_models_are_listed_with_their_weights_and_the_origin_of_their_accuracy(g
     assert gmconv("models", "resnet99")[0].startswith("gmconv models: no network matches 'resnet99'")
 
 
+def test_a_reader_that_ends_early_gets_no_error():
+    models = f"{sys.executable} -m gmconv_zoo models '*cifar_resnet20' | true"
+    done = subprocess.run(models, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == ""
+
+
 def test_a_file_of_weights_takes_the_place_of_a_tag_s(tmp_path, gmconv):
     torch.manual_seed(0)
     plain = timm.create_model("resnet18", num_classes=1000).eval()

@@ -22,7 +22,10 @@ def run(rank: int, address: str) -> None:
     torch.manual_seed(rank)
     bright = torch.tensor([1.0, 9.0, 1.0] if rank == 0 else [9.0, 1.0, 1.0]).reshape(3, 1, 1)
     images = (torch.rand(3 + rank, 3, 8, 8) + 0.5) * bright
-    assert revive(wrapped, images) == {"1": [1]}
+    first, own = (torch.Generator().manual_seed(seed) for seed in (0, rank))
+    assert revive(wrapped, images, generator=own) == {"1": [1]}
+    drawn = torch.empty(3, 1, 1).uniform_(-(3**-0.5), 3**-0.5, generator=first)
+    assert torch.equal(module.fc_max.weight[1].abs(), drawn.abs())  # by the first process
     for weight in module.parameters():
         found = [torch.empty_like(weight) for _ in range(2)]
         dist.all_gather(found, weight.detach())

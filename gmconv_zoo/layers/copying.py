@@ -59,11 +59,13 @@ def plain_copy(layer: ModuleT) -> ModuleT:
     hooks = {id(value): copy.copy(value) for name, value in vars(layer).items() if "hook" in name}
     computed = {id(value): value.detach().clone() for value in vars(layer).values() if isinstance(value, Tensor)}
     plain: Any = copy.deepcopy(layer, {**hooks, **computed}).eval()
-    names = {name.removesuffix("_orig").removesuffix("_g") for name, _ in plain.named_parameters(recurse=False)}
-    for name in names:
+    own = dict(plain.named_parameters(recurse=False))
+    for name in {key.removesuffix("_orig").removesuffix("_g") for key in own}:
+        trainable = any(parameter.requires_grad for key, parameter in own.items() if key.startswith(name))
         for remove in (prune.remove, remove_weight_norm, remove_spectral_norm):
             with contextlib.suppress(ValueError):  # this is not how the tensor is computed
                 remove(plain, name)
+                plain.get_parameter(name).requires_grad_(trainable)  # of a new parameter, which torch makes trainable
     if parametrize.is_parametrized(plain):
         _settle(plain)
     return plain

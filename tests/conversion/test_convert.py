@@ -273,6 +273,11 @@ def test_networks_that_fold_their_own_branches_are_warned_about(name, caplog):
     assert "call gmconv_zoo.fuse before" in caplog.text
     folded = timm.utils.reparameterize_model(gmconv_zoo.fuse(converted))
     assert relative_difference(folded(x), net(x)) < 1e-3
+    caplog.clear()
+    net.block = nn.Sequential(nn.Conv2d(3, 3, 3))
+    net.block.switch_to_deploy = len
+    convert(net)
+    assert "Sequential)" in caplog.text  # a block right below the network
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "densenet121"])

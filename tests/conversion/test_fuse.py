@@ -128,3 +128,4 @@ def test_pruned_and_normalised_layers_become_the_kernels_that_they_compute(wrap,
     assert fused.load_state_dict(fused.state_dict())
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert torch.equal(net.eval()(x), expected)
+    assert not any(parameter.requires_grad for parameter in fuse(net.requires_grad_(False)).parameters())

@@ -1,5 +1,7 @@
 """A convolution that a mask would change is left, and the report accounts for every convolution."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from timm.layers import ScaledStdConv2d
@@ -92,3 +94,6 @@ def test_a_plain_network_and_one_without_convolutions():
     assert [row.stage for row in report] == [None, 1]  # the stem belongs to none
     assert [row.reason for row in report] == ["not converted", "Conv1d is not a Conv2d"]
     assert list(conversion_report(nn.Linear(2, 2))) == []
+    extractor = nn.Sequential(OrderedDict(other=nn.Conv2d(3, 3, 3), stem_0=nn.Conv2d(3, 3, 3)))
+    extractor.pretrained_cfg = {"first_conv": "stem.0"}  # as timm's feature extractors rename it
+    assert [row.is_stem for row in conversion_report(extractor)] == [False, True]

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from timm.layers import set_exportable
 from torch.nn import functional as F
 
 from gmconv_zoo.layers import FORMS, DGMConv2d, SGMConv2d, elliptical_mask, per_sample_conv
@@ -59,6 +60,7 @@ def test_a_sigma_module_starts_at_the_papers_5_or_the_kernels_sigma_with_positiv
     layer = DGMConv2d(3, 2, 7)
     module = layer.sigma_module
     assert module.fc.bias.tolist() == [5.0, 1.0]
+    assert DGMConv2d(3, 2, 7, sigma_init=1.3, dtype=torch.float64).sigma_module.fc.bias.tolist() == [1.3, 1.0]
     assert not module.fc.weight.any()
     assert all(parameter.requires_grad for parameter in module.parameters())
     assert (module.fc_max.weight > 0).all()
@@ -101,7 +103,13 @@ def test_revival_draws_from_the_generator_it_is_given():
 
     assert torch.equal(revived(), revived())
     assert revived().abs().max() <= 3**-0.5
+    largest, mean = revived().flatten(2)
+    assert (largest.sign().sum(1).abs() == 3).all()  # of one sign in each unit, as at the start
+    assert (mean.sign().sum(1).abs() < 3).any()
     assert torch.equal(revived(9.0), -revived(-9.0))  # a unit that would be 0 is negated as a whole
+    module = DGMConv2d(1, 2, 3).sigma_module
+    module.fc_avg.weight.data.zero_()
+    assert module.revive(torch.tensor([-1.0, -1.0, 1.0]).reshape(3, 1, 1, 1)) == []  # one live image is enough
 
 
 @pytest.mark.parametrize("design", SIGMA_DESIGNS)
@@ -129,6 +137,9 @@ def test_designs_of_table_4_start_at_the_static_mask(design, outputs):
     x = images()
     assert layer.sigma_module.fc.out_features == outputs
     torch.testing.assert_close(layer(x), static(x))
+    layer.double().eval().set_hidden_channels(7)  # starts there too
+    torch.testing.assert_close(layer(x.double()), static.double()(x.double()))
+    assert (layer.sigma_module.fc.in_features, layer.sigma_module.training) == (7, False)
 
 
 @pytest.mark.parametrize("form", [*FORMS, None])
@@ -209,6 +220,8 @@ def test_small_images_take_one_launch_and_others_the_loop():
     with torch.no_grad():
         assert chosen(32, 1, torch.channels_last) == chosen(32, 1, torch.contiguous_format) == "grouped"
         assert chosen(64, 1, torch.channels_last) == "loop"
+    with set_exportable(True):
+        assert chosen(64, 1, torch.contiguous_format) == "matmul"
 
 
 def test_maxima_do_not_depend_on_the_memory_format():
@@ -218,7 +231,7 @@ def test_maxima_do_not_depend_on_the_memory_format():
         torch.testing.assert_close(a, b)
     gradients = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        leaf = x.relu().contiguous(memory_format=memory_format).requires_grad_()  # zeros tie for the maximum
+        leaf = x.clamp(max=0).contiguous(memory_format=memory_format).requires_grad_()  # zeros tie for the maximum
         module.hidden(leaf).sum().backward()
         gradients.append(leaf.grad)
     torch.testing.assert_close(*gradients)

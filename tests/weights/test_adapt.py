@@ -91,9 +91,12 @@ def test_a_file_whose_names_all_have_a_prefix_is_refused_for_that(name, strict):
 
 def test_only_named_layers_may_have_other_channels_or_classes(native):
     weights = native.state_dict() | {"conv1.weight": torch.ones(16, 1, 3, 3), "fc.weight": torch.ones(3, 64)}
+    weights["fc.more"] = torch.ones(3)
     del weights["fc.bias"]
     named = {"first_conv": ("conv1",), "classifier": ("fc",)}
-    assert adapt_checkpoint(weights, native, declared="native", **named).keys() == weights.keys()
+    adapted = adapt_checkpoint(weights, native, declared="native", **named)
+    assert adapted.keys() == weights.keys()
+    assert adapted is not weights  # timm drops the classifier from it
     for left_out, message in (("first_conv", "conv1"), ("classifier", "fc")):
         with pytest.raises(RuntimeError, match=message):
             adapt_checkpoint(weights, native, declared="native", **{**named, left_out: ()})
@@ -102,3 +105,8 @@ def test_only_named_layers_may_have_other_channels_or_classes(native):
     del weights["layer1.0.conv1.sigma"]
     with pytest.raises(RuntimeError, match=r"but not layer1\.0\.conv1\.sigma"):  # also where others may be missing
         adapt_checkpoint(weights, native, declared="native", strict=False, **named)
+    plain = timm.create_model("stdconv_cifar_resnet20")
+    with pytest.raises(RuntimeError, match="carries no sigma"):
+        adapt_checkpoint(plain.state_dict(), native, declared="native", strict=False)
+    with pytest.raises(RuntimeError, match="carries sigmas"):
+        adapt_checkpoint(native.state_dict(), plain, declared="standard", strict=False)

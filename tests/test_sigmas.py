@@ -84,6 +84,15 @@ def test_dynamic_masks_are_those_the_layer_applies():
     assert list(dynamic_masks(nn.Sequential(DGMConv2d(3, 4, 3), DGMConv2d(4, 4, 3)), images)) == ["0", "1"]
 
 
+def test_a_layer_that_takes_a_single_image_without_a_batch_is_measured():
+    layer = DGMConv2d(3, 4, 3)
+    with torch.no_grad():
+        layer.sigma_module.fc.weight.normal_()
+    image = torch.randn(3, 9, 9)
+    (found,) = dynamic_masks(layer, image).values()
+    torch.testing.assert_close(found.mask, layer.mask(image.unsqueeze(0)))
+
+
 def test_a_network_of_lists_is_measured_and_revived_on_images_of_any_size():
     net = OfLists(*stem_with_a_dead_unit()[0])
     images = [torch.rand(3, 9, 9), 4 * torch.rand(3, 12, 7)]

@@ -26,6 +26,12 @@ MORE_FAMILIES = [
 ]  # fmt: skip
 
 
+def test_a_network_that_is_wrapped_for_several_processes_is_refused():
+    wrapped = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
+    with pytest.raises(ValueError, match="before wrapping it"):
+        convert(wrapped)
+
+
 @pytest.mark.parametrize("stem", ["dynamic", "static"])
 def test_the_default_device_does_not_matter(stem):
     net = plain("stdconv_cifar_resnet20")

@@ -192,7 +192,7 @@ def test_files_are_written_before_the_table_is_printed_and_a_full_disk_does_not_
         encoding = "utf-8"
 
         def write(self, text):
-            raise BrokenPipeError("closed")
+            raise OSError("closed")
 
     status, printed, _ = gmconv("predict", saved, photos, "--csv", "/dev/full")
     assert "No space left" in status

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..device import usable_device
 from ..files.records import write_csv, write_json
 from ..images.pixels import UnreadableImageError
+from ..layers.copying import unwrapped
 from ..saving.label_names import best_classes, check_classifier, label_names
 from ..visualize.images import check_several, network_input
 from ..wording import printable
@@ -46,7 +47,8 @@ def predict(
     """Classify image files with a network's own preprocessing, one batch in memory at a time.
 
     Args:
-        model: a classifier of timm's interface; it is moved to the device and put into eval mode.
+        model: a classifier of timm's interface, perhaps wrapped or compiled; it is moved to the device and put
+            into eval mode.
         images: files.
         topk: classes to report per image, at most as many as there are.
         batch_size: images per forward pass.
@@ -62,11 +64,12 @@ def predict(
         if value < 1:
             raise ValueError(f"{name}={value}: pass at least 1 ({option}).")
     check_several(images)
-    check_classifier(model)
-    labels = label_names(model)
+    network = unwrapped(model)  # which has the configuration
+    check_classifier(network)
+    labels = label_names(network)
     model = model.to(usable_device(device)).eval()
     for start in range(0, len(images), batch_size):
-        batch = [(path, *_read(model, path)) for path in images[start : start + batch_size]]
+        batch = [(path, *_read(network, path)) for path in images[start : start + batch_size]]
         tensors = [tensor for _, tensor, _ in batch if tensor is not None]
         scores = iter(model(torch.cat(tensors)).float().softmax(1).cpu() if tensors else ())
         for path, tensor, error in batch:

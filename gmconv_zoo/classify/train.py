@@ -148,7 +148,8 @@ def finetune(
         )
     if given.get("pretrained") and not pretrained:
         raise ValueError(
-            "weights (--weights) and pretrained=False (--no-pretrained) exclude each other: pass one of them."
+            "weights to start from (--weights) and pretrained=False (--no-pretrained) exclude each other: pass one of "
+            "them."
         )
     built = {**given, **({} if pretrained else {"pretrained": False})}
     run = {"network_options": given, "pretrained": pretrained, "random_start": not pretrained}

@@ -38,9 +38,8 @@ def class_outputs(source: ImageSource, model: nn.Module) -> list[int] | None:
     if not known and count == 1000 and any(map(is_wnid, source.class_names)):
         known = list(ImageNetInfo().label_names())
     # operating systems may encode the same letters as different code points
-    place = {normalize("NFC", name): index for index, name in enumerate(known)}
-    names = [normalize("NFC", name) for name in source.class_names]
-    counts = Counter(normalize("NFC", name) for name in known)
+    known, names = ([normalize("NFC", name) for name in listed_names] for listed_names in (known, source.class_names))
+    place, counts = {name: index for index, name in enumerate(known)}, Counter(known)
     if twice := {name for name in names if counts[name] > 1}:
         raise ValueError(
             f"{source.name}: several outputs of the network have the name {listed(twice)}: save the network with a "

@@ -56,7 +56,9 @@ def detect(detector: nn.Module, images: Sequence[Path], *, least: float = 0.5, d
         try:
             image = read_image(path, "RGB")
             if min(image.size) * most <= max(image.size):  # the shorter side would be resized to less than a pixel
-                raise UnreadableImageError(f"{image.width}x{image.height} pixels: too thin, pass a larger --image-size")
+                raise UnreadableImageError(
+                    f"{image.width}x{image.height} pixels: pass a larger --image-size for so thin an image"
+                )
             (output,) = detector([F.to_dtype(F.to_image(image), scale=True).to(place)])
         except UnreadableImageError as error:
             yield Found(path, error=str(error))

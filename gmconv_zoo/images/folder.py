@@ -130,7 +130,9 @@ def _parts(root: Path, *, asked: str = "train", output: str | Path | None = None
         _refuse_inner_splits(root, folders)
         if len(taken := [name for name in tops if name.lower() in names]) > 1:
             others = listed([name for name in tops if name not in taken])
-            _logger.warning("%s: %s are classes, not splits, because of the folders %s", root, listed(taken), others)
+            _logger.warning(
+                "%s: %s are read as classes, not as splits, because they stand next to %s", root, listed(taken), others
+            )
         return {"": _part(root, images, folders)}
     if loose:
         _logger.warning(

@@ -3,7 +3,6 @@
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import Tensor, nn
 
-from ..layers.copying import unwrapped
 from .detectors import refuse_detector
 
 __all__ = ["best_classes", "check_classifier", "label_names", "recorded_names"]
@@ -16,7 +15,6 @@ def check_classifier(model: nn.Module) -> int:
         TypeError: for a name in place of a network.
         ValueError: for a network without a classifier, or with a single output.
     """
-    model = unwrapped(model)
     refuse_detector(model)
     count = int(getattr(model, "num_classes", 0) or 0)
     if count > 1:
@@ -42,7 +40,6 @@ def recorded_names(model: nn.Module) -> list[str]:
 
     There is one name per output, or none at all.
     """
-    model = unwrapped(model)
     names = (getattr(model, "pretrained_cfg", None) or {}).get("label_names") or []
     count = int(model.num_classes)  # type: ignore[arg-type]
     if len(names) != count:
@@ -58,7 +55,6 @@ def label_names(model: nn.Module) -> list[str]:
     They are the names in its configuration, or their descriptions if it has them. Otherwise they are ImageNet's for a
     network with ImageNet's number of classes, or else the numbers of the outputs.
     """
-    model = unwrapped(model)
     if names := recorded_names(model):
         descriptions = (getattr(model, "pretrained_cfg", None) or {}).get("label_descriptions") or {}
         return [str(descriptions.get(name, name)) for name in names]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ..images.data_config import data_config
 from ..images.pixels import UnreadableImageError, mode_for, read_image
-from ..layers.copying import unwrapped
 
 __all__ = ["ImageFile", "check_several", "evenly", "image_name", "network_input"]
 
@@ -46,7 +45,7 @@ def network_input(model: nn.Module, images: Tensor | Sequence[ImageFile], *, nor
         raise ValueError("images is empty: pass at least one image.")
     if isinstance(images, Tensor):
         return images.to(like)
-    config = data_config(unwrapped(model), use_test_size=True)
+    config = data_config(model, use_test_size=True)
     transform = create_transform(**config, is_training=False, normalize=normalize)
     mode = mode_for(config["input_size"][0])
     tensors = torch.stack([transform(_read(image, mode)) for image in images])

@@ -55,12 +55,13 @@ def adapt_checkpoint(
             f"no tensor of the checkpoint has a name that the model uses: it has {listed(list(state_dict))}, and the "
             f"model {listed(list(expected))}. Rename the tensors, e.g. remove a prefix from every name."
         )
-    if declared == "native" and sigmas and not carried:
+    missing = sigmas - carried if declared == "native" else set()
+    if missing and not carried:
         raise RuntimeError(
             "the checkpoint carries no sigma: it looks like a plain network's. Load it into the plain network and "
             "call gmconv_zoo.convert(...) on that."
         )
-    if declared == "native" and carried and (missing := sigmas - carried):
+    if missing:
         raise RuntimeError(
             f"the checkpoint carries some of the sigmas but not {listed(missing)}: it was saved with another stem, "
             "body or stages, or is damaged. Pass the keywords it was trained with."
@@ -86,7 +87,7 @@ def rename_by_order(state_dict: StateDict, model: nn.Module) -> StateDict:
 
 
 def unusable(state_dict: StateDict, expected: StateDict) -> list[str]:
-    """Return a clause about each tensor that holds a NaN or an infinity, or whole numbers instead of fractions."""
+    """Return a clause about each tensor that holds NaN, infinity, or integers instead of floating-point numbers."""
     bad = [key for key, value in state_dict.items() if not torch.isfinite(value).all()]
     quantised = [
         f"{key} holds {value.dtype} instead of floating-point numbers"

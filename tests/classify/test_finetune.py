@@ -200,7 +200,7 @@ def test_the_seed_and_the_output_reach_the_opening_of_the_images(tmp_path, monke
         ({"model": "ORG/NAME", "pretrained": False}, "is built as it was saved: leave out model_options"),
         (
             {"model": NET, "pretrained": False, "model_options": {"pretrained": True}},
-            r"weights \(--weights\) and pretrained=False \(--no-pretrained\) exclude each other",
+            r"weights to start from \(--weights\) and pretrained=False \(--no-pretrained\) exclude each other",
         ),
         (
             {"model": "gmconv_resnet18.from_nowhere"},

@@ -239,14 +239,16 @@ def test_options_of_a_training_reach_it(tmp_path, monkeypatch, gmconv, forget_ac
     save_file({"weight": torch.zeros(1)}, weights)
     monkeypatch.setattr("gmconv_zoo.classify.train.finetune", lambda data, model, **options: seen.append(options))
     device = ("--accumulate", "2", "--precision", "bf16", "--compile")
-    start = ("--weights", weights, "--model-options", "drop_rate=0.1", "--no-pretrained")
+    start = ("--weights", weights, "--model-options", "drop_rate=0.1")
     assert gmconv("finetune", "photos", "--model", "resnet18", *start, *device, "--seed", "3")[0] == 0
     ((options, accelerator),) = [(found, found["accelerator"]) for found in seen]
     assert (accelerator.gradient_accumulation_steps, accelerator.mixed_precision) == (2, "bf16")
     assert accelerator.state.dynamo_plugin.backend == "INDUCTOR"
-    assert (options["seed"], options["pretrained"]) == (3, False)
+    assert (options["seed"], options["pretrained"]) == (3, True)
     own = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
     assert options["model_options"] == {"drop_rate": 0.1, **own}
+    gmconv("finetune", "photos", "--no-pretrained", *device)
+    assert seen[1]["pretrained"] is False
 
 
 def test_training_does_not_print_what_timm_logs_about_checkpoints(tmp_path, caplog):

@@ -86,7 +86,7 @@ def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmco
     assert len(lines) == sum(max(1, sum(e["image_id"] == n for e in entries)) for n in range(1, 7)) + 1
     assert f"{images[1]}  unreadable: " in "\n".join(lines)
     assert f"{images[4]}  unreadable: 1x3000 pixels: too thin" in "\n".join(lines)
-    assert f"{images[5]}  unreadable: 1x900 pixels: too thin, pass a larger --image-size" in "\n".join(lines)
+    assert f"{images[5]}  unreadable: 1x900 pixels: pass a larger --image-size for so thin an image" in "\n".join(lines)
     assert (tmp_path / "out" / "001-a.png").stat().st_size > 5_000
     assert not (tmp_path / "out" / "002-b.png").exists()
     assert "exists: choose another one, or pass overwrite" in gmconv(*asked)[0]

@@ -98,7 +98,7 @@ def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path, name, deep):
 def test_splits_that_are_read_as_classes_are_named(tmp_path, caplog):
     touch(tmp_path, "train/cat", "train/dog", "val/cat", "val/dog", "other")
     assert set(read_folder(tmp_path)[0]) == {"other", "train", "val"}
-    assert "train, val are classes, not splits, because of the folders other" in caplog.text
+    assert "train, val are read as classes, not as splits, because they stand next to other" in caplog.text
 
 
 @pytest.mark.parametrize("train", ["train", "training", "Train"])

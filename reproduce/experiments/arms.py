@@ -35,7 +35,7 @@ DATASETS = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison, by the label that tables give it, with its options and changes as in `RunRecord`.
+    """One side of a comparison, by the label that tables give it; options, changes and masked start as in `RunRecord`.
 
     The family is "stdconv", "sgmconv" or "gmconv", or "" for timm's own network.
     """
@@ -44,6 +44,7 @@ class Arm:
     family: str
     options: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
+    masked_start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,11 @@ _CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [16, 32, 64, 128], "patch_size": 1}
 
 def _starts(size: int) -> dict[str, float | str]:
     """Initial sigmas of masks of such kernels, by their names in tables."""
-    return {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": round(size / 3, 2)}
+    return {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": _third(size)}
+
+
+def _third(size: int) -> float:
+    return round(size / 3, 2)
 
 
 def _with_kernels(size: int) -> Experiment:
@@ -111,6 +116,20 @@ def _at_best_decay(size: int) -> Experiment:
     ]
     title = f"Kernels of {size}x{size} in that network, with a weight decay of 0.0005"
     return Experiment(title, tuple(arms), "standard")
+
+
+def _parts_of_a_mask(size: int) -> Experiment:
+    """What of a mask helps: that it moves, that it is there, or only the kernels that training starts from."""
+    usual = {arm.label: arm for arm in _with_kernels(size).arms}
+    standard, masked = usual["standard"], usual["S-GMConv from a third of the kernel"]
+    fixed = {**masked.changes, "sigma_lr_scale": 0.0}
+    arms = (
+        standard,
+        masked,
+        replace(masked, label="the same mask, sigma not trained", changes=fixed),
+        replace(standard, label="no mask, but kernels multiplied by it before training", masked_start=_third(size)),
+    )
+    return Experiment(f"What of a mask helps kernels of {size}x{size} in that network", arms, "standard")
 
 
 def _depthwise(size: int) -> Experiment:
@@ -174,6 +193,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
     "kernel7-decay": _at_best_decay(7),
+    **{f"kernel{size}-parts": _parts_of_a_mask(size) for size in KERNEL_SIZES},
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
         "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",
@@ -218,6 +238,7 @@ def plan_runs(
                 changes=recipe_changes(model, recipe.to_dict()),
                 seed=seed,
                 precision=precision,
+                masked_start=arm.masked_start,
             )
             runs.setdefault(run.key, run)
     return list(runs.values())

@@ -48,6 +48,7 @@ class RunRecord:
         device: GPU or processor; threads: of torch on a CPU.
         date, commit, gmconv_zoo, torch, timm: when, and with which code.
         compiled: "yes" for a run with `torch.compile`.
+        masked_start: sigma of masks that the first kernels are multiplied by, of a network that has none itself.
     """
 
     model: str
@@ -75,6 +76,7 @@ class RunRecord:
     torch: str = ""
     timm: str = ""
     compiled: str = ""
+    masked_start: float | None = None
 
     @property
     def key(self) -> str:
@@ -92,7 +94,7 @@ class RunRecord:
         return None if self.correct is None or not self.count else 100 * self.correct / self.count
 
 
-_KEY = ("model", "options", "dataset", "train_images", "epochs", "changes", "seed", "precision")
+_KEY = ("model", "options", "dataset", "train_images", "epochs", "changes", "seed", "precision", "masked_start")
 # Ends of the columns of summary.csv that are of a dynamic layer.
 _DYNAMIC_COLUMNS = (".horizontal", ".vertical", "_spread", ".live")
 

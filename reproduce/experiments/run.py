@@ -8,9 +8,14 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
+from accelerate.utils import set_seed
+from safetensors.torch import save_file
 
+from gmconv_zoo import convert, fuse
 from gmconv_zoo.classify.train import train_by_recipe
 from gmconv_zoo.engine.fit import default_accelerator
 from gmconv_zoo.engine.nonfinite import NonFiniteError
@@ -72,6 +77,9 @@ def train_one(run: RunRecord, settings: RunSettings, *, threads: int | None) -> 
     if threads is not None:
         torch.set_num_threads(threads)
     folder = settings.output / _folder_name(run, settings)
+    weights: dict[str, Any] = {}
+    if run.masked_start is not None:
+        weights = _masked_start(run, run.masked_start, Path(f"{folder}.safetensors"))
     try:
         train_by_recipe(
             run.model,
@@ -79,7 +87,7 @@ def train_one(run: RunRecord, settings: RunSettings, *, threads: int | None) -> 
             output=folder,
             recipe="cifar_resnet20",
             overrides=run.recipe.to_dict(),
-            model_options=run.options,
+            model_options={**run.options, **weights},
             data_dir=settings.data_dir,
             dataset=run.dataset,
             image_size=DATASETS[run.dataset].image_size,
@@ -94,7 +102,18 @@ def train_one(run: RunRecord, settings: RunSettings, *, threads: int | None) -> 
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         about = {"compiled": "yes" if settings.compile else "", **described_environment(environment())}
         return replace(run, status=reason, **about)
-    return replace(record_of_folder(folder), options=run.options, train_images=run.train_images)
+    record = record_of_folder(folder)
+    return replace(record, options=run.options, train_images=run.train_images, masked_start=run.masked_start)
+
+
+def _masked_start(run: RunRecord, sigma: float, path: Path) -> dict[str, Any]:
+    """Write the first weights of a run, with masked kernels, and return the model options that load them."""
+    set_seed(run.seed)  # as training does, so that other weights start as they do without a mask
+    net = timm.create_model(run.model, num_classes=DATASETS[run.dataset].classes, **run.options)
+    masked = convert(net, preserve=False, stem="static", sigma_init=sigma)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(fuse(masked).state_dict(), path)
+    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
 
 
 def _folder_name(run: RunRecord, settings: RunSettings) -> str:
@@ -102,6 +121,7 @@ def _folder_name(run: RunRecord, settings: RunSettings) -> str:
     changed = [f"{key}={value}".replace(" ", "") for key, value in sorted({**run.options, **run.changes}.items())]
     precision = [] if run.precision == "no" else [run.precision]
     compiled = ["compiled"] if settings.compile else []
+    changed += [] if run.masked_start is None else [f"masked_start={run.masked_start}"]
     return "-".join([data, run.model, *changed, f"{run.epochs}epochs", f"seed{run.seed}", *precision, *compiled])
 
 

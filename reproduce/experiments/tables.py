@@ -242,7 +242,8 @@ def _is_of(record: RunRecord, arm: Arm) -> bool:
     family = record.model.removesuffix(net_of(record.model)).removesuffix("_")
     usual = base_recipe(record.model).to_dict()
     changes = {name: value for name, value in arm.changes.items() if value != usual[name]}  # as records have them
-    return family == arm.family and record.options == arm.options and record.changes == changes
+    same_start = record.masked_start == arm.masked_start
+    return same_start and family == arm.family and record.options == arm.options and record.changes == changes
 
 
 def _length(epochs: int, whole: int | None) -> str:

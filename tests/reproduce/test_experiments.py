@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 import timm
+import torch
+from torch import nn
 
+import gmconv_zoo
 from gmconv_zoo.classify.recipes import recipe_for
 from gmconv_zoo.files.records import write_results, write_rows
 from reproduce.experiments import run as run_module
@@ -91,7 +94,7 @@ def test_what_cannot_be_planned_is_refused(arguments, message):
 def test_every_experiment_compares_different_arms_with_one_of_them():
     for experiment in EXPERIMENTS.values():
         assert experiment.against in [arm.label for arm in experiment.arms]
-        settings = {json.dumps([arm.family, arm.options, arm.changes]) for arm in experiment.arms}
+        settings = {json.dumps([arm.family, arm.options, arm.changes, arm.masked_start]) for arm in experiment.arms}
         assert len(settings) == len(experiment.arms)
 
 
@@ -118,6 +121,7 @@ def test_records_survive_the_file_and_replace_their_like(tmp_path):
         ({"changes": {"lr": 0.2}}, True),
         ({"dataset": "CIFAR-100 test"}, True),
         ({"precision": "bf16"}, True),
+        ({"masked_start": 2.33}, True),
         ({"correct": 901, "commit": "abc", "device": "a CPU", "status": "NonFiniteError"}, False),
     ],
 )
@@ -185,6 +189,25 @@ def test_depthwise_network_is_trained_at_the_size_of_the_images_and_not_at_its_o
     assert run_module.train_one(run, RunSettings(data, tmp_path), threads=None).key == run.key
     (config,) = tmp_path.glob("cifar10-convnext_atto-*-1epochs-seed0/config.json")
     assert json.loads(config.read_text())["pretrained_cfg"]["input_size"] == [3, 32, 32]
+
+
+def test_control_without_a_mask_starts_from_the_kernels_that_the_masked_network_starts_with(data, tmp_path):
+    masked, control = plan_runs(["kernel7-parts"], seeds=[0], epochs=1, changes={"batch_size": 8, "lr": 1e-30})[1::2]
+    kernels = []
+    for run in (masked, control):
+        record = run_module.train_one(run, RunSettings(data, tmp_path / run.model), threads=None)
+        assert (record.key, record.masked_start) == (run.key, run.masked_start)
+        (folder,) = (tmp_path / run.model).glob("*/")
+        net = gmconv_zoo.fuse(gmconv_zoo.load(folder))
+        kernels.append([module.weight for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))])
+    for with_mask, without in zip(*kernels, strict=True):
+        assert torch.equal(with_mask, without)
+
+
+def test_masks_that_are_not_trained_keep_their_sigma(data, tmp_path):
+    run = plan_runs(["kernel7-parts"], seeds=[0], epochs=1, changes={"batch_size": 8})[2]
+    record = run_module.train_one(run, RunSettings(data, tmp_path), threads=None)
+    assert (record.key, set(record.sigmas.split())) == (run.key, {"2.33"})
 
 
 def test_an_error_that_says_nothing_of_a_network_is_no_row(data, tmp_path, monkeypatch):

@@ -109,8 +109,10 @@ def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Mod
     if weights is None:
         raise ValueError(f"{wanted.net} needs weights to start from: pass a folder or a name of timm's (--weights).")
     net = build(weights)
-    stem = {"sgmconv": "static", "gmconv": "dynamic"}.get(wanted.family)
-    return net if stem is None else convert(net, stem=stem)
+    if wanted.family == "plain":
+        return net
+    sigma: float | str = "kernel" if wanted.sigma_init == "kernel" else float(wanted.sigma_init or 5)
+    return convert(net, stem="static" if wanted.family == "sgmconv" else "dynamic", sigma_init=sigma)
 
 
 def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:
@@ -141,9 +143,10 @@ def _planned(args: argparse.Namespace) -> Iterator[FinetuningRun]:
     common = {name: getattr(args, name) for name in names}
     common |= {"batch": 0, "precision": "no" if args.precision == "float32" else args.precision}
     for seed, name, family, rate in product(args.seeds, args.sets, args.families, args.rates):
+        sigma = "" if family == "plain" else args.sigma_init
         dataset, _, per_class = name.partition(":")
         images = {"dataset": dataset, "per_class": int(per_class) if per_class else None}
-        yield FinetuningRun(**common, **images, family=family, lr=rate, seed=seed)
+        yield FinetuningRun(**common, **images, family=family, lr=rate, sigma_init=sigma, seed=seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +157,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--optimizer", default=FINETUNE.optimizer, choices=tuple(DECAYS), help="optimizer (default: %(default)s)")
     add("--start", default=STARTS[0], choices=STARTS, help="weights, and what is trained (default: %(default)s)")
     add("--weights", metavar="MODEL", help="folder or name of the plain network with its weights")
+    add("--sigma-init", default="", metavar="SIGMA", help='taps, or "kernel", for masks on --weights (default: 5)')
     add("--data", nargs="+", default=[], metavar="NAME=FOLDER", help="image folders with train and val")
     add("--sets", nargs="+", default=["digits"], metavar="SET", help="digits or NAME, or NAME:IMAGES of each class")
     add("--rates", nargs="+", type=float, default=[None], metavar="R", help="learning rates (default: the recipe's)")

@@ -25,6 +25,7 @@ class FinetuningRun:
         optimizer: timm's name of the optimizer.
         lr: largest learning rate; None for that of the recipe, before the run.
         layer_decay: ratio of each layer's learning rate to that of the next layer.
+        sigma_init: initial sigma of the masks of converted weights, as in `convert`; "" for its default.
         batch, epochs, seed: batch size, number of epochs, and seed of images, order, augmentation and classifier.
         precision: "no" for float32, or "bf16".
         best_epoch: first epoch of the highest accuracy, of those after which the network was evaluated.
@@ -43,6 +44,7 @@ class FinetuningRun:
     optimizer: str
     lr: float | None
     layer_decay: float = 1.0
+    sigma_init: str = ""
     batch: int
     epochs: int
     seed: int
@@ -59,11 +61,12 @@ class FinetuningRun:
     def setting(self) -> tuple[str, ...]:
         """Network, images, batch size, epochs and optimizer in words."""
         family = {"plain": "standard", "sgmconv": "S-GMConv", "gmconv": "GMConv"}[self.family]
+        masks = f" from {self.sigma_init}" if self.sigma_init else ""
         start = {"frozen": ", classifier alone", "random": ", from random weights"}.get(self.start, "")
         few = f", {self.per_class} of each class" if self.per_class else ""
         images = f"{self.dataset}{few}, {self.image_size} px"
         decay = "" if self.layer_decay == 1 else f", layer decay {self.layer_decay:g}"
-        return self.net, f"{family}{start}", images, str(self.batch), f"{self.optimizer}{decay}", self.statistics
+        return self.net, f"{family}{masks}{start}", images, str(self.batch), f"{self.optimizer}{decay}", self.statistics
 
     @property
     def last_correct(self) -> int:
@@ -74,7 +77,7 @@ class FinetuningRun:
     def key(self) -> tuple[object, ...]:
         """What makes it this run and no other."""
         rate = None if self.lr is None else f"{self.lr:.6g}"  # as it is written
-        return (*(getattr(self, field.name) for field in fields(self)[:14] if field.name != "lr"), rate)
+        return (*(getattr(self, field.name) for field in fields(self)[:15] if field.name != "lr"), rate)
 
 
 def write_finetuning(path: Path, runs: Sequence[FinetuningRun]) -> None:

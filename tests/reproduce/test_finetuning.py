@@ -32,8 +32,10 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
         ("gmconv", 8, 12, 2),
         ("plain", 8, 12, 2),
     ]
-    by_hand = replace(runs[0], correct=6, count=12, curve="1:6 2:3", best_epoch=1)
+    by_hand = replace(runs[0], correct=6, count=12, curve="1:6 2:3", best_epoch=1, sigma_init="kernel")
     assert "| 50.0 | 25.0 | 1 of 2 |" in finetuning_table([by_hand])
+    assert "| GMConv from kernel |" in finetuning_table([by_hand])
+    assert by_hand.key != runs[0].key
     capsys.readouterr()
     assert study(*options) == 0
     assert (results.read_text(), capsys.readouterr().out) == (rows, "")
@@ -78,12 +80,13 @@ def test_images_network_and_recipe_of_a_run_are_those_that_were_asked_for(tmp_pa
     for seed in (0, 1):
         study(*options, f"--seeds={seed}", "--families=gmconv")
     study(*options, "--families=sgmconv", "--start=frozen", "--statistics=batch", "--layer-decay=0.5")
-    study(*options, "--families=sgmconv", "--weights=stdconv_cifar_resnet20.cifar10")
+    study(*options, "--families=sgmconv", "--weights=stdconv_cifar_resnet20.cifar10", "--sigma-init=1.5")
     (net, names, recipe), (_, others, _), (static, _, changed), (converted, *_) = seen
     assert len(names) == 6
     assert names != others
     assert isinstance(net.conv1, gmconv_zoo.DGMConv2d)
     assert all(isinstance(found.conv1, gmconv_zoo.SGMConv2d) for found in (static, converted))
+    assert converted.conv1.sigma.item() == 1.5
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert [name for name, parameter in static.named_parameters() if parameter.requires_grad] == [
         "fc.weight",

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import re
 import runpy
 import shlex
@@ -157,4 +158,13 @@ def test_the_page_of_the_api_has_every_public_name():
         assert getattr(importlib.import_module(module), attribute) is getattr(importlib.import_module(owner), public)
     functions = [name for name, (_, function) in gmconv_zoo._LAZY.items() if function]
     public = {f"gmconv_zoo.{name}" for name in (*gmconv_zoo.__all__, *functions)} - {"gmconv_zoo.__version__"}
+    for path in found:  # each is described under its own name, or the site does not find it
+        module, _, attribute = path.rpartition(".")
+        try:
+            function = getattr(importlib.import_module(module), attribute)
+        except ImportError:  # of an extra that is not installed
+            continue
+        arguments = re.search(r"^Args:\n(.+?)(\n\n|\Z)", inspect.getdoc(function), re.MULTILINE | re.DOTALL)
+        described = re.findall(r"^    (\S.*?):", arguments[1], re.MULTILINE) if arguments else []
+        assert {name.lstrip("*") for name in described} <= set(inspect.signature(function).parameters), path
     assert public | {f"gmconv_zoo.detection.{name}" for name in detection.__all__} <= set(found.values())

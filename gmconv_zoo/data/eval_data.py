@@ -39,8 +39,8 @@ def open_eval_data(
             map_clsloc.txt next to it), one WordNet id per line, or a file name and a label per line.
         num_samples: number of images in a stream without an index.
         classes: file with the class names, one per line in the order of the labels, for a dataset without names.
-        image_column, label_column: image and label columns of "hfds/NAME" and "hfids/NAME"; None to find them by
-            their features.
+        image_column: column of the images of "hfds/NAME" and "hfids/NAME"; None to find it by its feature.
+        label_column: the same for the labels.
         output: folder that will be written; it must be outside of a folder of images.
 
     Raises:

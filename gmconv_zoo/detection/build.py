@@ -97,7 +97,9 @@ def build(
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
-        stages, sigma_init, sigma_design: as in `gmconv_zoo.convert`.
+        stages: stages with masks, as in `gmconv_zoo.convert`.
+        sigma_init: initial sigma of the masks, as in `gmconv_zoo.convert`.
+        sigma_design: what the dynamic stem predicts, as in `gmconv_zoo.convert`.
         dcn_stages: stages, counted from 1, whose 3x3 convolutions become deformable.
         dcn_version: 1, or 2 for the modulated deformable convolution.
         batch_norm: "frozen" (constants), "eval" (stored statistics, trainable weight and bias), "sync" or "train"

@@ -49,7 +49,8 @@ class SigmaRuns:
         start: initial sigma in taps.
         layers: names of the static layers from input to output; GMConv's dynamic stem is not one of them.
         sigmas: final sigmas in taps, a tuple over the layers for every run.
-        seeds: number of different seeds. Runs that repeat a seed differ in precision, or only in rounding on a GPU.
+        seeds: number of different seeds. Runs that repeat a seed differ in precision, in another part of the recipe, in
+            rounding on a GPU, or not at all.
     """
 
     setting: str
@@ -78,8 +79,15 @@ def decayed_sigma(start: float, recipe: Recipe, images: int) -> float:
 
 
 def undecayed_runs(records: Sequence[RunRecord]) -> list[SigmaRuns]:
-    """Return the finished runs without weight decay on sigmas, grouped by setting, kernel size, family and start."""
-    undecayed = [record for record in records if record.sigmas and record.changes.get("sigma_weight_decay") == 0]
+    """Return the finished runs that switch off the weight decay of sigmas, by setting, kernel size, family and start.
+
+    Runs whose sigmas are not trained are left out, and so is the depthwise network, whose recipe has no such decay.
+    """
+    undecayed = [
+        record
+        for record in records
+        if record.sigmas and record.changes.get("sigma_weight_decay") == 0 and record.changes.get("sigma_lr_scale") != 0
+    ]
     found = sorted(((_key(record), record) for record in undecayed), key=lambda pair: pair[0])
     groups = []
     for (setting, size, place, start), members in groupby(found, key=lambda pair: pair[0]):

@@ -30,6 +30,7 @@ RECORDS = [
     replace(a_record("sgmconv", 1, "0.9 1 1.1 1.2 1.3 1.4 0.8"), precision="bf16"),
     a_record("gmconv", 0, "1 1.1 1.2 1.3 1.4 1.5"),
     a_record("sgmconv", 2, "9 1 1 1 1 1 9", changes={}),  # decayed
+    a_record("sgmconv", 2, "1 1 1 1 1 1 1", changes={"sigma_weight_decay": 0.0, "sigma_lr_scale": 0.0}),  # not trained
     a_record("stdconv", 0, ""),
 ]
 

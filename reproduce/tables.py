@@ -27,7 +27,7 @@ from gmconv_zoo.weights.specs import SPECS
 from . import ROOT
 from .benchmark.detectors import detector_table
 from .benchmark.tables import compiled_table, form_table, full_table, network_table, slow_table, stem_table
-from .experiments.finetuning_records import FinetuningRun, finetuning_table
+from .experiments.finetuning_records import FinetuningRun, finetuning_gains, finetuning_table
 from .experiments.records import RunRecord, read_records
 from .experiments.sigmas import decayed_table, depth_table, undecayed_table
 from .experiments.tables import experiment_tables, gain_table, highlights
@@ -107,6 +107,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("README.md", "highlights", highlights(runs)),
         ("README.md", "benchmark", network_table(speed)),
         ("docs/finetuning.md", "finetuning", finetuning_table(finetuned)),
+        ("docs/finetuning.md", "finetuning-gains", finetuning_gains(finetuned)),
         ("docs/results.md", "gains", gain_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),

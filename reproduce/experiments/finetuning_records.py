@@ -7,8 +7,9 @@ from typing import Any
 
 from ..markdown import table
 from .records import write_records
+from .tables import paired_difference
 
-__all__ = ["FinetuningRun", "finetuning_table", "write_finetuning"]
+__all__ = ["FinetuningRun", "finetuning_gains", "finetuning_table", "write_finetuning"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +104,23 @@ def finetuning_table(runs: Sequence[FinetuningRun]) -> str:
         best = ", ".join(f"{one.best_epoch} of {epochs}" for one in found)
         rows.append((*setting, f"{rate:.2g}", scores, last, best))
     return table(_COLUMNS, rows, right=(3, 6, 7, 8, 9))
+
+
+def finetuning_gains(runs: Sequence[FinetuningRun]) -> str:
+    """Return a Markdown table of the differences between masked networks and the standard one, paired by seed.
+
+    It has the settings with at least three pairs. The accuracies are those of the best epochs.
+    """
+    by_setting: dict[tuple[Any, ...], dict[str, dict[int, float]]] = {}
+    for one in runs:
+        net, masks, images, *others = one.setting
+        arms = by_setting.setdefault((net, images, *others, one.lr, one.epochs, one.precision), {})
+        arms.setdefault(masks, {})[one.seed] = 100 * one.correct / one.count
+    rows = []
+    for (net, images, *_, rate, _, _), arms in by_setting.items():
+        standard = arms.pop("standard", {})
+        for masks, scores in arms.items():
+            difference = paired_difference(scores, standard)
+            if difference is not None and len(difference.points) > 2:
+                rows.append((net, images, f"{rate:.2g}", masks, str(len(difference.points)), str(difference)))
+    return table(("network", "images", "rate", "masks", "pairs", "points (95 % interval)"), rows, right=(2, 4))

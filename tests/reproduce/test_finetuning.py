@@ -9,7 +9,7 @@ import gmconv_zoo
 from gmconv_zoo.cli.command import run
 from reproduce.experiments import finetuning
 from reproduce.experiments.finetuning import add_options, main
-from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_table
+from reproduce.experiments.finetuning_records import FinetuningRun, finetuning_gains, finetuning_table
 from reproduce.experiments.records import read_records
 from tests.images.image_folders import make_folder, make_splits
 
@@ -39,6 +39,17 @@ def test_every_run_becomes_a_row_and_is_not_repeated(tmp_path, capsys):
     capsys.readouterr()
     assert study(*options) == 0
     assert (results.read_text(), capsys.readouterr().out) == (rows, "")
+
+
+def test_masked_networks_are_compared_with_the_standard_one_of_the_same_seed_and_setting():
+    usual = {"net": "n", "start": "pretrained", "dataset": "d", "per_class": 5, "image_size": 32, "statistics": "kept"}
+    usual |= {"optimizer": "adamw", "lr": 0.1, "batch": 8, "epochs": 2, "precision": "no", "count": 100}
+    plain = [FinetuningRun(**usual, family="plain", seed=seed, correct=40 + seed) for seed in range(3)]
+    masked = [FinetuningRun(**usual, family="sgmconv", seed=seed, correct=42 + 2 * seed) for seed in range(3)]
+    others = [replace(one, lr=0.2, correct=99) for one in masked] + [replace(masked[0], sigma_init="kernel")]
+    rows = finetuning_gains([*plain, *masked, *others]).splitlines()[2:]
+    # by hand: differences 2, 3, 4 have standard deviation 1; t(0.975, 2) = 4.302653
+    assert rows == ["| n | d, 5 of each class, 32 px | 0.1 | S-GMConv | 3 | +3.00 (+0.52 to +5.48) |"]
 
 
 def test_best_epoch_is_the_first_of_the_highest_accuracy_and_a_random_start_takes_no_pretrained_weights(

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import gmconv_zoo
 from gmconv_zoo import convert, fuse, load, save
+from gmconv_zoo.classify.networks import build_network
+from gmconv_zoo.images.data_config import data_config
 from gmconv_zoo.saving import folder as saving_folder
 from gmconv_zoo.saving.named import open_model
 
@@ -215,6 +217,14 @@ def test_a_file_of_another_sigma_design_is_refused(tmp_path):
     assert torch.equal(loaded(x), net(x))
     save_file(net.state_dict(), tmp_path / "model.safetensors")  # without a record
     timm.create_model("gmconv_cifar_resnet20", **asked)
+
+
+def test_a_network_that_is_used_at_the_size_of_its_training_stays_so(tmp_path):
+    net = build_network("convnext_atto", 3, image_size=64, pretrained=False)  # timm tests its weights at 288 pixels
+    save(net, tmp_path)
+    for loaded in (load(tmp_path), timm.create_model(f"local-dir:{tmp_path}", pretrained=True)):
+        config = data_config(loaded, use_test_size=True)
+        assert (config["input_size"], config["crop_pct"]) == ((3, 64, 64), 0.875)
 
 
 class WithBackbone(torch.nn.Module):

@@ -271,6 +271,9 @@ def test_two_converted_parts_may_have_names_that_begin_alike(tmp_path):
         lambda net: setattr(net.layer1[0].conv1, "padding_mode", "circular"),
         lambda net: setattr(net.layer1[0].conv1, "padding", (0, 2)),
         lambda net: setattr(net.bn1, "eps", 0.5),
+        lambda net: setattr(net, "act1", torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Tanh())),
+        lambda net: setattr(net, "global_pool", torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())),
+        lambda net: net.layer1.append(torch.nn.Tanh()),
     ],
 )
 def test_edits_without_parameters_are_refused_rather_than_lost(tmp_path, edit):

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import gmconv_zoo
 from gmconv_zoo import convert, fuse, load, save
+from gmconv_zoo.classify.networks import build_network
+from gmconv_zoo.images.data_config import data_config
 from gmconv_zoo.saving import folder as saving_folder
 from gmconv_zoo.saving.named import open_model
 
@@ -217,6 +219,14 @@ def test_a_file_of_another_sigma_design_is_refused(tmp_path):
     timm.create_model("gmconv_cifar_resnet20", **asked)
 
 
+def test_a_network_that_is_used_at_the_size_of_its_training_stays_so(tmp_path):
+    net = build_network("convnext_atto", 3, image_size=64, pretrained=False)  # timm tests its weights at 288 pixels
+    save(net, tmp_path)
+    for loaded in (load(tmp_path), timm.create_model(f"local-dir:{tmp_path}", pretrained=True)):
+        config = data_config(loaded, use_test_size=True)
+        assert (config["input_size"], config["crop_pct"]) == ((3, 64, 64), 0.875)
+
+
 class WithBackbone(torch.nn.Module):
     """A user's network around one of timm's."""
 
@@ -261,6 +271,9 @@ def test_two_converted_parts_may_have_names_that_begin_alike(tmp_path):
         lambda net: setattr(net.layer1[0].conv1, "padding_mode", "circular"),
         lambda net: setattr(net.layer1[0].conv1, "padding", (0, 2)),
         lambda net: setattr(net.bn1, "eps", 0.5),
+        lambda net: setattr(net, "act1", torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Tanh())),
+        lambda net: setattr(net, "global_pool", torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())),
+        lambda net: net.layer1.append(torch.nn.Tanh()),
     ],
 )
 def test_edits_without_parameters_are_refused_rather_than_lost(tmp_path, edit):

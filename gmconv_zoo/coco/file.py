@@ -47,7 +47,7 @@ class CocoFile:
         image_ids, category_ids: (A,) int64 image and category of each annotation, sorted by image as in `images`.
         bboxes: (A, 4) float64 x, y, width and height in pixels, as in the file.
         boxes: (A, 4) float32 x1, y1, x2 and y2 in pixels, clipped to the image.
-        areas: (A,) float64 in pixels, the object's where the file has it, otherwise the box's.
+        areas: (A,) float64 in pixels, the object's where the file has one above 0, otherwise the box's.
         crowd: (A,) bool, whether the box is around a crowd of objects.
         trained: (A,) bool, whether the box is a training target: not a crowd, and not empty.
     """
@@ -121,7 +121,7 @@ def read_coco(
     targets = Counter((entry["image_id"], entry["category_id"], *entry["bbox"]) for entry in entries)
     if repeated := len(entries) - len(targets):
         _logger.warning("%s: %d annotations repeat the image, category and box of another one", path, repeated)
-    areas = [entry.get("area", entry["bbox"][2] * entry["bbox"][3]) for entry in entries]
+    areas = [entry.get("area") or entry["bbox"][2] * entry["bbox"][3] for entry in entries]
     crowd = torch.tensor([bool(entry.get("iscrowd")) for entry in entries], dtype=torch.bool)
     boxes, left = _clipped(path, entries, bboxes, [described[known[entry["image_id"]]] for entry in entries], clip)
     return CocoFile(
@@ -154,7 +154,9 @@ def read_results(path: str | Path, coco: CocoFile) -> list[dict[str, Any]]:
     found = _read_json(Path(path))
     if not isinstance(found, list):
         raise ValueError(f"{path} is not a COCO result file: it must hold a JSON list of predictions.")
-    images = {image.id: PurePath(image.name).name for image in coco.images}
+    counts = Counter(PurePath(image.name).name for image in coco.images)
+    names = ((image.id, PurePath(image.name)) for image in coco.images)
+    images = {key: str(path) if counts[path.name] > 1 else path.name for key, path in names}
     faults = []
     for place, entry in enumerate(found):
         if not isinstance(entry, dict):
@@ -253,7 +255,9 @@ def _result_fault(entry: Any, images: Mapping[int, str], categories: Mapping[int
     image, category = images[entry["image_id"]], categories[entry["category_id"]]
     if not _is_number(entry.get("score")):
         return f"score is {_shown(entry.get('score'))}, not a finite number"
-    if PurePath(str(entry.get("file_name", image))).name != image:
+    given = PurePath(str(entry.get("file_name", image))).parts
+    # from the end, as far as both go: a path may have more folders in front, or fewer
+    if not given or any(a != b for a, b in zip(reversed(given), reversed(PurePath(image).parts), strict=False)):
         return f"file_name is {_shown(entry['file_name'])}, but the image with the id {entry['image_id']} is {image}"
     if entry.get("category", category) != category:
         return f"category is {_shown(entry['category'])}, but the id {entry['category_id']} is {category}"

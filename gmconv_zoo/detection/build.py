@@ -15,7 +15,7 @@ from ..conversion.stages import stages_of
 from ..layers import DGMConv2d, SGMConv2d
 from ..models._build import masks_of
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
-from ..saving.detectors import is_detector, saved_plan
+from ..saving.detectors import is_detector, saved_record
 from ..wording import listed
 from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
@@ -117,7 +117,8 @@ def build(
         The detector in train mode.
 
     Raises:
-        ValueError: for a value outside these, or frozen layers without weights.
+        ValueError: for a value outside these, frozen layers without weights, or another sigma design than that of the
+            saved detector whose weights are loaded.
         WeightsError: when the weights do not fit.
     """
     _check_values(backbone, dcn_stages, dcn_version, norm_eps, min_size, max_size)
@@ -126,7 +127,8 @@ def build(
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
     tensors = None if weights is None else read_weights(weights)
     found = None if tensors is None else classes_of(tensors)
-    known = {} if weights is None or isinstance(weights, Mapping) else saved_plan(weights).get("categories") or {}
+    record = {} if weights is None or isinstance(weights, Mapping) else saved_record(weights)
+    known = (record.get("plan") or {}).get("categories") or {}
     named = dict(categories or ({} if num_classes else known))
     classes = num_classes or (len(named) + 1 if named else found or _COCO_CLASSES)
     if classes < 2:
@@ -158,7 +160,11 @@ def build(
         categories=named,
     )
     asked = {key: value for key, value in masks.items() if value is not None}
-    detector = _filled(plan, asked, tensors, other_classes) if tensors is not None else _fresh(plan, asked, pretrained)
+    if tensors is None:
+        detector = _fresh(plan, asked, pretrained)
+    else:
+        recorded = (record.get("parts") or {}).get("backbone.body") or {}
+        detector = _filled(plan, asked, tensors, other_classes, recorded)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
@@ -229,13 +235,25 @@ def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
 
-def _filled(plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor], other_classes: bool) -> nn.Module:
-    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced."""
+def _filled(
+    plan: _Plan, asked: dict[str, Any], tensors: dict[str, Tensor], other_classes: bool, recorded: dict[str, Any]
+) -> nn.Module:
+    """A detector with the weights of a whole one: standard ones are loaded before anything is replaced.
+
+    What is recorded of the conversion of a detector with masks has to agree in what the tensors do not show.
+    """
+    conversion = _conversion(plan.backbone, asked)
+    design = recorded.get("sigma_design", conversion.sigma_design)
+    if "dynamic" in (conversion.stem, conversion.body) and conversion.sigma_design != design:
+        raise ValueError(
+            f"sigma_design={conversion.sigma_design!r}: these weights were trained with {design!r}; pass "
+            f"sigma_design={design!r} (--model-options)."
+        )
     detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
     native = is_native(tensors)
     if not native:
         load_weights(detector, tensors, other_classes=other_classes)
-    _mask(detector, _conversion(plan.backbone, asked), preserve=not native)
+    _mask(detector, conversion, preserve=not native)
     _deform(detector, plan)
     if native:
         load_weights(detector, tensors, other_classes=other_classes)

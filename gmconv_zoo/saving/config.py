@@ -190,6 +190,8 @@ def rebuild(config: dict[str, Any], folder: Path, model: nn.Module | Callable[[]
             f"{folder / CONFIG_NAME} cannot be used: {architecture} cannot be built with {given}; {said}."
         ) from error
     known = {**config.get("pretrained_cfg", {}), **{key: config.get(key) for key in _LABEL_KEYS}}
+    for key in ("test_input_size", "test_crop_pct"):  # those of the architecture's default weights
+        net.pretrained_cfg.pop(key, None)
     net.pretrained_cfg.update({key: value for key, value in known.items() if value is not None})
     try:
         data_config(net)

@@ -181,13 +181,13 @@ def _check_rebuilds(model: nn.Module, config: dict[str, Any]) -> None:
             f"{listed(names)} are one parameter, but would be rebuilt as several: a change made after building is not "
             "kept. Save the state dict yourself."
         )
-    forms = {name: _form(module) for name, module in twin.named_modules()}
-    for name, module in model.named_modules():
-        form, other = _form(module), forms.get(name, "")
-        if form and other and form != other:
+    forms = {name: _form(module) for name, module in model.named_modules()}
+    for name, module in twin.named_modules():
+        form, other = forms.get(name, ""), _form(module)
+        if other and form != other:
             raise ValueError(
-                f"{name} is {form}, but would be rebuilt as {other}: a change made after building is not kept. "
-                "Make it by a constructor argument, or save the state dict yourself."
+                f"{name} is {form or 'another module'}, but would be rebuilt as {other}: a change made after building "
+                "is not kept. Make it by a constructor argument, or save the state dict yourself."
             )
 
 
@@ -200,12 +200,16 @@ def _shared(net: nn.Module) -> set[tuple[str, ...]]:
 
 
 def _form(module: nn.Module) -> str:
-    """Return what a layer computes apart from its tensors; empty where that may differ (dropout, containers)."""
+    """Return what a module computes in eval mode, apart from its tensors; empty where its class decides it."""
     kind = type(module).__name__
     if isinstance(module, CONVOLUTIONS) or "Norm" in kind:  # whatever class it is now, fused or synchronised
         settings = [f"{name}={getattr(module, name)}" for name in _SETTINGS if hasattr(module, name)]
         return f"{'Norm' if 'Norm' in kind else 'Conv'}({', '.join(settings)})" if settings else ""
-    if any(True for _ in module.children()) or any(True for _ in module.parameters()) or "Drop" in kind:
+    if "Drop" in kind:
+        return "Identity()"
+    if isinstance(module, nn.Sequential):
+        return f"Sequential({', '.join(name for name, _ in module.named_children())})"
+    if any(True for _ in module.children()) or any(True for _ in module.parameters()):
         return ""
     return f"{kind}({module.extra_repr()})"
 

@@ -66,16 +66,16 @@ def _draw_evidence(axes: Axes, explanation: Explanation) -> None:
     level = _level(smooth, 0.5)
     if min(height, width) > 1 and smooth.min() < level:
         axes.contour(smooth, levels=[level], colors="white", linewidths=1.2)
-    axes.set_title(f"evidence for {_shortened(explanation.classes[0][0])},\nhalf of it inside the line", fontsize=10)
+    axes.set_title(f"evidence for {_short_names(explanation)[0]},\nhalf of it inside the line", fontsize=10)
     _without_ticks(axes, explanation)
 
 
 def _draw_classes(axes: Axes, explanation: Explanation) -> None:
-    names, shares = zip(*explanation.classes, strict=True)
+    names, shares = _short_names(explanation), [share for _, share in explanation.classes]
     bars = axes.barh(range(len(names)), [100 * share for share in shares], color=COLOURS[0])
     labels = [f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %" for share in shares]
     axes.bar_label(bars, labels, fontsize=8, padding=2)
-    axes.set_yticks(range(len(names)), [_shortened(name) for name in names], fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     plain_axes(axes, x="probability in %", y="", title="most probable classes")
     axes.set_xlim(0, 125)
@@ -148,6 +148,13 @@ def _sigma_rows(explanation: Explanation) -> list[dict[str, Any]]:
     ]
 
 
-def _shortened(name: str, length: int = 22) -> str:
-    name = name.split(",")[0].replace("$", r"\$")
+def _short_names(explanation: Explanation) -> list[str]:
+    """The names of the classes up to the first comma and of few letters, as far as they still differ."""
+    names = [name for name, _ in explanation.classes]
+    choices = ([_cut(name.partition(",")[0]) for name in names], [_cut(name) for name in names], names)
+    short = next(choice for choice in choices if len({*choice}) == len({*names}))
+    return [name.replace("$", r"\$") for name in short]
+
+
+def _cut(name: str, length: int = 22) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"

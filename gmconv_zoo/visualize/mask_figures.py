@@ -102,7 +102,7 @@ def _lines(masks: Sequence[LayerMask]) -> list[list[tuple[str, str, Tensor]]]:
         layers = list(members)
         if len(layers) > 1:
             sizes = dict.fromkeys(mask.kernel_size for mask in layers)
-            word = stage or "all layers"
+            word = stage or ("other layers" if any(mask.stage for mask in masks) else "all layers")
             cells = [(f"mean of\n{word}", f"{h}$\\times${w}", means[stage, (h, w)]) for h, w in sizes]
         for mask in layers:
             label = f"{mask.kernel_size[0]}$\\times${mask.kernel_size[1]}\n$\\sigma$ {mask.sigma_text()}"

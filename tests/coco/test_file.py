@@ -12,7 +12,9 @@ from .coco_files import content, read, write_coco
 
 
 def test_labels_follow_the_order_of_the_file_and_ids_are_kept(tmp_path):
-    coco = read(*write_coco(tmp_path))
+    described = content()
+    described["annotations"][1]["area"] = 0  # what some tools write for an unknown area
+    coco = read(*write_coco(tmp_path, described))
     assert coco.classes == ("cat", "dog")
     assert coco.labels == {5: 1, 2: 2}
     assert [image.id for image in coco.images] == [7, 3, 9]
@@ -171,3 +173,15 @@ def test_names_of_predictions_that_agree_with_the_ids_are_accepted_also_without_
     found = [{**GOOD, "image_id": 3, "file_name": "elsewhere/b.png", "category": "cat"}]
     (tmp_path / "found.json").write_text(json.dumps(found))
     assert read_results(tmp_path / "found.json", coco) == found
+
+
+def test_folders_tell_images_of_the_same_name_apart_in_predictions(tmp_path):
+    described = content()
+    described["images"] += [{"id": 4, "file_name": "c/b.png", "height": 20, "width": 10}]
+    coco = read_coco(write_coco(tmp_path, described)[0])
+    for name in ("b.png", "sub/b.png", "/data/sub/b.png"):
+        (tmp_path / "found.json").write_text(json.dumps([{**GOOD, "image_id": 3, "file_name": name}]))
+        assert len(read_results(tmp_path / "found.json", coco)) == 1
+    (tmp_path / "found.json").write_text(json.dumps([{**GOOD, "image_id": 3, "file_name": "data/c/b.png"}]))
+    with pytest.raises(ValueError, match=r"file_name is 'data/c/b.png', but the image with the id 3 is sub/b\.png"):
+        read_results(tmp_path / "found.json", coco)

@@ -127,11 +127,21 @@ def test_weights_for_the_same_classes_in_another_order_load_without_the_predicto
     same = build(head, weights=tmp_path, **options, categories={"cat": 1, "dog": 2}).state_dict()
     assert all(torch.equal(saved[key], value) for key, value in same.items())
     assert "untrained" not in caplog.text
-    other = build(head, weights=tmp_path, **options, categories={"dog": 3, "cat": 7}).state_dict()
-    changed = {key for key, value in other.items() if not torch.equal(saved[key], value)}
     predicts = "cls_score" if head == "cascade_rcnn" else "box_predictor"  # a cascade's boxes are of all classes
-    assert changed == {key for key in other if f".{predicts}." in key}
+    for weights in (tmp_path, tmp_path / "model.safetensors"):
+        other = build(head, weights=weights, **options, categories={"dog": 3, "cat": 7}).state_dict()
+        changed = {key for key, value in other.items() if not torch.equal(saved[key], value)}
+        assert changed == {key for key in other if f".{predicts}." in key}
     assert "the weights are for the classes cat, dog, in this order: the box predictor for dog, cat" in caplog.text
+
+
+def test_weights_of_another_sigma_design_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(heads, "_HIDDEN", 16)
+    options = {"backbone": "test_resnet", "num_classes": 3, "stem": "dynamic", "body": "static", **FROM_SCRATCH}
+    gmconv_zoo.save(build(**options, sigma_design="pair").eval(), tmp_path)
+    with pytest.raises(ValueError, match=r"sigma_design='ratio': .* trained with 'pair'; pass sigma_design='pair'"):
+        build(**options, weights=tmp_path)
+    build(**options, weights=tmp_path, sigma_design="pair")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "gmconv_resnet18"])

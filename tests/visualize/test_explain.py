@@ -11,6 +11,7 @@ from PIL import Image
 import gmconv_zoo
 from gmconv_zoo.files.records import read_rows
 from gmconv_zoo.images.pixels import UnreadableImageError
+from gmconv_zoo.visualize.explain import Explanation
 from gmconv_zoo.visualize.explanation_figure import _level, draw_explanation
 from gmconv_zoo.visualize.receptive_field import receptive_field
 from tests.reports.report_run import noise
@@ -132,6 +133,20 @@ def test_chosen_panels_are_drawn_and_others_refused(tmp_path):
     for panels in (["mask"], ["colour"], []):
         with pytest.raises(ValueError, match="at least one of picture, evidence, classes"):
             draw_explanation(found, tmp_path / "other.png", panels=panels)
+
+
+def test_names_that_begin_alike_are_told_apart(figures, tmp_path):
+    long = "a class of thirty letters, no. "
+    for names, shown in (
+        (["tench, Tinca tinca", long], ["tench", "a class of thirty let…"]),
+        (["Smith, Ann", "Smith, Bob"], ["Smith, Ann", "Smith, Bob"]),
+        ([f"{long}1", f"{long}2"], [f"{long}1", f"{long}2"]),
+    ):
+        found = Explanation(tuple((name, 0.5) for name in names), torch.zeros(3, 4, 4), torch.ones(4, 4) / 16)
+        draw_explanation(found, tmp_path / "explained.png", panels=["evidence", "classes"], overwrite=True)
+        evidence, classes = figures[-1].axes
+        assert [label.get_text() for label in classes.get_yticklabels()] == shown
+        assert evidence.get_title().startswith(f"evidence for {shown[0]},")
 
 
 def test_what_cannot_be_explained_is_said(model, tmp_path):

@@ -83,7 +83,9 @@ def test_table_of_masks_has_every_tap_and_the_means(figures, tmp_path):
     assert [float(row["mask"]) for row in rows] == pytest.approx([*own[1], *own[2], *own[0], *mean], rel=1e-4)
     assert (rows[4]["tap_row"], rows[4]["tap_column"]) == ("0", "4")
     shown = {axes.get_title(): axes.images[0].get_array().ravel().tolist() for axes in figures[1].axes if axes.images}
-    assert shown["mean of\nall layers"] == pytest.approx(mean)
+    assert shown["mean of\nother layers"] == pytest.approx(mean)  # than the stem
+    draw_masks(layer_masks(nn.Sequential(nn.Conv2d(1, 1, 3), *net[1:])), tmp_path / "without_stem.png")
+    assert "mean of\nall layers" in {axes.get_title() for axes in figures[2].axes}
 
 
 def test_table_of_sigmas_has_one_number_per_static_layer_and_quartiles_over_images(figures, tmp_path):

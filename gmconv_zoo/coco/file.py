@@ -47,7 +47,7 @@ class CocoFile:
         image_ids, category_ids: (A,) int64 image and category of each annotation, sorted by image as in `images`.
         bboxes: (A, 4) float64 x, y, width and height in pixels, as in the file.
         boxes: (A, 4) float32 x1, y1, x2 and y2 in pixels, clipped to the image.
-        areas: (A,) float64 in pixels, the object's where the file has one above 0, otherwise the box's.
+        areas: (A,) float64 in pixels, the object's where the file has it, otherwise the box's.
         crowd: (A,) bool, whether the box is around a crowd of objects.
         trained: (A,) bool, whether the box is a training target: not a crowd, and not empty.
     """
@@ -121,7 +121,7 @@ def read_coco(
     targets = Counter((entry["image_id"], entry["category_id"], *entry["bbox"]) for entry in entries)
     if repeated := len(entries) - len(targets):
         _logger.warning("%s: %d annotations repeat the image, category and box of another one", path, repeated)
-    areas = [entry.get("area") or entry["bbox"][2] * entry["bbox"][3] for entry in entries]
+    areas = [entry.get("area", entry["bbox"][2] * entry["bbox"][3]) for entry in entries]
     crowd = torch.tensor([bool(entry.get("iscrowd")) for entry in entries], dtype=torch.bool)
     boxes, left = _clipped(path, entries, bboxes, [described[known[entry["image_id"]]] for entry in entries], clip)
     return CocoFile(

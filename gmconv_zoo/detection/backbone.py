@@ -21,11 +21,11 @@ CHANNELS = 256
 _BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
-def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = None) -> nn.Module:
+def create_body(name: str, *, pretrained: bool, options: dict[str, Any] | None = None) -> nn.Module:
     """Build a timm network without its classifier that returns its features at strides 4, 8, 16 and 32.
 
-    The name is timm's, or that of a folder or Hub repository that timm can build; ``masks`` are the conversion keywords
-    of a registered GMConv network.
+    The name is timm's, or that of a folder or Hub repository that timm can build; options are further arguments of
+    `timm.create_model`.
 
     Raises:
         ValueError: for an unknown name, or a network without features at these strides.
@@ -33,7 +33,7 @@ def create_body(name: str, *, pretrained: bool, masks: dict[str, Any] | None = N
     check_model_name(name)
     if not is_timm_name(name) and ":" not in name:
         name = f"local-dir:{name}" if Path(name).is_dir() else f"hf-hub:{name}"
-    keywords = {"features_only": True, **(masks or {})}
+    keywords = {"features_only": True, **(options or {})}
     try:
         with naming_load_errors(name), torch.device("meta"):
             shape: Any = timm.create_model(name, pretrained=False, **keywords)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from ..conversion import Conversion, convert
+from ..conversion import CONVERSION_KEYS, Conversion, convert
 from ..conversion.stages import stages_of
 from ..layers import DGMConv2d, SGMConv2d
 from ..models._build import masks_of
 from ..models._names import MASKED_FAMILIES, net_of, plain_name
-from ..saving.detectors import is_detector, saved_record
+from ..saving.detectors import is_detector, saved_config
 from ..wording import listed
 from .backbone import PyramidBackbone, create_body
 from .cascade import CascadeHeads
@@ -38,6 +38,7 @@ class _Plan:
         mean, std: of the RGB channels, for images in [0, 1]; empty for the backbone's own.
         parity: all settings, the batch norm's included.
         categories: names of the labels from 1, each with its category's id; empty where they are unknown.
+        body_options: what `timm.create_model` takes for a backbone from a folder or repository, masks aside.
         Others are as in `build`; once built, the backbone is the plain network.
     """
 
@@ -54,6 +55,7 @@ class _Plan:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     categories: dict[str, int] = field(default_factory=dict)
+    body_options: dict[str, Any] = field(default_factory=dict)
 
 
 def build(
@@ -127,7 +129,7 @@ def build(
     _check_frozen(settings.batch_norm, frozen_stages, loaded=pretrained or weights is not None)
     tensors = None if weights is None else read_weights(weights)
     found = None if tensors is None else classes_of(tensors)
-    record = {} if weights is None or isinstance(weights, Mapping) else saved_record(weights)
+    record = {} if weights is None or isinstance(weights, Mapping) else saved_config(weights).get("gmconv") or {}
     known = (record.get("plan") or {}).get("categories") or {}
     named = dict(categories or ({} if num_classes else known))
     classes = num_classes or (len(named) + 1 if named else found or _COCO_CLASSES)
@@ -158,6 +160,7 @@ def build(
         min_size,
         max_size,
         categories=named,
+        body_options=_body_options(backbone),
     )
     asked = {key: value for key, value in masks.items() if value is not None}
     if tensors is None:
@@ -175,7 +178,7 @@ def rebuild(plan: dict[str, Any]) -> nn.Module:
         key: tuple(value) if isinstance(value, list) else value for key, value in plan.items() if key != "kind"
     }
     known = _Plan(**{**fields, "parity": Parity(**plan["parity"])})
-    detector = _assemble(known, create_body(known.backbone, pretrained=False))
+    detector = _assemble(known, create_body(known.backbone, pretrained=False, options=known.body_options))
     _deform(detector, known)
     return detector
 
@@ -231,6 +234,12 @@ def _check_frozen(batch_norm: str, frozen_stages: int, *, loaded: bool) -> None:
         )
 
 
+def _body_options(backbone: str) -> dict[str, Any]:
+    """What a backbone's folder or repository records of how timm builds it, for building it from its architecture."""
+    options = saved_config(backbone).get("model_args") or {}
+    return {key: value for key, value in options.items() if key not in CONVERSION_KEYS}
+
+
 def _plain(backbone: str) -> str:
     return plain_name(net_of(backbone)) if backbone.startswith(MASKED_FAMILIES) else backbone
 
@@ -263,7 +272,7 @@ def _filled(
 def _fresh(plan: _Plan, asked: dict[str, Any], pretrained: bool) -> nn.Module:
     """A detector with at most its backbone's weights; those of a registered GMConv network may carry their sigmas."""
     if pretrained and plan.backbone.startswith(MASKED_FAMILIES):
-        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, masks=asked))
+        detector = _assemble(plan, create_body(plan.backbone, pretrained=True, options=asked))
     else:
         detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=pretrained))
         _mask(detector, _conversion(plan.backbone, asked), preserve=pretrained)

@@ -65,7 +65,8 @@ class Section:
             with Image.open(path) as image:
                 self.figures.append(Picture(image.convert("RGB"), alt))
             if numbers:
-                self.tables[numbers] = list(csv.reader(io.StringIO(path.with_suffix(".csv").read_text())))
+                text = path.with_suffix(".csv").read_text(encoding="utf-8")
+                self.tables[numbers] = list(csv.reader(io.StringIO(text)))
 
 
 def write_page(path: str | Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:

@@ -10,7 +10,7 @@ from ..layers import check_network
 from .config import CONFIG_NAME, WEIGHTS_NAME
 from .named import check_model_name, hub_file, is_timm_name
 
-__all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector", "saved_record"]
+__all__ = ["holds_detector", "is_detector", "main_network", "refuse_detector", "saved_config"]
 
 _KIND = "detector"
 
@@ -20,8 +20,8 @@ def is_detector(model: nn.Module) -> bool:
     return (vars(model).get("gmconv_plan") or {}).get("kind") == _KIND
 
 
-def saved_record(name: str | Path) -> dict[str, Any]:
-    """Return what a saved network records of its making; empty if it is not known.
+def saved_config(name: str | Path) -> dict[str, Any]:
+    """Return the config.json of a saved network; empty if it is not known.
 
     The network is named as `open_model` takes it, or by the file of weights in its folder.
     """
@@ -33,14 +33,14 @@ def saved_record(name: str | Path) -> dict[str, Any]:
             return {}
         check_model_name(str(name))  # not to ask the Hub, again and again, for what is no name on it
         file = folder / CONFIG_NAME if folder.exists() else hub_file(str(name), CONFIG_NAME)
-        return json.loads(file.read_text(encoding="utf-8")).get("gmconv") or {}
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except Exception:  # opening the network reports what is wrong with the name
         return {}
 
 
 def holds_detector(name: str | Path) -> bool:
     """Tell whether a name, as `open_model` takes it, is that of a saved detector; False if that is not known."""
-    return (saved_record(name).get("plan") or {}).get("kind") == _KIND
+    return ((saved_config(name).get("gmconv") or {}).get("plan") or {}).get("kind") == _KIND
 
 
 def main_network(model: nn.Module) -> nn.Module:

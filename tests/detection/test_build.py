@@ -146,13 +146,15 @@ def test_weights_of_another_sigma_design_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["resnet18", "gmconv_resnet18"])
 def test_a_trained_classifier_becomes_the_backbone(name, tmp_path):
-    classifier = plain(name)
+    classifier = plain(name, act_layer="silu")
     gmconv_zoo.save(classifier, tmp_path)
     detector = build(backbone=str(tmp_path), **SMALL)
     x = torch.rand(1, 3, 64, 64)
     features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, features_only=True).eval()(x)[1:]
     torch.testing.assert_close(detector.eval().backbone.body(x), features)
     assert isinstance(detector.backbone.body.conv1, DGMConv2d) == (name == "gmconv_resnet18")
+    loaded = gmconv_zoo.load(gmconv_zoo.save(detector, tmp_path / "detector"))
+    torch.testing.assert_close(loaded.eval().backbone.body(x), features)
 
 
 def test_a_registered_network_takes_the_keywords_of_its_masks(monkeypatch):

@@ -33,7 +33,7 @@ def draw_gains(records: Sequence[RunRecord], path: str | Path) -> Path:
     """Draw the difference of every masked arm to the standard network by kernel size.
 
     There is a row for each network and a panel for each number of training images; bars are 95 % intervals over pairs
-    of runs of the same seed.
+    of runs of the same seed, and points of fewer than three pairs are hollow.
     """
     found = {network: gains_by_images(records, kernels) for kernels, network in NETWORKS.items()}
     rows = {network: panels for network, panels in found.items() if panels}
@@ -87,9 +87,13 @@ def _draw_zero(axes: Axes, ticks: Sequence[str]) -> None:
 
 
 def _draw_points(axes: Axes, found: Mapping[int, Difference], offset: float, **look: Any) -> None:
-    """Draw differences by the number of their tick, each with its interval, if it has one."""
+    """Draw differences by the number of their tick, each with its interval; those without one are hollow."""
     values, margins = [one.value for one in found.values()], [one.margin or 0 for one in found.values()]
     axes.errorbar([tick + offset for tick in found], values, margins, linestyle="none", capsize=3, **look)
+    hollow = {**look, "label": None, "markerfacecolor": "white", "zorder": 3}
+    for tick, one in found.items():
+        if one.margin is None:
+            axes.plot(tick + offset, one.value, **hollow)
 
 
 def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:

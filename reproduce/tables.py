@@ -30,7 +30,7 @@ from .benchmark.tables import compiled_table, form_table, full_table, network_ta
 from .experiments.finetuning_records import FinetuningRun, finetuning_gains, finetuning_table
 from .experiments.records import RunRecord, read_records
 from .experiments.sigmas import decayed_table, depth_table, undecayed_table
-from .experiments.tables import experiment_tables, gain_table, highlights
+from .experiments.tables import experiment_tables, gain_table, highlights, parts_table
 from .markdown import table, with_block
 
 __all__ = ["detectors_table", "models_table", "outdated"]
@@ -109,6 +109,7 @@ def _parts() -> Iterator[tuple[Path, str, str]]:
         ("docs/finetuning.md", "finetuning", finetuning_table(finetuned)),
         ("docs/finetuning.md", "finetuning-gains", finetuning_gains(finetuned)),
         ("docs/results.md", "gains", gain_table(runs)),
+        ("docs/results.md", "parts", parts_table(runs)),
         ("docs/results.md", "cifar", experiment_tables(runs)),
         ("docs/findings.md", "decayed", decayed_table()),
         ("docs/findings.md", "depth", depth_table(runs)),

@@ -25,6 +25,7 @@ __all__ = [
     "gain_table",
     "gains_by_images",
     "paired_difference",
+    "parts_table",
 ]
 
 _COLUMNS = (
@@ -167,6 +168,17 @@ def gain_table(records: Sequence[RunRecord]) -> str:
                 cells = (_gain([by_size[size][label] for size in sizes if label in by_size[size]]) for label in labels)
                 rows.append((network, f"{images:,}" if images else "all", name, *cells))
     return table(("network", "images", "kernels", *labels), rows, right=(1,))
+
+
+def parts_table(records: Sequence[RunRecord]) -> str:
+    """Return a Markdown table of what each part of a mask gains, by kernel size and number of training images."""
+    labels = [arm.label for arm in EXPERIMENTS["kernel7-parts"].arms[1:]]
+    rows = []
+    for size in KERNEL_SIZES:
+        for setting, gains in differences(records, EXPERIMENTS[f"kernel{size}-parts"]).items():
+            cells = (str(gains[label]) if label in gains else "-" for label in labels)
+            rows.append((f"{size}x{size}", f"{setting.images:,}" if setting.images else "all", *cells))
+    return table(("kernels", "images", *labels), rows, right=(1,))
 
 
 def _gain(found: Sequence[Difference]) -> str:

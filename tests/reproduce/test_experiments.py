@@ -28,6 +28,7 @@ from reproduce.experiments.tables import (
     gains_by_images,
     highlights,
     paired_difference,
+    parts_table,
 )
 from tests.images.image_folders import make_folder
 
@@ -338,11 +339,17 @@ def test_readme_prefers_all_images_once_three_seeds_are_recorded():
     assert "all images" in highlights([*few, *runs(3)])
 
 
+def test_parts_of_a_mask_are_compared_with_the_network_without_it():
+    rows = parts_table(runs_of("kernel7-parts", (0, 1, 2), gain=10, train_images=1000)).splitlines()
+    assert rows[0].endswith("| no mask, but kernels multiplied by it before training |")
+    assert rows[2:] == ["| 7x7 | 1,000 | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) | +3.00 (+3.00 to +3.00) |"]
+
+
 def runs_of(experiment, seeds=(0,), gain=1, **options):
     """A run of every arm for every seed, the masked ones better by so many images."""
     return [
         a_record("_".join(filter(None, [arm.family, "cifar_resnet20"])), 800 + 5 * seed + gain * place,
-                 options=arm.options, changes=arm.changes, seed=seed, **options)
+                 options=arm.options, changes=arm.changes, seed=seed, masked_start=arm.masked_start, **options)
         for seed in seeds for place, arm in enumerate(EXPERIMENTS[experiment].arms)
     ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import set_seed
 from PIL import Image
@@ -104,6 +105,10 @@ def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Mod
     if wanted.start == "random":
         name = plain_name(wanted.net) if wanted.family == "plain" else f"{wanted.family}_{wanted.net}"
         return build(name, pretrained=False)
+    if weights is None and wanted.sigma_init:
+        raise ValueError(
+            "the weights that ship have their sigmas: leave --sigma-init out, or pass --weights to convert."
+        )
     if weights is None and wanted.net == "cifar_resnet20":
         return build(_CIFAR[wanted.family])
     if weights is None:
@@ -111,8 +116,9 @@ def _network(wanted: FinetuningRun, classes: int, weights: str | None) -> nn.Mod
     net = build(weights)
     if wanted.family == "plain":
         return net
-    sigma: float | str = "kernel" if wanted.sigma_init == "kernel" else float(wanted.sigma_init or 5)
-    return convert(net, stem="static" if wanted.family == "sgmconv" else "dynamic", sigma_init=sigma)
+    sigma = wanted.sigma_init
+    start: dict[str, Any] = {"sigma_init": sigma if sigma == "kernel" else float(sigma)} if sigma else {}
+    return convert(net, stem="static" if wanted.family == "sgmconv" else "dynamic", **start)
 
 
 def _few(source: ImageSource, per_class: int, seed: int) -> ImageSource:

@@ -107,6 +107,13 @@ def test_images_network_and_recipe_of_a_run_are_those_that_were_asked_for(tmp_pa
     assert (changed.freeze_statistics, changed.layer_decay) == (False, 0.5)
 
 
+def test_a_sigma_for_weights_that_have_their_own_is_refused(tmp_path):
+    said = study(
+        "--families", "sgmconv", "--sigma-init", "kernel", "--output", str(tmp_path), "--results", str(tmp_path / "r")
+    )
+    assert "leave --sigma-init out, or pass --weights" in str(said)
+
+
 def test_images_without_a_folder_are_refused(tmp_path):
     said = study("--sets", "photos", "--results", str(tmp_path / "results.csv"))
     assert "the folder of photos is unknown: pass it with --data photos=FOLDER" in str(said)

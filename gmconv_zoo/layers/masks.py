@@ -1,8 +1,8 @@
 """Gaussian receptive-field masks as pure functions of sigma (paper Sec. III, Eq. 3-6).
 
 A mask is made in every forward pass of every layer, so its operations count at small batches and on a GPU. They are
-one exponential of a quotient, because its backward pass has the fewest of the forms that were tried, and the numbers
-that do not depend on sigma are made once for each kernel size, type and device.
+one exponential of a quotient, because its backward pass has the fewest of the forms that were tried, and the squared
+distances in a kernel are made once for each size, type and device.
 """
 
 import torch
@@ -24,8 +24,7 @@ def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
         (kH, kW) in [0, 1], in sigma's dtype but at least float32; 1 at the tap or taps nearest the centre.
     """
     sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
-    half_squares, floor = _constants(kernel_size, sigma)
-    return torch.exp(half_squares / torch.addcmul(floor, sigma, sigma))
+    return torch.exp(_half_squares(kernel_size, sigma) / _positive_square(sigma))
 
 
 def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]) -> Tensor:
@@ -41,10 +40,9 @@ def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]
     """
     dtype = torch.promote_types(sigma1.dtype, torch.float32)
     sigma1, sigma2 = sigma1.to(dtype), sigma2.to(dtype)
-    vertical, floor = _constants((kernel_size[0], 1), sigma2)
-    horizontal, _ = _constants((1, kernel_size[1]), sigma1)
-    vertical = vertical / torch.addcmul(floor, sigma2, sigma2).unsqueeze(1).unsqueeze(2)
-    return torch.exp(vertical + horizontal / torch.addcmul(floor, sigma1, sigma1).unsqueeze(1).unsqueeze(2))
+    vertical = _half_squares((kernel_size[0], 1), sigma2) / _positive_square(sigma2).unsqueeze(1).unsqueeze(2)
+    horizontal = _half_squares((1, kernel_size[1]), sigma1) / _positive_square(sigma1).unsqueeze(1).unsqueeze(2)
+    return torch.exp(vertical + horizontal)
 
 
 def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
@@ -74,47 +72,50 @@ def kernel_sigma(kernel_size: tuple[int, int]) -> float:
     return (corner / 2) ** 0.5
 
 
-# What `_make_constants` made for ordinary calls, by its arguments
-_KEPT: dict[tuple[tuple[int, int], torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+def _positive_square(sigma: Tensor) -> Tensor:
+    """Return sigma squared and a little more, so that the division and its gradient stay finite for a sigma of 0.
+
+    Such a sigma gives the centre tap alone. Other masks do not change: already for sigmas below 0.07 taps, every value
+    off the centre underflows.
+    """
+    return sigma * sigma + 1e-15
 
 
-def _constants(kernel_size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `_make_constants` in a tensor's dtype and on its device; the caller does not write into them."""
+# What `_make_half_squares` made for ordinary calls, by its arguments
+_KEPT: dict[tuple[tuple[int, int], torch.dtype, torch.device], Tensor] = {}
+
+
+def _half_squares(kernel_size: tuple[int, int], like: Tensor) -> Tensor:
+    """Return `_make_half_squares` in a tensor's dtype and on its device, not to be written to."""
     if torch.jit.is_scripting():
-        return _make_constants(kernel_size, like.dtype, like.device)
+        return _make_half_squares(kernel_size, like.dtype, like.device)
     else:
-        return _kept_constants(kernel_size, like)
+        return _kept_half_squares(kernel_size, like)
 
 
 @torch.jit.ignore
-def _kept_constants(kernel_size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not is_plain(like):
-        return _make_constants(kernel_size, like.dtype, like.device)
+def _kept_half_squares(kernel_size: tuple[int, int], like: Tensor) -> Tensor:
     key = (kernel_size, like.dtype, like.device)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not is_plain(like):
+        return _make_half_squares(*key)
     if (kept := _KEPT.get(key)) is not None:
         return kept
     if like.is_cuda and torch.cuda.is_current_stream_capturing():  # what is made now exists only in the graph
-        return _make_constants(*key)
-    with torch.inference_mode(False):  # so that training can use them later
+        return _make_half_squares(*key)
+    with torch.inference_mode(False):  # so that training can use it later
         # a copy from the CPU is complete when it returns, whatever stream uses it
-        half_squares, floor = (values.to(like.device) for values in _make_constants(*key[:2], torch.device("cpu")))
-    if is_plain(half_squares):  # and not that of a mode such as FakeTensorMode
-        _KEPT[key] = half_squares, floor
-    return half_squares, floor
+        made = _make_half_squares(*key[:2], torch.device("cpu")).to(like.device)
+    if is_plain(made):  # and does not belong to a mode such as FakeTensorMode
+        _KEPT[key] = made
+    return made
 
 
-def _make_constants(kernel_size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return what the masks of a kernel size have in common.
+def _make_half_squares(kernel_size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (kH, kW) minus half the squared distances in taps from the centre, shifted so that the largest is 0.
 
-    Returns:
-        half_squares: (kH, kW), minus half the squared distances in taps from the centre, shifted so that the largest
-            is 0. This is the normalisation to the maximum of Eq. 4 and 6: an even kernel has no tap at its centre.
-        floor: (1,), to be added to sigma squared. It keeps the division and its gradient finite for a sigma of 0, which
-            gives the centre tap alone, and is too small to change other masks: already for sigmas below 0.07 taps,
-            every value off the centre underflows.
+    The shift is the normalisation to the maximum of Eq. 4 and 6, because an even kernel has no tap at its centre.
     """
     vertical = torch.arange(-(kernel_size[0] - 1) / 2, kernel_size[0] / 2, device=device, dtype=dtype)
     horizontal = torch.arange(-(kernel_size[1] - 1) / 2, kernel_size[1] / 2, device=device, dtype=dtype)
     half_squares = -0.5 * ((vertical * vertical).unsqueeze(1) + horizontal * horizontal)
-    even = (kernel_size[0] + 1) % 2 + (kernel_size[1] + 1) % 2
-    return half_squares + 0.125 * even, torch.full([1], 1e-15, device=device, dtype=dtype)
+    return half_squares + 0.125 * ((kernel_size[0] + 1) % 2 + (kernel_size[1] + 1) % 2)

@@ -4,7 +4,10 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from gmconv_zoo.layers import masks
 from gmconv_zoo.layers.masks import circular_mask, elliptical_mask, smallest_mask_value
 
 KERNELS = [(3, 3), (5, 5), (11, 11), (4, 4), (2, 2), (1, 7), (3, 6), (5, 2)]
@@ -64,3 +67,98 @@ def test_smallest_value_is_the_corner():
     assert smallest_mask_value(5.0, (3, 3)) == pytest.approx(math.exp(-2 / 50))
     for kernel in KERNELS:
         assert smallest_mask_value(1.7, kernel) == pytest.approx(float(gaussian_by_loop(1.7, 1.7, kernel).min()))
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations that compute something, as opposed to views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if not func.is_view and func is not torch.ops.aten.promote_types.default:
+            self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("make", "most"), [(circular_mask, 4), (lambda s, k: elliptical_mask(s, s, k), 8)])
+def test_a_mask_takes_few_operations(make, most):
+    sigma = torch.tensor([1.5])
+    first = make(sigma, (5, 5))
+    with Operations() as operations:
+        second = make(sigma, (5, 5))
+    assert len(operations.names) <= most, operations.names
+    assert torch.equal(first, second)
+
+
+def _in_inference_mode():
+    with torch.inference_mode():
+        circular_mask(torch.tensor([2.0]), (3, 5))
+
+
+def _among_fake_tensors():
+    sigma = torch.tensor([2.0])
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        circular_mask(sigma, (3, 5))
+
+
+def _of_fake_tensors():
+    with FakeTensorMode() as mode:
+        circular_mask(mode.from_tensor(torch.tensor([2.0])), (3, 5))
+
+
+def _under_vmap():
+    torch.vmap(lambda sigma: circular_mask(sigma, (3, 5)))(torch.ones(4, 1))
+
+
+def _of_gradients():
+    torch.func.grad(lambda sigma: circular_mask(sigma, (3, 5)).sum())(torch.tensor([2.0]))
+
+
+def _on_meta():
+    with torch.device("meta"):
+        circular_mask(torch.tensor([2.0], device="cpu"), (3, 5))
+
+
+def _traced():
+    torch.jit.trace(lambda sigma: circular_mask(sigma, (3, 5)), torch.tensor([2.0]))
+
+
+def _compiled():
+    torch.compile(lambda sigma: circular_mask(sigma, (3, 5)), backend="eager")(torch.tensor([2.0]))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+@pytest.mark.parametrize(
+    "first",
+    [
+        _in_inference_mode,
+        _among_fake_tensors,
+        _of_fake_tensors,
+        _under_vmap,
+        _of_gradients,
+        _on_meta,
+        _traced,
+        _compiled,
+    ],
+)
+def test_what_is_kept_between_calls_serves_training_whatever_came_first(first, monkeypatch):
+    monkeypatch.setattr(masks, "_KEPT", {})
+    first()
+    sigma = torch.tensor([1.3], requires_grad=True)
+    mask = circular_mask(sigma, (3, 5))
+    torch.testing.assert_close(mask.double(), gaussian_by_loop(1.3, 1.3, (3, 5)), rtol=0, atol=1e-6)
+    mask.sum().backward()
+    assert sigma.grad.item() > 0
+    _under_vmap()
+    first()
+
+
+def test_a_sigma_of_zero_has_finite_gradients():
+    sigma = torch.zeros(1, requires_grad=True)
+    circular_mask(sigma, (5, 5)).sum().backward()
+    assert sigma.grad.item() == 0
+    pair = torch.zeros(3, requires_grad=True)
+    elliptical_mask(pair, pair, (4, 7)).sum().backward()
+    assert torch.equal(pair.grad, torch.zeros(3))

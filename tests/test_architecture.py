@@ -45,7 +45,7 @@ _ROWS = {
     "engine images data coco visualize classify validation detection",
     "demo": "extras files conversion models saving engine data visualize classify",
     "export": "_version extras layers conversion saving images",
-    "hub": "_version files layers conversion sigmas weights models saving",
+    "hub": "_version files images layers conversion sigmas weights models saving",
     "cli": "_version files saving engine images data visualize classify validation detection reports demo export hub",
     "__main__": "cli",
 }

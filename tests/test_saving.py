@@ -370,6 +370,19 @@ def test_names_that_are_not_those_of_the_outputs_are_refused(tmp_path, build, sa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("names", ["abc", {0: "cat", 1: "dog", 2: "cow"}])
+def test_names_that_are_no_list_are_refused(tmp_path, names):
+    with pytest.raises(TypeError, match="label_names=.*: pass a list with a name for each output"):
+        save(plain(NET, num_classes=3), tmp_path / "out", label_names=names)
+
+
+def test_names_in_a_dictionary_are_saved_in_the_order_of_the_outputs(tmp_path):
+    net = plain(NET, num_classes=3)
+    net.pretrained_cfg.update(num_classes=3, label_names={"2": "cow", "0": "cat", "1": "dog"})
+    config = json.loads((save(net, tmp_path / "out") / "config.json").read_text())
+    assert config["label_names"] == ["cat", "dog", "cow"]
+
+
 def test_a_dynamic_body_of_version_0_1_loads_with_its_own_width_and_is_saved_again(tmp_path):
     model = gmconv_zoo.convert(timm.create_model("resnet18", num_classes=3), body="dynamic", stages=(1,))
     for module in model.modules():

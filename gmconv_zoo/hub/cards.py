@@ -9,6 +9,7 @@ from timm.data import infer_imagenet_subset
 from timm.models import get_pretrained_cfg
 
 from .._version import REPOSITORY
+from ..images.pixels import MODES
 from ..saving.named import is_timm_name
 from ..sigmas import DYNAMIC_SPREAD
 from ..weights.specs import SPECS, Metric, Stem, WeightSpec
@@ -91,6 +92,7 @@ def render_card(spec: WeightSpec, kind: Kind, counts: Profile, load_name: str, *
         metrics=_metric_rows(spec, kind),
         origins=_origins(spec),
         size=counts.input_size,
+        mode=MODES.get(counts.input_size[0], "RGB"),
         names=_names(spec),
         dynamic_stem=spec.model.startswith("gmconv_"),
     )

@@ -8,9 +8,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["UnreadableImageError", "mode_for", "naming_unreadable", "read_image", "to_mode", "unreadable"]
+__all__ = ["MODES", "UnreadableImageError", "mode_for", "naming_unreadable", "read_image", "to_mode", "unreadable"]
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# By the number of channels, the modes of Pillow in which networks take images
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # The longer side of an image over its shorter one; the shorter one is resized to hundreds of pixels.
 _MOST_ELONGATED = 1000
 
@@ -51,12 +52,12 @@ def naming_unreadable(remedy: str) -> Iterator[None]:
 
 def mode_for(channels: int) -> str:
     """Return the mode of Pillow in which a network takes images; ValueError for a number of channels that none has."""
-    if channels not in _MODES:
+    if channels not in MODES:
         raise ValueError(
             f"the network takes images with {channels} channels (in_chans), but images are read with 1 (grey), 3 (RGB) "
             "or 4 (RGBA): choose another network (--model)."
         )
-    return _MODES[channels]
+    return MODES[channels]
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:

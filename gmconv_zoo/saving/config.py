@@ -128,6 +128,8 @@ def _timm_config(
     extra: dict[str, Any] = {"pretrained_cfg": {"architecture": architecture}}
     if label_names is not None:
         outputs: Any = model.num_classes
+        if isinstance(label_names, (str, dict)):
+            raise TypeError(f"label_names={label_names!r}: pass a list with a name for each output, in order.")
         if len(label_names) != outputs:
             raise ValueError(
                 f"label_names has {len(label_names)} names for {outputs} outputs: pass one for each output, in order."
@@ -139,6 +141,8 @@ def _timm_config(
         config = json.loads(path.read_text())
     for key in _LABEL_KEYS:
         value = config["pretrained_cfg"].pop(key, None)
+        if key == "label_names" and isinstance(value, dict):  # by output, where a card's reader expects a list
+            value = [value.get(str(output), str(output)) for output in range(len(value))]
         if value and len(value) == config["num_classes"]:  # else names of the classes it was loaded with
             config.setdefault(key, value)
     recorded = config.get("model_args", {})

@@ -58,10 +58,12 @@ def test_folder_holds_exactly_what_a_user_needs_and_the_spec_describes_it(gm_fol
     assert "results.json" in card.text
 
 
-@pytest.mark.parametrize(("classes", "named"), [(2, True), (4, True), (7, False)])
-def test_the_first_snippet_of_a_card_names_the_most_probable_classes(classes, named, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("classes", "named", "channels"), [(2, True, 3), (4, True, 1), (7, False, 4)])
+def test_the_first_snippet_of_a_card_names_the_most_probable_classes(
+    classes, named, channels, tmp_path, monkeypatch, capsys
+):
     names = [f"kind {number}" for number in range(classes)]
-    model = trained("gmconv_cifar_resnet20", num_classes=classes)
+    model = trained("gmconv_cifar_resnet20", num_classes=classes, in_chans=channels)
     folder = gmconv_zoo.save(model, tmp_path / "few", label_names=names if named else None)
     staged = stage(folder, tmp_path / "out", repo_id=REPO, measured=None)
     create = timm.create_model

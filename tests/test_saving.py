@@ -372,7 +372,7 @@ def test_names_that_are_not_those_of_the_outputs_are_refused(tmp_path, build, sa
 
 @pytest.mark.parametrize("names", ["abc", {0: "cat", 1: "dog", 2: "cow"}])
 def test_names_that_are_no_list_are_refused(tmp_path, names):
-    with pytest.raises(TypeError, match="label_names=.*: pass a list with a name for each output"):
+    with pytest.raises(TypeError, match=r"label_names=.*: pass a list with a name for each output"):
         save(plain(NET, num_classes=3), tmp_path / "out", label_names=names)
 
 

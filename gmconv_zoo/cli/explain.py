@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+from dataclasses import replace
 
 from .common import IMAGES, MODEL, WEIGHTS, adder, picture_paths
 
@@ -40,10 +41,11 @@ def main(args: argparse.Namespace) -> None:
     for picture in pictures:
         check_target(picture, inputs=images, overwrite=args.overwrite)
     model = open_model(args.model, weights=args.weights)
-    mean = None
+    mean = deviation = None
     for image, picture in zip(images, pictures, strict=True):
         found = explain(model, image, images=None if mean else sample, mean_sigma=mean, topk=args.top)
-        mean = found.mean_sigma
+        deviation = found.sigma_deviation or deviation  # measured with the first image, and the same for all
+        mean, found = found.mean_sigma, replace(found, sigma_deviation=deviation)
         name, probability = found.classes[0]
         print(
             f"{image}: {name}, {100 * probability:.1f} %; {draw_explanation(found, picture, overwrite=args.overwrite)}"

@@ -22,6 +22,7 @@ from gmconv_zoo._version import __version__
 from gmconv_zoo.cli import COMMANDS
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import interruptible, training
+from gmconv_zoo.files.records import read_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -220,6 +221,9 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv, monkeypa
     lines = gmconv(*command)[1].splitlines()
     assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
     assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
+    tables = [read_rows(tmp_path / "out" / name) for name in ("001-a.csv", "002-b.csv")]
+    spreads = [[row for row in rows if row["quantity"].startswith("standard deviation over")] for rows in tables]
+    assert spreads[0] and spreads[0] == spreads[1]
     assert "001-a.png exists: choose another one, or pass overwrite" in gmconv(*command)[0]
     seen = []
     monkeypatch.setattr("gmconv_zoo.visualize.explain.explain", lambda *_, **options: seen.append(options))

@@ -223,7 +223,8 @@ def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv, monkeypa
     assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
     tables = [read_rows(tmp_path / "out" / name) for name in ("001-a.csv", "002-b.csv")]
     spreads = [[row for row in rows if row["quantity"].startswith("standard deviation over")] for rows in tables]
-    assert spreads[0] and spreads[0] == spreads[1]
+    assert spreads[0]
+    assert spreads[0] == spreads[1]
     assert "001-a.png exists: choose another one, or pass overwrite" in gmconv(*command)[0]
     seen = []
     monkeypatch.setattr("gmconv_zoo.visualize.explain.explain", lambda *_, **options: seen.append(options))

@@ -49,8 +49,8 @@ class SigmaRuns:
         start: initial sigma in taps.
         layers: names of the static layers from input to output; GMConv's dynamic stem is not one of them.
         sigmas: final sigmas in taps, a tuple over the layers for every run.
-        seeds: number of different seeds. Runs that repeat a seed differ in precision, in another part of the recipe, in
-            rounding on a GPU, or not at all.
+        seeds: number of different seeds. Runs that repeat a seed differ in precision, in another part of the recipe or in
+            rounding on a GPU; those of one seed that end with equal sigmas are one run.
     """
 
     setting: str
@@ -93,8 +93,9 @@ def undecayed_runs(records: Sequence[RunRecord]) -> list[SigmaRuns]:
     for (setting, size, place, start), members in groupby(found, key=lambda pair: pair[0]):
         runs = [record for _, record in members]
         layers = tuple(gmconv_zoo.sigmas(timm.create_model(runs[0].model, **runs[0].options)))
-        sigmas = tuple(tuple(map(float, run.sigmas.split())) for run in runs)
-        seeds = len({run.seed for run in runs})
+        ends = dict.fromkeys((run.seed, *map(float, run.sigmas.split())) for run in runs)  # each once, in order
+        sigmas = tuple(tuple(values) for _, *values in ends)
+        seeds = len({seed for seed, *_ in ends})
         groups.append(SigmaRuns(setting, list(_FAMILIES.values())[place], size, -start, layers, sigmas, seeds))
     return groups
 

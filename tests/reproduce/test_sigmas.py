@@ -64,6 +64,8 @@ def test_undecayed_runs_are_counted_by_start_and_family():
     assert found == [(7, 1.0), (7, 1.0), (6, 1.0), (19, 5.0)]
     assert undecayed_table(records).count("**") == 2 * 3
     # by hand: the ranks 2 3 4 5 6 7 1 of the third run have the correlation 1 - 6 (6 + 36) / (7 (49 - 1)) = 0.25
+    repeated = [*RECORDS, replace(RECORDS[0], precision="bf16")]  # with equal sigmas
+    assert depth_table(repeated).splitlines()[2] == depth_table(RECORDS).splitlines()[2]
     assert depth_table(RECORDS).splitlines()[2] == "| 3x3 | 4 | 1 of 3 | 2 of 3 | 2 of 4 | 3 of 4 | 0.25 to 1.00 |"
 
 

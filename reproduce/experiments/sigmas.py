@@ -49,8 +49,8 @@ class SigmaRuns:
         start: initial sigma in taps.
         layers: names of the static layers from input to output; GMConv's dynamic stem is not one of them.
         sigmas: final sigmas in taps, a tuple over the layers for every run.
-        seeds: number of different seeds. Runs that repeat a seed differ in precision, in another part of the recipe or in
-            rounding on a GPU; those of one seed that end with equal sigmas are one run.
+        seeds: number of different seeds. Runs that repeat a seed differ in precision, in another part of the recipe or
+            in rounding on a GPU; those of one seed that end with equal sigmas are one run.
     """
 
     setting: str

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
+from gmconv_zoo.layers.static import initial_sigma
+
 from .records import DEPTHWISE_NET, RunRecord, base_recipe, recipe_changes
 
 __all__ = ["DATASETS", "EXPERIMENTS", "NETS", "Arm", "Dataset", "Experiment", "plan_runs"]
@@ -135,12 +137,14 @@ def _parts_of_a_mask(size: int) -> Experiment:
 def _depthwise(size: int) -> Experiment:
     """Static masks from several sigmas in a small ConvNeXt, whose large kernels are depthwise.
 
-    Its stem has kernels of 1x1, which have no mask.
+    Its stem has kernels of 1x1, which have no mask. Starts that are the same sigma are one arm.
     """
     network = {**_CONVNEXT, "kernel_sizes": size}
+    starts = {initial_sigma((size, size), sigma): start for start, sigma in reversed(_starts(size).items())}
     masked = [
         Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma})
         for start, sigma in _starts(size).items()
+        if start in starts.values()
     ]
     standard = Arm("standard", "", network)
     title = f"Depthwise kernels of {size}x{size} in a small ConvNeXt"

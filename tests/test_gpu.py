@@ -12,7 +12,7 @@ from torch import nn
 
 import gmconv_zoo
 from gmconv_zoo.data.tensors import TensorImages
-from gmconv_zoo.layers import FORMS, DGMConv2d, circular_mask, masks
+from gmconv_zoo.layers import FORMS, DGMConv2d
 
 from .conversion.networks import awake, plain
 
@@ -149,11 +149,3 @@ def test_images_are_augmented_on_the_device_as_on_the_cpu():
     for expected, found in zip(here.__getitems__(keys), there.__getitems__(keys), strict=True):
         assert found.device.type == DEVICE
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_distances_that_are_made_in_a_cuda_graph_are_not_kept(monkeypatch):
-    monkeypatch.setattr(masks, "_KEPT", {})
-    sigma = torch.tensor([2.0], device=DEVICE)
-    with torch.cuda.graph(torch.cuda.CUDAGraph()):
-        circular_mask(sigma, (7, 5))
-    torch.testing.assert_close(circular_mask(sigma, (7, 5)).cpu(), circular_mask(sigma.cpu(), (7, 5)))

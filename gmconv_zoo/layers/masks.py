@@ -1,14 +1,12 @@
 """Gaussian receptive-field masks as pure functions of sigma (paper Sec. III, Eq. 3-6).
 
 A mask is made in every forward pass of every layer, so its operations count at small batches and on a GPU. They are
-one exponential of a quotient, because its backward pass has the fewest of the forms that were tried, and the squared
-distances in a kernel are made once for each size, type and device.
+one exponential of a quotient, because its backward pass has the fewest of the forms that were tried.
 """
 
 import torch
 from torch import Tensor
-
-from .per_sample_conv import is_plain
+from torch.nn import functional as F
 
 __all__ = ["circular_mask", "elliptical_mask", "kernel_sigma", "smallest_mask_value"]
 
@@ -24,7 +22,9 @@ def circular_mask(sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
         (kH, kW) in [0, 1], in sigma's dtype but at least float32; 1 at the tap or taps nearest the centre.
     """
     sigma = sigma.to(torch.promote_types(sigma.dtype, torch.float32))
-    return torch.exp(_half_squares((kernel_size[0], kernel_size[1]), sigma) / _positive_square(sigma))
+    vertical = _half_squares(kernel_size[0], sigma)
+    horizontal = vertical if kernel_size[0] == kernel_size[1] else _half_squares(kernel_size[1], sigma)
+    return torch.exp((vertical.unsqueeze(1) + horizontal) / _floored_square(sigma))
 
 
 def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]) -> Tensor:
@@ -40,9 +40,9 @@ def elliptical_mask(sigma1: Tensor, sigma2: Tensor, kernel_size: tuple[int, int]
     """
     dtype = torch.promote_types(sigma1.dtype, torch.float32)
     sigma1, sigma2 = sigma1.to(dtype), sigma2.to(dtype)
-    vertical = _half_squares((kernel_size[0], 1), sigma2) / _positive_square(sigma2).unsqueeze(1).unsqueeze(2)
-    horizontal = _half_squares((1, kernel_size[1]), sigma1) / _positive_square(sigma1).unsqueeze(1).unsqueeze(2)
-    return torch.exp(vertical + horizontal)
+    vertical = _half_squares(kernel_size[0], sigma2) / _floored_square(sigma2).unsqueeze(1)
+    horizontal = _half_squares(kernel_size[1], sigma1) / _floored_square(sigma1).unsqueeze(1)
+    return torch.exp(vertical.unsqueeze(2) + horizontal.unsqueeze(1))
 
 
 def smallest_mask_value(sigma: float, kernel_size: tuple[int, int]) -> float:
@@ -72,55 +72,20 @@ def kernel_sigma(kernel_size: tuple[int, int]) -> float:
     return (corner / 2) ** 0.5
 
 
-def _positive_square(sigma: Tensor) -> Tensor:
-    """Return sigma squared and a little more, so that its quotient has finite derivatives for a sigma of 0.
-
-    Such a sigma gives the centre tap alone. Its second derivatives are finite in float32 for kernels of up to 13x13. No
-    other mask changes in float32: for sigmas below 0.069 taps, every value off the centre underflows, and for those
-    above 0.006, rounding removes the addition.
-    """
-    return sigma * sigma + 5e-13
-
-
-# What `_make_half_squares` made for ordinary calls, by its arguments
-_KEPT: dict[tuple[tuple[int, int], torch.dtype, torch.device], Tensor] = {}
-
-
-def _half_squares(kernel_size: tuple[int, int], like: Tensor) -> Tensor:
-    """Return `_make_half_squares` in a tensor's dtype and on its device, not to be written to."""
-    if torch.jit.is_scripting():
-        return _make_half_squares(kernel_size, like.dtype, like.device)
-    else:
-        return _kept_half_squares(kernel_size, like)
-
-
-@torch.jit.ignore
-def _kept_half_squares(kernel_size: tuple[int, int], like: Tensor) -> Tensor:
-    key = (kernel_size, like.dtype, like.device)
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not is_plain(like):
-        return _make_half_squares(*key)
-    if torch._C._len_torch_dispatch_stack():  # a mode may change what is made, or need equal operations in every call
-        return _make_half_squares(*key)
-    if (kept := _KEPT.get(key)) is not None:
-        return kept
-    if like.is_cuda and torch.cuda.is_current_stream_capturing():  # what is made now exists only in the graph
-        return _make_half_squares(*key)
-    with torch.inference_mode(False):  # so that training can use it later
-        # a copy from the CPU is complete when it returns, whatever stream uses it
-        made = _make_half_squares(*key[:2], torch.device("cpu")).to(like.device)
-    _KEPT[key] = made
-    return made
-
-
-def _make_half_squares(kernel_size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (kH, kW) minus half the squared distances in taps from the centre, shifted so that the largest is 0.
+def _half_squares(size: int, like: Tensor) -> Tensor:
+    """Return (size,) minus half the squared distances in taps from the centre, shifted so that the largest is 0.
 
     The shift is the normalisation to the maximum of Eq. 4 and 6, because an even kernel has no tap at its centre.
     """
-    vertical = torch.arange(-(kernel_size[0] - 1) / 2, kernel_size[0] / 2, device=device, dtype=dtype)
-    horizontal = torch.arange(-(kernel_size[1] - 1) / 2, kernel_size[1] / 2, device=device, dtype=dtype)
-    half_squares = -0.5 * ((vertical * vertical).unsqueeze(1) + horizontal * horizontal)
-    for size in kernel_size:
-        if size % 2 == 0:  # a branch, because torch.compile cannot compute with the remainder of a dynamic size
-            half_squares = half_squares + 0.125
-    return half_squares
+    offsets = torch.arange(-(size - 1) / 2, size / 2, device=like.device, dtype=like.dtype)
+    half_squares = offsets * (-0.5 * offsets)
+    return half_squares if size % 2 else half_squares + 0.125
+
+
+def _floored_square(sigma: Tensor, floor: float = 1e-6) -> Tensor:
+    """Return sigma squared, but at least `floor`, so that the division and its gradient stay finite.
+
+    Below a sigma of 1e-3 taps every value off the centre underflows to 0 anyway: 0 gives the centre tap alone.
+    The backward pass of `threshold` is one operation, that of `clamp` three.
+    """
+    return F.threshold(sigma * sigma, floor, floor)

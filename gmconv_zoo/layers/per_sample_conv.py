@@ -14,7 +14,7 @@ The dynamic layer needs it: its mask, and so its kernel, differs from sample to 
 
 import torch
 from timm.layers import is_exportable
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = ["FORMS", "is_channels_last", "is_plain", "per_sample_conv2d"]
@@ -97,8 +97,8 @@ def _best_form(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> str:
 
 
 def is_plain(x: Tensor) -> bool:
-    """Tell whether a tensor is an ordinary one: no other subclass than Parameter, and no transform of torch.func."""
-    return type(x) in (Tensor, nn.Parameter) and not torch._C._are_functorch_transforms_active()
+    """Tell whether a tensor is an ordinary one: no subclass, and no transform of torch.func around the call."""
+    return type(x) is Tensor and not torch._C._are_functorch_transforms_active()
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -46,7 +46,7 @@ def test_every_sample_is_convolved_with_its_own_masked_kernel(geometry, form):
         for b, (horizontal, vertical) in enumerate(sigmas):
             kernel = layer.weight * gaussian_by_loop(horizontal, vertical, layer.kernel_size)
             plain.load_state_dict({**layer.state_dict(), "weight": kernel}, strict=False)
-            torch.testing.assert_close(out[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-11)
+            torch.testing.assert_close(out[b], plain(x[b : b + 1])[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("channels", "width"), [(1, 1), (3, 4), (16, 24), (64, 96)])

@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 # The fields of `ValidationSettings` that say how images are read and prepared
-_IMAGES = ("skip_bad", "test_input_size", "image_size", "crop_pct", "crop_mode", "interpolation")
+_IMAGES = ("skip_bad", "train_input_size", "image_size", "crop_pct", "crop_mode", "interpolation")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -110,7 +110,7 @@ def report(
     needs_images = "This needs labelled images: pass validation data (--data)."
     about, sample, seen = _about(model, net, record), None, [Section(title, [needs_images]) for title in _SEEN]
     if source is not None:
-        images = eval_images(source, net, data_config(net))
+        images = eval_images(source, net, data_config(net, use_test_size=True))
         if isinstance(images, EvalStream):
             raise ValueError(f"{data} is a stream, whose images have no names: pass a folder, torch/NAME or hfds/NAME.")
         about["Images"] = f"{len(source):,} of {_dataset(source.name, data)}"
@@ -149,7 +149,8 @@ def _open(model: str, place: Path) -> nn.Module:
 def _about(model: str, net: nn.Module, record: dict[str, Any]) -> dict[str, str]:
     """Where a network comes from, in words."""
     config = getattr(net, "pretrained_cfg", None) or {}
-    architecture, size = config.get("architecture") or type(net).__name__, data_config(net)["input_size"]
+    architecture = config.get("architecture") or type(net).__name__
+    size = data_config(net, use_test_size=True)["input_size"]
     about = {"Architecture": architecture, "Image size": f"{size[2]} x {size[1]} pixels, {size[0]} channels"}
     spec = SPECS.get(f"{architecture}.{config.get('tag')}") if is_timm_name(model) else None
     if spec is not None:
@@ -186,7 +187,7 @@ def _sample(images: EvalImages, readable: Tensor, most: int) -> Tensor:
 
 def _speed(net: nn.Module, device: torch.device) -> Section:
     """A rough measurement of a network and, where it has static masks, of its fused form on this machine."""
-    machine, size = environment(), data_config(net)["input_size"]
+    machine, size = environment(), data_config(net, use_test_size=True)["input_size"]
     gpu = machine["gpu"] if device.type == "cuda" else None
     section = Section("Speed")
     section.text.append(

@@ -19,7 +19,7 @@ __all__ = [
     "comparison_table",
     "documented_metric",
     "documented_models",
-    "test_sized",
+    "train_sized",
     "wilson_interval",
 ]
 
@@ -80,14 +80,14 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def test_sized(models: Sequence[str]) -> list[str]:
-    """Return the models whose documented number was measured at their test size, as its origin says ("..., at 224")."""
+def train_sized(models: Sequence[str]) -> list[str]:
+    """Return those whose documented number is of their training size, not their test size: its origin ends "at 224"."""
     found = []
     for name in models:
         spec, metric = SPECS[name], documented_metric(SPECS[name])
         said = re.search(r"\bat (\d+)$", metric.origin) if metric is not None else None
         sizes = spec.input_size[1], (spec.test_input_size or spec.input_size)[1]
-        if said is not None and sizes[0] != int(said[1]) == sizes[1]:
+        if said is not None and sizes[0] == int(said[1]) != sizes[1]:
             found.append(name)
     return found
 
@@ -97,8 +97,8 @@ def check_full_imagenet(source: ImageSource, settings: ValidationSettings) -> st
 
     ValueError for another number of images, other classes, or preprocessing or weights that are not the models' own.
     """
-    if settings.overrides or settings.test_input_size:
-        names = [*settings.overrides, *(["test_input_size"] if settings.test_input_size else [])]
+    if settings.overrides or settings.train_input_size:
+        names = [*settings.overrides, *(["train_input_size"] if settings.train_input_size else [])]
         raise ValueError(f"documented numbers hold for the models' own preprocessing: leave out {', '.join(names)}.")
     if settings.weights is not None:
         raise ValueError("documented numbers hold for the models' own weights: leave out weights (--weights).")

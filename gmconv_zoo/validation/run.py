@@ -78,12 +78,12 @@ def run_validation(
     if isinstance(models, str) or not isinstance(source, ImageSource):
         raise TypeError("pass a list of models, and the source that gmconv_zoo.data.eval_data.open_eval_data returns.")
     settings = settings or ValidationSettings()
-    order, sized = "", []
+    order, train_sized = "", []
     if not verify:
         found = list(dict.fromkeys(name for model in models for name in find_models(model)))
     else:
         found = documented.documented_models(models)
-        order, sized = documented.check_full_imagenet(source, settings), documented.test_sized(found)
+        order, train_sized = documented.check_full_imagenet(source, settings), documented.train_sized(found)
     accelerator = _accelerator(cpu)
     if settings.weights is not None and len(found) != 1:
         raise ValueError(f"weights (--weights) are for one model, but {len(found)} are to be evaluated: pass one name.")
@@ -95,7 +95,7 @@ def run_validation(
     versions = {key: value for key, value in environment().items() if key in _VERSIONS}
     _write(folder, rows, source, settings, accelerator)
     for name in found:
-        own = replace(settings, test_input_size=True) if name in sized else settings
+        own = replace(settings, train_input_size=name in train_sized) if verify else settings
         rows.append(validate_one(name, source, own, accelerator))
         if folder is not None:
             write_rows(folder / SUMMARY_NAME, [{**row.to_dict(), "dataset": source.name, **versions} for row in rows])

@@ -22,7 +22,7 @@ class ValidationSettings:
         fuse: fold static masks into their kernels first.
         retry: halve the batch size, down to 1, when there is not enough memory.
         skip_bad: leave out images that cannot be read, and count them.
-        test_input_size: use the model's test size and crop, if it has them.
+        train_input_size: use the size and crop of the model's training, where it has others for testing.
         image_size: side of the images in pixels.
         crop_pct: share of the side that the central crop keeps.
         crop_mode: how the crop is taken.
@@ -38,7 +38,7 @@ class ValidationSettings:
     fuse: bool = False
     retry: bool = False
     skip_bad: bool = False
-    test_input_size: bool = False
+    train_input_size: bool = False
     image_size: int | None = None
     crop_pct: float | None = None
     crop_mode: Literal["center", "squash", "border"] | None = None

@@ -135,7 +135,7 @@ def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, An
     args = settings.overrides
     if side := args.pop("image_size", None):
         args["input_size"] = (data_config(model)["input_size"][0], side, side)
-    return data_config(model, args=args, use_test_size=settings.test_input_size)
+    return data_config(model, args=args, use_test_size=not settings.train_input_size)
 
 
 def eval_images(source: ImageSource, model: nn.Module, config: dict[str, Any]) -> EvalImages | EvalStream:

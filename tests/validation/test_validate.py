@@ -249,8 +249,8 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
         assert row.error == ""
         return row.details["input_size"], row.details["crop_pct"], row.details["interpolation"]
 
-    assert used() == ("3x4x4", 0.8, "nearest")
-    assert used(test_input_size=True) == ("3x8x8", 0.9, "nearest")
+    assert used() == ("3x8x8", 0.9, "nearest")
+    assert used(train_input_size=True) == ("3x4x4", 0.8, "nearest")
     assert used(image_size=6, crop_pct=1.0, interpolation="bicubic") == ("3x6x6", 1.0, "bicubic")
     assert set(done) == {False}
     used(precision="bf16", fuse=True)

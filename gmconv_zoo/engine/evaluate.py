@@ -69,7 +69,7 @@ def evaluate(
     """
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     with eval_mode(model):
-        for inputs, targets in _with_bar(_batches(loader, accelerator), loader, accelerator, progress):
+        for inputs, targets in _batches(loader, accelerator, progress):
             state, error, rows = _FINE, None, None
             try:
                 inputs, targets = send_to_device((inputs, targets), device)
@@ -86,9 +86,11 @@ def evaluate(
     return evaluator.result()
 
 
-def _batches(loader: Iterable[Any], accelerator: Accelerator | None) -> Iterator[Any]:
+def _batches(loader: Iterable[Any], accelerator: Accelerator | None, name: str) -> Iterator[Any]:
+    shown = name and (accelerator is None or accelerator.is_main_process)
+    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
     try:
-        yield from loader
+        yield from tqdm(loader, name, unit="batch", mininterval=interval, leave=False, disable=not shown)
     except Exception as error:  # whatever a reader, a transform or a loader process may raise
         if accelerator is None or accelerator.num_processes == 1:
             raise
@@ -96,19 +98,6 @@ def _batches(loader: Iterable[Any], accelerator: Accelerator | None) -> Iterator
             f"process {accelerator.process_index} of {accelerator.num_processes} got no batch, so all of them end. "
             f"The reason: {type(error).__name__}: {error}"
         ) from error
-
-
-def _with_bar(
-    batches: Iterator[Any], loader: Iterable[Any], accelerator: Accelerator | None, name: str
-) -> Iterable[Any]:
-    if not name or (accelerator is not None and not accelerator.is_main_process):
-        return batches
-    try:
-        total = len(loader)  # type: ignore[arg-type]
-    except TypeError:  # a stream
-        total = None
-    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
-    return tqdm(batches, name, total, unit="batch", mininterval=interval, leave=False)
 
 
 def _stop_together(state: int, error: Exception | None, accelerator: Accelerator | None, device: torch.device) -> None:

@@ -1,8 +1,11 @@
-"""The device that a name stands for."""
+"""The device and the precision that a name stands for."""
 
 import torch
 
-__all__ = ["usable_device"]
+__all__ = ["PRECISIONS", "usable_device"]
+
+# Name of a precision to the type of autocast
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def usable_device(name: str) -> torch.device:

@@ -39,14 +39,15 @@ _ROWS = {
     "coco": "wording files engine images data",
     "visualize": "wording extras files layers conversion sigmas saving images coco",
     "classify": "device wording extras files layers sigmas models saving engine images streams data visualize",
-    "validation": "extras files conversion weights saving engine images data classify",
+    "validation": "device extras files conversion weights saving engine images data classify",
     "detection": "device wording extras files layers conversion weights models saving engine images coco visualize",
     "reports": "device _version wording files layers conversion weights models saving "
     "engine images data coco visualize classify validation detection",
     "demo": "extras files conversion models saving engine data visualize classify",
     "export": "_version extras layers conversion saving images",
     "hub": "_version files images layers conversion sigmas weights models saving",
-    "cli": "_version files saving engine images data visualize classify validation detection reports demo export hub",
+    "cli": "device _version files saving engine images data visualize "
+    "classify validation detection reports demo export hub",
     "__main__": "cli",
 }
 MAY_IMPORT = {part: set(names.split()) for part, names in _ROWS.items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine.precision import PRECISIONS
+from ..device import PRECISIONS
 
 # Settings of `add_argument` for one option each.
 MODEL: dict[str, Any] = {"metavar": "MODEL", "help": "name, folder or Hub repository"}

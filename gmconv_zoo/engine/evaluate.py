@@ -6,15 +6,19 @@ other. A loader that fails in one of them has no batch to gather: that process e
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ..extras import needs_extra
 from ..sigmas import eval_mode
 
-if TYPE_CHECKING:
+with needs_extra("train"):
     from accelerate import Accelerator
+    from accelerate.utils import send_to_device
+    from accelerate.utils.memory import should_reduce_batch_size
+    from tqdm import tqdm
 
 __all__ = ["Evaluator", "LoaderError", "evaluate"]
 
@@ -44,7 +48,7 @@ def evaluate(
     loader: Iterable[tuple[Any, Any]],
     evaluator: Evaluator,
     *,
-    accelerator: "Accelerator | None" = None,
+    accelerator: Accelerator | None = None,
     channels_last: bool = False,
     progress: str = "",
 ) -> Any:
@@ -65,13 +69,16 @@ def evaluate(
     """
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     with eval_mode(model):
-        for inputs, targets in _with_bar(_batches(loader, accelerator), loader, accelerator, progress):
+        for inputs, targets in _batches(loader, accelerator, progress):
             state, error, rows = _FINE, None, None
             try:
-                outputs = model(_moved(inputs, device, channels_last))
-                rows = evaluator.rows(outputs, _moved(targets, device))
+                inputs, targets = send_to_device((inputs, targets), device)
+                if channels_last and isinstance(inputs, Tensor):
+                    inputs = inputs.contiguous(memory_format=torch.channels_last)
+                rows = evaluator.rows(model(inputs), targets)
             except Exception as caught:  # whatever a network may raise; all processes hear of it
-                state, error = (_NO_MEMORY if _is_memory_error(caught) else _FAILED), caught
+                full = isinstance(caught, MemoryError) or should_reduce_batch_size(caught)
+                state, error = (_NO_MEMORY if full else _FAILED), caught
             _stop_together(state, error, accelerator, device)
             if accelerator is not None:
                 rows = accelerator.gather_for_metrics(rows)
@@ -79,9 +86,11 @@ def evaluate(
     return evaluator.result()
 
 
-def _batches(loader: Iterable[Any], accelerator: "Accelerator | None") -> Iterator[Any]:
+def _batches(loader: Iterable[Any], accelerator: Accelerator | None, name: str) -> Iterator[Any]:
+    shown = name and (accelerator is None or accelerator.is_main_process)
+    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
     try:
-        yield from loader
+        yield from tqdm(loader, name, unit="batch", mininterval=interval, leave=False, disable=not shown)
     except Exception as error:  # whatever a reader, a transform or a loader process may raise
         if accelerator is None or accelerator.num_processes == 1:
             raise
@@ -91,39 +100,7 @@ def _batches(loader: Iterable[Any], accelerator: "Accelerator | None") -> Iterat
         ) from error
 
 
-def _with_bar(
-    batches: Iterator[Any], loader: Iterable[Any], accelerator: "Accelerator | None", name: str
-) -> Iterable[Any]:
-    if not name or (accelerator is not None and not accelerator.is_main_process):
-        return batches
-    from tqdm import tqdm
-
-    try:
-        total = len(loader)  # type: ignore[arg-type]
-    except TypeError:  # a stream
-        total = None
-    interval = 0.2 if sys.stderr.isatty() else 10.0  # a log file needs no redrawing
-    return tqdm(batches, name, total, unit="batch", mininterval=interval, leave=False)
-
-
-def _moved(values: Any, device: torch.device, channels_last: bool = False) -> Any:
-    if isinstance(values, (list, tuple)):
-        return [_moved(value, device) for value in values]
-    if not isinstance(values, Tensor):
-        return values
-    values = values.to(device)
-    return values.contiguous(memory_format=torch.channels_last) if channels_last else values
-
-
-def _is_memory_error(error: Exception) -> bool:
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    return isinstance(error, MemoryError) or should_reduce_batch_size(error)
-
-
-def _stop_together(
-    state: int, error: Exception | None, accelerator: "Accelerator | None", device: torch.device
-) -> None:
+def _stop_together(state: int, error: Exception | None, accelerator: Accelerator | None, device: torch.device) -> None:
     if accelerator is not None and accelerator.num_processes > 1:
         state = int(accelerator.gather(torch.tensor([state], device=device)).max())
     if state == _NO_MEMORY:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..classify.evaluate import Score
-from ..engine.precision import PRECISIONS
+from ..device import PRECISIONS
 
 __all__ = ["ValidationRow", "ValidationSettings"]
 

@@ -18,8 +18,8 @@ from ..classify.networks import find_checkpoints, open_together
 from ..conversion import fuse
 from ..data.class_order import class_outputs
 from ..data.eval_images import EvalImages, EvalStream
+from ..device import PRECISIONS
 from ..engine.evaluate import LoaderError, evaluate
-from ..engine.precision import PRECISIONS
 from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from gmconv_zoo.cli.command import run
 from gmconv_zoo.cli.recipe_options import add_recipe_options, recipe_overrides
-from gmconv_zoo.engine.precision import PRECISIONS
+from gmconv_zoo.device import PRECISIONS
 from gmconv_zoo.saving.targets import check_target
 
 from .arms import EXPERIMENTS, NETS, plan_runs

@@ -33,9 +33,9 @@ from gmconv_zoo.cli.command import run
 from gmconv_zoo.conversion import convert
 from gmconv_zoo.data.sources import ImageData, open_data
 from gmconv_zoo.demo.digits import digits
+from gmconv_zoo.device import PRECISIONS
 from gmconv_zoo.engine.fit import best_row, default_accelerator
 from gmconv_zoo.engine.freeze import freeze_parts
-from gmconv_zoo.engine.precision import PRECISIONS
 from gmconv_zoo.engine.task import FitOptions
 from gmconv_zoo.files.records import environment
 from gmconv_zoo.images.image_source import ImageSource

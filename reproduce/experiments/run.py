@@ -63,19 +63,14 @@ def run_all(runs: Sequence[RunRecord], results: str | Path, settings: RunSetting
 
     if settings.jobs == 1 or len(waiting) < 2:
         for run in waiting:
-            record(train_one(run, settings, threads=None))
+            record(train_one(run, settings))
     else:
         _run_in_parallel(waiting, settings, record)
     return [known[run.key] for run in runs]
 
 
-def train_one(run: RunRecord, settings: RunSettings, *, threads: int | None) -> RunRecord:
-    """Train one run, or what is left of it, and return it with its results, also if it diverges.
-
-    It takes so many threads of torch; None for as many as there are.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
+def train_one(run: RunRecord, settings: RunSettings) -> RunRecord:
+    """Train one run, or what is left of it, and return it with its results, also if it diverges."""
     folder = settings.output / _folder_name(run, settings)
     weights: dict[str, Any] = {}
     if run.masked_start is not None:
@@ -126,10 +121,12 @@ def _folder_name(run: RunRecord, settings: RunSettings) -> str:
 
 
 def _run_in_parallel(runs: Sequence[RunRecord], settings: RunSettings, record: Callable[[RunRecord], None]) -> None:
-    threads = None if torch.accelerator.is_available() else max(1, (os.cpu_count() or 1) // settings.jobs)
+    threads = torch.get_num_threads()
+    if not torch.accelerator.is_available():
+        threads = max(1, (os.cpu_count() or 1) // settings.jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.jobs, mp_context=context) as pool:
-        futures: list[Future[RunRecord]] = [pool.submit(train_one, run, settings, threads=threads) for run in runs]
+    with ProcessPoolExecutor(settings.jobs, context, torch.set_num_threads, (threads,)) as pool:
+        futures: list[Future[RunRecord]] = [pool.submit(train_one, run, settings) for run in runs]
         try:
             for future in as_completed(futures):
                 record(future.result())

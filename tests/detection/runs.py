@@ -14,10 +14,10 @@ from gmconv_zoo.engine.fit import FitResult
 SCRATCH = {"backbone": "test_resnet", "batch_norm": "train"}
 
 
-def shapes(folder: Path, *, images: int = 5, val: int = 3, size: int = 64) -> Path:
+def shapes(folder: Path, *, images: int = 5, val: int = 3) -> Path:
     """Write a dataset in COCO's layout."""
-    write_shapes(folder, images=images, size=size)
-    write_shapes(folder, "val", images=val, size=size, seed=1)
+    write_shapes(folder, images=images, size=64)
+    write_shapes(folder, "val", images=val, size=64, seed=1)
     return folder
 
 

@@ -187,7 +187,7 @@ def test_command_trains_and_records_runs_once_and_prints_their_table(data, tmp_p
 
 def test_depthwise_network_is_trained_at_the_size_of_the_images_and_not_at_its_own(data, tmp_path):
     run = plan_runs(["depthwise3"], seeds=[0], epochs=1, changes={"batch_size": 8})[0]
-    assert run_module.train_one(run, RunSettings(data, tmp_path), threads=None).key == run.key
+    assert run_module.train_one(run, RunSettings(data, tmp_path)).key == run.key
     (config,) = tmp_path.glob("cifar10-convnext_atto-*-1epochs-seed0/config.json")
     assert json.loads(config.read_text())["pretrained_cfg"]["input_size"] == [3, 32, 32]
 
@@ -196,7 +196,7 @@ def test_control_without_a_mask_starts_from_the_kernels_that_the_masked_network_
     masked, control = plan_runs(["kernel7-parts"], seeds=[0], epochs=1, changes={"batch_size": 8, "lr": 1e-30})[1::2]
     kernels = []
     for run in (masked, control):
-        record = run_module.train_one(run, RunSettings(data, tmp_path / run.model), threads=None)
+        record = run_module.train_one(run, RunSettings(data, tmp_path / run.model))
         assert (record.key, record.masked_start) == (run.key, run.masked_start)
         (folder,) = (tmp_path / run.model).glob("*/")
         net = gmconv_zoo.fuse(gmconv_zoo.load(folder))
@@ -207,7 +207,7 @@ def test_control_without_a_mask_starts_from_the_kernels_that_the_masked_network_
 
 def test_masks_that_are_not_trained_keep_their_sigma(data, tmp_path):
     run = plan_runs(["kernel7-parts"], seeds=[0], epochs=1, changes={"batch_size": 8})[2]
-    record = run_module.train_one(run, RunSettings(data, tmp_path), threads=None)
+    record = run_module.train_one(run, RunSettings(data, tmp_path))
     assert (record.key, set(record.sigmas.split())) == (run.key, {"2.33"})
 
 
@@ -228,7 +228,7 @@ def test_runs_of_another_precision_have_folders_of_their_own(data, tmp_path, mon
     monkeypatch.setattr(run_module, "default_accelerator", lambda **_: None)  # one precision a process is accelerate's
     for precision, compiled in (("no", False), ("bf16", False), ("bf16", True)):
         settings = RunSettings(data, tmp_path, compile=compiled)
-        run_module.train_one(planned("gmconv", precision=precision), settings, threads=None)
+        run_module.train_one(planned("gmconv", precision=precision), settings)
     name = "cifar10-gmconv_cifar_resnet20-batch_size=8-2epochs-seed3"
     assert folders == [name, f"{name}-bf16", f"{name}-bf16-compiled"]
 

@@ -25,8 +25,8 @@ def png(number):
     return picture.getvalue()
 
 
-def make_shards(folder, name, sizes, classes=3, damaged=()):
-    """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo classes.
+def make_shards(folder, name, sizes, damaged=()):
+    """Write ``name``-0.tar and so on with so many images each; image i is grey of 3 i and of class i modulo 3.
 
     Those of the numbers in ``damaged`` are cut off.
     """
@@ -36,7 +36,7 @@ def make_shards(folder, name, sizes, classes=3, damaged=()):
         files = []
         for _ in range(size):
             stored = png(number)[: 45 if number in damaged else None]
-            files += [(f"{number:04}.png", stored), (f"{number:04}.cls", str(number % classes).encode())]
+            files += [(f"{number:04}.png", stored), (f"{number:04}.cls", str(number % 3).encode())]
             number += 1
         write_tar(folder / f"{name}-{shard}.tar", files)
     return folder

@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
+from ..weights.check import sha256_of
 from ..wording import listed
 from .evaluate import Answers
 from .recipes import Recipe
@@ -82,7 +85,8 @@ def make_loaders(
         seed: seed of order and augmentation.
         skip_bad: leave out images that cannot be read, instead of raising an error.
         memory_gb: largest memory for decoded images in GB. Larger datasets are read at every use, and so are all
-            datasets of a recipe with random resized crops; those that would fit are checked for bad images first.
+            datasets of a recipe with random resized crops; those that would fit are checked for bad images first, and
+            for files that are in both sets.
         drop_last: leave out the images of a last partial update, if there is a full one.
         accelerator: its batches per optimizer update divide the recipe's batch size, its processes share every batch,
             and its device keeps and augments the images, if they fit into its memory; None for one process on the CPU.
@@ -114,6 +118,8 @@ def make_loaders(
         val, val_bad = _read_at_use(data.val, plain, seed, check=check)
     bad += val_bad
     _check_readable(train.labels, val.labels, data, bad, skip_bad)
+    if small:
+        _warn_of_copies(data.train, data.val)
     multiple = recipe.batch_size if drop_last else 1
     kept = len(train) - len(train) % multiple or len(train)
     if kept > batch_size and kept % batch_size == processes == 1 and _normalises_batches(model):
@@ -208,6 +214,33 @@ def _move(sets: tuple[TensorImages, TensorImages], device: torch.device) -> None
         for images in sets:
             images.to("cpu")
         _logger.warning("the images do not fit into the memory of %s: they are augmented on the CPU", device)
+
+
+def _warn_of_copies(train: ImageSource, val: ImageSource) -> None:
+    """Warn of validation images whose files have the content of a training image; only files of equal size are read."""
+    trained, held_out, names = _by_size(train), _by_size(val), val.names
+    copies: list[str] = []
+    for size in trained.keys() & held_out.keys() - {0}:
+        contents = {sha256_of(Path(train.image_name(index))) for index in trained[size]}
+        copies += [names[index] for index in held_out[size] if sha256_of(Path(val.image_name(index))) in contents]
+    if copies:
+        _logger.warning(
+            "%d of the %d validation images are copies of training images (%s): the accuracy is too high. Keep one copy "
+            "of each image.",
+            len(copies),
+            len(val),
+            listed(sorted(copies)),
+        )
+
+
+def _by_size(source: ImageSource) -> dict[int, list[int]]:
+    """Return the indices of images by the size of their file; empty for images that are not in files of their own."""
+    found: dict[int, list[int]] = {}
+    for index in range(len(source)) if source.names else ():
+        path = source.image_name(index)
+        if os.path.isfile(path):
+            found.setdefault(os.path.getsize(path), []).append(index)
+    return found
 
 
 def _check_readable(labels: Tensor, val_labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:

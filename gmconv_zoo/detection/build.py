@@ -95,7 +95,8 @@ def build(
         weights: a whole detector's state dict or a file of one (.pth, .safetensors), of torchvision's layout or this
             package's, or the folder or Hub repository ("hf-hub:ORG/NAME") of a saved detector. Weights of a standard
             detector keep their outputs when masks or deformable convolution are added. For other classes, or the same
-            ones in another order, the box predictor starts untrained.
+            ones in another order, the box predictor starts untrained. What a saved detector records of its images'
+            mean and deviation, of the epsilon of its batch norms, and of how its backbone is built, is kept.
         stem: "dynamic" or "static" masks as in `gmconv_zoo.convert`; None leaves the convolution as it is, and "none"
             takes the masks of a registered GMConv network away.
         body: the same for all other convolutions.
@@ -130,7 +131,8 @@ def build(
     tensors = None if weights is None else read_weights(weights)
     found = None if tensors is None else classes_of(tensors)
     record = {} if weights is None or isinstance(weights, Mapping) else saved_config(weights).get("gmconv") or {}
-    known = (record.get("plan") or {}).get("categories") or {}
+    recorded = record.get("plan") or {}
+    known = recorded.get("categories") or {}
     named = dict(categories or ({} if num_classes else known))
     classes = num_classes or (len(named) + 1 if named else found or _COCO_CLASSES)
     if classes < 2:
@@ -155,19 +157,21 @@ def build(
         tuple(dcn_stages),
         dcn_version,
         frozen_stages,
-        norm_eps,
+        recorded.get("norm_eps") if norm_eps is None else norm_eps,
         settings,
         min_size,
         max_size,
+        mean=tuple(recorded.get("mean") or ()),
+        std=tuple(recorded.get("std") or ()),
         categories=named,
-        body_options=_body_options(backbone),
+        body_options={**_body_options(backbone), **(recorded.get("body_options") or {})},
     )
     asked = {key: value for key, value in masks.items() if value is not None}
     if tensors is None:
         detector = _fresh(plan, asked, pretrained)
     else:
-        recorded = (record.get("parts") or {}).get("backbone.body") or {}
-        detector = _filled(plan, asked, tensors, other_classes, recorded)
+        converted = (record.get("parts") or {}).get("backbone.body") or {}
+        detector = _filled(plan, asked, tensors, other_classes, converted)
     _warn_of_frozen_masks(detector, frozen_stages)
     return detector
 
@@ -258,7 +262,7 @@ def _filled(
             f"sigma_design={conversion.sigma_design!r}: these weights were trained with {design!r}; pass "
             f"sigma_design={design!r} (--model-options)."
         )
-    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False))
+    detector = _assemble(plan, create_body(_plain(plan.backbone), pretrained=False, options=plan.body_options))
     native = is_native(tensors)
     if not native:
         load_weights(detector, tensors, other_classes=other_classes)
@@ -288,6 +292,7 @@ def _assemble(plan: _Plan, body: Any) -> nn.Module:
         mean=plan.mean or tuple(cfg["mean"]),
         std=plan.std or tuple(cfg["std"]),
     )
+    cfg.update(mean=plan.mean, std=plan.std)  # whoever looks at the body alone prepares its images in the same way
     backbone = PyramidBackbone(
         body, batch_norm=parity.batch_norm, frozen_stages=plan.frozen_stages, norm_eps=plan.norm_eps
     )

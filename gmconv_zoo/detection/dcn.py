@@ -78,7 +78,8 @@ def deform_stages(body: nn.Module, stages: dict[str, int], chosen: tuple[int, ..
         )
     replaced = set()
     for name, layer in layers.items():
-        if type(layer) is nn.Conv2d and layer.kernel_size == (3, 3):
+        # a deformable convolution pads with zeros
+        if type(layer) is nn.Conv2d and layer.kernel_size == (3, 3) and layer.padding_mode == "zeros":
             body.set_submodule(name, DeformableConv2d(layer, modulated=version == 2))
             replaced.add(stages[name])
     if without := sorted(set(chosen) - replaced):

@@ -110,9 +110,15 @@ def evaluate_detector(
 
 
 def resize_to(detector: Any, side: int | None) -> None:
-    """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size."""
+    """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size.
+
+    The largest longer side becomes 5/3 of it, or keeps its own ratio to the shorter side where that is another one.
+    """
     categories_of(detector)
     if sizes := image_sizes(side):
+        shorter, longer = detector.transform.min_size[-1], detector.transform.max_size
+        if longer != image_sizes(shorter)["max_size"]:
+            sizes["max_size"] = sizes["min_size"] * longer // shorter
         detector.transform.min_size, detector.transform.max_size = (sizes["min_size"],), sizes["max_size"]
 
 

@@ -259,6 +259,9 @@ def _open_checkpoints(options: FitOptions, state: TrainState, identity: dict[str
     writer = Checkpoints(Path(options.output) / CHECKPOINTS_FOLDER, identity, every=options.save_every, best=best)
     if options.resume:
         writer.resume(state)
+    elif state.accelerator.is_main_process:  # or this run, interrupted before it has saved, would go on with that one
+        for name in (BEST_NAME, LAST_NAME):
+            (writer.folder / name).unlink(missing_ok=True)
     if state.accelerator.is_main_process:
         write_json(Path(options.output) / RECIPE_NAME, identity["recipe"])
     return writer

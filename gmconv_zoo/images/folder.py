@@ -10,7 +10,7 @@ from pathlib import Path
 from ..wording import listed
 from .listing import list_images
 
-__all__ = ["LabelledFiles", "natural_key", "read_folder", "read_split"]
+__all__ = ["LabelledFiles", "are_splits", "natural_key", "read_folder", "read_split"]
 
 _logger = logging.getLogger(__name__)
 
@@ -112,6 +112,12 @@ def read_split(
     return classes, _labelled(part, classes, part.root)
 
 
+def are_splits(names: Iterable[str]) -> bool:
+    """Tell whether there are a split to train on and another one among the names of folders."""
+    lower = {name.lower() for name in names}
+    return bool(lower & {*_TRAIN}) and bool(lower & {*_VAL, *_TEST})
+
+
 def natural_key(name: str) -> tuple[list[int | str], str]:
     """Return the key that sorts class names: numbers in them by their value, and capital letters like small ones."""
     parts = re.split(r"(\d+)", name.lower())
@@ -150,7 +156,7 @@ def _refuse_inner_splits(root: Path, folders: Iterable[Path]) -> None:
     for folder in folders:
         if len(folder.parts) == depth + 2:
             inside.setdefault(folder.parts[depth], set()).add(folder.name.lower())
-    if found := [name for name, held in inside.items() if held & {*_TRAIN} and held & {*_VAL, *_TEST}]:
+    if found := [name for name, held in inside.items() if are_splits(held)]:
         raise ValueError(
             f"{root}: the folders {listed(found)} hold splits, which would be mixed. Pass a folder that holds the "
             "splits, each with one folder per class, e.g. train/cat and val/cat."

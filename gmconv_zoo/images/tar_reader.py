@@ -8,7 +8,7 @@ from typing import IO, Any
 from unicodedata import normalize
 
 from ..wording import listed
-from .folder import natural_key
+from .folder import are_splits, natural_key
 from .listing import image_endings, is_image_name
 
 __all__ = ["TarReader"]
@@ -20,7 +20,8 @@ class TarReader:
     The classes are the names of the folders that directly hold the images, in natural order ("2" before "10").
 
     Raises:
-        ValueError: when the file is cut off or not a tar file, or has no images, or images without a folder.
+        ValueError: when the file is cut off or not a tar file, or has no images, images without a folder, or several
+            splits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +40,8 @@ class TarReader:
             raise ValueError(
                 f"{path}: {listed(loose)} are stored outside of class folders. Move them into class folders."
             )
+        if are_splits({part for name, _, _ in found for part in name.parts[:-2]}):
+            raise ValueError(f"{path} holds splits, which would be mixed. Pass a tar file of one split.")
         self.images = found
         self.classes = sorted(set(names), key=natural_key)
         place = {name: index for index, name in enumerate(self.classes)}

@@ -40,18 +40,26 @@ class ReceptiveField:
         layer: the module's name; empty for the network's own output.
         images: number of images that it is averaged over.
         map: (H, W) mean rectified gradient of each input pixel, in float64; its sum is above 0.
+        looks_at: row and column of the pixel that the layer's centre looks at; None for the middle of the map.
     """
 
     layer: str
     images: int
     map: Tensor
+    looks_at: tuple[int, int] | None = None
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """Row and column of the pixel around which squares are laid."""
+        height, width = self.map.shape
+        return self.looks_at or (height // 2, width // 2)
 
     @cached_property
     def held(self) -> Tensor:
         """The share of the gradient inside the centred squares of 1, 3, 5, ... pixels, in [0, 1]."""
-        height, width = self.map.shape
-        rows = (torch.arange(height) - height // 2).abs()
-        columns = (torch.arange(width) - width // 2).abs()
+        rows, columns = (
+            (torch.arange(size) - middle).abs() for size, middle in zip(self.map.shape, self.centre, strict=True)
+        )
         rings = torch.maximum(rows.unsqueeze(1), columns).flatten()
         return torch.bincount(rings, self.map.flatten()).cumsum(0) / self.map.sum()
 
@@ -61,14 +69,18 @@ class ReceptiveField:
 
     def area_ratio(self, share: float) -> float:
         """Return the part of the image that this square covers, in (0, 1]."""
-        height, width = self.map.shape
-        side = self._square(share)
-        return min(side, height) * min(side, width) / (height * width)
+        reach = self._square(share) // 2
+        covered = [
+            min(size, middle + reach + 1) - max(0, middle - reach)
+            for size, middle in zip(self.map.shape, self.centre, strict=True)
+        ]
+        return math.prod(covered) / self.map.numel()
 
     @property
     def is_cut_off(self) -> bool:
         """Whether the square of 99 % reaches the image's edge, so that a larger image may show a larger field."""
-        return self.side(0.99) >= min(self.map.shape)
+        edges = (min(middle, size - 1 - middle) for size, middle in zip(self.map.shape, self.centre, strict=True))
+        return self._square(0.99) // 2 >= min(edges)
 
     @cached_property
     def gaussian(self) -> tuple[float, float]:
@@ -116,10 +128,12 @@ def receptive_field(
     name, module = target_layer(model, layer)
     device = next((tensor.device for tensor in model.parameters()), images.device)
     centres: list[Tensor] = []
+    outputs: list[int] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
         # Taken inside the hook: a later layer may change the output in place.
-        centres[:] = [_centre(output, images.shape[2:], name)]
+        centre, outputs[:] = _centre(output, images.shape[2:], name)
+        centres[:] = [centre]
 
     handle = module.register_forward_hook(keep)
     try:
@@ -139,7 +153,8 @@ def receptive_field(
             f"layer={name!r}: no positive, finite gradient reaches the input. Choose another layer or other images, "
             "and check that the network's weights are finite."
         )
-    return ReceptiveField(name, len(images), total / len(images))
+    row, column = (_looked_at(total.sum(1 - axis), outputs[axis]) for axis in (0, 1))
+    return ReceptiveField(name, len(images), total / len(images), (row, column))
 
 
 @contextmanager
@@ -170,16 +185,26 @@ def _detached(_module: nn.Module, _inputs: Any, output: tuple[Tensor, ...]) -> t
     return tuple(sigma.detach() for sigma in output)
 
 
-def _centre(output: Any, size: torch.Size, name: str) -> Tensor:
-    """The sum of a feature map's centre over images and channels."""
+def _centre(output: Any, size: torch.Size, name: str) -> tuple[Tensor, tuple[int, int]]:
+    """The sum of a feature map's centre over images and channels, and the map's height and width."""
     if not isinstance(output, Tensor) or output.ndim != 4:
         received = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"layer={name!r} gives {received}: choose a layer with a feature map (B, C, H, W).")
     _, first, second, third = output.shape
     # A map with channels last keeps the image's proportions in its second and third axis only.
     if not _same_stride(size, second, third) and _same_stride(size, first, second):
-        return output[:, first // 2, second // 2].sum()
-    return output[:, :, second // 2, third // 2].sum()
+        return output[:, first // 2, second // 2].sum(), (first, second)
+    return output[:, :, second // 2, third // 2].sum(), (second, third)
+
+
+def _looked_at(gradient: Tensor, outputs: int) -> int:
+    """Return the pixel, of those in a column or row, that the middle one of so many outputs looks at.
+
+    It is one of the pixels of its stride, and padding decides which. Here, it is the median of the (pixels,) gradient.
+    """
+    place, stride = outputs // 2, len(gradient) / outputs
+    median = int((gradient.cumsum(0) < gradient.sum() / 2).sum())
+    return min(max(median, math.floor(place * stride)), math.ceil((place + 1) * stride) - 1)
 
 
 def _same_stride(size: torch.Size, height: int, width: int) -> bool:

@@ -57,10 +57,10 @@ def draw_receptive_fields(fields: Mapping[str, ReceptiveField], path: str | Path
 def draw_field(axes: Axes, field: ReceptiveField, *, reach: float, title: str, shares: Mapping[float, str]) -> Any:
     """Draw one map, brighter for larger gradients, and the squares that hold shares of it; returns the picture.
 
-    The map's centre is at 0, and so many pixels around it are shown; ``shares`` has the line style of each square.
+    The field's centre is at 0, and so many pixels around it are shown; ``shares`` has the line style of each square.
     """
-    height, width = field.map.shape
-    left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
+    (height, width), (row, column) = field.map.shape, field.centre
+    left, top = -column - 0.5, -row - 0.5
     values = (field.map / field.map.max()).clamp(min=_FAINTEST).numpy()
     extent = (left, left + width, top + height, top)
     picture = axes.imshow(values, cmap="viridis", norm=LogNorm(_FAINTEST, 1), extent=extent)

@@ -3,10 +3,10 @@
 import json
 import math
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL.Image import Image
 
@@ -66,14 +66,22 @@ def _compare(subject: str, found: tuple[int | None, ...], label: str, train: int
 
 
 def write_folder(folder: Path, files: Iterable[tuple[str, Image]]) -> None:
-    """Write images to paths in a new folder, which exists only when all of them are written."""
-    scratch = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    for name, image in files:
-        place = scratch / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        image.save(place)
-    os.replace(scratch, folder)
+    """Write images to paths in a new folder, which exists only when all of them are written.
+
+    Processes may write the same folder at the same time; the first one that has written everything makes it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
+        written = Path(scratch) / folder.name
+        for name, image in files:
+            place = written / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            image.save(place)
+        try:
+            os.replace(written, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
 
 
 def _first_images(data: ImageData, per_class: int) -> Iterator[tuple[str, Image]]:

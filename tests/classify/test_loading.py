@@ -1,6 +1,7 @@
 """From images to loaders."""
 
 import logging
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -91,6 +92,19 @@ def test_split_without_a_readable_image_is_named(tmp_path, split, what):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=rf"none of the {what} images in .* can be read, .*--{split}-split"):
         make_loaders(network(), data, FINETUNE, skip_bad=True)
+
+
+@pytest.mark.parametrize("crop_scale", [1.0, 0.5])
+def test_validation_images_that_are_copies_of_training_images_are_reported(tmp_path, crop_scale, caplog):
+    make_folder(tmp_path / "train", 9)
+    make_folder(tmp_path / "val", 3, side=32)
+    recipe = FINETUNE.override(crop_scale=crop_scale)
+    make_loaders(network(), open_data(tmp_path), recipe)
+    assert "copies" not in caplog.text
+    shutil.copy(tmp_path / "train" / "cat" / "3.png", tmp_path / "val" / "dog" / "again.png")
+    made = make_loaders(network(), open_data(tmp_path), recipe)
+    assert "1 of the 4 validation images are copies of training images (val/dog/again.png): the" in caplog.text
+    assert len(made.val.dataset) == 4
 
 
 def test_images_that_do_not_fit_on_a_device_stay_on_the_host(images, monkeypatch, caplog):

@@ -16,6 +16,7 @@ from gmconv_zoo import DGMConv2d, SGMConv2d
 from gmconv_zoo.detection import build, heads
 from gmconv_zoo.detection.build import categories_of
 from gmconv_zoo.detection.dcn import DeformableConv2d
+from gmconv_zoo.images.data_config import data_config
 from gmconv_zoo.weights.errors import WeightsError
 from tests.conversion.networks import plain, randomised
 
@@ -119,11 +120,11 @@ def test_weights_with_sigmas_and_offsets_load_with_another_number_of_classes(tmp
 def test_weights_for_the_same_classes_in_another_order_load_without_the_predictor(head, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(heads, "_HIDDEN", 16)
     options = {"backbone": "test_resnet", **SMALL}
-    detector = build(head, **FROM_SCRATCH, **options, categories={"cat": 7, "dog": 3})
+    detector = build(head, **FROM_SCRATCH, **options, categories={"cat": 7, "dog": 3}, norm_eps=0.5)
     saved = detector.state_dict()
     gmconv_zoo.save(detector.eval(), tmp_path)
     again = build(head, weights=tmp_path, **options)
-    assert categories_of(again) == {"cat": 7, "dog": 3}
+    assert (categories_of(again), again.backbone.body.bn1.eps) == ({"cat": 7, "dog": 3}, 0.5)
     same = build(head, weights=tmp_path, **options, categories={"cat": 1, "dog": 2}).state_dict()
     assert all(torch.equal(saved[key], value) for key, value in same.items())
     assert "untrained" not in caplog.text
@@ -153,8 +154,14 @@ def test_a_trained_classifier_becomes_the_backbone(name, tmp_path):
     features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, features_only=True).eval()(x)[1:]
     torch.testing.assert_close(detector.eval().backbone.body(x), features)
     assert isinstance(detector.backbone.body.conv1, DGMConv2d) == (name == "gmconv_resnet18")
+    detector.gmconv_plan.update(mean=[0.5] * 3, std=[0.25] * 3)
     loaded = gmconv_zoo.load(gmconv_zoo.save(detector, tmp_path / "detector"))
     torch.testing.assert_close(loaded.eval().backbone.body(x), features)
+    assert data_config(loaded.backbone.body)["mean"] == (0.5, 0.5, 0.5)
+    for weights in (tmp_path / "detector", tmp_path / "detector" / "model.safetensors"):
+        again = build(backbone=name, weights=weights, **SMALL).eval()
+        torch.testing.assert_close(again.backbone.body(x), features)
+        assert (again.transform.image_mean, again.transform.image_std) == ([0.5] * 3, [0.25] * 3)
 
 
 def test_a_registered_network_takes_the_keywords_of_its_masks(monkeypatch):

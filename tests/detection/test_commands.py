@@ -3,11 +3,12 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 
 import gmconv_zoo
 from gmconv_zoo.detection import build
-from gmconv_zoo.detection.measure import read_for
+from gmconv_zoo.detection.measure import read_for, resize_to
 
 from .detectors import FROM_SCRATCH, SMALL, finding
 from .runs import quicken, shapes
@@ -59,6 +60,17 @@ def test_options_of_the_commands_reach_what_they_are_for(tmp_path, gmconv, net, 
     assert seen[0].items() >= {**common, "batch_size": 2, "split": "train"}.items()
     assert seen[1].items() >= {**common, "weights": "start.pth", "pretrained": False, "preset": None}.items()
     assert (seen[2], sizes) == ({"least": 0.25, "device": "cpu"}, [64])
+
+
+@pytest.mark.parametrize(
+    ("own", "longest"), [((800, 1333), 800), ((600, 1000), 800), ((800, 800), 480), ((600, 2400), 1920)]
+)
+def test_another_image_size_keeps_the_ratio_of_the_longest_side(own, longest):
+    detector = build(backbone="test_resnet", **FROM_SCRATCH, min_size=own[0], max_size=own[1])
+    resize_to(detector, 480)
+    (resized,) = detector.transform([torch.zeros(3, 100, 900)])[0].tensors
+    assert max(resized.shape) == -(-longest // 32) * 32  # padded to a multiple of 32
+    assert (detector.transform.min_size, detector.transform.max_size) == ((480,), longest)
 
 
 def test_detections_are_printed_drawn_and_written_as_coco_results(tmp_path, gmconv, net):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gmconv_zoo.detection.dcn import DeformableConv2d
+from gmconv_zoo.detection.dcn import DeformableConv2d, deform_stages
 
 CASES = [{"padding": 1}, {"padding": 1, "stride": 2, "bias": False}, {"padding": 2, "dilation": 2, "groups": 2}]
 
@@ -21,6 +21,12 @@ def test_it_begins_as_the_convolution_it_replaces(geometry, modulated):
     layer(x).square().sum().backward()
     assert layer.offset.weight.grad.abs().sum() > 0
     assert not any(p.requires_grad for p in DeformableConv2d(conv.requires_grad_(False)).parameters())
+
+
+def test_a_convolution_that_pads_with_the_image_is_not_replaced():
+    body = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"))
+    with pytest.raises(ValueError, match=r"stages \[1\] have no plain 3x3 convolution"):
+        deform_stages(body, {"0": 1}, (1,), version=1)
 
 
 def test_offsets_are_rows_then_columns_and_modulation_scales_taps():

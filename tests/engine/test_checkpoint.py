@@ -104,6 +104,15 @@ def test_overwrite_starts_anew_and_excludes_resume_which_needs_permission(finish
     again = run(folder, recipe=RECIPE.override(lr=0.01), resume=False, overwrite=True)
     assert [row["epoch"] for row in again.rows] == [1, 2, 3, 4]
     assert again.rows[-1]["train_loss"] != finished[1].rows[-1]["train_loss"]
+
+    def killed(*_):
+        raise RuntimeError("killed")
+
+    net = network()
+    net.register_forward_pre_hook(killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(folder, net=net, resume=False, overwrite=True)
+    assert not list((folder / "checkpoints").iterdir())  # from which --resume would go on
     with pytest.raises(ValueError, match="exclude each other"):
         run(folder, resume=True, overwrite=True)
     monkeypatch.setattr("os.access", lambda *_: False)

@@ -44,6 +44,10 @@ def test_cut_and_empty_tar_files_are_refused(tmp_path):
             ValueError, match=r"set\.tar is not a complete tar file \(.+\)\. Download or write it again"
         ):
             open_eval_data(path)
-    for names, said in (([], "holds no images"), (["1.bmp", "bus/1.bmp"], "1.bmp are stored outside of class folders")):
+    for names, said in (
+        ([], "holds no images"),
+        (["1.bmp", "bus/1.bmp"], "1.bmp are stored outside of class folders"),
+        (["set/Train/bus/1.bmp", "set/val/bus/1.bmp"], "holds splits, which would be mixed"),
+    ):
         with pytest.raises(ValueError, match=said):
             open_eval_data(write(path, names))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
 import gmconv_zoo
@@ -17,7 +18,7 @@ from gmconv_zoo.classify.recipes import recipe_for
 from gmconv_zoo.files.records import write_results, write_rows
 from reproduce.experiments import run as run_module
 from reproduce.experiments.arms import DATASETS, EXPERIMENTS, Dataset, plan_runs
-from reproduce.experiments.datasets import check_recorded, experiment_data
+from reproduce.experiments.datasets import check_recorded, experiment_data, write_folder
 from reproduce.experiments.figure import draw_gains, draw_initial_sigmas
 from reproduce.experiments.records import RunRecord, add_record, read_records, record_of_folder
 from reproduce.experiments.run import RunSettings, run_all
@@ -267,6 +268,20 @@ def test_subset_has_the_same_number_of_every_class_and_another_dataset_is_refuse
     make_folder(data / "cifar10" / "train" / "a fourth class", 1)
     with pytest.raises(ValueError, match=r"but CIFAR-10 has 3 classes, 24 training and 9 validation images: pass"):
         experiment_data(run.dataset, None, data, tmp_path)
+
+
+def test_folder_that_two_processes_write_at_once_is_complete(tmp_path):
+    image = Image.new("RGB", (4, 4))
+
+    def files(other):
+        yield "train/a.png", image
+        if other:
+            write_folder(tmp_path / "data" / "subset", files(other=False))
+        yield "train/b.png", image
+
+    write_folder(tmp_path / "data" / "subset", files(other=True))
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert written == ["data/subset/train/a.png", "data/subset/train/b.png"]
 
 
 def test_a_run_is_not_recorded_under_the_name_of_a_dataset_it_was_not_trained_on(tmp_path):

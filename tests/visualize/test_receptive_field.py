@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from matplotlib.figure import Figure
+from timm.layers import Conv2dSame
 from torch import nn
 
 from gmconv_zoo.layers import DGMConv2d, SGMConv2d
@@ -112,6 +113,31 @@ def test_sides_and_ratios_are_those_of_centred_squares():
         field.side(50)
     pixel = receptive_field(timm.create_model("stdconv_cifar_resnet20").eval(), torch.rand(2, 3, 1, 1))
     assert (pixel.side(0.99), pixel.area_ratio(0.99), pixel.is_cut_off) == (1, 1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "first", "last"),
+    [
+        (lambda: nn.Conv2d(1, 1, 3, stride=2, padding=1), 17, 31),  # around 3 * 8, as in a ResNet
+        (lambda: Conv2dSame(1, 1, 3, stride=2), 24, 38),  # as TensorFlow pads
+        (lambda: nn.Conv2d(1, 1, 2, stride=2), 24, 31),  # patches
+    ],
+)
+def test_squares_are_centred_on_what_the_centre_of_an_odd_map_looks_at(layer, first, last):
+    net = nn.Sequential(layer(), layer(), layer())
+    for parameter in net.parameters():
+        nn.init.ones_(parameter)
+    field = receptive_field(net, torch.rand(1, 1, 56, 72))
+    rows, columns = ((field.map.sum(1 - axis) > 0).nonzero().flatten() for axis in (0, 1))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (first, last, first + 8, last + 8)
+    assert field.centre == ((first + last) // 2, (first + last) // 2 + 8)
+    side = last - first + 1 + (last - first) % 2  # which is odd
+    assert field.side(1.0) == side
+    assert field.area_ratio(1.0) == side**2 / (56 * 72)
+    assert not field.is_cut_off
+    picture = draw_field(Figure().subplots(), field, reach=99, title="", shares={})
+    left, _, _, top = picture.get_extent()
+    assert (left, top) == (-field.centre[1] - 0.5, -field.centre[0] - 0.5)
 
 
 def test_gaussian_is_fitted_to_the_map():

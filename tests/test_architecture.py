@@ -38,7 +38,7 @@ _ROWS = {
     "data": "wording extras saving engine images streams",
     "coco": "wording files engine images data",
     "visualize": "wording extras files layers conversion sigmas saving images coco",
-    "classify": "device wording extras files layers sigmas models saving engine images streams data visualize",
+    "classify": "device wording extras files layers sigmas weights models saving engine images streams data visualize",
     "validation": "device extras files conversion weights saving engine images data classify",
     "detection": "device wording extras files layers conversion weights models saving engine images coco visualize",
     "reports": "device _version wording files layers conversion weights models saving "

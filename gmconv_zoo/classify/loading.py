@@ -225,8 +225,8 @@ def _warn_of_copies(train: ImageSource, val: ImageSource) -> None:
         copies += [names[index] for index in held_out[size] if sha256_of(Path(val.image_name(index))) in contents]
     if copies:
         _logger.warning(
-            "%d of the %d validation images are copies of training images (%s): the accuracy is too high. Keep one copy "
-            "of each image.",
+            "%d of the %d validation images are copies of training images (%s): the accuracy is too high. Keep one "
+            "copy of each image.",
             len(copies),
             len(val),
             listed(sorted(copies)),

@@ -130,8 +130,8 @@ def test_pickle_in_the_repository_is_refused(loopback, staged):
 PUBLISHER = """
 import runpy, sys
 for arguments in {calls!r}:
-    sys.argv = ["publish.py", *arguments]
-    runpy.run_path("scripts/publish.py", run_name="__main__")
+    sys.argv = ["gmconv", "publish", *arguments]
+    runpy.run_module("gmconv_zoo", run_name="__main__")
 """
 CONSUMER = """
 import timm, torch

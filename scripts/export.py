@@ -1,6 +1,0 @@
-"""Run `gmconv export`, also in a checkout."""
-
-from gmconv_zoo.cli import main
-
-if __name__ == "__main__":
-    main("export")

@@ -41,7 +41,7 @@ def test_cut_and_empty_tar_files_are_refused(tmp_path):
     for cut in (0, 100, 600, second.offset, second.offset_data + 10, second.offset_data + 512):
         path.write_bytes(whole[:cut])
         with pytest.raises(
-            ValueError, match=r"set\.tar is not a complete tar file \(.+\)\. Download or write it again"
+            ValueError, match=r"set\.tar is not a complete tar file \(.+\)\. Pass a folder, or download"
         ):
             open_eval_data(path)
     for names, said in (

@@ -106,9 +106,9 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
     panels = [list(members) for _, members in groupby(groups, key=lambda group: (group.setting, group.kernel_size))]
     figure = Figure(figsize=(2 + 2.6 * len(panels), 8), dpi=110, layout="constrained")
     grid = figure.add_gridspec(2, len(panels))
-    rows = []
+    rows, shipped = [], figure.add_subplot(grid[1, :])
     for place, members in enumerate(panels):
-        axes = figure.add_subplot(grid[0, place])
+        axes = figure.add_subplot(grid[0, place], sharey=shipped)
         layers = max((group.layers for group in members), key=len)
         title = f"{members[0].kernel_size}x{members[0].kernel_size} kernels, sigmas not decayed, {members[0].setting}"
         for number, group in enumerate(members):
@@ -117,8 +117,7 @@ def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
             _draw_line(axes, [layers.index(layer) for layer in group.layers], shares, number, label)
             rows += _rows(title, label, group.layers, shares)
         _finish(axes, layers, "\n".join(textwrap.wrap(title, 40)))
-    shipped, alone = figure.add_subplot(grid[1, :]), shipped_decay()
-    layers = ()
+    layers, alone = (), shipped_decay()
     for number, (family, name) in enumerate(SHIPPED.items()):
         found = {layer: [sigma / alone] for layer, _, sigma in shipped_sigmas(name)}
         layers = layers or tuple(found)
@@ -142,10 +141,9 @@ def _finish(axes: Axes, layers: Sequence[str], title: str) -> None:
     plain_axes(axes, x="static layer, from input to output", y="sigma / sigma without data")
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_yscale("log")
-    ticks = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.4, 1.6, 1.8)
+    ticks = (0.3, 0.5, 0.7, 1, 1.5, 2, 3)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0.6, 1.9)
     axes.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=7)
     axes.legend(frameon=False, fontsize=7)
 

@@ -236,7 +236,9 @@ def _warn_of_copies(train: ImageSource, val: ImageSource) -> None:
 def _by_size(source: ImageSource) -> dict[int, list[int]]:
     """Return the indices of images by the size of their file; empty for images that are not in files of their own."""
     found: dict[int, list[int]] = {}
-    for index in range(len(source)) if source.names else ():
+    if not source.names:
+        return found
+    for index in range(len(source)):
         path = source.image_name(index)
         if os.path.isfile(path):
             found.setdefault(os.path.getsize(path), []).append(index)

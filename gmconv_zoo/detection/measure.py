@@ -112,14 +112,13 @@ def evaluate_detector(
 def resize_to(detector: Any, side: int | None) -> None:
     """Let a detector resize the shorter side of its images to so many pixels; None keeps its own size.
 
-    The largest longer side becomes 5/3 of it, or keeps its own ratio to the shorter side where that is another one.
+    The largest longer side keeps its ratio to the shorter side.
     """
     categories_of(detector)
-    if sizes := image_sizes(side):
-        shorter, longer = detector.transform.min_size[-1], detector.transform.max_size
-        if longer != image_sizes(shorter)["max_size"]:
-            sizes["max_size"] = sizes["min_size"] * longer // shorter
-        detector.transform.min_size, detector.transform.max_size = (sizes["min_size"],), sizes["max_size"]
+    if side is not None:
+        transform, shorter = detector.transform, image_sizes(side)["min_size"]
+        transform.max_size = round(shorter * transform.max_size / transform.min_size[-1])
+        transform.min_size = (shorter,)
 
 
 def result_table(result: dict[str, Any]) -> str:

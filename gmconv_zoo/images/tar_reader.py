@@ -31,8 +31,7 @@ class TarReader:
                 found = sorted(_images(file), key=lambda image: natural_key(str(image[0])))
         except tarfile.TarError as error:
             raise ValueError(
-                f"{path} is not a complete tar file ({error}). Pass a folder, or download or write the tar file "
-                "again, without compression."
+                f"{path} is not a complete tar file ({error}). Pass a folder, or a whole, uncompressed tar file."
             ) from error
         names = [normalize("NFC", name.parent.name) for name, _, _ in found]
         if not found:

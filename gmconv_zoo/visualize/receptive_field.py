@@ -127,13 +127,11 @@ def receptive_field(
     model = unwrapped(model)  # torch.compile ignores hooks that a network gets later
     name, module = target_layer(model, layer)
     device = next((tensor.device for tensor in model.parameters()), images.device)
-    centres: list[Tensor] = []
-    outputs: list[int] = []
+    seen: list[tuple[Tensor, tuple[int, int]]] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
         # Taken inside the hook: a later layer may change the output in place.
-        centre, outputs[:] = _centre(output, images.shape[2:], name)
-        centres[:] = [centre]
+        seen[:] = [_centre(output, images.shape[2:], name)]
 
     handle = module.register_forward_hook(keep)
     try:
@@ -141,11 +139,12 @@ def receptive_field(
             total = torch.zeros(images.shape[2:], dtype=torch.float64)
             for batch in tqdm(images.split(batch_size), desc="receptive field", unit="batch", disable=not progress):
                 x = batch.detach().clone().to(device).requires_grad_()
-                centres.clear()
+                seen.clear()
                 model(x)
-                if not centres:
+                if not seen:
                     raise ValueError(f"layer={name!r} does not run when the network is called: choose another layer.")
-                total += rectified_gradient(centres[0], x)
+                centre, outputs = seen[0]
+                total += rectified_gradient(centre, x)
     finally:
         handle.remove()
     if not total.sum() > 0 or not total.isfinite().all():

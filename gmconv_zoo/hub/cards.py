@@ -233,7 +233,7 @@ def _metric_rows(spec: WeightSpec, kind: Kind) -> list[tuple[str, ...]]:
 def _origins(spec: WeightSpec) -> list[str]:
     named = (("Measured", spec.measured), ("Published for the source", spec.upstream), ("Paper", spec.paper))
     return [
-        f"{label}: {metric.dataset}, {metric.origin}{metric.date and f', {metric.date}'}."
+        f"{label}: {metric.dataset}, {metric.source}{metric.date and f', {metric.date}'}."
         for label, metric in named
         if metric
     ]

@@ -43,6 +43,6 @@ def _row(name: str, spec: WeightSpec | None) -> dict[str, Any]:
         "image_size": counts.input_size[1],
         "top1": None if metric is None else metric.top1,
         "dataset": "" if metric is None else metric.dataset,
-        "origin": "" if metric is None else metric.origin,
+        "origin": "" if metric is None else metric.source,
         "cached": spec is not None and (bool(spec.packaged) or cached_file(spec) is not None),
     }

@@ -1,6 +1,5 @@
 """Compare measured accuracies with the documented ones, on the full ImageNet-1k validation set."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -79,13 +78,12 @@ def documented_models(models: Sequence[str] = ()) -> list[str]:
 
 
 def train_sized(models: Sequence[str]) -> list[str]:
-    """Return those whose documented number is of their training size, not their test size: its origin ends "at 224"."""
+    """Return those whose documented number is of their training size, not their test size."""
     found = []
     for name in models:
         spec, metric = SPECS[name], documented_metric(SPECS[name])
-        said = re.search(r"\bat (\d+)$", metric.origin) if metric is not None else None
-        sizes = spec.input_size[1], (spec.test_input_size or spec.input_size)[1]
-        if said is not None and sizes[0] == int(said[1]) != sizes[1]:
+        trained, tested = spec.input_size[1], (spec.test_input_size or spec.input_size)[1]
+        if metric is not None and trained == metric.image_size != tested:
             found.append(name)
     return found
 

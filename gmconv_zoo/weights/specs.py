@@ -32,6 +32,7 @@ class Metric:
         dataset: dataset and split, e.g. "ImageNet-1k validation".
         origin: table that the numbers are from, or the command and machine that measured them.
         date: ISO date of the measurement; empty for a published number.
+        image_size: side of the images in pixels, where the origin lists several.
     """
 
     top1: float
@@ -39,6 +40,12 @@ class Metric:
     dataset: str
     origin: str
     date: str = ""
+    image_size: int | None = None
+
+    @property
+    def source(self) -> str:
+        """Origin and image size in words."""
+        return f"{self.origin}, at {self.image_size}" if self.image_size else self.origin
 
 
 @dataclass(frozen=True)
@@ -139,9 +146,9 @@ class WeightSpec:
 _Fields = dict[str, Any]
 
 
-def _timm(name: str, licence: str, top1: float, top5: float, at: str = "", **fields: Any) -> _Fields:
+def _timm(name: str, licence: str, top1: float, top5: float, at: int | None = None, **fields: Any) -> _Fields:
     """Return the fields of weights of timm's on the Hub, whose accuracy its results table lists at an image size."""
-    metric = Metric(top1, top5, "ImageNet-1k validation", f"timm's results table{at and f', at {at}'}")
+    metric = Metric(top1, top5, "ImageNet-1k validation", "timm's results table", image_size=at)
     return {"hf_hub_id": f"timm/{name}", "licence": licence, "upstream": metric, **fields}
 
 
@@ -154,9 +161,9 @@ def _torchvision(file: str, top1: float, top5: float) -> _Fields:
 
 _BICUBIC: _Fields = {"interpolation": "bicubic"}
 # timm tests its "A1" weights at 288 pixels with crop 1.0; the accuracy listed here is the one at 224 pixels.
-_A1: _Fields = {"at": "224", "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, **_BICUBIC}
-_AT_288: _Fields = {"at": "288", "test_input_size": (3, 288, 288), **_BICUBIC}
-_TV2: _Fields = {"at": "224", "input_size": (3, 176, 176), "test_input_size": (3, 224, 224), "test_crop_pct": 0.965}
+_A1: _Fields = {"at": 224, "crop_pct": 0.95, "test_input_size": (3, 288, 288), "test_crop_pct": 1.0, **_BICUBIC}
+_AT_288: _Fields = {"at": 288, "test_input_size": (3, 288, 288), **_BICUBIC}
+_TV2: _Fields = {"at": 224, "input_size": (3, 176, 176), "test_input_size": (3, 224, 224), "test_crop_pct": 0.965}
 _AT_384: _Fields = {"input_size": (3, 384, 384), "crop_pct": 1.0, "crop_mode": "squash", **_BICUBIC}
 
 # Fields of the sources by network and tag. The first is the default tag, the one comparable with the paper's baseline.

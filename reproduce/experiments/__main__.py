@@ -1,12 +1,7 @@
 """Train what an experiment compares, every run a row of a CSV file, and print its tables.
 
-Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. Experiments:
-table1 (standard, S-GMConv, GMConv), table1-long (the same with its first learning rate for 80 epochs, for --epochs 90),
-fig6 (initial sigma), table4 (designs of the dynamic stem), sigma-decay and sigma-decay-dynamic (weight decay on the
-sigmas or not), kernel3 to kernel11 (larger kernels, for few images), kernel3-standard to kernel11-standard (the
-standard network at other learning rates and weight decays), kernel7-decay (kernel7 at the best of these), kernel3-parts
-to kernel11-parts (masks that are not trained, and no masks but kernels that start as if they had one). Without --epochs
-by the paper's full recipes.
+Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. docs/reproduce.md
+describes the experiments. Without --epochs by the paper's full recipes.
 
 Examples:
     python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data

@@ -73,8 +73,10 @@ _CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [16, 32, 64, 128], "patch_size": 1}
 
 
 def _starts(size: int) -> dict[str, float | str]:
-    """Initial sigmas of masks of such kernels, by their names in tables."""
-    return {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": _third(size)}
+    """Initial sigmas of masks of such kernels, by their names in tables; a sigma with two names has the first."""
+    named: dict[str, float | str] = {"5": 5.0, "half the kernel": "kernel", "a third of the kernel": _third(size)}
+    first = {initial_sigma((size, size), sigma): start for start, sigma in reversed(named.items())}
+    return {start: sigma for start, sigma in named.items() if start in first.values()}
 
 
 def _third(size: int) -> float:
@@ -85,15 +87,13 @@ def _with_kernels(size: int) -> Experiment:
     """Masks from several sigmas in a small network of larger kernels, whose sigmas are not decayed."""
     network = {"layers": [1, 1, 1], "kernel_size": size}
     masked = [
-        Arm(f"{label} from {start}", family, {**network, "sigma_init": sigma}, _UNDECAYED)
-        for label, family in (("S-GMConv", "sgmconv"), ("GMConv", "gmconv"))
+        Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma}, _UNDECAYED)
         for start, sigma in _starts(size).items()
-        if label == "S-GMConv" or sigma == "kernel"
     ]
+    dynamic = Arm("GMConv from half the kernel", "gmconv", {**network, "sigma_init": "kernel"}, _UNDECAYED)
     standard = Arm("standard", "stdconv", network, _UNDECAYED)
-    return Experiment(
-        f"Kernels of {size}x{size} in a residual network of three blocks", (standard, *masked), "standard"
-    )
+    title = f"Kernels of {size}x{size} in a residual network of three blocks"
+    return Experiment(title, (standard, *masked, dynamic), "standard")
 
 
 def _standard_settings(size: int) -> Experiment:
@@ -137,14 +137,12 @@ def _parts_of_a_mask(size: int) -> Experiment:
 def _depthwise(size: int) -> Experiment:
     """Static masks from several sigmas in a small ConvNeXt, whose large kernels are depthwise.
 
-    Its stem has kernels of 1x1, which have no mask. Starts that are the same sigma are one arm.
+    Its stem has kernels of 1x1, which have no mask.
     """
     network = {**_CONVNEXT, "kernel_sizes": size}
-    starts = {initial_sigma((size, size), sigma): start for start, sigma in reversed(_starts(size).items())}
     masked = [
         Arm(f"S-GMConv from {start}", "sgmconv", {**network, "sigma_init": sigma})
         for start, sigma in _starts(size).items()
-        if start in starts.values()
     ]
     standard = Arm("standard", "", network)
     title = f"Depthwise kernels of {size}x{size} in a small ConvNeXt"
@@ -197,7 +195,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **{f"kernel{size}": _with_kernels(size) for size in KERNEL_SIZES},
     **{f"kernel{size}-standard": _standard_settings(size) for size in KERNEL_SIZES},
     "kernel7-decay": _at_best_decay(7),
-    **{f"kernel{size}-parts": _parts_of_a_mask(size) for size in KERNEL_SIZES},
+    **{f"kernel{size}-parts": _parts_of_a_mask(size) for size in KERNEL_SIZES[1:]},
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
         "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",

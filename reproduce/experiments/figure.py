@@ -99,18 +99,20 @@ def _draw_points(axes: Axes, found: Mapping[int, Difference], offset: float, **l
 def draw_sigma_depths(records: Sequence[RunRecord], path: str | Path) -> Path:
     """Draw final sigmas by depth, divided by what the start and weight decay alone give, with the numbers as CSV.
 
-    There is a panel for every setting and kernel size of the undecayed runs, with the mean over runs and their range,
-    and one of the packaged weights, whose sigmas were decayed.
+    There is a row for every setting of the undecayed runs, with a panel for every kernel size that shows the mean over
+    runs and their range, and a panel of the packaged weights, whose sigmas were decayed.
     """
     groups = undecayed_runs(records)
-    panels = [list(members) for _, members in groupby(groups, key=lambda group: (group.setting, group.kernel_size))]
-    figure = Figure(figsize=(2 + 2.6 * len(panels), 8), dpi=110, layout="constrained")
-    grid = figure.add_gridspec(2, len(panels))
-    rows, shipped = [], figure.add_subplot(grid[1, :])
-    for place, members in enumerate(panels):
-        axes = figure.add_subplot(grid[0, place], sharey=shipped)
+    settings = list(dict.fromkeys(group.setting for group in groups))
+    sizes = sorted({group.kernel_size for group in groups})
+    figure = Figure(figsize=(2 + 3.4 * len(sizes), 3.7 * (len(settings) + 1)), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(len(settings) + 1, len(sizes))
+    rows, shipped = [], figure.add_subplot(grid[-1, :])
+    for (setting, size), panel in groupby(groups, key=lambda group: (group.setting, group.kernel_size)):
+        members = list(panel)
+        axes = figure.add_subplot(grid[settings.index(setting), sizes.index(size)], sharey=shipped)
         layers = max((group.layers for group in members), key=len)
-        title = f"{members[0].kernel_size}x{members[0].kernel_size} kernels, sigmas not decayed, {members[0].setting}"
+        title = f"{size}x{size} kernels, sigmas not decayed, {setting}"
         for number, group in enumerate(members):
             label = f"{group.family} from {group.start:g}, {len(group.sigmas)} runs"
             shares = [[sigma / group.start for sigma in run] for run in zip(*group.sigmas, strict=True)]

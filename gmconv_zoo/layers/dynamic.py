@@ -1,5 +1,7 @@
 """D-GMConv: a convolution under an elliptical Gaussian mask predicted for every sample (paper Sec. III, Eq. 5-7)."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from timm.layers import get_device_dtype
@@ -59,14 +61,10 @@ class SigmaModule(nn.Module):
         self.sigma_design = sigma_design
         self.in_channels = in_channels
         start = {"ratio": (sigma_init, 1.0), "pair": (sigma_init, sigma_init), "single": (sigma_init,)}[sigma_design]
-        self.fc_max = _Conv1x1(in_channels, hidden_channels, 1, bias=False, device=device, dtype=dtype)
+        self.fc_max = _PositiveConv1x1(in_channels, hidden_channels, 1, bias=False, device=device, dtype=dtype)
         self.fc_avg = _Conv1x1(in_channels, hidden_channels, 1, bias=False, device=device, dtype=dtype)
         self.act = nn.ReLU()
-        self.fc = _Linear(hidden_channels, len(start), device=device, dtype=dtype)
-        with torch.no_grad():
-            self.fc_max.weight.abs_()
-            self.fc.weight.zero_()
-            self.fc.bias.copy_(torch.tensor(start, dtype=torch.float64, device="cpu"))
+        self.fc = _Linear(hidden_channels, start, device=device, dtype=dtype)
 
     def hidden(self, x: Tensor) -> Tensor:
         """Return the (B, h) hidden units after the ReLU, for (B, C, H, W) inputs.
@@ -181,9 +179,8 @@ class DGMConv2d(MaskConv2d):
     def set_hidden_channels(self, hidden_channels: int) -> None:
         """Replace the sigma module by a fresh one of this width, at least 1, for a checkpoint that has it."""
         old = self.sigma_module
-        options = {"sigma_design": old.sigma_design, **get_device_dtype(old)}
+        options = {"sigma_design": old.sigma_design, "sigma_init": old.fc.start[0], **get_device_dtype(old)}
         self.sigma_module = SigmaModule(self.in_channels, hidden_channels, **options).train(self.training)
-        self.sigma_module.fc.bias.data.copy_(old.fc.bias.data)
 
     @torch.jit.ignore
     def extra_repr(self) -> str:
@@ -216,8 +213,33 @@ class _Conv1x1(nn.Conv2d):
         return (x.flatten(1).unsqueeze(1) * weight).sum(2).unsqueeze(2).unsqueeze(3)
 
 
-class _Linear(nn.Linear):
-    """A linear layer of (B, C) features in the input's dtype, whatever autocast is set to."""
+class _PositiveConv1x1(_Conv1x1):
+    """Such a convolution whose weights start positive."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        with torch.no_grad():
+            self.weight.abs_()
+
+
+class _Linear(nn.Module):
+    """A linear layer of (B, C) features in the input's dtype, whatever autocast is set to.
+
+    It starts with zero weights, and a bias given for each output. It is not a `torch.nn.Linear`, because what
+    initialises a network sets the biases of those to 0, and a sigma of 0 gets no gradient.
+    """
+
+    def __init__(self, in_features: int, start: tuple[float, ...], **dd: Any) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.start = in_features, len(start), start
+        self.weight = nn.Parameter(torch.empty(len(start), in_features, **dd))
+        self.bias = nn.Parameter(torch.empty(len(start), **dd))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        self.weight.zero_()
+        self.bias.copy_(torch.tensor(self.start, dtype=torch.float64, device="cpu"))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.unsqueeze(1) * self.weight.to(x.dtype)).sum(2) + self.bias.to(x.dtype)

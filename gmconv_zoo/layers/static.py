@@ -97,7 +97,14 @@ class SGMConv2d(MaskConv2d):
     ) -> None:
         geometry = (kernel_size, stride, padding, dilation, groups)
         super().__init__(in_channels, out_channels, *geometry, bias, padding_mode, device, dtype)
-        self.sigma = nn.Parameter(self.weight.new_full((1,), initial_sigma(self.kernel_size, sigma_init)))
+        self.sigma_init = initial_sigma(self.kernel_size, sigma_init)
+        self.sigma = nn.Parameter(self.weight.new_full((1,), self.sigma_init))
+
+    def reset_parameters(self) -> None:
+        """Draw the weight and the bias as `torch.nn.Conv2d` does, and set sigma to its initial value."""
+        super().reset_parameters()
+        if hasattr(self, "sigma"):  # torch's constructor resets what it has made
+            nn.init.constant_(self.sigma, self.sigma_init)
 
     def mask(self) -> Tensor:
         """Return the (kH, kW) mask, in at least float32."""
@@ -131,7 +138,7 @@ class SGMConv2d(MaskConv2d):
         fused.stride = self.stride
         fused.weight = nn.Parameter(plain.masked_weight(), requires_grad=plain.weight.requires_grad)
         fused.bias = plain.bias
-        take_attributes(fused, plain, but=("state_dict",))  # these belong to the mask
+        take_attributes(fused, plain, but=("state_dict", "sigma_init"))  # these belong to the mask
         return fused.train(self.training)
 
     @torch.jit.ignore

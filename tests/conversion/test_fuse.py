@@ -31,6 +31,9 @@ def test_a_static_network_becomes_the_plain_one():
     fresh.load_state_dict(fused.state_dict())
     torch.testing.assert_close(fresh(x), fused(x))
     assert {type(m) for m in fused.modules()} == {type(m) for m in net.modules()}
+    assert {name for m in fused.modules() for name in vars(m)} == {name for m in net.modules() for name in vars(m)} | {
+        "gmconv_conversion"
+    }
 
 
 def test_timms_reparameterize_gives_the_same():

@@ -71,6 +71,41 @@ def test_a_sigma_module_starts_at_the_papers_5_or_the_kernels_sigma_with_positiv
     torch.testing.assert_close(corners, torch.full((2, 2, 2), -1.0).exp())
 
 
+def initialise(module: torch.nn.Module) -> None:
+    """As many training scripts initialise a network."""
+    if isinstance(module, torch.nn.Linear):
+        torch.nn.init.normal_(module.weight, std=0.01)
+        torch.nn.init.zeros_(module.bias)
+
+
+def reset(module: torch.nn.Module) -> None:
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+
+
+def fill(module: torch.nn.Module) -> None:
+    """As `to_empty` may, for a network that was built on the meta device."""
+    for parameter in module.parameters(recurse=False):
+        torch.nn.init.constant_(parameter, -7.0)
+
+
+@pytest.mark.parametrize("again", [[fill, reset], [initialise]])
+@pytest.mark.parametrize("layer", [SGMConv2d, DGMConv2d])
+def test_a_network_that_is_initialised_again_starts_with_the_same_masks(layer, again):
+    net = layer(3, 2, 7, sigma_init=1.3)
+    if layer is DGMConv2d:
+        net.set_hidden_channels(5)
+    for function in again:
+        for module in net.modules():
+            function(module)
+    if layer is SGMConv2d:
+        torch.testing.assert_close(net.sigma.detach(), torch.tensor([1.3]))
+        return
+    torch.testing.assert_close(net.sigma_module.fc.bias.detach(), torch.tensor([1.3, 1.0]))
+    assert not net.sigma_module.fc.weight.any()
+    assert (net.sigma_module.fc_max.weight > 0).all()
+
+
 @pytest.mark.parametrize("shift", [0.0, -9.0])
 def test_revival_makes_dead_units_live_and_keeps_the_sigmas(shift):
     layer, x = DGMConv2d(3, 2, 3), torch.randn(6, 3, 8, 8) + shift

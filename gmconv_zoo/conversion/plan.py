@@ -154,10 +154,12 @@ def _why_unmaskable(module: nn.Module) -> str:
         return "its weight or bias is parametrized"
     if "forward" in vars(module):
         return "its forward has been replaced"
-    if not isinstance(module, Conv2dSame) and (
-        type(module).forward is not nn.Conv2d.forward or type(module)._conv_forward is not nn.Conv2d._conv_forward
-    ):
-        return f"{type(module).__name__} computes its convolution in its own way"
+    base, own_class = Conv2dSame if isinstance(module, Conv2dSame) else nn.Conv2d, type(module)
+    usual = own_class.__call__ is base.__call__ and own_class.forward is base.forward
+    if not usual or own_class._conv_forward is not nn.Conv2d._conv_forward:
+        return f"{own_class.__name__} computes its convolution in its own way"
+    if lost := {name for name in dir(own_class) if not name.startswith("_")} - set(dir(base)):
+        return f"a mask layer lacks what {own_class.__name__} defines ({', '.join(sorted(lost))})"
     children = dict(module.named_children())
     if others := (own.keys() - {"weight", "bias"}) | dict(module.named_buffers(recurse=False)).keys() | children.keys():
         return f"it has tensors or modules of its own ({', '.join(sorted(others))})"

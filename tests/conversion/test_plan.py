@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from timm.layers import ScaledStdConv2d
+from timm.layers import Conv2dSame, ScaledStdConv2d
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
@@ -40,10 +40,31 @@ def changed(name: str, value: object, **options) -> nn.Conv2d:
     return conv
 
 
+class WithMethod(nn.Conv2d):
+    def reset_parameters(self) -> None:  # another initialisation is no obstacle
+        nn.init.ones_(self.weight)
+
+    def scaled(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self(x)
+
+
+class Called(nn.Conv2d):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().__call__(x)
+
+
+class HalvedSame(Conv2dSame):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 2
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
+        (lambda: WithMethod(4, 4, 3), "a mask layer lacks what WithMethod defines (scaled)"),
+        (lambda: Called(4, 4, 3), "Called computes its convolution in its own way"),
+        (lambda: HalvedSame(4, 4, 3), "HalvedSame computes its convolution in its own way"),
         (lambda: prune.l1_unstructured(nn.Conv2d(4, 4, 3), "bias", 0.5), "its weight or bias is parametrized"),
         (lambda: parametrizations.weight_norm(nn.Conv2d(4, 4, 3)), "its weight or bias is parametrized"),
         (

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..layers import DGMConv2d, SGMConv2d
+from ..layers.copying import unwrapped
 from ..layers.dynamic import SIGMA_DESIGNS
 from ..layers.static import check_sigma_init
 
@@ -74,7 +75,7 @@ def present_conversion(model: nn.Module) -> Conversion | None:
     It is the one that the network was made with, without the kinds of mask that it no longer has (timm's
     ``reparameterize_model`` folds static masks in without a record).
     """
-    recorded = getattr(model, "gmconv_conversion", None)
+    recorded = getattr(unwrapped(model), "gmconv_conversion", None)
     if not isinstance(recorded, Conversion):
         return None
     held = _kinds_of_mask(model)

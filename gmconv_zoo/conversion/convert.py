@@ -7,7 +7,7 @@ from timm.layers import Conv2dSame
 from torch import nn
 
 from ..layers import DGMConv2d, SGMConv2d, check_network, circular_mask, copy_network
-from ..layers.copying import take_attributes
+from ..layers.copying import take_attributes, unwrapped
 from ..layers.dynamic import STEM_HIDDEN_CHANNELS
 from ..layers.static import initial_sigma
 from .config import Conversion, present_conversion
@@ -81,7 +81,7 @@ def convert(
         if row.target:  # a convolution with several names stays one module
             rows.setdefault(model.get_submodule(row.name), row)
     model = replace_modules(model, [(conv, _masked(conv, row, conversion, preserve)) for conv, row in rows.items()])
-    model.gmconv_conversion = conversion  # type: ignore[assignment]
+    unwrapped(model).gmconv_conversion = conversion  # type: ignore[assignment]
     return model
 
 

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gmconv_zoo
 from gmconv_zoo import DGMConv2d, SGMConv2d, convert, fuse
-from gmconv_zoo.conversion import present_conversion
+from gmconv_zoo.conversion import Conversion, present_conversion
 from gmconv_zoo.layers import circular_mask
 
 from .networks import OwnNet, plain, randomised
@@ -30,6 +30,15 @@ def test_a_network_that_is_wrapped_for_several_processes_is_refused():
     wrapped = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
     with pytest.raises(ValueError, match="before wrapping it"):
         convert(wrapped)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_the_record_is_that_of_the_network_inside_a_wrapper(wrap, tmp_path):
+    net = plain("resnet18", num_classes=3)
+    wrapped = convert(wrap(net), inplace=True)
+    assert present_conversion(wrapped) == present_conversion(net) == Conversion()
+    gmconv_zoo.save(net, tmp_path)
+    assert gmconv_zoo.load(tmp_path).state_dict().keys() == net.state_dict().keys()
 
 
 @pytest.mark.parametrize("stem", ["dynamic", "static"])

@@ -34,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
     from ..saving.targets import check_target
     from ..visualize.explain import explain
     from ..visualize.explanation_figure import draw_explanation
+    from ..wording import printable
 
     images = find_images(args.images)
     sample = find_images(args.dataset_images) or None
@@ -47,6 +48,5 @@ def main(args: argparse.Namespace) -> None:
         deviation = found.sigma_deviation or deviation  # measured with the first image, and the same for all
         mean, found = found.mean_sigma, replace(found, sigma_deviation=deviation)
         name, probability = found.classes[0]
-        print(
-            f"{image}: {name}, {100 * probability:.1f} %; {draw_explanation(found, picture, overwrite=args.overwrite)}"
-        )
+        drawn = draw_explanation(found, picture, overwrite=args.overwrite)
+        print(printable(f"{image}: {name}, {100 * probability:.1f} %; {drawn}"))

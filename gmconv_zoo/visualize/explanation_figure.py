@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..extras import needs_extra
 from ..saving.targets import check_target
+from ..wording import printable
 from .explain import Explanation
 from .figures import COLOURS, plain_axes, save_figure
 from .masks import draw_mask
@@ -150,7 +151,7 @@ def _sigma_rows(explanation: Explanation) -> list[dict[str, Any]]:
 
 def _short_names(explanation: Explanation) -> list[str]:
     """The names of the classes up to the first comma and of few letters, as far as they still differ."""
-    names = [name for name, _ in explanation.classes]
+    names = [printable(name) for name, _ in explanation.classes]
     choices = ([_cut(name.partition(",")[0]) for name in names], [_cut(name) for name in names], names)
     short = next(choice for choice in choices if len({*choice}) == len({*names}))
     return [name.replace("$", r"\$") for name in short]

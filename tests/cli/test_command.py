@@ -214,14 +214,14 @@ def test_draw_writes_the_pictures_of_a_saved_network(tmp_path, gmconv):
 
 
 def test_explain_draws_every_image_and_says_its_class(tmp_path, gmconv, monkeypatch):
-    for name, shade in (("a.png", 40), ("b.jpg", 200)):
+    for name, shade in (("a.png", 40), ("b\n.jpg", 200)):
         Image.new("RGB", (40, 30), (shade, 90, 20)).save(tmp_path / name)
-    command = ["explain", "gmconv_cifar_resnet20.gm_cifar10", tmp_path / "a.png", tmp_path / "b.jpg"]
+    command = ["explain", "gmconv_cifar_resnet20.gm_cifar10", tmp_path / "a.png", tmp_path / "b\n.jpg"]
     command += ["--output", tmp_path / "out", "--dataset-images", tmp_path / "*.*"]
     lines = gmconv(*command)[1].splitlines()
-    assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / "b.jpg")]
-    assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b.png"))
-    tables = [read_rows(tmp_path / "out" / name) for name in ("001-a.csv", "002-b.csv")]
+    assert [line.split(": ")[0] for line in lines] == [str(tmp_path / "a.png"), str(tmp_path / r"b\n.jpg")]
+    assert all((tmp_path / "out" / name).stat().st_size > 5_000 for name in ("001-a.png", "002-b\n.png"))
+    tables = [read_rows(tmp_path / "out" / name) for name in ("001-a.csv", "002-b\n.csv")]
     spreads = [[row for row in rows if row["quantity"].startswith("standard deviation over")] for rows in tables]
     assert spreads[0]
     assert spreads[0] == spreads[1]

@@ -141,6 +141,7 @@ def test_names_that_begin_alike_are_told_apart(figures, tmp_path):
         (["tench, Tinca tinca", long], ["tench", "a class of thirty let…"]),
         (["Smith, Ann", "Smith, Bob"], ["Smith, Ann", "Smith, Bob"]),
         ([f"{long}1", f"{long}2"], [f"{long}1", f"{long}2"]),
+        (["two\nlines", "\udce9"], [r"two\nlines", r"\udce9"]),
     ):
         found = Explanation(tuple((name, 0.5) for name in names), torch.zeros(3, 4, 4), torch.ones(4, 4) / 16)
         draw_explanation(found, tmp_path / "explained.png", panels=["evidence", "classes"], overwrite=True)

@@ -134,7 +134,7 @@ def _from_hub(hub_id: str) -> nn.Module:
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()
 
 
-_HUB_ID = re.compile(r"(hf-hub:)?[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_ID = re.compile(r"(hf-hub:)?(?!.*(--|\.\.))\b[\w.-]+\b/\b[\w.-]+\b(@[\w./-]+)?")
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

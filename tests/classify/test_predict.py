@@ -181,8 +181,9 @@ def test_an_image_or_the_other_output_is_not_written_over_and_an_unknown_model_i
     assert image.read_bytes() == before
     outputs = ("--csv", "out.txt", "--json", Path("out.txt").resolve())
     assert "--csv and --json both name" in gmconv("predict", "gmconv_resnet1", photos, *outputs)[0]
-    refused = gmconv("predict", "gmconv_resnet1", photos)[0]
-    assert "is not a folder, a model that timm knows, or a Hub repository" in refused
+    for name in ("gmconv_resnet1", "./run", "../run", "runs/a--b"):
+        refused = gmconv("predict", name, photos)[0]
+        assert f"{name!r} is not a folder, a model that timm knows, or a Hub repository" in refused
 
 
 def test_files_are_written_before_the_table_is_printed_and_a_full_disk_does_not_lose_it(

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -246,7 +246,7 @@ def _by_size(source: ImageSource) -> dict[int, list[int]]:
 
 
 def _check_readable(labels: Tensor, val_labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:
-    """Refuse or report images that cannot be read, and refuse sets and classes of which none can be."""
+    """Refuse or report images that cannot be read, and sets and classes of which none can be."""
     total, named = len(data.train) + len(data.val), listed(bad, separator="; ")
     if bad and not skip_bad:
         raise ValueError(
@@ -261,7 +261,14 @@ def _check_readable(labels: Tensor, val_labels: Tensor, data: ImageData, bad: li
             )
     if bad:
         _logger.warning("skipped %d of %d images that cannot be read: %s", len(bad), total, named)
-    counts = torch.bincount(labels, minlength=len(data.classes))
-    if gone := [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]:
+    gone, unmeasured = (_absent(data.classes, left) for left in (labels, val_labels))
+    if gone:
         skipped = f"{len(bad)} were skipped" if bad else "choose a part of the dataset with all classes (--train-split)"
         raise ValueError(f"the classes {listed(gone)} have no readable training image: {skipped}.")
+    if unmeasured:
+        _logger.warning("the classes %s have no readable validation image: these are not measured", listed(unmeasured))
+
+
+def _absent(classes: Sequence[str], labels: Tensor) -> list[str]:
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    return [name for name, count in zip(classes, counts, strict=True) if not count]

@@ -84,8 +84,6 @@ def read_folder(
         raise ValueError(
             f"{val.root} has classes that {train.root} does not have: {listed(unknown)}. Add or remove them."
         )
-    if absent := sorted(set(classes) - set(val.classes)):
-        _logger.warning("%s has no images of the classes %s: these are not measured", val.root, listed(absent))
     return classes, _labelled(train, classes, root), _labelled(val, classes, root)
 
 

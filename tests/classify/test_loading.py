@@ -95,6 +95,16 @@ def test_split_without_a_readable_image_is_named(tmp_path, split, what):
 
 
 @pytest.mark.parametrize("crop_scale", [1.0, 0.5])
+def test_class_without_a_readable_validation_image_is_reported(tmp_path, crop_scale, caplog):
+    data = open_data(make_splits(tmp_path, 9, 6))
+    for path in (tmp_path / "val" / "cat").iterdir():
+        path.write_bytes(b"")
+    made = make_loaders(network(), data, FINETUNE.override(crop_scale=crop_scale), skip_bad=True)
+    assert "the classes cat have no readable validation image: these are not measured" in caplog.text
+    assert set(made.val.dataset.labels.tolist()) == {1, 2}
+
+
+@pytest.mark.parametrize("crop_scale", [1.0, 0.5])
 def test_validation_images_that_are_copies_of_training_images_are_reported(tmp_path, crop_scale, caplog):
     make_folder(tmp_path / "train", 9)
     make_folder(tmp_path / "val", 3, side=32)

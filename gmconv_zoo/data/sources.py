@@ -111,6 +111,11 @@ def _open_splits(data: str, prefix: str, options: DataOptions, output: str | Pat
     opening: dict[str, Any] = {"root": options.data_dir, "columns": columns, "download": True}
     train = open_named(data, split=train_split, num_samples=options.train_count, classes=given, **opening)
     classes = _stream_classes(train, given) if train.stream else _names(train)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{data}, split {train_split!r} has a single class, {listed(classes)}: a classifier needs at least two. "
+            "Pass another split (--train-split) or another column (--label-column)."
+        )
     _check_labels(train, train_split, len(classes))
     if val_split is None:
         val_split = held_out_split(name, train_split=train_split, cache=options.data_dir) if on_hub else "validation"

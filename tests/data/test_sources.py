@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from datasets import Image, Value
 
 from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.images.hub_datasets import held_out_split
 from gmconv_zoo.images.image_source import ImageSource, TorchReader
 from gmconv_zoo.images.pixels import UnreadableImageError
-from tests.images.hugging_face import CLASSES, make_set
+from tests.images.hugging_face import CLASSES, make_columns, make_set
 from tests.streams.shards import STEP
 
 
@@ -73,6 +74,13 @@ def test_labels_that_are_held_back_are_named(tmp_path):
     (tmp_path / "README.md").write_text((tmp_path / "card" / "README.md").read_text())
     with pytest.raises(ValueError, match=r"split 'test': labels \[-1\] are none of its 3 classes.*--val-split"):
         opened(folder)
+
+
+def test_dataset_of_a_single_class_is_refused(tmp_path):
+    rows = {"image": range(4), "label": ["cat"] * 4}
+    make_columns(tmp_path, {"image": Image(), "label": Value("string")}, rows)
+    with pytest.raises(ValueError, match=r"split 'train' has a single class, cat: a classifier needs at least two"):
+        opened(tmp_path)
 
 
 def test_an_image_that_a_dataset_lacks_or_cannot_decode_is_named(tmp_path):

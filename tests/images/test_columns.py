@@ -42,10 +42,10 @@ def test_columns_that_are_not_found_or_do_not_fit_are_answered_with_those_there_
         find_columns("made", features, **given)
 
 
-@pytest.mark.parametrize(("column", "classes"), [("fine", ("bus", "car")), ("coarse", ("vehicle",))])
+@pytest.mark.parametrize(("column", "classes"), [("fine", ("bus", "car")), ("coarse", ("vehicle", "animal"))])
 def test_columns_may_be_chosen(tmp_path, column, classes):
-    features = {"img": Image(), "fine": KINDS, "coarse": ClassLabel(names=["vehicle"])}
-    folder = make_columns(tmp_path, features, {"img": range(4), "fine": [1, 0, 1, 0], "coarse": [0] * 4})
+    features = {"img": Image(), "fine": KINDS, "coarse": ClassLabel(names=["vehicle", "animal"])}
+    folder = make_columns(tmp_path, features, {"img": range(4), "fine": [1, 0, 1, 0], "coarse": [0, 0, 1, 1]})
     assert opened(folder, label_column=column, image_column="img").classes == classes
 
 

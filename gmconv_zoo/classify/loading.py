@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import UnreadableImageError, mode_for
-from ..weights.check import sha256_of
 from ..wording import listed
 from .evaluate import Answers
 from .recipes import Recipe
@@ -221,8 +220,9 @@ def _warn_of_copies(train: ImageSource, val: ImageSource) -> None:
     trained, held_out, names = _by_size(train), _by_size(val), val.names
     copies: list[str] = []
     for size in trained.keys() & held_out.keys() - {0}:
-        contents = {sha256_of(Path(train.image_name(index))) for index in trained[size]}
-        copies += [names[index] for index in held_out[size] if sha256_of(Path(val.image_name(index))) in contents]
+        contents = {_content_hash(train, index) for index in trained[size]}
+        found = [index for index in held_out[size] if _content_hash(val, index) in contents]
+        copies += [names[index] if names else val.image_name(index) for index in found]
     if copies:
         _logger.warning(
             "%d of the %d validation images are copies of training images (%s): the accuracy is too high. Keep one "
@@ -236,13 +236,19 @@ def _warn_of_copies(train: ImageSource, val: ImageSource) -> None:
 def _by_size(source: ImageSource) -> dict[int, list[int]]:
     """Return the indices of images by the size of their file; empty for images that are not in files of their own."""
     found: dict[int, list[int]] = {}
-    if not source.names:
-        return found
     for index in range(len(source)):
-        path = source.image_name(index)
-        if os.path.isfile(path):
-            found.setdefault(os.path.getsize(path), []).append(index)
+        file = source.stored(index)
+        if isinstance(file, BytesIO):
+            found.setdefault(len(file.getbuffer()), []).append(index)
+        elif isinstance(file, Path) and file.is_file():
+            found.setdefault(file.stat().st_size, []).append(index)
     return found
+
+
+def _content_hash(source: ImageSource, index: int) -> bytes:
+    file = source.stored(index)
+    content = file.read_bytes() if isinstance(file, Path) else file.read()  # type: ignore[union-attr]
+    return hashlib.sha256(content).digest()
 
 
 def _check_readable(labels: Tensor, val_labels: Tensor, data: ImageData, bad: list[str], skip_bad: bool) -> None:

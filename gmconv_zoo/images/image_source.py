@@ -6,7 +6,8 @@ An unreadable image raises an error that names it. It is never replaced by anoth
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from PIL import Image
 
@@ -65,6 +66,11 @@ class ImageSource:
     def image_name(self, index: int) -> str:
         """Return the name of an image for messages."""
         return str(self.reader.filename(self._places[index]))
+
+    def stored(self, index: int) -> Path | IO[bytes] | None:
+        """Return the file of an image as it is stored; None for a dataset that gives decoded images, or without it."""
+        file = None if isinstance(self.reader, TorchReader) else self.reader[self._places[index]][0]
+        return Path(file) if isinstance(file, str) else file
 
     def read(self, index: int) -> tuple[Image.Image, Any]:
         """Return an image in the source's mode, and its label.

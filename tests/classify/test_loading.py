@@ -15,6 +15,7 @@ from gmconv_zoo.classify.loading import make_loaders, training_transform
 from gmconv_zoo.classify.recipes import FINETUNE
 from gmconv_zoo.data.sources import DataOptions, open_data
 from gmconv_zoo.data.tensors import TensorImages
+from tests.images.hugging_face import make_set
 from tests.images.image_folders import make_folder, make_splits
 
 
@@ -115,6 +116,13 @@ def test_validation_images_that_are_copies_of_training_images_are_reported(tmp_p
     made = make_loaders(network(), open_data(tmp_path), recipe)
     assert "1 of the 4 validation images are copies of training images (val/dog/again.png): the" in caplog.text
     assert len(made.val.dataset) == 4
+
+
+def test_splits_that_overlap_are_reported(tmp_path, caplog):
+    folder = make_set(tmp_path, {"train": (9, 1)})
+    options = DataOptions(data_dir=tmp_path / "cache", val_split="train[6:]")
+    make_loaders(network(), open_data(f"hfds/{folder}", options), FINETUNE.override(crop_scale=1.0))
+    assert "3 of the 3 validation images are copies of training images (image 0 of hfds/" in caplog.text
 
 
 def test_images_that_do_not_fit_on_a_device_stay_on_the_host(images, monkeypatch, caplog):

@@ -33,10 +33,10 @@ def unreadable(error: Exception) -> UnreadableImageError:
 
 
 @contextmanager
-def naming_unreadable(remedy: str) -> Iterator[None]:
-    """Wrap a training, whose loaders' processes add their traceback to the error of an image, to say it in one line.
+def naming_unreadable(remedy: str = "") -> Iterator[None]:
+    """Wrap what reads images in loader processes, which add their traceback to an error, to say it in one line.
 
-    The remedy is a sentence that says what the user can do about an image that cannot be read.
+    The remedy is a sentence that says what the user can do about an image that cannot be read, where that is an error.
     """
     try:
         yield

@@ -23,7 +23,7 @@ from ..engine.evaluate import LoaderError, evaluate
 from ..extras import needs_extra
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
-from ..images.pixels import mode_for
+from ..images.pixels import mode_for, naming_unreadable
 from ..saving import CONFIG_NAME
 from .settings import ValidationRow, ValidationSettings
 
@@ -162,7 +162,7 @@ def _answers(
         answers = Answers(images, skip_bad=settings.skip_bad)
         loader = accelerator.prepare(DataLoader(images, batch_size, num_workers=settings.workers))
         try:
-            with autocast:
+            with autocast, naming_unreadable():
                 evaluate(model, loader, answers, **options)
             return answers, batch_size
         except MemoryError:

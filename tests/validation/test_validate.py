@@ -267,10 +267,11 @@ def test_labels_that_are_held_back_are_named(tmp_path, monkeypatch):
     net = timm.create_model(TINY).eval()
     monkeypatch.setattr(networks, "open_model", lambda name: net)
     make_set(tmp_path / "made", {"test": (6, 1)}, label=lambda number: -1)
-    for kind in ("hfds", "hfids"):
+    for kind, workers in (("hfds", 1), ("hfids", 0)):
         source = open_eval_data(f"{kind}/{tmp_path / 'made'}", root=tmp_path / "cache", split="test")
-        (row,) = validate(["tiny"], source, settings())
-        assert "label -1: there are 3 classes. Is this a split whose labels are held back" in row.error
+        (row,) = validate(["tiny"], source, settings(workers=workers))
+        said = "label -1: there are 3 classes. Is this a split whose labels are held back"
+        assert row.error.startswith(f"ValueError: {said}")
         assert "--val-split" in row.error
 
 

@@ -26,7 +26,7 @@ from ..saving.detectors import refuse_detector
 from ..saving.label_names import label_names
 from ..saving.named import check_model_name, is_timm_name, open_model
 from ..saving.targets import check_target
-from ..validation.validate import eval_images
+from ..validation.validate import eval_images, split_caution
 from ..visualize.curves import draw_curves
 from ..visualize.images import evenly
 from ..weights.specs import SPECS, specs_of
@@ -40,10 +40,6 @@ __all__ = ["report"]
 # Batch sizes, and forward passes of each whose median is a speed; the first one is not counted.
 _BATCHES, _PASSES, _FIRST = (1, 8), 7, 1
 _SEEN = ("Effective receptive fields", "Accuracy", "Confusion", "Worst mistakes")
-_CAUTION = (
-    "The validation set of this training was split off from its training images. If these are the same images, most of "
-    "them were trained on and this accuracy is too high: trust the recorded accuracy."
-)
 
 
 def report(
@@ -125,7 +121,7 @@ def report(
         sample = _sample(images, answers.index, SIGMA_IMAGES).to(next(net.cpu().parameters()))
         fields = field_section(networks, _sample(images, answers.index, FIELD_IMAGES), progress=progress)
         seen = [fields, answered.accuracy_section(), answered.confusion_section(), answered.mistake_section(mistakes)]
-        seen[1].text += [_CAUTION] * bool(record.get("split_made"))
+        seen[1].text += filter(None, [split_caution(folder)])
     columns = ("epoch", "train_loss", "val_top1_percent")
     curves = curve_section(
         folder,

@@ -21,6 +21,7 @@ from ..data.eval_images import EvalImages, EvalStream
 from ..device import PRECISIONS
 from ..engine.evaluate import LoaderError, evaluate
 from ..extras import needs_extra
+from ..files.records import read_results
 from ..images.data_config import data_config
 from ..images.image_source import ImageSource
 from ..images.pixels import mode_for, naming_unreadable
@@ -31,9 +32,14 @@ with needs_extra("train"):
     from accelerate import Accelerator
     from accelerate.utils.memory import clear_device_cache
 
-__all__ = ["eval_images", "find_models", "is_pattern", "validate_one"]
+__all__ = ["eval_images", "find_models", "is_pattern", "split_caution", "validate_one"]
 
 _logger = logging.getLogger(__name__)
+
+_CAUTION = (
+    "The validation set of this training was split off from its training images. If these are the same images, most of "
+    "them were trained on and this accuracy is too high: trust the recorded accuracy."
+)
 
 
 def find_models(name: str) -> list[str]:
@@ -99,7 +105,7 @@ def validate_one(
         started = time.perf_counter()
         outputs = int(getattr(model, "num_classes", 0))
         answers, batch_size = _answers(name, model, images, settings, accelerator)
-        score, bad = answers.score, answers.bad
+        score, bad, caution = answers.score, answers.bad, split_caution(name)
         seconds = time.perf_counter() - started
         left_out = len(source) - score.count if source.stream else len(bad)
         if left_out < 0:
@@ -126,9 +132,16 @@ def validate_one(
             name,
             poor,
         )
+    if accelerator.is_main_process and caution:
+        _logger.warning("%s: %s", name, caution)
     if bad:
         details["bad_images"] = images.why_unreadable(bad)
     return ValidationRow(name, score, bad=left_out, details=details)
+
+
+def split_caution(folder: str | Path) -> str:
+    """Return a warning for the folder of a training that split off its validation set itself; empty for any other."""
+    return _CAUTION if read_results(folder).get("split_made") else ""
 
 
 def _data_config(model: nn.Module, settings: ValidationSettings) -> dict[str, Any]:

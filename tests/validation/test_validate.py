@@ -198,6 +198,18 @@ def test_unreadable_image_is_named_and_never_replaced(folder):
     assert "no images were counted" in validate([NAME], source, settings(skip_bad=True))[0].error
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_accuracy_of_a_training_that_split_off_its_validation_set_is_called_into_question(
+    folder, tmp_path, monkeypatch, caplog, made
+):
+    monkeypatch.setattr(networks, "open_model", lambda name: fixture_linear())
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "results.json").write_text(json.dumps({"split_made": made}))
+    (row,) = validate([str(tmp_path)], open_eval_data(folder), settings())
+    assert row.score == EXPECTED
+    assert ("most of them were trained on and this accuracy is too high" in caplog.text) == made
+
+
 def test_failing_model_keeps_its_row_and_the_others_go_on(folder, tmp_path, gmconv):
     args = ("--model", "gmconv_resnet1", NAME, "--workers", "0", "--output", tmp_path / "out", "--device", "cpu")
     status, out, _ = gmconv("validate", folder, *args)

@@ -92,7 +92,7 @@ def _recorded_metric(folder: str | Path, dataset: str) -> Metric | None:
     if not named:
         raise ValueError(f'{path} does not say what was measured: pass dataset (--dataset), e.g. "CIFAR-10 test".')
     top5 = None if top5 is None else round(float(top5), 3)
-    return Metric(round(top1, 3), top5, named, _origin(record.get("environment", {})), record.get("date", ""))
+    return Metric(round(top1, 3), top5, named, _origin(record), record.get("date", ""))
 
 
 def _detection_metric(folder: str | Path, dataset: str, *, given: bool) -> DetectionMetric:
@@ -104,7 +104,7 @@ def _detection_metric(folder: str | Path, dataset: str, *, given: bool) -> Detec
         score = record["score"]
         values, per_class = {name: _percent(score[name]) for name in _AVERAGE_PRECISIONS}, score["per_class"]
         named = dataset or Path(record["dataset"]).name
-        origin, date = _origin(record.get("environment", {})), record.get("date", "")
+        origin, date = _origin(record), record.get("date", "")
         return DetectionMetric(
             values, {name: _percent(value) for name, value in per_class.items()}, score["images"], named, origin, date
         )
@@ -143,7 +143,9 @@ def read_stem(folder: str | Path) -> Stem | None:
         raise ValueError(f"{Path(folder) / RESULTS_NAME} is not a record that training wrote ({error!r}).") from error
 
 
-def _origin(environment: dict[str, Any]) -> str:
+def _origin(record: dict[str, Any]) -> str:
+    environment = record.get("environment", {})
+    chosen = ["epoch chosen on these images"] if record.get("epoch_selected_on_validation") else []
     parts = [f"{name} {environment[name]}" for name in ("gmconv_zoo", "commit", "torch") if environment.get(name)]
     device = environment.get("gpu") or environment.get("processor")
-    return ", ".join([RESULTS_NAME, *parts, *([device] if device else [])])
+    return ", ".join([RESULTS_NAME, *chosen, *parts, *([device] if device else [])])

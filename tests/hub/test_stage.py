@@ -214,6 +214,9 @@ def test_a_metric_is_that_of_the_record_or_given_with_dataset_and_origin_or_decl
     environment = {"gpu": "a GPU", "processor": "a CPU"}
     (tmp_path / "results.json").write_text(json.dumps({**RECORD, "environment": environment}))
     assert choose_measured(tmp_path).origin == "results.json, a GPU"
+    chosen = {**RECORD, "environment": environment, "epoch_selected_on_validation": True}
+    (tmp_path / "results.json").write_text(json.dumps(chosen))
+    assert choose_measured(tmp_path).origin == "results.json, epoch chosen on these images, a GPU"
     assert choose_measured(tmp_path, absent=True) is None
     metric = choose_measured(tmp_path, top1=90.0, dataset="CIFAR-10 test", origin="evaluate.py on one CPU")
     assert (metric.top1, metric.top5, metric.origin) == (90.0, None, "evaluate.py on one CPU")

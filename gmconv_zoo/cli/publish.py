@@ -39,10 +39,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     from ..hub.measured import choose_measured
-    from ..hub.publish import publish, spec_row
+    from ..hub.publish import check_tag, publish, spec_row
     from ..hub.stage import stage
     from ..saving.detectors import holds_detector
 
+    check_tag(args.tag)
     output = args.output or Path("output/publish", args.repo.rpartition("/")[2])
     score = {"top1": args.top1, "top5": args.top5, "origin": args.origin, "absent": args.no_metric}
     described = {"licence": args.licence, "source": args.source, "fused": args.fused, "overwrite": args.overwrite}

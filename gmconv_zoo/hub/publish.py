@@ -16,7 +16,7 @@ from ..weights.check import sha256_of
 from ..weights.specs import WeightSpec
 from .stage import Staged
 
-__all__ = ["PublishError", "publish", "spec_row"]
+__all__ = ["PublishError", "check_tag", "publish", "spec_row"]
 
 # Formats that a client may load instead of safetensors, and that can run code on loading.
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
@@ -41,8 +41,7 @@ def publish(staged: Staged, *, tag: str = f"v{__version__}", force: bool = False
         ValueError: for a tag that git does not take; nothing has been sent then.
         PublishError: for a tag with other files, a repository with pickles, a Hub that refuses, or damaged files.
     """
-    if not _TAG.fullmatch(tag):
-        raise ValueError(f"tag={tag!r}: pass letters and digits with single dots, plus or minus signs between (--tag).")
+    check_tag(tag)
     api, repo_id = HfApi(), staged.spec.hf_hub_id
     digests = {path.name: sha256_of(path) for path in staged.files}
     with _explained(repo_id):
@@ -60,6 +59,12 @@ def publish(staged: Staged, *, tag: str = f"v{__version__}", force: bool = False
                 api.delete_tag(repo_id, tag=tag)
             api.create_tag(repo_id, tag=tag, revision=commit)
     return replace(staged.spec, revision=commit, sha256=digests[WEIGHTS_NAME])
+
+
+def check_tag(tag: str) -> None:
+    """Raise ValueError for a tag that git does not take."""
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"tag={tag!r}: pass letters and digits with single dots, plus or minus signs between (--tag).")
 
 
 def spec_row(spec: WeightSpec) -> str:

@@ -165,7 +165,9 @@ def test_what_the_command_publishes_is_what_timm_loads_and_a_dry_run_publishes_n
     model = timm.create_model(f"hf-hub:{REPO}@v1", pretrained=True, cache_dir=tmp_path)
     assert (type(model).__name__, model.num_classes) == ("CifarResNet", 10)
     assert_same_tensors(model.state_dict(), gm_folder)
-    assert gmconv("publish", gm_folder, "--repo", "gmconv/never", "--dry-run", "--output", tmp_path / "dry")[0] == 0
+    never = ("publish", gm_folder, "--repo", "gmconv/never", "--dry-run", "--output", tmp_path / "dry")
+    assert "tag='v 1': pass letters and digits" in gmconv(*never, "--tag", "v 1")[0]
+    assert gmconv(*never)[0] == 0
     assert "gmconv/never" not in loopback.store.repos
     names = sorted(path.name for path in (tmp_path / "dry").iterdir())
     assert names == ["README.md", "config.json", "model.safetensors", "results.json"]

@@ -58,7 +58,7 @@ def find_models(name: str) -> list[str]:
             f"{name}: no {CONFIG_NAME} in it or in a folder of it, and no checkpoint; pass what gmconv_zoo.save or "
             "a training wrote."
         )
-    if not is_pattern(name):
+    if folder.is_file() or not is_pattern(name):
         return [name]
     found = timm.list_pretrained(name)
     if not found:

@@ -269,7 +269,9 @@ def test_preprocessing_is_the_models_own_unless_it_is_overridden(folder, monkeyp
     assert done[-5:] == ["fused", True, True, True, True]
 
 
-def test_pattern_gives_its_models():
+def test_pattern_gives_its_models_and_a_file_is_itself(tmp_path):
+    (tmp_path / "run[1].safetensors").touch()
+    assert find_models(str(tmp_path / "run[1].safetensors")) == [str(tmp_path / "run[1].safetensors")]
     assert find_models("gmconv_resnet18.*") == ["gmconv_resnet18.from_a1_in1k", "gmconv_resnet18.from_tv_in1k"]
     with pytest.raises(ValueError, match="matches no pretrained model"):
         find_models("gmconv_resnet1*x")

@@ -38,7 +38,7 @@ _ROWS = {
     "data": "wording extras saving engine images streams",
     "coco": "wording files engine images data",
     "visualize": "wording extras files layers conversion sigmas saving images coco",
-    "classify": "device wording extras files layers sigmas weights models saving engine images streams data visualize",
+    "classify": "device wording extras files layers sigmas models saving engine images streams data visualize",
     "validation": "device extras files conversion weights saving engine images data classify",
     "detection": "device wording extras files layers conversion weights models saving engine images coco visualize",
     "reports": "device _version wording files layers conversion weights models saving "
@@ -46,7 +46,7 @@ _ROWS = {
     "demo": "extras files conversion models saving engine data visualize classify",
     "export": "_version extras layers conversion saving images",
     "hub": "_version files images layers conversion sigmas weights models saving",
-    "cli": "device _version files saving engine images data visualize "
+    "cli": "device _version wording files saving engine images data visualize "
     "classify validation detection reports demo export hub",
     "__main__": "cli",
 }

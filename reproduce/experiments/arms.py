@@ -198,9 +198,18 @@ EXPERIMENTS: dict[str, Experiment] = {
     **{f"kernel{size}-parts": _parts_of_a_mask(size) for size in KERNEL_SIZES[1:]},
     **{f"depthwise{size}": _depthwise(size) for size in KERNEL_SIZES},
     "depthwise7-standard": Experiment(
-        "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates",
-        tuple(Arm(f"lr {lr:g}", "", {**_CONVNEXT, "kernel_sizes": 7}, {"lr": lr}) for lr in (0.0007, 0.002, 0.006)),
-        "lr 0.002",
+        "The standard ConvNeXt of depthwise 7x7 kernels at other learning rates and weight decays",
+        tuple(
+            Arm(label, "", {**_CONVNEXT, "kernel_sizes": 7}, changes)
+            for label, changes in (
+                ("lr 0.002, weight decay 0.05", {}),
+                ("lr 0.0007", {"lr": 0.0007}),
+                ("lr 0.006", {"lr": 0.006}),
+                ("weight decay 0.005", {"weight_decay": 0.005}),
+                ("weight decay 0.5", {"weight_decay": 0.5}),
+            )
+        ),
+        "lr 0.002, weight decay 0.05",
         DEPTHWISE_NET,
     ),
 }

@@ -68,7 +68,7 @@ class ImageSource:
         return str(self.reader.filename(self._places[index]))
 
     def stored(self, index: int) -> Path | IO[bytes] | None:
-        """Return the file of an image as it is stored; None for a dataset that gives decoded images, or without it."""
+        """Return the file of an image as it is stored; None if it is missing or comes decoded."""
         file = None if isinstance(self.reader, TorchReader) else self.reader[self._places[index]][0]
         return Path(file) if isinstance(file, str) else file
 

@@ -214,7 +214,7 @@ class _Conv1x1(nn.Conv2d):
 
 
 class _PositiveConv1x1(_Conv1x1):
-    """Such a convolution whose weights start positive."""
+    """A 1x1 convolution of pooled features whose weights start positive."""
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
@@ -225,8 +225,8 @@ class _PositiveConv1x1(_Conv1x1):
 class _Linear(nn.Module):
     """A linear layer of (B, C) features in the input's dtype, whatever autocast is set to.
 
-    It starts with zero weights, and a bias given for each output. It is not a `torch.nn.Linear`, because what
-    initialises a network sets the biases of those to 0, and a sigma of 0 gets no gradient.
+    It starts with zero weights, and a bias given for each output. It is not a `torch.nn.Linear`, because
+    functions that initialise a network often set the biases of linear layers to 0, and a sigma of 0 gets no gradient.
     """
 
     def __init__(self, in_features: int, start: tuple[float, ...], **dd: Any) -> None:

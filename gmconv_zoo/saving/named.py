@@ -134,6 +134,7 @@ def _from_hub(hub_id: str) -> nn.Module:
     return timm.create_model(f"{_HUB_PREFIX}{hub_id}", pretrained=True).eval()
 
 
+# As the Hub allows them: names without "--" or "..", which begin and end with a letter, a digit or an underscore.
 _HUB_ID = re.compile(r"(hf-hub:)?(?!.*(--|\.\.))\b[\w.-]+\b/\b[\w.-]+\b(@[\w./-]+)?")
 
 

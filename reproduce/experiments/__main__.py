@@ -1,7 +1,7 @@
 """Train what an experiment compares, every run a row of a CSV file, and print its tables.
 
 Runs that are recorded already are not trained again; an interrupted one goes on from its checkpoint. docs/reproduce.md
-describes the experiments. Without --epochs by the paper's full recipes.
+describes the experiments. Without --epochs, the recipes are the paper's.
 
 Examples:
     python -m reproduce.experiments table1 --nets cifar_resnet20 --sets cifar10 --seeds 0 1 2 --data-dir data
